@@ -1,0 +1,1 @@
+"""The stages: plain classes with async methods on batches. They import no Ray."""

@@ -1,0 +1,132 @@
+"""What travels between the stages: batches of requests as flat arrays.
+
+A request is a batch of one. Lists of unequal length are values and offsets; items are row numbers
+of the catalogue whose version travels beside them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.columns import Mask, Rows
+from serve_app.domain.filters import Filter
+from serve_app.domain.ragged import Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBatch:
+    """
+    Attributes:
+        bundle: version of the bundle that answers the whole batch.
+        user_ids: one per request.
+        sizes: shape (n,), int32, recommendations wanted.
+        filters: one per request, ``None`` for no filter.
+        at: epoch seconds at which the batch is answered.
+    """
+
+    bundle: str
+    user_ids: tuple[str, ...]
+    sizes: NDArray[np.int32]
+    filters: tuple[Filter | None, ...]
+    at: float
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class UserFeatures:
+    """
+    Attributes:
+        values: shape (n, f), float32, columns as ``domain.features.USER_FEATURES``.
+        defaulted: shape (n,), bool, rows that hold defaults because no store answered (an unknown
+            user also has defaults, but nothing failed there).
+    """
+
+    values: NDArray[np.float32]
+    defaulted: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateBatch:
+    """
+    Candidates of each request, no item twice, best fused score first.
+
+    Attributes:
+        bundle: version of the catalogue that ``rows`` number.
+        offsets: shape (n + 1,), int64.
+        rows: shape (total,), int32.
+        features: shape (total, f), float32, columns as ``domain.features.CANDIDATE_FEATURES``.
+        because: shape (total,), int32, the item of the user's history that led to the candidate,
+            or ``MISSING``.
+        because_type: shape (total,), uint8, what the user did with it (see ``INTERACTION_TYPES``).
+        stale: shape (n,), bool, the user's history came from the archive.
+    """
+
+    bundle: str
+    offsets: Offsets
+    rows: Rows
+    features: NDArray[np.float32]
+    because: Rows
+    because_type: NDArray[np.uint8]
+    stale: Mask
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringBatch:
+    """
+    What a scorer needs of some requests of a batch.
+
+    Attributes:
+        bundle: version of the catalogue and of the model.
+        at: epoch seconds at which the batch is answered.
+        offsets: shape (n + 1,), int64.
+        rows: shape (total,), int32.
+        candidate_features: shape (total, f), float32.
+        user_features: shape (n, g), float32.
+    """
+
+    bundle: str
+    at: float
+    offsets: Offsets
+    rows: Rows
+    candidate_features: NDArray[np.float32]
+    user_features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingBatch:
+    """
+    Attributes:
+        sizes: shape (n,), int32, recommendations wanted.
+        scores: shape (total,), float32, of ``candidates.rows``; NaN ranks last.
+    """
+
+    candidates: CandidateBatch
+    sizes: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class RankedBatch:
+    """
+    The ordered answers.
+
+    Attributes:
+        offsets: shape (n + 1,), int64.
+        rows: shape (total,), int32.
+        scores: shape (total,), float32.
+        reasons: shape (total,), uint8, index into ``domain.reasons.REASONS``.
+        subjects: shape (total,), int32, what the reason speaks of: an item row, a category code or
+            ``MISSING``.
+    """
+
+    offsets: Offsets
+    rows: Rows
+    scores: NDArray[np.float32]
+    reasons: NDArray[np.uint8]
+    subjects: NDArray[np.int32]

@@ -1,0 +1,85 @@
+"""All items as columns: an immutable snapshot that every stage of a batch reads.
+
+Row numbers are PostgreSQL's ``item_row``: given out once, never reused. A row may be empty
+(its item was deleted, or came after the snapshot): ``listed`` says which rows hold an item.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.columns import (
+    Column,
+    FlagColumn,
+    IdIndex,
+    Mask,
+    NumberColumn,
+    TagsColumn,
+    TextColumn,
+    Texts,
+)
+
+STANDARD_COLUMNS: Mapping[str, type] = {
+    "category": TextColumn,
+    "price": NumberColumn,
+    "tags": TagsColumn,
+    "in_stock": FlagColumn,
+    "created_at": NumberColumn,
+    "avg_rating": NumberColumn,
+    "num_ratings": NumberColumn,
+    "popularity": NumberColumn,
+}
+"""Columns that every catalogue has; declared attributes stand beside them under ``columns``."""
+
+TIME_COLUMNS = frozenset({"created_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """
+    Attributes:
+        version: the bundle it belongs to.
+        item_ids: shape (n,); empty text in rows that hold no item.
+        titles: shape (n,); the item id where an item has no title.
+        index: finds rows by item id, listed rows only.
+        listed: shape (n,), bool, rows that hold an item.
+        columns: what filters can name, each of length n; at least ``STANDARD_COLUMNS``.
+        vectors: shape (n, d), float32, unit length, or all zero for items without history.
+        features: shape (n, f), float32, columns as ``domain.features.ITEM_FEATURES``.
+    """
+
+    version: str
+    item_ids: Texts
+    titles: Texts
+    index: IdIndex
+    listed: Mask
+    columns: Mapping[str, Column]
+    vectors: NDArray[np.float32]
+    features: NDArray[np.float32]
+    sellable: Mask = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Computed once: each request starts from it.
+        object.__setattr__(self, "sellable", self.listed & self.in_stock)
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def number(self, name: str) -> NDArray[np.floating]:
+        column = self.columns[name]
+        assert isinstance(column, NumberColumn), name
+        return column.values
+
+    @property
+    def categories(self) -> TextColumn:
+        column = self.columns["category"]
+        assert isinstance(column, TextColumn)
+        return column
+
+    @property
+    def in_stock(self) -> Mask:
+        column = self.columns["in_stock"]
+        assert isinstance(column, FlagColumn)
+        return column.values

@@ -1,0 +1,95 @@
+"""What users did: kinds of interaction, and histories as flat arrays of events."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.columns import IdIndex, MISSING, Rows
+from serve_app.domain.ragged import Offsets, gather, offsets_of
+
+INTERACTION_TYPES = ("view", "click", "cart", "purchase", "rating")
+"""Kinds in the order of their codes (0 … 4); codes are stored, so only append."""
+
+TYPE_CODES: Mapping[str, int] = {name: code for code, name in enumerate(INTERACTION_TYPES)}
+PURCHASE = TYPE_CODES["purchase"]
+RATING = TYPE_CODES["rating"]
+
+EVENT = np.dtype([("row", "<i4"), ("value", "<f2"), ("type", "u1"), ("spare", "u1"), ("at", "<f8")])
+"""One interaction in 16 bytes: item row, value (rating or quantity, NaN when absent), kind, time
+in epoch seconds. Histories are stored and cached in exactly this form."""
+
+Events = NDArray[np.void]
+
+NO_EVENTS: Events = np.empty(0, EVENT)
+
+
+def make_events(
+    rows: Sequence[int] | Rows,
+    types: Sequence[int] | NDArray[np.integer],
+    at: Sequence[float] | NDArray[np.floating],
+    values: Sequence[float] | NDArray[np.floating] | None = None,
+) -> Events:
+    """Events in the order given, shape (n,), dtype ``EVENT``."""
+    events = np.zeros(len(rows), EVENT)
+    events["row"], events["type"], events["at"] = rows, types, at
+    # Quantities above what 16 bits hold say no more than the largest that they do.
+    events["value"] = np.nan if values is None else np.clip(values, -60_000, 60_000)
+    return events
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """The events of several users.
+
+    Attributes:
+        events: shape (total,), dtype ``EVENT``, each user's oldest first.
+        offsets: shape (n_users + 1,), int64.
+        stale: shape (n_users,), bool: no store answered, so what the user did since the fit is
+            missing.
+    """
+
+    events: Events
+    offsets: Offsets
+    stale: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def of_user(self, i: int) -> Events:
+        return self.events[self.offsets[i] : self.offsets[i + 1]]
+
+    @classmethod
+    def of(cls, per_user: Sequence[Events], stale: Sequence[bool] | None = None) -> "Histories":
+        events = np.concatenate(per_user) if per_user else NO_EVENTS
+        flags = np.zeros(len(per_user), bool) if stale is None else np.array(stale, bool)
+        return cls(events, offsets_of([len(events) for events in per_user]), flags)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryArchive:
+    """What every user had done by the time of the fit; part of the bundle.
+
+    It answers when no store does: purchases are then still left out, and lists still personal.
+
+    Attributes:
+        index: finds the archive's user row by user id.
+        offsets: shape (n_users + 1,), int64.
+        events: shape (total,), dtype ``EVENT``, each user's oldest first.
+    """
+
+    index: IdIndex
+    offsets: Offsets
+    events: Events
+
+    def read(self, user_ids: Sequence[str], *, stale: bool) -> Histories:
+        """Histories of the users; empty for users that the archive does not know."""
+        users = self.index.find(user_ids)
+        known = users != MISSING
+        positions, taken = gather(self.offsets, users[known])
+        lengths = np.zeros(len(user_ids), np.int64)
+        lengths[known] = np.diff(taken)
+        return Histories(
+            self.events[positions], offsets_of(lengths), np.full(len(user_ids), stale, bool)
+        )

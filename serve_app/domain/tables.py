@@ -1,0 +1,45 @@
+"""Candidate tables: what the sources look things up in. Fitted offline, part of the bundle."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.columns import Rows
+from serve_app.domain.ragged import Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateTables:
+    """
+    Every order holds listed rows only, best first; ties go to the smaller row.
+
+    Attributes:
+        popular_rows: shape (n,), int32, all listed items by popularity.
+        popular_scores: shape (n,), float32, the popularity of ``popular_rows``.
+        category_offsets: shape (n_categories + 1,), int64.
+        category_rows: shape (n,), int32, per category code its items by popularity.
+        newest_rows: shape (n,), int32, listed items with a known ``created_at``, newest first.
+        neighbour_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
+        neighbour_rows: shape (total,), int32, items most similar to the row, best first.
+        neighbour_scores: shape (total,), float32, cosine in (0, 1].
+        buyer_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
+        buyers: shape (total,), int32, users (numbered as in the archive) who bought the row,
+            most recent first, cut at ``FitConfig.max_buyers_per_item``.
+        basket_offsets: shape (n_users + 1,), int64, one list per user.
+        basket_rows: shape (total,), int32, distinct items the user bought, most recent first,
+            cut at ``FitConfig.max_items_per_user``.
+    """
+
+    popular_rows: Rows
+    popular_scores: NDArray[np.float32]
+    category_offsets: Offsets
+    category_rows: Rows
+    newest_rows: Rows
+    neighbour_offsets: Offsets
+    neighbour_rows: Rows
+    neighbour_scores: NDArray[np.float32]
+    buyer_offsets: Offsets
+    buyers: NDArray[np.int32]
+    basket_offsets: Offsets
+    basket_rows: Rows
