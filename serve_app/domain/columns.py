@@ -141,7 +141,7 @@ class TagsColumn:
     """Any number of a vocabulary's words per row.
 
     Attributes:
-        codes: shape (total,), int32.
+        codes: shape (total,), int32, distinct within a row.
         offsets: shape (n + 1,), int64; the codes of row i are ``codes[offsets[i]:offsets[i + 1]]``.
         vocabulary: the words that the codes number.
     """

@@ -163,7 +163,7 @@ def _price_to_avg(
 ) -> NDArray[np.floating]:
     """Log ratio of the item's price to what the user pays on average."""
     usual = batch.user_features[requests, USER_FEATURES.index("user.log_avg_price")]
-    return np.log1p(catalogue.number("price")[batch.rows]) - usual
+    return np.asarray(np.log1p(catalogue.number("price")[batch.rows]) - usual)
 
 
 _CROSSES = (_age_days, _price_to_avg)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import IdIndex, MISSING, Rows
+from serve_app.domain.columns import MISSING, IdIndex, Rows
 from serve_app.domain.ragged import Offsets, gather, offsets_of
 
 INTERACTION_TYPES = ("view", "click", "cart", "purchase", "rating")

@@ -1,0 +1,104 @@
+"""Natural batching: what waits when a slot is free leaves together; nobody waits for a timer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import Field
+
+from serve_app.domain.settings import Settings
+from serve_app.errors import Overloaded
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+
+class CoalescingConfig(Settings):
+    """
+    Attributes:
+        max_in_flight: batches under way at the same time.
+        max_batch: questions in one batch.
+        max_waiting: questions that wait for a slot; more are refused.
+        retry_after_s: what a refused caller is told.
+    """
+
+    max_in_flight: int = Field(default=2, ge=1)
+    max_batch: int = Field(default=64, ge=1)
+    max_waiting: int = Field(default=512, ge=1)
+    retry_after_s: int = Field(default=1, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Question, Answer]):
+    question: Question
+    answer: "asyncio.Future[Answer]"
+
+
+class Coalescer(Generic[Question, Answer]):
+    """
+    Lets at most ``max_in_flight`` batches be under way.
+
+    At low load a batch is one question and leaves at once; at high load batches grow by
+    themselves, because questions arrive while all slots are taken.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
+        config: CoalescingConfig,
+    ) -> None:
+        """``process`` answers a batch: one answer per question, in order."""
+        self._process = process
+        self._config = config
+        self._waiting: deque[_Waiting[Question, Answer]] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def ask(self, question: Question) -> Answer:
+        """
+        The answer, or the error of the batch that the question travelled in.
+
+        Raises:
+            Overloaded: ``max_waiting`` others wait already.
+        """
+        if len(self._waiting) >= self._config.max_waiting:
+            raise Overloaded(self._config.retry_after_s)
+        waiting = _Waiting[Question, Answer](question, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._leave()
+        return await waiting.answer
+
+    def _leave(self) -> None:
+        while self._waiting and len(self._under_way) < self._config.max_in_flight:
+            batch = self._next_batch()
+            if not batch:
+                return
+            task = asyncio.create_task(self._travel(batch))
+            self._under_way.add(task)
+            task.add_done_callback(self._arrive)
+
+    def _next_batch(self) -> list[_Waiting[Question, Answer]]:
+        """The longest waiting whose askers are still there."""
+        batch: list[_Waiting[Question, Answer]] = []
+        while self._waiting and len(batch) < self._config.max_batch:
+            waiting = self._waiting.popleft()
+            if not waiting.answer.done():
+                batch.append(waiting)
+        return batch
+
+    def _arrive(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        self._leave()
+
+    async def _travel(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
+        try:
+            answers = await self._process([each.question for each in batch])
+        except Exception as error:  # Whatever it is, it belongs to the askers.
+            for each in batch:
+                if not each.answer.done():
+                    each.answer.set_exception(error)
+            return
+        for each, answer in zip(batch, answers, strict=True):
+            if not each.answer.done():
+                each.answer.set_result(answer)

@@ -1,0 +1,56 @@
+"""CandidateGenerator: reads what users did and finds candidates. Holds tables, no model."""
+
+from dataclasses import dataclass
+
+from serve_app.domain.allowed import AllowedItems
+from serve_app.domain.batches import CandidateBatch, RequestBatch
+from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.stores.bundle import Bundle
+from serve_app.stores.bundle_shelf import BundleLocation, BundleShelf
+from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.user_state import CacheTtls, HistoryReader
+
+
+class CandidateGenerator:
+    """Several sources over one catalogue, merged; filters and exclusions before every choice."""
+
+    def __init__(
+        self,
+        location: StoreLocation,
+        bundles: BundleLocation,
+        stores: StoresConfig,
+        ttls: CacheTtls,
+        config: CandidatesConfig,
+    ) -> None:
+        opened = Stores(location, stores)
+        self._histories = HistoryReader(opened.cache, opened.shop, ttls)
+        self._shelf = BundleShelf(bundles, "candidates", CandidateWorld.of)
+        self._config = config
+
+    async def find(self, batch: RequestBatch) -> CandidateBatch:
+        """
+        Raises:
+            StageFailed: the batch's bundle cannot be opened.
+        """
+        world = await self._shelf.at(batch.bundle)
+        histories = await self._histories.read(batch.user_ids, world.bundle.archive)
+        return find_candidates(
+            batch,
+            histories,
+            world.bundle.catalogue,
+            world.bundle.tables,
+            self._config,
+            allowed=world.allowed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateWorld:
+    """A bundle and the masks that were made over its catalogue."""
+
+    bundle: Bundle
+    allowed: AllowedItems
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "CandidateWorld":
+        return cls(bundle, AllowedItems(bundle.catalogue))

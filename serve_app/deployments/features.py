@@ -1,0 +1,47 @@
+"""FeatureFetcher: model features of users, and metadata of items. Holds clients, no model."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from serve_app.domain.batches import RequestBatch, UserFeatures
+from serve_app.domain.features import unknown_user, user_features
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.shop import ItemRow
+from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
+
+
+class FeatureFetcher:
+    """Redis first, PostgreSQL for what it lacks; defaults for users whom neither knows."""
+
+    def __init__(self, location: StoreLocation, stores: StoresConfig, ttls: CacheTtls) -> None:
+        opened = Stores(location, stores)
+        self._users = user_reader(opened.cache, opened.shop, ttls)
+        self._items = item_reader(opened.cache, opened.shop, ttls)
+
+    async def users(self, batch: RequestBatch) -> UserFeatures:
+        """Features at the time of the batch; ``defaulted`` marks users no store answered for."""
+        found = await self._users.read(batch.user_ids)
+        unknown = unknown_user()
+        columns = np.stack([found.values.get(user_id, unknown) for user_id in batch.user_ids])
+        defaulted = np.array([user_id in found.unanswered for user_id in batch.user_ids])
+        return UserFeatures(user_features(columns, batch.at), defaulted)
+
+    async def items(self, item_ids: Sequence[str]) -> Mapping[str, ItemRow]:
+        """
+        Metadata of the items that are known.
+
+        Raises:
+            StoreUnavailable: some of them could not be read.
+        """
+        found = await self._items.read(item_ids)
+        if found.unanswered:
+            raise StoreUnavailable("metadata", "store_unavailable")
+        return found.values
+
+
+def default_users(batch: RequestBatch) -> UserFeatures:
+    """What stands in for the whole stage: everybody is unknown."""
+    columns = np.tile(unknown_user(), (len(batch), 1))
+    return UserFeatures(user_features(columns, batch.at), np.ones(len(batch), bool))

@@ -1,0 +1,64 @@
+"""Scorer: one variant's model. Each variant is a deployment of its own, so that each scales,
+deploys and fails alone."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+
+from serve_app.domain.batches import ScoringBatch
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.features import assemble
+from serve_app.domain.scoring import load_booster, predict
+from serve_app.errors import BundleMissing
+from serve_app.pipeline import scorer_of
+from serve_app.stores.bundle import Bundle
+from serve_app.stores.bundle_shelf import BundleLocation, BundleShelf
+
+
+class Scorer:
+    """Features of candidates in, scores out."""
+
+    def __init__(self, variant: str, bundles: BundleLocation) -> None:
+        self._variant = variant
+        self._shelf = BundleShelf(bundles, scorer_of(variant), self._model)
+        # One thread of its own: a prediction must not block the loop that answers health checks.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+
+    async def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
+        """
+        Scores of ``batch.rows``, shape (total,).
+
+        Raises:
+            StageFailed: the batch's bundle has no usable model of this variant.
+        """
+        model = await self._shelf.at(batch.bundle)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, model.score, batch)
+
+    def _model(self, bundle: Bundle) -> "Model":
+        """
+        Raises:
+            BundleMissing: the bundle was fitted without this variant.
+            FingerprintMismatch: with features that this build assembles differently.
+        """
+        manifest = bundle.manifest.models.get(self._variant)
+        if manifest is None:
+            raise BundleMissing(str(bundle.folder), self._variant)
+        booster = load_booster(bundle.model_path(self._variant), manifest)
+        return Model(booster, manifest.features, bundle.catalogue)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A booster, and what its features are made from."""
+
+    booster: xgboost.Booster
+    features: tuple[str, ...]
+    catalogue: Catalogue
+
+    def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
+        return predict(self.booster, assemble(self.features, self.catalogue, batch))

@@ -1,0 +1,168 @@
+"""RecommendationService: from a question to an answer. Cache, batches, stages, composition."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+
+import numpy as np
+
+from serve_app.coalescing import Coalescer
+from serve_app.config import AppConfig
+from serve_app.deployments.composing import Metadata, compose, described, item_ids
+from serve_app.deployments.questions import Answer, Question, answer_key
+from serve_app.deployments.world import World
+from serve_app.domain.batches import RequestBatch
+from serve_app.domain.features import SOURCE_RANKS, SOURCES
+from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.pipeline import Answers, Stages, recommend
+from serve_app.stores.cache import Cache
+from serve_app.stores.shop import ItemRow
+from serve_app.telemetry import Telemetry
+
+_logger = logging.getLogger("ray.serve.recserve.ingress")
+
+METADATA, BUNDLE = "metadata", "bundle"
+
+NO_BUNDLE = Answer(b"[]", 0, "", (BUNDLE,))
+"""What is answered while nothing has been published: an empty shop has an empty list."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, and the world it is answered from."""
+
+    question: Question
+    world: World
+
+
+ItemsStage = Callable[[Sequence[str]], Awaitable[Mapping[str, ItemRow]]]
+
+
+class RecommendationService:
+    """Answers questions one at a time; they travel through the graph together."""
+
+    def __init__(
+        self,
+        config: AppConfig,
+        stages: Stages,
+        items: ItemsStage,
+        cache: Cache,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        Args:
+            items: metadata by item id.
+            clock: epoch seconds.
+        """
+        self._config = config
+        self._stages = stages
+        self._items = items
+        self._cache = cache
+        self._telemetry = telemetry
+        self._clock = clock
+        self._lookups = Coalescer(self._look_up, config.coalescing)
+        self._graph = Coalescer(self._answer, config.coalescing)
+        self._writes: set[asyncio.Task[None]] = set()
+
+    async def recommend(self, question: Question, world: World) -> Answer:
+        """
+        Raises:
+            Overloaded: too many questions wait.
+        """
+        if self._config.result_cache.enabled:
+            found = await self._lookups.ask(answer_key(question, world.version))
+            self._telemetry.cache(hits=int(found is not None), misses=int(found is None))
+            if found is not None:
+                return Answer(found, found.count(b'"item_id"'), world.version, cached=True)
+        return await self._graph.ask(_Asked(question, world))
+
+    async def _look_up(self, keys: Sequence[str]) -> list[bytes | None]:
+        try:
+            return await self._cache.get_many(keys)
+        except StoreUnavailable as failure:
+            _logger.warning("answers are not read from the cache: %s", failure)
+            return [None] * len(keys)
+
+    async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
+        """All questions of a batch are answered from one world: the newest that one brought."""
+        world = asked[-1].world
+        questions = [each.question for each in asked]
+        batch = RequestBatch(
+            bundle=world.version,
+            user_ids=tuple(each.user_id for each in questions),
+            sizes=np.array([each.n for each in questions], np.int32),
+            filters=tuple(each.wanted for each in questions),
+            at=world.clock(self._clock()),
+        )
+        self._telemetry.batch(len(batch))
+        answers = await recommend(
+            batch,
+            [each.variant for each in questions],
+            self._stages,
+            world.floor,
+            self._config.deadlines,
+            self._telemetry,
+        )
+        self._count_sources(answers)
+        composed = await self._compose(questions, answers, world)
+        self._keep(questions, composed)
+        return composed
+
+    async def _compose(
+        self, questions: Sequence[Question], answers: Answers, world: World
+    ) -> list[Answer]:
+        catalogue, ranked = world.bundle.catalogue, answers.ranked
+        described_for = [i for i, each in enumerate(questions) if each.include_metadata]
+        ids = chain.from_iterable(item_ids(ranked, i, catalogue) for i in described_for)
+        metadata, lost = await self._metadata(list(dict.fromkeys(ids)), world)
+        return [
+            Answer(
+                compose(ranked, i, catalogue, metadata if each.include_metadata else None),
+                int(ranked.offsets[i + 1] - ranked.offsets[i]),
+                world.version,
+                answers.degraded[i] + ((METADATA,) if lost and each.include_metadata else ()),
+            )
+            for i, each in enumerate(questions)
+        ]
+
+    async def _metadata(
+        self, ids: Sequence[str], world: World
+    ) -> tuple[Mapping[str, Metadata], bool]:
+        """Metadata by item id, and whether the catalogue had to stand in for the stores."""
+        if not ids:
+            return {}, False
+        try:
+            async with asyncio.timeout(self._config.deadlines.features_s):
+                rows = await self._items(ids)
+            return {item_id: asdict(row) for item_id, row in rows.items()}, False
+        except (StageFailed, TimeoutError) as failure:
+            reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
+        self._telemetry.degraded(METADATA, reason, len(ids))
+        return {item_id: described(item_id, world.bundle.catalogue) for item_id in ids}, True
+
+    def _keep(self, questions: Sequence[Question], answers: Sequence[Answer]) -> None:
+        """A degraded answer is not kept: the next one may be whole."""
+        if not self._config.result_cache.enabled:
+            return
+        values = {
+            answer_key(question, answer.version): answer.recommendations
+            for question, answer in zip(questions, answers, strict=True)
+            if not answer.degraded
+        }
+        task = asyncio.create_task(self._write(values))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _write(self, values: Mapping[str, bytes]) -> None:
+        try:
+            await self._cache.set_many(values, self._config.result_cache.ttl_s)
+        except StoreUnavailable as failure:
+            _logger.warning("answers are not kept in the cache: %s", failure)
+
+    def _count_sources(self, answers: Answers) -> None:
+        found = np.isfinite(answers.candidates.features[:, SOURCE_RANKS]).sum(axis=0)
+        self._telemetry.candidates(dict(zip(SOURCES, found.tolist(), strict=True)))

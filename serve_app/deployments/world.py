@@ -1,0 +1,123 @@
+"""The bundle that an ingress answers from, and what it can compute from it by itself."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from serve_app.deployments.features import default_users
+from serve_app.domain.allowed import AllowedItems
+from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
+from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.domain.features import SOURCES
+from serve_app.domain.ranking import RankingConfig, rank_plainly
+from serve_app.errors import StageFailed
+from serve_app.pipeline import Floor
+from serve_app.stores.bundle import Bundle
+from serve_app.stores.bundle_shelf import POLL_S, BundleLocation, BundleShelf
+
+_logger = logging.getLogger("ray.serve.recserve.ingress")
+
+SETTLING_S = 2 * POLL_S
+"""Between the appearance of a bundle and its use: by then the other stages have opened it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """
+    Attributes:
+        allowed: masks over the bundle's catalogue.
+        floor: stands in for every stage.
+    """
+
+    bundle: Bundle
+    allowed: AllowedItems
+    floor: Floor
+
+    @classmethod
+    def of(cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig) -> "World":
+        allowed = AllowedItems(bundle.catalogue)
+        popular_only = _popular_only(candidates)
+
+        def popular_candidates(batch: RequestBatch) -> CandidateBatch:
+            # The archive remembers purchases, so they stay excluded.
+            histories = bundle.archive.read(batch.user_ids, stale=True)
+            return find_candidates(
+                batch, histories, bundle.catalogue, bundle.tables, popular_only, allowed=allowed
+            )
+
+        def plain_order(batch: RankingBatch) -> RankedBatch:
+            return rank_plainly(batch, bundle.catalogue, ranking)
+
+        return cls(bundle, allowed, Floor(default_users, popular_candidates, plain_order))
+
+    @property
+    def version(self) -> str:
+        return self.bundle.manifest.version
+
+    def clock(self, now_at: float) -> float:
+        """
+        The time that features are computed for: now, but never further from the fit than the
+        models have seen, so that a bundle that grows old does not leave what it was fitted on.
+        """
+        manifest = self.bundle.manifest
+        return min(now_at, manifest.until_at + manifest.horizon_s)
+
+    def row_of(self, item_id: str) -> int:
+        """Row of an item, ``MISSING`` when the catalogue does not know it."""
+        return int(self.bundle.catalogue.index.find([item_id])[0])
+
+
+def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
+    off = {
+        source: getattr(config, source).model_copy(update={"enabled": False})
+        for source in SOURCES
+        if source != "popular"
+    }
+    return config.model_copy(update=off)
+
+
+class WorldInUse:
+    """
+    Follows the current bundle.
+
+    Attributes:
+        world: what is answered from; ``None`` before the first bundle is there.
+    """
+
+    def __init__(
+        self, location: BundleLocation, candidates: CandidatesConfig, ranking: RankingConfig
+    ) -> None:
+        self.world: World | None = None
+        self._shelf = BundleShelf(
+            location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
+        )
+        self._following: asyncio.Task[None] | None = None
+
+    def follow(self) -> None:
+        """Start to follow; needs a running event loop."""
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow())
+
+    async def look(self) -> None:
+        """
+        Take up the current bundle if it is another one.
+
+        Raises:
+            StageFailed: it cannot be opened; the one before stays in use.
+        """
+        version = await self._shelf.current()
+        if version is None or (self.world is not None and self.world.version == version):
+            return
+        world = await self._shelf.at(version)
+        if self.world is not None:
+            await asyncio.sleep(SETTLING_S)
+        self.world = world
+        _logger.info("bundle %s is in use", version)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except StageFailed as failure:
+                _logger.error("the bundle in use stays: %s", failure)
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,62 @@
+"""Which variant a user gets: computed from the user id alone, the same in every process."""
+
+import math
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from serve_app.domain.settings import Settings
+
+VariantName = Annotated[str, StringConstraints(min_length=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Experiment(Settings):
+    """An A/B test. Another ``salt`` deals all users anew."""
+
+    salt: str
+    weights: Mapping[VariantName, Weight]
+
+    @field_validator("weights")
+    @classmethod
+    def _somebody_gets_something(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
+        if not any(weights.values()):
+            raise ValueError("at least one variant needs a weight above 0")
+        return weights
+
+
+def hash_fraction(*parts: str) -> float:
+    """
+    A number in the open interval (0, 1), uniform over texts.
+
+    The first 52 bits of BLAKE2b over each part's length (32 bits, big-endian) and UTF-8 bytes, so
+    ``("a", "bc")`` and ``("ab", "c")`` differ. Half a step is added: 0 and 1 never come up.
+    """
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    # One bit more, and the largest value plus half a step would round to 1.
+    return ((int.from_bytes(digest.digest(), "big") >> 12) + 0.5) * 2.0**-52
+
+
+def assign(experiment: Experiment, user_id: str) -> str:
+    """
+    The user's variant; each gets users in proportion to its weight, one of weight 0 gets none.
+
+    Weighted rendezvous: the smallest of -ln(u) / weight wins, with u a ``hash_fraction`` of user
+    and variant. A raised weight only draws users to its variant, a lowered one only sends users
+    away, and without a variant only its own users move.
+
+    Source:
+        Schindelhauer, Schomaker, "Weighted Distributed Hash Tables", SPAA 2005 (the logarithmic
+        method).
+    """
+
+    def distance(variant: str) -> float:
+        fraction = hash_fraction("variant", experiment.salt, variant, user_id)
+        return -math.log(fraction) / experiment.weights[variant]
+
+    return min((name for name, weight in experiment.weights.items() if weight), key=distance)

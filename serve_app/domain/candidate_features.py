@@ -1,0 +1,69 @@
+"""What the candidate stage knows of a user and an item; columns as ``CANDIDATE_FEATURES``."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import Rows
+from serve_app.domain.features import DAY_S
+from serve_app.domain.fusion import Merged
+from serve_app.domain.interactions import Histories
+from serve_app.domain.profiles import Profiles
+from serve_app.domain.ragged import Offsets, owners
+
+
+def candidate_features(
+    merged: Sequence[Merged],
+    offsets: Offsets,
+    histories: Histories,
+    profiles: Profiles,
+    catalogue: Catalogue,
+    at: float,
+) -> NDArray[np.float32]:
+    """
+    Args:
+        merged: the candidates of each request.
+        offsets: shape (n_requests + 1,), where each request's candidates start.
+        at: epoch seconds.
+
+    Returns:
+        Shape (n_candidates, len(CANDIDATE_FEATURES)).
+    """
+    rows = np.concatenate([each.rows for each in merged])
+    ranks = np.concatenate([each.ranks for each in merged])
+    requests = owners(offsets)
+    n_seen, last_at = _seen(rows, requests, histories, len(catalogue))
+    codes = catalogue.categories.codes[rows]
+    # Columns have no infinite values: an item without a price simply has no such feature.
+    log_prices = np.log1p(catalogue.number("price")[rows])
+    columns = (
+        np.concatenate([each.scores for each in merged]),
+        ranks,
+        np.isfinite(ranks).sum(axis=1),
+        np.concatenate([each.fused for each in merged]),
+        np.where(codes >= 0, profiles.category_shares[requests, codes], 0.0),
+        np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
+        np.log1p(n_seen),
+        (at - last_at) / DAY_S,
+        log_prices - profiles.log_prices[requests],
+        np.log1p(np.diff(histories.offsets))[requests],
+    )
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _seen(
+    rows: Rows, requests: NDArray[np.int64], histories: Histories, n_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How many events the user has on each candidate, and when the last was (NaN: never)."""
+    keys = owners(histories.offsets) * n_rows + histories.events["row"]
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    wanted = requests * n_rows + rows
+    first = np.searchsorted(ordered, wanted, side="left")
+    end = np.searchsorted(ordered, wanted, side="right")
+    last_at = np.full(len(rows), np.nan)
+    seen = end > first
+    last_at[seen] = histories.events["at"][order[end[seen] - 1]]
+    return end - first, last_at

@@ -1,0 +1,149 @@
+"""Finds candidates: asks every source, fuses what they offer, and says what is known of each."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.domain.allowed import AllowedItems
+from serve_app.domain.batches import CandidateBatch, RequestBatch
+from serve_app.domain.candidate_features import candidate_features
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import MISSING, Rows
+from serve_app.domain.features import SOURCES
+from serve_app.domain.fusion import Merged, merge
+from serve_app.domain.interactions import PURCHASE, Events, Histories
+from serve_app.domain.profiles import Profiles, profiles_of, within
+from serve_app.domain.ragged import offsets_of
+from serve_app.domain.settings import Settings
+from serve_app.domain.sources.favorite_categories import (
+    FavoriteCategoriesConfig,
+    favorite_categories,
+)
+from serve_app.domain.sources.new_items import NewItemsConfig, new_items
+from serve_app.domain.sources.popular import PopularConfig, popular
+from serve_app.domain.sources.query import NO_HITS, Hits, Query
+from serve_app.domain.sources.recent_items import RecentItemsConfig, recent_items
+from serve_app.domain.sources.similar_users import SimilarUsersConfig, similar_users
+from serve_app.domain.tables import CandidateTables
+
+
+class CandidatesConfig(Settings):
+    """
+    Attributes:
+        max_candidates: how many candidates per request go on to the scorer; at least the largest
+            ``n`` of a request.
+        half_life_days: after how long an event says half as much.
+        rrf_k: constant of reciprocal rank fusion.
+    """
+
+    similar_users: SimilarUsersConfig = SimilarUsersConfig()
+    recent_items: RecentItemsConfig = RecentItemsConfig()
+    favorite_categories: FavoriteCategoriesConfig = FavoriteCategoriesConfig()
+    new_items: NewItemsConfig = NewItemsConfig()
+    popular: PopularConfig = PopularConfig()
+    max_candidates: int = Field(default=200, ge=100, le=2_000)
+    half_life_days: float = Field(default=30.0, gt=0)
+    rrf_k: float = Field(default=60.0, gt=0)
+
+
+_ASK: Mapping[str, Callable[[Query, CandidatesConfig], Hits]] = {
+    "similar_users": lambda query, config: similar_users(query, config.similar_users),
+    "recent_items": lambda query, config: recent_items(query, config.recent_items),
+    "favorite_categories": lambda query, config: favorite_categories(
+        query, config.favorite_categories
+    ),
+    "new_items": lambda query, config: new_items(query, config.new_items),
+    "popular": lambda query, config: popular(query, config.popular),
+}
+
+
+def find_candidates(
+    batch: RequestBatch,
+    histories: Histories,
+    catalogue: Catalogue,
+    tables: CandidateTables,
+    config: CandidatesConfig,
+    *,
+    allowed: AllowedItems,
+) -> CandidateBatch:
+    """
+    Candidates of every request of the batch.
+
+    Every request gets at least min(size, number of allowed items) of them; what the user has
+    bought is not allowed.
+
+    Args:
+        histories: what the users did, one per request.
+        allowed: masks of the same catalogue.
+    """
+    histories = within(histories, catalogue)
+    profiles = profiles_of(histories, catalogue, batch.at, config.half_life_days)
+    merged = [
+        _of_request(query, config)
+        for query in _queries(batch, histories, profiles, catalogue, tables, allowed)
+    ]
+    offsets = offsets_of([len(each.rows) for each in merged])
+    rows = np.concatenate([each.rows for each in merged])
+    because = np.concatenate([each.because for each in merged])
+    return CandidateBatch(
+        bundle=batch.bundle,
+        offsets=offsets,
+        rows=rows,
+        features=candidate_features(merged, offsets, histories, profiles, catalogue, batch.at),
+        because=because,
+        because_type=_because_types(because, offsets, histories),
+        stale=histories.stale,
+    )
+
+
+def purchased(events: Events) -> Rows:
+    """Distinct rows that the user bought, ascending."""
+    return np.unique(events["row"][events["type"] == PURCHASE])
+
+
+def _queries(
+    batch: RequestBatch,
+    histories: Histories,
+    profiles: Profiles,
+    catalogue: Catalogue,
+    tables: CandidateTables,
+    allowed: AllowedItems,
+) -> list[Query]:
+    bounds = histories.offsets
+    return [
+        Query(
+            catalogue=catalogue,
+            tables=tables,
+            allowed=allowed.for_request(wanted, purchased(histories.of_user(i))),
+            events=histories.of_user(i),
+            weights=profiles.weights[bounds[i] : bounds[i + 1]],
+            category_shares=profiles.category_shares[i],
+            size=int(batch.sizes[i]),
+            at=batch.at,
+        )
+        for i, wanted in enumerate(batch.filters)
+    ]
+
+
+def _of_request(query: Query, config: CandidatesConfig) -> Merged:
+    settings = [getattr(config, source) for source in SOURCES]
+    hits = [
+        _ASK[source](query, config) if setting.enabled else NO_HITS
+        for source, setting in zip(SOURCES, settings, strict=True)
+    ]
+    weights = [setting.weight for setting in settings]
+    return merge(hits, weights, config.rrf_k, max(config.max_candidates, query.size))
+
+
+def _because_types(
+    because: Rows, offsets: NDArray[np.int64], histories: Histories
+) -> NDArray[np.uint8]:
+    """What the user did with the item that led to each candidate; a purchase says most."""
+    types = np.zeros(len(because), np.uint8)
+    for i in range(len(offsets) - 1):
+        own = slice(offsets[i], offsets[i + 1])
+        bought = np.isin(because[own], purchased(histories.of_user(i)))
+        types[own][bought & (because[own] != MISSING)] = PURCHASE
+    return types

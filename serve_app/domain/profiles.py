@@ -1,0 +1,111 @@
+"""What a user's history says about his taste, computed from the events when they are read.
+
+Nothing here is fitted, so that a click counts in the next answer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.features import DAY_S
+from serve_app.domain.interactions import Histories
+from serve_app.domain.ragged import offsets_of, owners
+
+TYPE_WEIGHTS = np.array([0.2, 0.3, 0.6, 1.0, 0.5], np.float32)
+"""How much an interaction says, by the code of its type (view, click, cart, purchase, rating)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """
+    Attributes:
+        weights: shape (n_events,), float32, what each event of the histories says at this time.
+        category_shares: shape (n_users, n_categories), float32, rows sum to 1, or to 0 without
+            history.
+        tastes: shape (n_users, d), float32, weighted mean of item vectors, unit length or zero.
+        log_prices: shape (n_users,), float32, weighted mean of log(1 + price); NaN unknown.
+    """
+
+    weights: NDArray[np.float32]
+    category_shares: NDArray[np.float32]
+    tastes: NDArray[np.float32]
+    log_prices: NDArray[np.float32]
+
+
+def within(histories: Histories, catalogue: Catalogue) -> Histories:
+    """The histories without events on items that came after the catalogue."""
+    known = histories.events["row"] < len(catalogue)
+    if known.all():
+        return histories
+    lengths = np.bincount(owners(histories.offsets)[known], minlength=len(histories))
+    return Histories(histories.events[known], offsets_of(lengths), histories.stale)
+
+
+def event_weights(histories: Histories, at: float, half_life_days: float) -> NDArray[np.float32]:
+    """By type, halved every ``half_life_days``; shape (n_events,)."""
+    events = histories.events
+    age_days = np.maximum(at - events["at"], 0.0) / DAY_S
+    decay = np.exp2(-age_days / half_life_days).astype(np.float32)
+    weights: NDArray[np.float32] = TYPE_WEIGHTS[events["type"]] * decay
+    return weights
+
+
+def profiles_of(
+    histories: Histories, catalogue: Catalogue, at: float, half_life_days: float
+) -> Profiles:
+    """
+    Args:
+        histories: events on rows of the catalogue only (see ``within``).
+        at: epoch seconds.
+    """
+    rows, users = histories.events["row"], owners(histories.offsets)
+    weights = event_weights(histories, at, half_life_days)
+    n_categories = catalogue.categories.n_words
+    codes = catalogue.categories.codes[rows]
+    known = codes >= 0
+    totals = np.bincount(
+        users[known] * n_categories + codes[known],
+        weights=weights[known],
+        minlength=len(histories) * n_categories,
+    ).reshape(len(histories), n_categories)
+    return Profiles(
+        weights,
+        _rows_divided(totals, totals.sum(axis=1)),
+        _tastes(histories, catalogue, weights),
+        _mean_log_prices(users, weights, catalogue.number("price")[rows], len(histories)),
+    )
+
+
+def _tastes(
+    histories: Histories, catalogue: Catalogue, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    shape = (len(histories), len(catalogue))
+    matrix = csr_array((weights, histories.events["row"], histories.offsets), shape=shape)
+    means = matrix @ catalogue.vectors
+    return _rows_divided(means, np.linalg.norm(means, axis=1))
+
+
+def _mean_log_prices(
+    users: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    prices: NDArray[np.floating],
+    n_users: int,
+) -> NDArray[np.float32]:
+    known = np.isfinite(prices)
+    users, weights = users[known], weights[known]
+    sums = np.bincount(users, weights * np.log1p(prices[known]), minlength=n_users)
+    totals = np.bincount(users, weights, minlength=n_users)
+    means = np.divide(sums, totals, out=np.full(n_users, np.nan), where=totals > 0)
+    return np.asarray(means, np.float32)
+
+
+def _rows_divided(
+    matrix: NDArray[np.number], divisors: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    nonzero = divisors[:, None] > 0
+    quotients = np.zeros(matrix.shape, np.float32)
+    np.divide(matrix, divisors[:, None], out=quotients, where=nonzero, casting="same_kind")
+    return quotients

@@ -1,0 +1,53 @@
+"""Items like a given one: for a product page, where there may be no user."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.allowed import Allowed
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import Rows
+from serve_app.domain.grouping import in_sorted
+from serve_app.domain.tables import CandidateTables
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarItems:
+    """
+    Attributes:
+        rows: shape (k,), int32, best first.
+        scores: shape (k,), float32: cosine, or 0 for those that only share the category.
+    """
+
+    rows: Rows
+    scores: NDArray[np.float32]
+
+
+def similar_items(
+    row: int, n: int, catalogue: Catalogue, tables: CandidateTables, allowed: Allowed
+) -> SimilarItems:
+    """
+    The item's nearest neighbours, then what is popular in its category, then what is popular:
+    min(n, number of other allowed items) of them.
+    """
+    own = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])
+    kept = allowed.keeps(tables.neighbour_rows[own])
+    near = tables.neighbour_rows[own][kept][:n]
+    scores = np.zeros(n, np.float32)
+    scores[: len(near)] = tables.neighbour_scores[own][kept][:n]
+    rows = near
+    for ordered in (_of_category(row, catalogue, tables), tables.popular_rows):
+        if len(rows) < n:
+            more = allowed.first(ordered, n + len(rows) + 1)
+            known = np.sort(np.append(rows, row))
+            rows = np.concatenate([rows, more[~in_sorted(more, known)]])[:n]
+    return SimilarItems(rows.astype(np.int32), scores[: len(rows)])
+
+
+def _of_category(row: int, catalogue: Catalogue, tables: CandidateTables) -> Rows:
+    code = catalogue.categories.codes[row]
+    if code < 0:
+        return np.empty(0, np.int32)
+    bounds = tables.category_offsets
+    return tables.category_rows[bounds[code] : bounds[code + 1]]

@@ -1,0 +1,57 @@
+"""How a user of the demo shop chooses: by season, taste, price and fame."""
+
+import numpy as np
+
+from serve_app.domain.columns import Rows
+from serve_app.offline.demo_assortment import CATEGORIES, SEASONS
+from serve_app.offline.demo_tastes import DAY_S, Assortment, Floats, Numbers, Shoppers
+
+_YEAR_S = 365.2425 * DAY_S
+_N_SEEN = 6
+
+
+def seasonal_demand(at: Floats) -> Floats:
+    """Multiplier of each category's demand at these times, shape (n, n_categories)."""
+    peak, width, boost = np.array([SEASONS[category.season] for category in CATEGORIES]).T
+    from_peak = np.abs((at / _YEAR_S % 1.0)[:, None] - peak)
+    from_peak = np.minimum(from_peak, 1.0 - from_peak)
+    demand: Floats = 1.0 + boost * np.exp(-0.5 * (from_peak / width) ** 2)
+    return demand
+
+
+def match(shoppers: Shoppers, users: Numbers, assortment: Assortment, items: Numbers) -> Floats:
+    """How well items suit users, shape of ``users`` and ``items`` broadcast; mostly in -3 … 3."""
+    taste = (shoppers.tastes[users] * assortment.traits[items]).sum(axis=-1)
+    too_dear = shoppers.price_levels[users] - assortment.price_levels[items]
+    suits: Floats = taste + assortment.quality[items] - 0.4 * too_dear.astype(np.float64) ** 2
+    return suits
+
+
+def choose(
+    shoppers: Shoppers,
+    users: Rows,
+    assortment: Assortment,
+    categories: Rows,
+    at: Floats,
+    rng: np.random.Generator,
+) -> Rows:
+    """One item of the given category for each user, shape (n,); every category must be stocked.
+
+    The user looks at a few items, well-known ones more often, and takes one by a multinomial
+    logit of ``match`` (drawn as the largest utility plus Gumbel noise). An item before its launch
+    is taken only if nothing else is seen.
+
+    Source:
+        McFadden, "Conditional logit analysis of qualitative choice behavior", 1974.
+    """
+    place = rng.random((len(users), _N_SEEN))
+    low = assortment.attention[assortment.shelves[categories]]
+    high = assortment.attention[assortment.shelves[categories + 1]]
+    shares = low[:, None] + place * (high - low)[:, None]
+    seen = np.searchsorted(assortment.attention, shares, side="right") - 1
+    last = assortment.shelves[categories + 1] - 1
+    seen = np.minimum(seen, last[:, None])
+    utility = match(shoppers, users[:, None], assortment, seen) + rng.gumbel(size=seen.shape)
+    utility[assortment.launched_at[seen] > at[:, None]] = -np.inf
+    taken = np.take_along_axis(seen, utility.argmax(axis=1)[:, None], axis=1)
+    return taken[:, 0].astype(np.int32)

@@ -1,0 +1,98 @@
+"""The world at a moment: everything that a bundle holds but the models."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import IdIndex, Mask, NumberColumn
+from serve_app.domain.interactions import HistoryArchive, make_events
+from serve_app.domain.ragged import offsets_of
+from serve_app.domain.settings import Settings
+from serve_app.domain.tables import CandidateTables
+from serve_app.offline.features import PopularityConfig, item_numbers, user_columns
+from serve_app.offline.tables import TablesConfig, candidate_tables
+from serve_app.offline.vectors import item_vectors
+from serve_app.stores.warehouse import InteractionLog
+
+
+class SnapshotConfig(Settings):
+    """
+    Attributes:
+        embedding_dim: length of the item vectors.
+        seed: makes the vectors the same for the same data.
+    """
+
+    popularity: PopularityConfig = PopularityConfig()
+    tables: TablesConfig = TablesConfig()
+    embedding_dim: int = Field(default=32, ge=1, le=512)
+    seed: int = Field(default=7, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    Attributes:
+        at: epoch seconds.
+        users: shape (n_users, len(USER_COLUMNS)), float64.
+    """
+
+    at: float
+    catalogue: Catalogue
+    tables: CandidateTables
+    archive: HistoryArchive
+    users: NDArray[np.float64]
+
+
+def snapshot(
+    items: Catalogue,
+    log: InteractionLog,
+    at: float,
+    listed: Mask,
+    user_created_at: NDArray[np.float64],
+    config: SnapshotConfig,
+) -> Snapshot:
+    """
+    Args:
+        items: all items, as ``offline.items.catalogue_of`` gives them.
+        log: what was known.
+        at: epoch seconds.
+        listed: shape (len(items),), items that are there.
+        user_created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
+    """
+    items = replace(items, listed=listed)
+    numbers = item_numbers(items, log, at, config.popularity)
+    catalogue = replace(
+        items,
+        columns={
+            **items.columns,
+            "popularity": NumberColumn(numbers.popularity),
+            "avg_rating": NumberColumn(numbers.avg_rating),
+            "num_ratings": NumberColumn(numbers.num_ratings),
+        },
+        vectors=item_vectors(log, len(items), config.embedding_dim, config.seed),
+        features=numbers.features,
+    )
+    return Snapshot(
+        at,
+        catalogue,
+        candidate_tables(catalogue, log, config.tables),
+        archive_of(log),
+        user_columns(catalogue, log, user_created_at),
+    )
+
+
+def listed_at(items: Catalogue, at: float) -> Mask:
+    """Items that were there at a moment; those of unknown age always were."""
+    return items.listed & ~(items.number("created_at") > at)
+
+
+def archive_of(log: InteractionLog) -> HistoryArchive:
+    lengths = np.bincount(log.users, minlength=len(log.user_ids))
+    return HistoryArchive(
+        IdIndex.of(log.user_ids),
+        offsets_of(lengths),
+        make_events(log.rows, log.types, log.at, log.values),
+    )

@@ -1,0 +1,138 @@
+"""Fits the candidate tables: orders of items, neighbours of items, buyers and baskets."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.sparse import csr_array
+
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import Mask, Rows
+from serve_app.domain.grouping import best
+from serve_app.domain.interactions import PURCHASE
+from serve_app.domain.profiles import TYPE_WEIGHTS
+from serve_app.domain.ragged import Offsets, offsets_of
+from serve_app.domain.settings import Settings
+from serve_app.domain.tables import CandidateTables
+from serve_app.offline.pairs import Pairs, latest_first, pairs_of
+from serve_app.offline.windows import chosen
+from serve_app.stores.warehouse import InteractionLog
+
+_BLOCK_ROWS = 512
+
+
+class TablesConfig(Settings):
+    """
+    Attributes:
+        max_buyers_per_item: the latest that are kept.
+        max_items_per_user: the latest that are kept, for baskets and for neighbours.
+        max_neighbours: of an item.
+        shrinkage: added to the product of the norms, so that a chance meeting of two rare items is
+            no similarity.
+    """
+
+    max_buyers_per_item: int = Field(default=500, ge=1)
+    max_items_per_user: int = Field(default=200, ge=1)
+    max_neighbours: int = Field(default=50, ge=1)
+    shrinkage: float = Field(default=1.0, ge=0)
+
+
+def candidate_tables(
+    catalogue: Catalogue, log: InteractionLog, config: TablesConfig
+) -> CandidateTables:
+    """
+    Args:
+        catalogue: its popularity, categories and ages give the orders.
+        log: what was known; users keep its numbers.
+    """
+    log = chosen(log, catalogue.listed[log.rows])
+    n_rows, n_users = len(catalogue), len(log.user_ids)
+    bought = pairs_of(chosen(log, log.types == PURCHASE), TYPE_WEIGHTS)
+    buyers, buyer_offsets = latest_first(
+        bought.rows, bought.users, bought.at, n_rows, config.max_buyers_per_item
+    )
+    basket, basket_offsets = latest_first(
+        bought.users, bought.rows, bought.at, n_users, config.max_items_per_user
+    )
+    near = neighbours(pairs_of(log, TYPE_WEIGHTS), n_rows, n_users, config)
+    popularity = catalogue.number("popularity")
+    popular = _descending(catalogue.listed, popularity)
+    category_rows, category_offsets = _by_category(catalogue, popular)
+    return CandidateTables(
+        popular_rows=popular,
+        popular_scores=popularity[popular].astype(np.float32),
+        category_offsets=category_offsets,
+        category_rows=category_rows,
+        newest_rows=_descending(catalogue.listed, catalogue.number("created_at")),
+        neighbour_offsets=near.offsets,
+        neighbour_rows=near.rows,
+        neighbour_scores=near.scores,
+        buyer_offsets=buyer_offsets,
+        buyers=bought.users[buyers],
+        basket_offsets=basket_offsets,
+        basket_rows=bought.rows[basket],
+    )
+
+
+class Neighbours(NamedTuple):
+    """
+    Attributes:
+        offsets: shape (n_rows + 1,), int64.
+        rows: shape (total,), int32, best first.
+        scores: shape (total,), float32, in (0, 1].
+    """
+
+    offsets: Offsets
+    rows: Rows
+    scores: NDArray[np.float32]
+
+
+def neighbours(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> Neighbours:
+    """
+    The items whose users are most alike: cosine of the items' columns of the user-item matrix,
+    shrunk (Sarwar et al., WWW 2001). Users with many items count less for each pair of them.
+    """
+    matrix = _user_item_matrix(pairs, n_rows, n_users, config)
+    by_item = matrix.T.tocsr()
+    norms = np.sqrt(by_item.multiply(by_item).sum(axis=1))
+    found: list[tuple[Rows, NDArray[np.float32]]] = []
+    for start in range(0, n_rows, _BLOCK_ROWS):
+        products = by_item[start : start + _BLOCK_ROWS] @ matrix
+        for i in range(products.shape[0]):
+            own = slice(products.indptr[i], products.indptr[i + 1])
+            rows, dots = products.indices[own], products.data[own]
+            other = rows != start + i
+            rows, dots = rows[other], dots[other]
+            scores = dots / (norms[start + i] * norms[rows] + config.shrinkage)
+            top = best(rows, scores, config.max_neighbours)
+            found.append((rows[top].astype(np.int32), scores[top].astype(np.float32)))
+    return Neighbours(
+        offsets_of([len(rows) for rows, _ in found]),
+        np.concatenate([rows for rows, _ in found]),
+        np.concatenate([scores for _, scores in found]),
+    )
+
+
+def _user_item_matrix(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> csr_array:
+    kept, offsets = latest_first(
+        pairs.users, pairs.rows, pairs.at, n_users, config.max_items_per_user
+    )
+    lengths = np.diff(offsets)
+    values = pairs.weights[kept] / np.sqrt(np.log2(1.0 + np.repeat(lengths, lengths)))
+    shape = (n_users, n_rows)
+    return csr_array((values.astype(np.float64), pairs.rows[kept], offsets), shape=shape)
+
+
+def _descending(listed: Mask, values: NDArray[np.floating]) -> Rows:
+    rows = np.flatnonzero(listed & np.isfinite(values))
+    return rows[np.lexsort((rows, -values[rows]))].astype(np.int32)
+
+
+def _by_category(catalogue: Catalogue, ordered: Rows) -> tuple[Rows, Offsets]:
+    """Rows of each category in their given order."""
+    categories = catalogue.categories
+    known = ordered[categories.codes[ordered] >= 0]
+    codes = categories.codes[known]
+    lengths = np.bincount(codes, minlength=categories.n_words)
+    return known[np.argsort(codes, kind="stable")], offsets_of(lengths)

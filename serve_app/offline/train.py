@@ -1,0 +1,143 @@
+"""Fits the scorers: gradient-boosted trees on past candidates."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from serve_app.domain.features import (
+    CANDIDATE_FEATURES,
+    CROSS_FEATURES,
+    FEATURES,
+    ITEM_FEATURES,
+    USER_FEATURES,
+)
+from serve_app.domain.settings import Settings
+from serve_app.offline.examples import Examples
+
+FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "user": USER_FEATURES,
+    "item": ITEM_FEATURES,
+    "candidate": CANDIDATE_FEATURES,
+    "cross": CROSS_FEATURES,
+}
+
+GAINS = np.array([0, 0, 0, 1, 2, 4], np.float32)
+"""Relevance by strength of what the user did: nothing, view, rating, click, cart, purchase."""
+
+
+class VariantConfig(Settings):
+    """
+    How one variant is fitted.
+
+    Attributes:
+        objective: a binary objective learns whether a candidate is bought, a ranking one the order
+            of a user's candidates.
+        features: names of features, or of groups of them (user, item, candidate, cross).
+        n_trees: at most; fewer when more do not help users that were held out.
+        patience: trees without an improvement after which no more are added.
+        validation_share: of the users, held out to see which number of trees is best.
+    """
+
+    objective: Literal["binary:logistic", "rank:ndcg", "rank:pairwise"] = "binary:logistic"
+    features: tuple[str, ...] = tuple(FEATURE_GROUPS)
+    n_trees: int = Field(default=100, ge=1, le=1_000)
+    max_depth: int = Field(default=6, ge=1, le=12)
+    learning_rate: float = Field(default=0.1, gt=0, le=1)
+    min_child_weight: float = Field(default=5.0, ge=0)
+    subsample: float = Field(default=0.8, gt=0, le=1)
+    colsample: float = Field(default=0.8, gt=0, le=1)
+    reg_lambda: float = Field(default=5.0, ge=0)
+    patience: int = Field(default=20, ge=1)
+    validation_share: float = Field(default=0.15, gt=0, lt=1)
+
+    @field_validator("features")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(names) - set(FEATURES) - set(FEATURE_GROUPS)
+        if unknown:
+            raise ValueError(
+                f"unknown features {sorted(unknown)}; known are the groups"
+                f" {', '.join(FEATURE_GROUPS)} and {', '.join(FEATURES)}"
+            )
+        return names
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names only, each once, in the order in which they were declared."""
+        expanded = (FEATURE_GROUPS.get(name, (name,)) for name in self.features)
+        return tuple(dict.fromkeys(name for names in expanded for name in names))
+
+
+def train(examples: Examples, config: VariantConfig, seed: int, n_threads: int) -> xgboost.Booster:
+    """
+    A model with the number of trees that was best for the users that were held out.
+
+    The same examples, settings and number of threads give the same model.
+    """
+    order = np.random.default_rng(seed).permutation(len(examples))
+    n_held_out = max(1, round(config.validation_share * len(examples)))
+    held_out, rest = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+    watched = [(_matrix(examples.lists(held_out), config, n_threads), "held_out")]
+    booster = xgboost.train(
+        _parameters(config, seed, n_threads),
+        _matrix(examples.lists(rest), config, n_threads),
+        num_boost_round=config.n_trees,
+        evals=watched,
+        early_stopping_rounds=config.patience,
+        verbose_eval=False,
+    )
+    return booster[: booster.best_iteration + 1]
+
+
+def retrain(
+    examples: Examples, config: VariantConfig, n_trees: int, seed: int, n_threads: int
+) -> xgboost.Booster:
+    """A model with a given number of trees, on all examples."""
+    return xgboost.train(
+        _parameters(config, seed, n_threads),
+        _matrix(examples, config, n_threads),
+        num_boost_round=n_trees,
+        verbose_eval=False,
+    )
+
+
+def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
+    """The columns of some features out of a matrix of all."""
+    return matrix[:, [FEATURES.index(name) for name in names]]
+
+
+def _parameters(config: VariantConfig, seed: int, n_threads: int) -> dict[str, object]:
+    return {
+        "objective": config.objective,
+        "eval_metric": "logloss" if config.objective == "binary:logistic" else "ndcg@10",
+        "tree_method": "hist",
+        "max_depth": config.max_depth,
+        "learning_rate": config.learning_rate,
+        "min_child_weight": config.min_child_weight,
+        "subsample": config.subsample,
+        "colsample_bytree": config.colsample,
+        "reg_lambda": config.reg_lambda,
+        "seed": seed,
+        "nthread": n_threads,
+    }
+
+
+def _matrix(examples: Examples, config: VariantConfig, n_threads: int) -> xgboost.DMatrix:
+    gains = GAINS[examples.strengths]
+    if config.objective == "binary:logistic":
+        # A probability as label: what was only clicked counts as partly wanted.
+        return xgboost.DMatrix(
+            columns_of(examples.matrix, config.feature_names),
+            gains / GAINS.max(),
+            nthread=n_threads,
+        )
+    return xgboost.DMatrix(
+        columns_of(examples.matrix, config.feature_names),
+        gains,
+        group=np.diff(examples.offsets),
+        nthread=n_threads,
+    )

@@ -1,0 +1,49 @@
+"""Item vectors: a truncated singular value decomposition of who had to do with what."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import svds
+
+from serve_app.domain.profiles import TYPE_WEIGHTS
+from serve_app.offline.pairs import pairs_of
+from serve_app.stores.warehouse import InteractionLog
+
+_NOISE = 1e-6
+"""Vectors this much shorter than the longest are rounding errors, not tastes."""
+
+
+def item_vectors(
+    log: InteractionLog, n_rows: int, n_dimensions: int, seed: int
+) -> NDArray[np.float32]:
+    """
+    Vectors of unit length whose cosine says how alike the users of two items are.
+
+    Rows of the matrix are scaled down for users with many items, columns for items with many users,
+    so that neither dominate the decomposition.
+
+    Returns:
+        Shape (n_rows, n_dimensions), all zero for items without interactions.
+    """
+    vectors = np.zeros((n_rows, n_dimensions), np.float32)
+    matrix = _scaled(log, n_rows)
+    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
+    if k < 1 or not matrix.nnz:
+        return vectors
+    # ARPACK otherwise starts at random, and the same data would give another bundle.
+    start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
+    _, strengths, axes = svds(matrix, k=k, v0=start)
+    raw = axes.T * np.sqrt(np.maximum(strengths, 0.0))
+    lengths = np.linalg.norm(raw, axis=1)
+    kept = lengths > _NOISE * lengths.max()
+    vectors[kept, :k] = raw[kept] / lengths[kept, None]
+    return vectors
+
+
+def _scaled(log: InteractionLog, n_rows: int) -> csr_array:
+    pairs = pairs_of(log, TYPE_WEIGHTS)
+    n_users = len(log.user_ids)
+    per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
+    per_item = np.bincount(pairs.rows, minlength=n_rows)[pairs.rows]
+    values = pairs.weights.astype(float) / np.sqrt(np.sqrt(per_user * per_item))
+    return csr_array((values, (pairs.users, pairs.rows)), shape=(n_users, n_rows))

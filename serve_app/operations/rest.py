@@ -1,0 +1,129 @@
+"""Client for the REST API of Ray Serve, which Ray's dashboard answers on the head node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from serve_app.errors import ServeUnreachable, SettingsInvalid
+
+DEFAULT_ADDRESS = "http://127.0.0.1:8265"
+APPLICATIONS_PATH = "/api/serve/applications/"
+TIMEOUT_S = 30.0
+
+# Ray's answers to a missing and to a wrong token.
+UNAUTHORIZED, FORBIDDEN = 401, 403
+
+
+@dataclass(frozen=True, slots=True)
+class ServeClient:
+    """
+    Reads and replaces what Serve runs.
+
+    Attributes:
+        address: of the dashboard, e.g. ``http://127.0.0.1:8265``.
+        token: Ray's bearer token; None when the cluster has none.
+        timeout_s: for one request.
+    """
+
+    address: str = DEFAULT_ADDRESS
+    token: str | None = field(default=None, repr=False)
+    timeout_s: float = TIMEOUT_S
+
+    def details(self) -> dict[str, Any]:
+        """
+        Everything Serve says of itself (``ray.serve.schema.ServeInstanceDetails``).
+
+        Raises:
+            ServeUnreachable: no answer, or one that is not Serve's.
+        """
+        response = self._call("GET")
+        try:
+            details = response.json()
+        except requests.JSONDecodeError as error:
+            raise ServeUnreachable(self.address, "the answer is not JSON") from error
+        if not isinstance(details, dict) or "applications" not in details:
+            raise ServeUnreachable(self.address, "the answer is not one of Serve's")
+        return details
+
+    def deploy(self, config: Mapping[str, Any]) -> None:
+        """
+        Replace everything that Serve runs by ``config`` (``ray.serve.schema.ServeDeploySchema``).
+
+        Serve takes the goal and works towards it; this returns at once.
+
+        Raises:
+            ServeUnreachable: no answer, or Serve refused the goal.
+        """
+        self._call("PUT", config)
+
+    def _call(self, method: str, body: Mapping[str, Any] | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        url = self.address.rstrip("/") + APPLICATIONS_PATH
+        try:
+            response = requests.request(
+                method, url, json=body, headers=headers, timeout=self.timeout_s
+            )
+        except requests.RequestException as error:
+            raise ServeUnreachable(self.address, _plain_reason(error)) from error
+        if response.status_code != requests.codes.ok:
+            raise ServeUnreachable(self.address, _refusal(response, has_token=bool(self.token)))
+        return response
+
+
+def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
+    """
+    The token that Ray's own clients would send, or None.
+
+    Looked for in Ray's order: ``RAY_AUTH_TOKEN``, the file named by ``RAY_AUTH_TOKEN_PATH``,
+    ``~/.ray/auth_token``. With ``RAY_AUTH_MODE=disabled`` none is sent.
+
+    Args:
+        environment: the process's variables.
+        home: the user's home directory.
+
+    Raises:
+        SettingsInvalid: ``RAY_AUTH_TOKEN_PATH`` names a file that cannot be read.
+    """
+    if environment.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        return None
+    if token := environment.get("RAY_AUTH_TOKEN", "").strip():
+        return token
+    if named := environment.get("RAY_AUTH_TOKEN_PATH"):
+        try:
+            return Path(named).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsInvalid("RAY_AUTH_TOKEN_PATH", f"{named}: {error.strerror}") from error
+    default = home / ".ray" / "auth_token"
+    return default.read_text(encoding="utf-8").strip() if default.is_file() else None
+
+
+def application_of(details: Mapping[str, Any], name: str, address: str) -> dict[str, Any]:
+    """
+    What Serve says of one application (``ray.serve.schema.ApplicationDetails``).
+
+    Raises:
+        ServeUnreachable: Serve runs no such application.
+    """
+    applications: Mapping[str, dict[str, Any]] = details["applications"]
+    if name not in applications:
+        running = ", ".join(sorted(applications)) or "nothing"
+        raise ServeUnreachable(address, f"no application {name!r}; it runs {running}")
+    return applications[name]
+
+
+def _plain_reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "nothing answers there; is the service running?"
+    return str(error)
+
+
+def _refusal(response: requests.Response, *, has_token: bool) -> str:
+    if response.status_code == UNAUTHORIZED or (response.status_code == FORBIDDEN and has_token):
+        hint = "this token is not the cluster's" if has_token else "the cluster asks for a token"
+        return f"{hint}: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+    return f"HTTP {response.status_code}: {response.text.strip()[:500]}"

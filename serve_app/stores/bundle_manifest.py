@@ -1,0 +1,87 @@
+"""Reads and writes ``manifest.json``, and holds a bundle's files against it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from serve_app.domain.manifest import FORMAT, FileManifest, Manifest
+from serve_app.errors import BundleDamaged
+
+MANIFEST = "manifest.json"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """
+    Raises:
+        BundleDamaged: no manifest, or one that this build cannot read.
+    """
+    try:
+        raw = json.loads((folder / MANIFEST).read_bytes())
+    except FileNotFoundError as error:
+        raise BundleDamaged(folder.name, f"{MANIFEST} is missing") from error
+    except ValueError as error:
+        raise BundleDamaged(folder.name, f"{MANIFEST} is not JSON: {error}") from error
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if found != FORMAT:
+        reason = f"its format is {found}, this build reads {FORMAT}: fit again with `recserve fit`"
+        raise BundleDamaged(folder.name, reason)
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise BundleDamaged(folder.name, f"{MANIFEST}: {error}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+
+
+def describe_files(folder: Path) -> dict[str, FileManifest]:
+    """Size and hash of every file below the folder, by name, ascending."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): FileManifest(
+            sha256=_sha256(path), size=path.stat().st_size
+        )
+        for path in paths
+    }
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """
+    Raises:
+        BundleDamaged: a file is missing or has another length.
+    """
+    for name, expected in manifest.files.items():
+        try:
+            size = (folder / name).stat().st_size
+        except FileNotFoundError as error:
+            raise BundleDamaged(manifest.version, f"{name} is missing") from error
+        if size != expected.size:
+            raise BundleDamaged(
+                manifest.version, f"{name} has {size} bytes instead of {expected.size}"
+            )
+
+
+def check_hashes(folder: Path, manifest: Manifest) -> None:
+    """
+    Raises:
+        BundleDamaged: a file is missing or is not the one that was published.
+    """
+    check_sizes(folder, manifest)
+    for name, expected in manifest.files.items():
+        if _sha256(folder / name) != expected.sha256:
+            raise BundleDamaged(manifest.version, f"{name} is not the file that was published")
+
+
+def content_hash(files: Mapping[str, FileManifest], more: Iterable[str]) -> str:
+    """Identifies what the files hold and what is said of them, 8 hex digits."""
+    lines = [f"{name} {each.sha256}" for name, each in sorted(files.items())]
+    return sha256("\n".join([str(FORMAT), *lines, *more]).encode()).hexdigest()[:8]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

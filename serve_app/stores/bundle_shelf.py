@@ -1,0 +1,111 @@
+"""Opened bundles of one process, by version, and what is made of each."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from serve_app.errors import BundleError, StageFailed, StoreUnavailable
+from serve_app.stores.bundle import Bundle, current_version, open_bundle
+
+Prepared = TypeVar("Prepared")
+
+_logger = logging.getLogger("ray.serve.recserve.bundles")
+
+POLL_S = 2.0
+"""How often a process looks whether another bundle is current."""
+
+N_KEPT = 2
+"""The one that is served and the one before: batches on their way still need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleLocation:
+    """
+    Attributes:
+        root: folder or URI under which bundles are published.
+        cache_dir: where a node keeps its copies of bundles under a URI.
+    """
+
+    root: str
+    cache_dir: Path
+
+
+class BundleShelf(Generic[Prepared]):
+    """
+    Opens a version when a batch first asks for it, or when it becomes current.
+
+    Opening happens in a thread, once, however many ask.
+    """
+
+    def __init__(
+        self, location: BundleLocation, stage: str, prepare: Callable[[Bundle], Prepared]
+    ) -> None:
+        """
+        Args:
+            stage: whose failure it is when a version cannot be opened.
+            prepare: makes of a bundle what the stage works with; may take long.
+        """
+        self._location = location
+        self._stage = stage
+        self._prepare = prepare
+        self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
+        self._following: asyncio.Task[None] | None = None
+
+    async def at(self, version: str) -> Prepared:
+        """
+        What was made of a version.
+
+        Raises:
+            StageFailed: it cannot be opened.
+        """
+        self.follow()
+        task = self._opened.get(version)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(self._open, version))
+            self._opened[version] = task
+            while len(self._opened) > N_KEPT:
+                self._opened.popitem(last=False)
+        try:
+            return await asyncio.shield(task)
+        except (BundleError, StoreUnavailable, OSError) as error:
+            self._opened.pop(version, None)
+            _logger.warning("bundle %s cannot be opened: %s", version, error)
+            raise StageFailed(self._stage, type(error).__name__) from error
+
+    async def current(self) -> str | None:
+        """
+        The version that is published as current; ``None`` before the first.
+
+        Raises:
+            StageFailed: the root cannot be read.
+        """
+        try:
+            return await asyncio.to_thread(current_version, self._location.root)
+        except (BundleError, StoreUnavailable, OSError) as error:
+            raise StageFailed(self._stage, type(error).__name__) from error
+
+    def follow(self) -> None:
+        """From now on versions are opened as soon as they are current."""
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow())
+
+    def _open(self, version: str) -> Prepared:
+        location = self._location
+        bundle = open_bundle(location.root, version, cache_dir=location.cache_dir)
+        return self._prepare(bundle)
+
+    async def _follow(self) -> None:
+        seen: str | None = None
+        while True:
+            try:
+                version = await self.current()
+                if version is not None and version != seen:
+                    await self.at(version)
+                    seen = version
+            except StageFailed as failure:
+                _logger.warning("the current bundle was not followed: %s", failure)
+            await asyncio.sleep(POLL_S)

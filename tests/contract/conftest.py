@@ -1,0 +1,75 @@
+"""Real servers for the contract tests: one PostgreSQL and one Redis, fresh ones for every test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from serve_app.stores.embedded import StoreUrls, lease
+from serve_app.stores.schema import Connection, connect, ensure_schema
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def store_urls() -> Iterator[StoreUrls]:
+    home = Path(tempfile.mkdtemp(prefix=f"recserve-contract-{os.getpid()}-"))
+    with lease(home) as held:
+        yield held.urls
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(store_urls: StoreUrls) -> str:
+    """Name of a database that holds the empty schema; copying it is quick."""
+    with psycopg.connect(store_urls.database, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE recserve_template")
+    with connect(make_conninfo(store_urls.database, dbname="recserve_template")) as conn:
+        ensure_schema(conn)
+    return "recserve_template"
+
+
+def _database(store_urls: StoreUrls, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(store_urls.database, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        yield make_conninfo(store_urls.database, dbname=name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(store_urls: StoreUrls, template: str) -> Iterator[str]:
+    """A database of the test's own, with the empty schema."""
+    yield from _database(store_urls, template)
+
+
+@pytest.fixture
+def bare_database_url(store_urls: StoreUrls) -> Iterator[str]:
+    """A database of the test's own, with nothing in it."""
+    yield from _database(store_urls, "template0")
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Connection]:
+    with connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def redis_url(store_urls: StoreUrls) -> Iterator[str]:
+    """An empty Redis."""
+    with redis.Redis.from_url(store_urls.redis) as client:
+        client.flushall()
+    yield store_urls.redis
