@@ -64,10 +64,11 @@ class Coalescer(Generic[Question, Answer]):
         """
         if len(self._waiting) >= self._config.max_waiting:
             raise Overloaded(self._config.retry_after_s)
-        waiting = _Waiting[Question, Answer](question, asyncio.get_running_loop().create_future())
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(question, answer)
         self._waiting.append(waiting)
         self._leave()
-        return await waiting.answer
+        return await answer
 
     def _leave(self) -> None:
         while self._waiting and len(self._under_way) < self._config.max_in_flight:

@@ -18,27 +18,29 @@ STYLES = (
 
 
 class Season(NamedTuple):
-    """Demand multiplies by up to ``1 + boost`` around the peak.
+    """Demand over the year, as a multiple of a category's appeal: ``rest``, and a peak above it.
 
     Attributes:
-        peak: fraction of the year, in [0, 1).
+        peak_at: fraction of the year, in [0, 1).
         width: standard deviation of the peak, in years.
-        boost: further demand at the peak, in units of the demand far from it.
+        rest: far from the peak.
+        peak: what the peak adds.
     """
 
-    peak: float
+    peak_at: float
     width: float
-    boost: float
+    rest: float
+    peak: float
 
 
 OUT_OF_SEASON = "-"
 
 SEASONS: Mapping[str, Season] = {
-    OUT_OF_SEASON: Season(0.0, 1.0, 0.0),
-    "spring": Season(0.29, 0.06, 3.0),
-    "summer": Season(0.53, 0.07, 3.0),
-    "autumn": Season(0.78, 0.07, 2.0),
-    "christmas": Season(0.945, 0.04, 12.0),
+    OUT_OF_SEASON: Season(0.0, 1.0, 1.0, 0.0),
+    "spring": Season(0.29, 0.06, 0.4, 3.0),
+    "summer": Season(0.53, 0.07, 0.4, 3.0),
+    "autumn": Season(0.78, 0.07, 0.6, 2.0),
+    "christmas": Season(0.945, 0.04, 0.03, 8.0),
 }
 
 MATERIALS: Mapping[str, tuple[str, ...]] = {
@@ -77,7 +79,7 @@ class Category(NamedTuple):
         made_of: a key of ``MATERIALS``.
         nouns: what its items are.
         price: median price.
-        appeal: share of the demand out of season, relative to the other categories.
+        appeal: its part in the demand, relative to the other categories.
         goes_with: the category whose items are bought along.
         season: a key of ``SEASONS``.
         consumable: it is used up and bought again.

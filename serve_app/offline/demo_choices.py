@@ -12,10 +12,10 @@ _N_SEEN = 6
 
 def seasonal_demand(at: Floats) -> Floats:
     """Multiplier of each category's demand at these times, shape (n, n_categories)."""
-    peak, width, boost = np.array([SEASONS[category.season] for category in CATEGORIES]).T
-    from_peak = np.abs((at / _YEAR_S % 1.0)[:, None] - peak)
+    peak_at, width, rest, peak = np.array([SEASONS[category.season] for category in CATEGORIES]).T
+    from_peak = np.abs((at / _YEAR_S % 1.0)[:, None] - peak_at)
     from_peak = np.minimum(from_peak, 1.0 - from_peak)
-    demand: Floats = 1.0 + boost * np.exp(-0.5 * (from_peak / width) ** 2)
+    demand: Floats = rest + peak * np.exp(-0.5 * (from_peak / width) ** 2)
     return demand
 
 

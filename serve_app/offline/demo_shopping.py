@@ -56,7 +56,7 @@ def simulate(shop: Shop, n_interactions: int, rng: np.random.Generator) -> Inter
         n_next = min(_MOST_VISITS_AT_ONCE, n_wanted // _MORE_THAN_A_VISIT_HOLDS + 1)
         part = _interactions_of_visits(shop, n_next, owned, rng).where(slice(n_wanted))
         parts.append(replace(part, visits=part.visits + n_visits))
-        owned = np.union1d(owned, purchase_keys(shop, part))
+        owned = np.concatenate([owned, purchase_keys(shop, part)])
         n_visits += part.next_visit
         n_wanted -= len(part)
     interactions = Interactions.joined(parts)

@@ -22,8 +22,8 @@ DAY_S = 86_400.0
 # Chosen so that lists for everybody find something and personal lists find several times as much.
 _HIDDEN_TRAITS = 6
 _TASTE_STRENGTH = 1.3
-_CATEGORY_CONCENTRATION = 0.7
-_CURIOSITY = .05
+_CATEGORY_CONCENTRATION = 0.9
+_CURIOSITY = 0.05
 _FAME_EXPONENT = 1.3
 
 
@@ -63,7 +63,7 @@ class Assortment:
 class Shoppers:
     """
     Attributes:
-        favours: shape (n, n_categories), float32, interest in each category out of season.
+        favours: shape (n, n_categories), float32, interest in each category, seasons apart.
         tastes: shape (n, d), float32.
         price_levels: shape (n,), float32, as ``Assortment.price_levels``.
         arrived_at: shape (n,), epoch seconds, at midnight.
@@ -87,11 +87,7 @@ def make_assortment(
     place = np.arange(n_items) - shelves[categories]
 
     styles = rng.integers(len(STYLES), size=(n_items, 2), dtype=np.int32)
-    traits = np.zeros((n_items, len(STYLES) + _HIDDEN_TRAITS), np.float32)
-    np.put_along_axis(traits, styles[:, 1:], 0.5, axis=1)
-    np.put_along_axis(traits, styles[:, :1], 1.0, axis=1)
-    traits[:, len(STYLES) :] = 0.4 * rng.standard_normal((n_items, _HIDDEN_TRAITS))
-
+    traits = _traits(styles, rng)
     # Three of ten come during the period; the best known of each category never do.
     launched_at = start_at + (end_at - start_at) * (rng.random(n_items) * 10 - 7) / 3
     launched_at = np.where(place == 0, start_at - DAY_S, launched_at)
@@ -99,15 +95,24 @@ def make_assortment(
     # Each category gets attention 1 in all, so that a share of it is a position on its shelf.
     attention /= np.bincount(categories, attention, len(CATEGORIES))[categories]
     return Assortment(
-        categories,
-        shelves,
-        styles,
-        traits,
-        rng.standard_normal(n_items, np.float32),
-        0.3 * rng.standard_normal(n_items, np.float32),
-        launched_at,
-        np.concatenate([[0.0], np.cumsum(attention)]),
+        categories=categories,
+        shelves=shelves,
+        styles=styles,
+        traits=traits,
+        price_levels=rng.standard_normal(n_items, np.float32),
+        quality=0.3 * rng.standard_normal(n_items, np.float32),
+        launched_at=launched_at,
+        attention=np.concatenate([[0.0], np.cumsum(attention)]),
     )
+
+
+def _traits(styles: Rows, rng: np.random.Generator) -> Vectors:
+    """An item's styles, and traits that no word tells."""
+    traits = np.zeros((len(styles), len(STYLES) + _HIDDEN_TRAITS), np.float32)
+    np.put_along_axis(traits, styles[:, 1:], 0.5, axis=1)
+    np.put_along_axis(traits, styles[:, :1], 1.0, axis=1)
+    traits[:, len(STYLES) :] = 0.4 * rng.standard_normal((len(styles), _HIDDEN_TRAITS))
+    return traits
 
 
 def make_shoppers(
@@ -123,9 +128,9 @@ def make_shoppers(
     # Half were there before the period began; the rest arrive evenly through it.
     arrived_at = start_at + (end_at - start_at) * np.maximum(rng.random(n_users) * 2 - 1, 0.0)
     return Shoppers(
-        favours.astype(np.float32),
-        _TASTE_STRENGTH * rng.standard_normal((n_users, n_traits), np.float32),
-        0.8 * rng.standard_normal(n_users, np.float32),
-        arrived_at // DAY_S * DAY_S,
-        rng.lognormal(0.0, 0.9, n_users),
+        favours=favours.astype(np.float32),
+        tastes=_TASTE_STRENGTH * rng.standard_normal((n_users, n_traits), np.float32),
+        price_levels=0.8 * rng.standard_normal(n_users, np.float32),
+        arrived_at=arrived_at // DAY_S * DAY_S,
+        activity=rng.lognormal(0.0, 0.9, n_users),
     )

@@ -28,7 +28,7 @@ class PopularityConfig(Settings):
         trend_prior: interactions added to both windows, so that few say little.
     """
 
-    half_life_days: float = Field(default=60.0, gt=0)
+    half_life_days: float = Field(default=30.0, gt=0)
     trend_days: float = Field(default=30.0, gt=0)
     trend_prior: float = Field(default=3.0, gt=0)
 

@@ -120,8 +120,8 @@ def _read_parquet(file: Path) -> Iterator[Chunk]:
 
 def _cells(column: pa.Array) -> list[object]:
     """Python values, ``None`` for NaN, times as epoch seconds."""
-    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
-        micros = column.cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        micros = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         return [None if value is None else value / 1e6 for value in micros]
     cells: list[object] = column.to_pylist()
     if pa.types.is_floating(column.type):

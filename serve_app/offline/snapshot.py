@@ -19,16 +19,11 @@ from serve_app.stores.warehouse import InteractionLog
 
 
 class SnapshotConfig(Settings):
-    """
-    Attributes:
-        embedding_dim: length of the item vectors.
-        seed: makes the vectors the same for the same data.
-    """
+    """Attributes: embedding_dim: length of the item vectors."""
 
     popularity: PopularityConfig = PopularityConfig()
     tables: TablesConfig = TablesConfig()
     embedding_dim: int = Field(default=32, ge=1, le=512)
-    seed: int = Field(default=7, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ def snapshot(
             "avg_rating": NumberColumn(numbers.avg_rating),
             "num_ratings": NumberColumn(numbers.num_ratings),
         },
-        vectors=item_vectors(log, len(items), config.embedding_dim, config.seed),
+        vectors=item_vectors(log, len(items), config.embedding_dim),
         features=numbers.features,
     )
     return Snapshot(

@@ -35,7 +35,7 @@ class TablesConfig(Settings):
     max_buyers_per_item: int = Field(default=500, ge=1)
     max_items_per_user: int = Field(default=200, ge=1)
     max_neighbours: int = Field(default=50, ge=1)
-    shrinkage: float = Field(default=1.0, ge=0)
+    shrinkage: float = Field(default=0.5, ge=0)
 
 
 def candidate_tables(
@@ -119,7 +119,7 @@ def _user_item_matrix(pairs: Pairs, n_rows: int, n_users: int, config: TablesCon
         pairs.users, pairs.rows, pairs.at, n_users, config.max_items_per_user
     )
     lengths = np.diff(offsets)
-    values = pairs.weights[kept] / np.sqrt(np.log2(1.0 + np.repeat(lengths, lengths)))
+    values = pairs.weights[kept] / np.sqrt(np.repeat(lengths, lengths))
     shape = (n_users, n_rows)
     return csr_array((values.astype(np.float64), pairs.rows[kept], offsets), shape=shape)
 

@@ -13,9 +13,7 @@ _NOISE = 1e-6
 """Vectors this much shorter than the longest are rounding errors, not tastes."""
 
 
-def item_vectors(
-    log: InteractionLog, n_rows: int, n_dimensions: int, seed: int
-) -> NDArray[np.float32]:
+def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
     """
     Vectors of unit length whose cosine says how alike the users of two items are.
 
@@ -31,7 +29,7 @@ def item_vectors(
     if k < 1 or not matrix.nnz:
         return vectors
     # ARPACK otherwise starts at random, and the same data would give another bundle.
-    start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
+    start = np.random.default_rng(0).standard_normal(min(matrix.shape))
     _, strengths, axes = svds(matrix, k=k, v0=start)
     raw = axes.T * np.sqrt(np.maximum(strengths, 0.0))
     lengths = np.linalg.norm(raw, axis=1)

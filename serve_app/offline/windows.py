@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.columns import Mask, Rows
-from serve_app.domain.interactions import PURCHASE
+from serve_app.domain.interactions import PURCHASE, TYPE_CODES
 from serve_app.domain.ragged import Offsets, gather, offsets_of
 from serve_app.errors import NotEnoughData
 from serve_app.stores.warehouse import InteractionLog
@@ -68,6 +68,7 @@ STRENGTHS = np.array([1, 3, 4, 5, 2], np.uint8)
 the type. 0 is left for items that he did nothing with."""
 
 PURCHASED = int(STRENGTHS[PURCHASE])
+CLICKED = int(STRENGTHS[TYPE_CODES["click"]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import requests
 
-from serve_app.errors import ServeUnreachable, SettingsInvalid
+from serve_app.config import APPLICATION
+from serve_app.errors import ServeUnreachable
 from serve_app.operations.ports import ensure_free
 from serve_app.operations.rest import ServeClient, application_of
-from serve_app.operations.scale import APPLICATION
 
 # Serve gives its replicas 30 s to finish; HAProxy and the raylet come after them.
 STOP_DEADLINE_S = 60.0
@@ -31,16 +31,7 @@ START_DEADLINE_S = 300.0
 KILL_DEADLINE_S = 10.0
 POLL_INTERVAL_S = 0.25
 REQUEST_TIMEOUT_S = 5.0
-N_LOG_LINES = 30
-
-DASHBOARD_PORT = 8265
-
-# Set unless the environment says otherwise.
-DEVELOPMENT_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # On one machine nobody routes to a replica that leaves; 30 s is for load balancers.
-    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-}
+N_LOG_LINES = 15
 
 FAILED = 1
 
@@ -120,65 +111,6 @@ def serve_run(config: Path) -> list[str]:
     return [sys.executable, "-m", "ray.serve.scripts", "run", str(config)]
 
 
-def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, str]:
-    """
-    Variables of the child: those of ``environment``, else of ``profile``, else for development.
-
-    Args:
-        environment: this process's variables.
-        profile: what ``configs/fast.env`` says (:func:`parse_env_file`).
-    """
-    return {**DEVELOPMENT_ENVIRONMENT, **profile, **environment}
-
-
-def parse_env_file(path: Path) -> dict[str, str]:
-    """
-    ``NAME=value`` lines; empty ones and those that start with ``#`` are left out.
-
-    Raises:
-        SettingsInvalid: no such file, or a line of another form.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise SettingsInvalid(str(path), f"cannot be read: {error.strerror}") from error
-    variables = {}
-    for number, line in enumerate(map(str.strip, lines), start=1):
-        if not line or line.startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals or not name.isidentifier():
-            raise SettingsInvalid(f"{path}:{number}", "must have the form NAME=value")
-        variables[name] = value
-    return variables
-
-
-def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, str]:
-    """
-    What has to be free on this machine.
-
-    Args:
-        http_port: ``http_options.port`` of the configuration.
-        environment: the child's variables.
-
-    Returns:
-        Purpose by port. With ``RAY_ADDRESS`` set none: the ports are those of that cluster.
-    """
-    if environment.get("RAY_ADDRESS"):
-        return {}
-    ports = {http_port: "HTTP", DASHBOARD_PORT: "Ray's dashboard"}
-    if environment.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
-        ports |= {
-            int(environment.get(variable, default)): purpose
-            for variable, default, purpose in (
-                ("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", "8500", "Serve's proxy behind HAProxy"),
-                ("RAY_SERVE_HAPROXY_METRICS_PORT", "9101", "HAProxy's metrics"),
-                ("RAY_SERVE_HAPROXY_STATS_PORT", "8404", "HAProxy's statistics"),
-            )
-        }
-    return ports
-
-
 def deploy_failure(client: ServeClient) -> str | None:
     """Why Serve gave up on the application; None while it has not, or does not answer yet."""
     try:
@@ -214,7 +146,8 @@ def _wait_until_ready(
         if _answers(service.ready_url):
             return True
         if reason := service.failure():
-            announce(f"the service did not start: {reason}\nMore in {service.log}")
+            said = _end_of("Serve", reason)
+            announce(f"the service did not start. {said}\nMore in {service.log}")
             return False
         if time.monotonic() > deadline:
             announce(f"no answer in {deadline_s:.0f} s. {_log_tail(service.log)}")
@@ -245,8 +178,11 @@ def _answers(url: str) -> bool:
 
 
 def _log_tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-N_LOG_LINES:]
-    return "\n".join([f"The end of {log}:", *lines])
+    return _end_of(str(log), log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _end_of(source: str, text: str) -> str:
+    return "\n".join([f"The end of what {source} says:", *text.splitlines()[-N_LOG_LINES:]])
 
 
 @contextmanager

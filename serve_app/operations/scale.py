@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from serve_app.config import APPLICATION
 from serve_app.errors import ServeUnreachable, SettingsInvalid
 from serve_app.operations.rest import application_of
 
-APPLICATION = "recserve"
 DEADLINE_S = 120.0
 POLL_INTERVAL_S = 0.5
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from serve_app.config import APPLICATION
 from serve_app.domain.windows import REQUEST, WINDOW_S, Window, merged
 from serve_app.operations.rest import application_of
-from serve_app.operations.scale import APPLICATION, Replicas, replicas_of
+from serve_app.operations.scale import Replicas, replicas_of
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -151,11 +152,12 @@ def _per_second(n: int, period_s: float) -> str:
 
 
 def _milliseconds(duration_s: float) -> str:
-    return f"{duration_s * 1e3:.3g}"
+    milliseconds = duration_s * 1e3
+    return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right, as in every column but words'."""
+    """Columns as wide as their widest cell, columns of numbers to the right."""
     lines = [header, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     right = [all(_is_number(row[i]) for row in rows) and bool(rows) for i in range(len(header))]
@@ -169,4 +171,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell[:1].isdigit()
+    return all(character in "0123456789./–" for character in cell)

@@ -66,7 +66,7 @@ def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = Fals
         StoreUnavailable: the object store did not answer.
     """
     folder = bundle_root(root).open(version, cache_dir)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, version)
     (check_hashes if verify else check_sizes)(folder, manifest)
     bundle = Bundle(
         manifest,

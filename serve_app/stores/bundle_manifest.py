@@ -13,7 +13,7 @@ from serve_app.errors import BundleDamaged
 MANIFEST = "manifest.json"
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, version: str) -> Manifest:
     """
     Raises:
         BundleDamaged: no manifest, or one that this build cannot read.
@@ -21,17 +21,17 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         raw = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError as error:
-        raise BundleDamaged(folder.name, f"{MANIFEST} is missing") from error
+        raise BundleDamaged(version, f"{MANIFEST} is missing") from error
     except ValueError as error:
-        raise BundleDamaged(folder.name, f"{MANIFEST} is not JSON: {error}") from error
+        raise BundleDamaged(version, f"{MANIFEST} is not JSON: {error}") from error
     found = raw.get("format") if isinstance(raw, dict) else None
     if found != FORMAT:
         reason = f"its format is {found}, this build reads {FORMAT}: fit again with `recserve fit`"
-        raise BundleDamaged(folder.name, reason)
+        raise BundleDamaged(version, reason)
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        raise BundleDamaged(folder.name, f"{MANIFEST}: {error}") from error
+        raise BundleDamaged(version, f"{MANIFEST}: {error}") from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

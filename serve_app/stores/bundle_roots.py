@@ -229,7 +229,7 @@ class RemoteRoot:
                     source_filesystem=self.files,
                     destination_filesystem=LocalFileSystem(),
                 )
-            check_hashes(partial, read_manifest(partial))
+            check_hashes(partial, read_manifest(partial, version))
             shutil.rmtree(copy, ignore_errors=True)
             partial.rename(copy)
         copies = [path for path in copy.parent.iterdir() if VERSION_PATTERN.fullmatch(path.name)]
@@ -260,7 +260,7 @@ def _checked(root: str, text: str) -> str:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        check_sizes(folder, read_manifest(folder))
+        check_sizes(folder, read_manifest(folder, folder.name))
     except BundleDamaged:
         return False
     return True

@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import redis
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from serve_app.stores.embedded import StoreUrls, lease
 from serve_app.stores.schema import Connection, connect, ensure_schema
@@ -32,9 +32,13 @@ def template(store_urls: StoreUrls) -> str:
     """Name of a database that holds the empty schema; copying it is quick."""
     with psycopg.connect(store_urls.database, autocommit=True) as conn:
         conn.execute("CREATE DATABASE recserve_template")
-    with connect(make_conninfo(store_urls.database, dbname="recserve_template")) as conn:
+    with connect(url_of(store_urls, "recserve_template")) as conn:
         ensure_schema(conn)
     return "recserve_template"
+
+
+def url_of(store_urls: StoreUrls, database: str) -> str:
+    return urlsplit(store_urls.database)._replace(path=f"/{database}").geturl()
 
 
 def _database(store_urls: StoreUrls, template: str) -> Iterator[str]:
@@ -45,7 +49,7 @@ def _database(store_urls: StoreUrls, template: str) -> Iterator[str]:
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
-        yield make_conninfo(store_urls.database, dbname=name)
+        yield url_of(store_urls, name)
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -68,8 +72,8 @@ def conn(database_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def redis_url(store_urls: StoreUrls) -> Iterator[str]:
+def redis_url(store_urls: StoreUrls) -> str:
     """An empty Redis."""
     with redis.Redis.from_url(store_urls.redis) as client:
         client.flushall()
-    yield store_urls.redis
+    return store_urls.redis

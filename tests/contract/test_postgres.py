@@ -1,0 +1,397 @@
+"""What every shop must do, and what PostgreSQL's does when its server fails."""
+
+import asyncio
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from serve_app.domain.features import USER_COLUMNS
+from serve_app.domain.interactions import EVENT, PURCHASE, TYPE_CODES, Events, make_events
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.postgres import PostgresConfig, PostgresShop
+from serve_app.stores.schema import Connection
+from serve_app.stores.shop import InMemoryShop, ItemRow, Shop, UserRow
+
+VIEW = TYPE_CODES["view"]
+NAN = float("nan")
+CONFIG = PostgresConfig(timeout_s=1.0, max_events_per_user=3)
+
+ANN: UserRow = np.array([2, 4.5, 1, 2, NAN, 12.5, 0, 3, 1.6e9, 1.7e9, NAN])
+PAN = ItemRow(
+    title="Pan",
+    category="kitchen",
+    price=12.5,
+    tags=("steel", "new"),
+    in_stock=False,
+    avg_rating=4.5,
+    num_ratings=2,
+    attributes={"brand": "Acme", "sizes": ["s", "m"], "weight": 3, "organic": True},
+)
+POT = ItemRow(None, "unknown", None, (), True, None, 0, {})
+# Two purchases before the latest three events, and one view.
+DONE = make_events(
+    rows=[0, 1, 0, 1, 0, 1],
+    types=[PURCHASE, VIEW, PURCHASE, VIEW, VIEW, PURCHASE],
+    at=[100, 200, 300, 400.5, 500, 600],
+    values=[2, NAN, NAN, 1, NAN, 3],
+)
+KEPT = DONE[[0, 2, 3, 4, 5]]
+
+
+def numbers_of(events: Events) -> list[tuple[object, ...]]:
+    """Comparable, with ``None`` for NaN."""
+    return [
+        tuple(None if field != field else field for field in event) for event in events.tolist()
+    ]
+
+
+class ShopContract:
+    """What every shop must do. A subclass says how to open one that holds the above."""
+
+    def open(self) -> AbstractAsyncContextManager[Shop]:
+        raise NotImplementedError
+
+    def ask(self, question: Callable[[Shop], Awaitable[Any]]) -> Any:
+        async def answer() -> Any:
+            async with self.open() as shop:
+                return await question(shop)
+
+        return asyncio.run(answer())
+
+    def test_gives_the_numbers_of_a_user_and_nan_where_unknown(self) -> None:
+        found = self.ask(lambda shop: shop.user_features(["ann"]))
+        assert found["ann"].dtype == np.float64
+        np.testing.assert_array_equal(found["ann"], ANN)
+
+    def test_gives_items_as_they_are_shown(self) -> None:
+        found = self.ask(lambda shop: shop.items(["pan", "pot"]))
+        assert found == {"pan": PAN, "pot": POT}
+
+    def test_gives_the_latest_events_and_all_purchases_oldest_first(self) -> None:
+        found = self.ask(lambda shop: shop.histories(["ann"]))
+        assert found["ann"].dtype == EVENT
+        assert numbers_of(found["ann"]) == numbers_of(KEPT)
+
+    def test_leaves_out_what_it_does_not_know(self) -> None:
+        assert self.ask(lambda shop: shop.user_features(["nobody", "bob"])) == {}
+        assert list(self.ask(lambda shop: shop.items(["nothing", "pan"]))) == ["pan"]
+        assert self.ask(lambda shop: shop.histories(["nobody"])) == {}
+
+    def test_takes_any_text_for_an_id(self) -> None:
+        ids = ["", "ann", "a\0b", "'; DROP TABLE user_features; --", "{x,y}", "ö" * 500]
+        assert list(self.ask(lambda shop: shop.user_features(ids))) == ["ann"]
+        assert list(self.ask(lambda shop: shop.histories(ids))) == ["ann"]
+
+    def test_an_id_asked_for_twice_is_answered_once(self) -> None:
+        found = self.ask(lambda shop: shop.histories(["ann", "ann"]))
+        assert len(found["ann"]) == len(KEPT)
+
+    def test_no_ids_give_nothing(self) -> None:
+        assert self.ask(lambda shop: shop.user_features([])) == {}
+        assert self.ask(lambda shop: shop.items([])) == {}
+        assert self.ask(lambda shop: shop.histories([])) == {}
+
+
+class TestInMemoryShop(ShopContract):
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Shop]:
+        yield InMemoryShop({"ann": ANN}, {"pan": PAN, "pot": POT}, {"ann": DONE}, 3)
+
+    def test_fails_when_it_is_told_to(self) -> None:
+        shop = InMemoryShop(failure=StoreUnavailable("postgres", "timed_out"))
+        with pytest.raises(StoreUnavailable, match="timed_out"):
+            asyncio.run(shop.items(["pan"]))
+
+
+@asynccontextmanager
+async def opened(url: str, config: PostgresConfig = CONFIG) -> AsyncIterator[PostgresShop]:
+    shop = await PostgresShop.open(url, config)
+    try:
+        yield shop
+    finally:
+        await shop.close()
+
+
+def fill(conn: Connection) -> None:
+    columns = ", ".join(USER_COLUMNS)
+    times = ("first_at", "last_at", "created_at")
+    marks = ", ".join("to_timestamp(%s)" if name in times else "%s" for name in USER_COLUMNS)
+    numbers = [None if np.isnan(number) else number for number in ANN.tolist()]
+    conn.execute(f"INSERT INTO user_features (user_id, {columns}) VALUES ('ann', {marks})", numbers)
+    conn.execute("""
+        INSERT INTO item_features (item_id, title, category, price, tags, in_stock, avg_rating,
+          num_ratings, attributes)
+        VALUES ('pan', 'Pan', 'kitchen', 12.5, '{steel,new}', false, 4.5, 2,
+          '{"brand": "Acme", "sizes": ["s", "m"], "weight": 3, "organic": true}')
+    """)
+    conn.execute("INSERT INTO item_features (item_id) VALUES ('pot')")
+    for i, (row, value, kind, at) in enumerate(
+        zip(*(DONE[n] for n in ("row", "value", "type", "at")), strict=True)
+    ):
+        conn.execute(
+            "INSERT INTO interactions VALUES (%s, 'ann', %s, %s, %s, to_timestamp(%s))",
+            (f"e{i}", int(row), int(kind), None if np.isnan(value) else float(value), float(at)),
+        )
+
+
+class TestPostgresShop(ShopContract):
+    @pytest.fixture(autouse=True)
+    def _filled(self, conn: Connection, database_url: str) -> None:
+        fill(conn)
+        self.url = database_url
+
+    def open(self) -> AbstractAsyncContextManager[Shop]:
+        return opened(self.url)
+
+    def test_an_event_is_read_as_soon_as_it_is_committed(self, conn: Connection) -> None:
+        async def before_and_after() -> tuple[int, int]:
+            async with opened(self.url) as shop:
+                before = await shop.histories(["bob"])
+                conn.execute("INSERT INTO interactions VALUES ('b', 'bob', 0, 0, NULL, now())")
+                after = await shop.histories(["bob"])
+                return len(before), len(after["bob"])
+
+        assert asyncio.run(before_and_after()) == (0, 1)
+
+    def test_says_that_the_schema_is_missing(self, bare_database_url: str) -> None:
+        assert failure(bare_database_url) == "no_schema"
+
+    def test_names_any_other_failure_by_its_kind(self, conn: Connection) -> None:
+        conn.execute("ALTER TABLE user_features ALTER first_at TYPE text")
+        assert failure(self.url) == "UndefinedFunction"
+
+    def test_cannot_write(self) -> None:
+        async def write() -> None:
+            async with opened(self.url) as shop, shop._pool.connection() as conn:
+                await conn.execute("DELETE FROM user_features")
+
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            asyncio.run(write())
+
+    def test_keeps_the_options_of_the_url(self) -> None:
+        url = f"{self.url}&options={quote('-c search_path=elsewhere')}"
+        assert failure(url) == "no_schema"
+
+    def test_gives_up_on_a_query_that_waits_for_a_lock_and_recovers(self, conn: Connection) -> None:
+        async def locked_then_free() -> tuple[str, float, int]:
+            async with opened(self.url, PostgresConfig(timeout_s=0.1)) as shop:
+                await answers(shop)
+                with conn.transaction():
+                    conn.execute("LOCK TABLE user_features IN ACCESS EXCLUSIVE MODE")
+                    started_s = time.monotonic()
+                    with pytest.raises(StoreUnavailable) as raised:
+                        await shop.user_features(["ann"])
+                    waited_s = time.monotonic() - started_s
+                return raised.value.reason, waited_s, len(await answers(shop))
+
+        reason, waited_s, n_users = asyncio.run(locked_then_free())
+        assert reason == "timed_out"
+        assert waited_s < 1
+        assert n_users == 1
+
+
+def failure(url: str) -> str:
+    """Why asking for a user fails."""
+
+    async def ask() -> None:
+        async with opened(url) as shop:
+            await shop.user_features(["ann"])
+
+    with pytest.raises(StoreUnavailable) as raised:
+        asyncio.run(ask())
+    assert raised.value.stage == "postgres"
+    return raised.value.reason
+
+
+async def answers(shop: Shop) -> Any:
+    """Ask until there is an answer, as callers would go on to do; at most 10 s."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(StoreUnavailable):
+                return await shop.user_features(["ann"])
+
+
+class Proxy:
+    """Stands between the shop and PostgreSQL; can be deaf (frozen) or gone (refusing)."""
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        target = conninfo_to_dict(database_url)
+        self._target = f"{target['host']}/.s.PGSQL.5432"
+        self._path = folder / ".s.PGSQL.5432"
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.url = make_conninfo(database_url, host=str(folder))
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_unix_server(self._connected, self._path)
+
+    async def vanish(self) -> None:
+        self._server.close()
+        self._path.unlink()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def freeze(self) -> None:
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        there, back = await asyncio.open_unix_connection(self._target)
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(reader, back))
+                pumps.create_task(self._pump(there, writer))
+        finally:
+            writer.close()
+            back.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await self._flowing.wait()
+            writer.write(data)
+        writer.close()
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    # Paths of sockets must be short.
+    with tempfile.TemporaryDirectory(prefix="pgx", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+Scene = Callable[[PostgresShop, Proxy], Coroutine[Any, Any, Any]]
+
+
+def play(scene: Scene, conn: Connection, url: str, folder: Path) -> Any:
+    """Run a scene with a shop that reaches PostgreSQL through a proxy."""
+    fill(conn)
+
+    async def run() -> Any:
+        proxy = Proxy(url, folder)
+        await proxy.listen()
+        async with opened(proxy.url, PostgresConfig(timeout_s=0.1, reconnect_pause_s=0.1)) as shop:
+            await answers(shop)
+            outcome = await scene(shop, proxy)
+        await proxy.vanish()
+        return outcome
+
+    return asyncio.run(run())
+
+
+async def fails(shop: Shop) -> str:
+    started_s = time.monotonic()
+    with pytest.raises(StoreUnavailable) as raised:
+        await shop.user_features(["ann"])
+    assert time.monotonic() - started_s < 0.6
+    return raised.value.reason
+
+
+def test_a_frozen_server_costs_no_more_than_the_timeout_and_is_found_again(
+    conn: Connection, database_url: str, socket_folder: Path
+) -> None:
+    async def scene(shop: PostgresShop, proxy: Proxy) -> None:
+        proxy.freeze()
+        # More than there are connections: those that were left behind must not be needed.
+        for _ in range(6):
+            assert await fails(shop) == "timed_out"
+        proxy.thaw()
+        assert list(await answers(shop)) == ["ann"]
+
+    play(scene, conn, database_url, socket_folder)
+
+
+def test_leaves_no_task_of_an_abandoned_query_behind(
+    conn: Connection, database_url: str, socket_folder: Path
+) -> None:
+    async def scene(shop: PostgresShop, proxy: Proxy) -> set[str]:
+        proxy.freeze()
+        await asyncio.gather(*(fails(shop) for _ in range(3)))
+        await shop._calls.close()
+        proxy.thaw()
+        return {
+            task.get_coro().__qualname__  # type: ignore[union-attr]
+            for task in asyncio.all_tasks()
+        }
+
+    assert "PostgresShop._run" not in play(scene, conn, database_url, socket_folder)
+
+
+def test_a_cancelled_caller_leaves_the_pool_whole(
+    conn: Connection, database_url: str, socket_folder: Path
+) -> None:
+    async def scene(shop: PostgresShop, proxy: Proxy) -> None:
+        proxy.freeze()
+        callers = [asyncio.create_task(shop.user_features(["ann"])) for _ in range(8)]
+        await asyncio.wait(callers, timeout=0.02)
+        for caller in callers:
+            caller.cancel()
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        proxy.thaw()
+        assert list(await answers(shop)) == ["ann"]
+
+    play(scene, conn, database_url, socket_folder)
+
+
+def test_a_server_that_goes_away_is_found_again_when_it_is_back(
+    conn: Connection, database_url: str, socket_folder: Path
+) -> None:
+    async def scene(shop: PostgresShop, proxy: Proxy) -> None:
+        await proxy.vanish()
+        reasons = {await fails(shop) for _ in range(8)}
+        assert reasons <= {"unreachable", "timed_out"}
+        await proxy.listen()
+        assert list(await answers(shop)) == ["ann"]
+
+    play(scene, conn, database_url, socket_folder)
+
+
+def test_opens_at_once_when_nothing_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    async def open_and_ask() -> tuple[float, str]:
+        started_s = time.monotonic()
+        url = f"postgresql://postgres@127.0.0.1:{port}/recserve"
+        async with opened(url, PostgresConfig(timeout_s=0.1)) as shop:
+            opened_after_s = time.monotonic() - started_s
+            return opened_after_s, await fails(shop)
+
+    opened_after_s, reason = asyncio.run(open_and_ask())
+    assert opened_after_s < 0.5
+    assert reason == "timed_out"
+
+
+def test_says_when_too_many_queries_wait(
+    conn: Connection, database_url: str, socket_folder: Path
+) -> None:
+    async def ask_many() -> list[str]:
+        config = PostgresConfig(pool_size=1, max_waiting=1, timeout_s=0.2)
+        async with opened(database_url, config) as shop:
+            with conn.transaction():
+                conn.execute("LOCK TABLE user_features IN ACCESS EXCLUSIVE MODE")
+                return list(await asyncio.gather(*(fails(shop) for _ in range(4))))
+
+    assert "too_many_waiting" in asyncio.run(ask_many())
+
+
+def test_purchases_have_the_code_that_the_queries_and_the_index_name() -> None:
+    assert PURCHASE == 3

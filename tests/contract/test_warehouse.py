@@ -1,0 +1,220 @@
+"""The offline side's reading and writing in a real PostgreSQL."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import psycopg
+import pytest
+
+from serve_app.errors import SchemaMismatch, SettingsInvalid
+from serve_app.stores import warehouse
+from serve_app.stores.fitted import write_item_features, write_user_features
+from serve_app.stores.schema import Connection, check_schema, connect, ensure_schema
+from serve_app.stores.warehouse import read_interactions, read_items, read_users
+
+NAN = float("nan")
+
+
+def one(conn: Connection, query: str) -> tuple[Any, ...]:
+    (row,) = conn.execute(query).fetchall()
+    return row
+
+
+def test_says_that_the_schema_is_missing(bare_database_url: str) -> None:
+    with connect(bare_database_url) as conn, pytest.raises(SchemaMismatch) as raised:
+        check_schema(conn)
+    assert (raised.value.expected, raised.value.found) == (1, None)
+
+
+def test_says_which_other_version_of_the_schema_is_there(conn: Connection) -> None:
+    conn.execute("UPDATE recserve_schema SET version = 2")
+    for check in (check_schema, ensure_schema):
+        with pytest.raises(SchemaMismatch) as raised:
+            check(conn)
+        assert (raised.value.expected, raised.value.found) == (1, 2)
+
+
+def test_several_callers_at_once_create_the_schema_once(bare_database_url: str) -> None:
+    def create(_: int) -> None:
+        with connect(bare_database_url) as conn:
+            ensure_schema(conn)
+            check_schema(conn)
+
+    with ThreadPoolExecutor(8) as callers:
+        list(callers.map(create, range(8)))
+    with connect(bare_database_url) as conn:
+        assert one(conn, "SELECT count(*) FROM recserve_schema") == (1,)
+
+
+def test_does_not_touch_tables_of_another_application(bare_database_url: str) -> None:
+    with connect(bare_database_url) as conn:
+        conn.execute("CREATE TABLE user_features (id int)")
+        with pytest.raises(SettingsInvalid, match=r"DATABASE_URL: .*\"user_features\""):
+            ensure_schema(conn)
+        with pytest.raises(SchemaMismatch):
+            check_schema(conn)
+
+
+def test_says_that_a_url_cannot_be_read_without_repeating_its_password() -> None:
+    with pytest.raises(SettingsInvalid, match="DATABASE_URL: is no URL of the form") as raised:
+        connect("localhost:secret")
+    assert "secret" not in str(raised.value)
+
+
+def test_says_why_there_is_no_connection(database_url: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"DATABASE_URL: .*\"nowhere\" does not exist"):
+        connect(urlsplit(database_url)._replace(path="/nowhere").geturl())
+
+
+def test_reads_items_by_row_with_times_as_epoch_seconds(conn: Connection) -> None:
+    conn.execute("""
+        INSERT INTO item_features (item_row, item_id, title, category, price, tags, in_stock,
+          attributes, created_at)
+        VALUES (1, 'pan', 'Pan', 'kitchen', 12.5, '{steel}', false, '{"brand": "x"}',
+            '2023-11-14T22:13:20Z'),
+          (0, 'pot', NULL, DEFAULT, NULL, DEFAULT, DEFAULT, DEFAULT, NULL)
+    """)
+    items = read_items(conn)
+
+    assert items.dtypes[["item_row", "price", "in_stock", "created_at"]].map(str).to_list() == [
+        "int32",
+        "float64",
+        "bool",
+        "float64",
+    ]
+    assert items["item_row"].to_list() == [0, 1]
+    assert items["title"].to_list() == ["pot", "Pan"]
+    assert items["tags"].to_list() == [[], ["steel"]]
+    assert items["attributes"].to_list() == [{}, {"brand": "x"}]
+    np.testing.assert_array_equal(items["price"], [NAN, 12.5])
+    np.testing.assert_array_equal(items["created_at"], [NAN, 1.7e9])
+
+
+def test_reads_users_by_id(conn: Connection) -> None:
+    conn.execute("INSERT INTO user_features (user_id) VALUES ('b'), ('B'), ('a')")
+    conn.execute("UPDATE user_features SET created_at = to_timestamp(5) WHERE user_id = 'a'")
+    users = read_users(conn)
+
+    assert users["user_id"].to_list() == ["B", "a", "b"]
+    np.testing.assert_array_equal(users["created_at"], [NAN, 5.0, NAN])
+
+
+@pytest.mark.parametrize("read", [read_items, read_users])
+def test_empty_tables_keep_their_columns(
+    conn: Connection, read: Callable[[Connection], Any]
+) -> None:
+    found = read(conn)
+    assert len(found) == 0
+    assert found["created_at"].dtype == np.float64
+
+
+def interact(conn: Connection, *rows: tuple[Any, ...]) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO interactions VALUES (%s, %s, %s, %s, %s, to_timestamp(%s))", rows
+        )
+
+
+def test_reads_interactions_by_user_then_time(conn: Connection) -> None:
+    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan'), ('pot')")
+    interact(
+        conn,
+        ("e1", "bob", 1, 3, 2.5, 300.25),
+        ("e2", "Ann", 0, 0, None, 200),
+        ("e3", "bob", 0, 4, 5, 100),
+        ("e4", "Ann", 1, 1, None, 100),
+        ("e5", "ann", 1, 2, None, 50),
+    )
+    log = read_interactions(conn)
+
+    assert log.user_ids == ("Ann", "ann", "bob")
+    assert log.users.tolist() == [0, 0, 1, 2, 2]
+    assert log.rows.tolist() == [1, 0, 1, 0, 1]
+    assert log.types.tolist() == [1, 0, 2, 4, 3]
+    assert log.at.tolist() == [100, 200, 50, 100, 300.25]
+    np.testing.assert_array_equal(log.values, np.array([NAN, NAN, NAN, 5, 2.5], np.float32))
+    assert [column.dtype for column in (log.users, log.rows, log.types, log.values, log.at)] == [
+        np.int32,
+        np.int32,
+        np.uint8,
+        np.float32,
+        np.float64,
+    ]
+
+
+def test_reads_no_interactions_from_an_empty_table(conn: Connection) -> None:
+    log = read_interactions(conn)
+    assert len(log) == 0
+    assert log.user_ids == ()
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 100, 5_000])
+def test_reads_interactions_in_chunks_of_any_size(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(warehouse, "_CHUNK_BYTES", chunk_bytes)
+    conn.execute("INSERT INTO item_features (item_id) SELECT n::text FROM generate_series(0, 9) n")
+    conn.execute("""
+        INSERT INTO interactions
+        SELECT n::text, (n % 7)::text, n % 10, n % 5, n, to_timestamp(n)
+        FROM generate_series(0, 999) AS n
+    """)
+    log = read_interactions(conn)
+
+    numbers = log.at.astype(int)
+    assert sorted(numbers.tolist()) == list(range(1_000))
+    np.testing.assert_array_equal(log.users, numbers % 7)
+    np.testing.assert_array_equal(log.rows, numbers % 10)
+    np.testing.assert_array_equal(log.types, numbers % 5)
+    np.testing.assert_array_equal(log.values, numbers)
+    assert (np.lexsort((log.at, log.users)) == np.arange(1_000)).all()
+
+
+def test_writes_item_features_and_touches_only_what_changed(conn: Connection) -> None:
+    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan'), ('pot')")
+    rows = np.array([0, 1], np.int32)
+    popularity = np.array([0.1, 0.0], np.float32)
+    first = write_item_features(conn, rows, popularity, np.array([4.5, NAN]), np.array([2, 0]))
+    before = one(conn, "SELECT * FROM item_features WHERE item_id = 'pan'")
+    second = write_item_features(conn, rows, popularity, np.array([4.5, 3.0]), np.array([2, 1]))
+
+    assert (first, second) == (1, 1)
+    assert one(conn, "SELECT * FROM item_features WHERE item_id = 'pan'") == before
+    assert conn.execute(
+        "SELECT popularity_score, avg_rating, num_ratings FROM item_features ORDER BY item_row"
+    ).fetchall() == [(pytest.approx(0.1), 4.5, 2), (0.0, 3.0, 1)]
+
+
+def test_writes_user_features_and_adds_users_that_no_file_named(conn: Connection) -> None:
+    conn.execute("INSERT INTO user_features (user_id, n_items) VALUES ('ann', 7)")
+    columns = {
+        "total_purchases": np.array([2.0, NAN]),
+        "avg_rating": np.array([4.1, NAN], np.float32),
+        "favorite_categories": [["kitchen", "a,b"], []],
+        "first_at": np.array([1.7e9, NAN]),
+    }
+    changed = write_user_features(conn, ["ann", "bob"], columns)
+    before = conn.execute("SELECT * FROM user_features ORDER BY 1").fetchall()
+    again = write_user_features(conn, ["ann", "bob"], columns)
+
+    assert (changed, again) == (2, 0)
+    assert conn.execute("SELECT * FROM user_features ORDER BY 1").fetchall() == before
+    assert conn.execute("""
+        SELECT user_id, total_purchases, avg_rating, favorite_categories, n_items,
+          date_part('epoch', first_at)
+        FROM user_features ORDER BY user_id
+    """).fetchall() == [
+        ("ann", 2, pytest.approx(4.1), ["kitchen", "a,b"], 7, 1.7e9),
+        ("bob", 0, None, [], None, None),
+    ]
+
+
+def test_writes_all_features_or_none(conn: Connection) -> None:
+    conn.execute("INSERT INTO user_features (user_id) VALUES ('ann')")
+    conn.execute("ALTER TABLE user_features ADD CHECK (user_id <> 'bob')")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        write_user_features(conn, ["ann", "bob"], {"n_items": [1, 2]})
+    assert one(conn, "SELECT n_items FROM user_features") == (None,)

@@ -1,0 +1,278 @@
+import copy
+
+import pytest
+from pydantic import Field
+
+from serve_app.domain.settings import Settings
+from serve_app.errors import SettingsInvalid
+from serve_app.operations.lint import lint, load_yaml
+
+
+class VariantSettings(Settings):
+    weight: float = 1.0
+
+
+class AppSettings(Settings):
+    variants: dict[str, VariantSettings] = Field(default_factory=dict)
+    budget_ms: int = 200
+
+
+class ExperimentSettings(Settings):
+    salt: str = ""
+
+
+DEPLOYMENTS = ("Ingress", "Ranker")
+
+GOOD = {
+    "proxy_location": "EveryNode",
+    "http_options": {"port": 8000, "request_timeout_s": 5.0},
+    "logging_config": {"encoding": "JSON"},
+    "applications": [
+        {
+            "name": "recserve",
+            "route_prefix": "/",
+            "import_path": "serve_app.app:build_app",
+            "args": {"variants": {"main": {"weight": 2.0}}},
+            "deployments": [
+                {
+                    "name": "Ingress",
+                    "max_ongoing_requests": 100,
+                    "user_config": {"salt": "s"},
+                    "autoscaling_config": {
+                        "min_replicas": 1,
+                        "max_replicas": 4,
+                        "target_ongoing_requests": 60,
+                        "policy": {"policy_kwargs": {}},
+                    },
+                    "ray_actor_options": {"num_cpus": 0.1},
+                    "backpressure_config": {"status_code": 429},
+                },
+                {"name": "Ranker", "num_replicas": 2},
+            ],
+        }
+    ],
+}
+
+
+def problems_after(change):
+    config = copy.deepcopy(GOOD)
+    change(config)
+    return lint(
+        config,
+        args_model=AppSettings,
+        user_config_models={"Ingress": ExperimentSettings},
+        deployments=DEPLOYMENTS,
+    )
+
+
+def ingress_with(**options):
+    return problems_after(
+        lambda config: config["applications"][0]["deployments"][0].update(options)
+    )
+
+
+def application_with(**keys):
+    return problems_after(lambda config: config["applications"][0].update(keys))
+
+
+INGRESS = "applications[0].deployments[0]"
+
+
+class TestKeysThatRayIgnores:
+    def test_finds_nothing_wrong_with_a_good_file(self):
+        assert problems_after(lambda config: None) == []
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            (
+                lambda config: config.update(http_option={}),
+                "http_option: unknown key; did you mean http_options?",
+            ),
+            (
+                lambda config: config["http_options"].update(request_timeout=3),
+                "http_options.request_timeout: unknown key; did you mean request_timeout_s?",
+            ),
+            (
+                lambda config: config["applications"][0].update(route_prefx="/"),
+                "applications[0].route_prefx: unknown key; did you mean route_prefix?",
+            ),
+        ],
+    )
+    def test_names_an_unknown_key_near_the_top(self, change, problem):
+        assert problems_after(change) == [problem]
+
+    @pytest.mark.parametrize(
+        ("options", "problem"),
+        [
+            (
+                {"max_ongoing_request": 9},
+                f"{INGRESS}.max_ongoing_request: unknown key; did you mean max_ongoing_requests?",
+            ),
+            (
+                {"autoscaling_config": {"max_replica": 9}},
+                f"{INGRESS}.autoscaling_config.max_replica: unknown key; did you mean"
+                " max_replicas?",
+            ),
+            (
+                {"autoscaling_config": {"policy": {"policy_functio": "math:sqrt"}}},
+                f"{INGRESS}.autoscaling_config.policy.policy_functio: unknown key; did you mean"
+                " policy_function?",
+            ),
+            (
+                {"ray_actor_options": {"num_cpu": 1}},
+                f"{INGRESS}.ray_actor_options.num_cpu: unknown key; did you mean num_cpus?",
+            ),
+            (
+                {"backpressure_config": {"status": 429}},
+                f"{INGRESS}.backpressure_config.status: unknown key; did you mean status_code?",
+            ),
+            (
+                {"request_router_config": {"backof_multiplier": 2}},
+                f"{INGRESS}.request_router_config.backof_multiplier: unknown key; did you mean"
+                " backoff_multiplier?",
+            ),
+        ],
+    )
+    def test_names_an_unknown_key_of_a_deployment(self, options, problem):
+        assert ingress_with(**options) == [problem]
+
+    def test_lists_the_known_keys_when_none_is_near(self):
+        [problem] = ingress_with(backpressure_config={"zzz": 1})
+
+        assert problem.endswith("unknown key; there are retry_after_s, status_code")
+
+
+class TestValuesThatRayRefuses:
+    @pytest.mark.parametrize(
+        ("options", "start"),
+        [
+            (
+                {"autoscaling_config": {"min_replicas": 3, "max_replicas": 2}},
+                f"{INGRESS}.autoscaling_config: max_replicas (2) must be greater",
+            ),
+            (
+                {"autoscaling_config": {"min_replicas": "many"}},
+                f"{INGRESS}.autoscaling_config.min_replicas: Input should be a valid integer",
+            ),
+            (
+                {"max_surge_percent": 300},
+                f"{INGRESS}.max_surge_percent: Input should be less than or equal to 100",
+            ),
+            (
+                {"num_replicas": 2},
+                f"{INGRESS}: Manually setting num_replicas is not allowed",
+            ),
+            (
+                {"autoscaling_config": {"policy": {"policy_function": "no_such_module:f"}}},
+                f"{INGRESS}.autoscaling_config: names what cannot be imported: No module",
+            ),
+            ({"ray_actor_options": 3}, f"{INGRESS}.ray_actor_options: must be a mapping"),
+        ],
+    )
+    def test_says_where_and_why(self, options, start):
+        [problem] = ingress_with(**options)
+
+        assert problem.startswith(start)
+
+    def test_says_what_ray_accepts_only_with_a_warning(self):
+        [problem] = ingress_with(autoscaling_config={"look_back_period_s": 5})
+
+        assert "`look_back_period_s` (5.0) must be greater than `metrics_interval_s`" in problem
+
+    def test_survives_a_list_where_a_deployment_should_be(self):
+        problems = application_with(deployments=[["Ingress"]])
+
+        assert problems == [f"{INGRESS}: must be a mapping of keys to values"]
+
+    def test_names_what_is_missing(self):
+        problems = problems_after(lambda config: config["applications"][0].pop("import_path"))
+
+        assert problems == ["applications[0].import_path: Field required"]
+
+
+class TestWhatRayCannotKnow:
+    def test_names_a_deployment_that_the_application_does_not_have(self):
+        problems = application_with(deployments=[{"name": "Ranke"}])
+
+        assert problems == [f"{INGRESS}.name: no such deployment; did you mean Ranker?"]
+
+    def test_names_a_deployment_that_stands_twice(self):
+        problems = application_with(deployments=[{"name": "Ranker"}, {"name": "Ranker"}])
+
+        assert problems == ["applications[0].deployments[1].name: Ranker stands here a second time"]
+
+    def test_checks_args_down_to_their_own_keys(self):
+        problems = application_with(args={"variants": {"main": {"wait": 2}}, "budget_ms": "slow"})
+
+        assert problems[0] == (
+            "applications[0].args.variants.main.wait: unknown key; did you mean weight?"
+        )
+        assert problems[1].startswith("applications[0].args.budget_ms: Input should be a valid int")
+        assert len(problems) == 2
+
+    def test_checks_a_user_config(self):
+        assert ingress_with(user_config={"slat": "s"}) == [
+            f"{INGRESS}.user_config.slat: unknown key; did you mean salt?"
+        ]
+
+    def test_names_a_user_config_that_nobody_reads(self):
+        problems = application_with(deployments=[{"name": "Ranker", "user_config": {"salt": "s"}}])
+
+        assert problems == [f"{INGRESS}.user_config: Ranker takes none"]
+
+    def test_names_a_deployment_that_would_never_scale_up(self):
+        problems = ingress_with(max_ongoing_requests=30)
+
+        assert problems == [
+            f"{INGRESS}.max_ongoing_requests: 30 is below target_ongoing_requests 60: it would"
+            " never scale up"
+        ]
+
+    def test_leaves_unchecked_what_it_is_not_told(self):
+        config = copy.deepcopy(GOOD)
+        config["applications"][0]["args"] = {"anything": 1}
+        config["applications"][0]["deployments"].append({"name": "Other", "user_config": {"a": 1}})
+
+        assert lint(config) == []
+
+
+class TestLoadYaml:
+    def test_reads_a_mapping(self, tmp_path):
+        path = tmp_path / "serve_config.yaml"
+        path.write_text("applications:\n  - name: recserve\n")
+
+        assert load_yaml(path) == {"applications": [{"name": "recserve"}]}
+
+    def test_merges_anchors(self, tmp_path):
+        path = tmp_path / "serve_config.yaml"
+        path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+
+        assert load_yaml(path)["b"] == {"x": 3, "y": 2}
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("a: [1", "expected ',' or ']'"),
+            ("- 1\n- 2\n", "must be a mapping"),
+            ("", "must be a mapping"),
+            ("a:\n  b: 1\n  b: 2\n", "key 'b' stands 2 times"),
+        ],
+    )
+    def test_says_why_a_file_is_none(self, tmp_path, text, reason):
+        path = tmp_path / "serve_config.yaml"
+        path.write_text(text)
+
+        with pytest.raises(SettingsInvalid) as raised:
+            load_yaml(path)
+
+        assert reason in raised.value.reason
+        assert raised.value.where == str(path)
+
+    def test_says_that_a_file_is_missing(self, tmp_path):
+        with pytest.raises(SettingsInvalid, match="no such file"):
+            load_yaml(tmp_path / "none.yaml")
+
+    def test_says_that_a_file_cannot_be_read(self, tmp_path):
+        with pytest.raises(SettingsInvalid, match="cannot be read"):
+            load_yaml(tmp_path)

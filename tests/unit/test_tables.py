@@ -1,0 +1,209 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from serve_app.domain.columns import NumberColumn
+from serve_app.domain.profiles import TYPE_WEIGHTS
+from serve_app.offline.items import catalogue_of
+from serve_app.offline.pairs import pairs_of
+from serve_app.offline.snapshot import archive_of, listed_at
+from serve_app.offline.tables import TablesConfig, candidate_tables, neighbours
+from serve_app.offline.vectors import item_vectors
+from tests.fitting import DAY_S, items_of, log_of
+
+
+def shop(items, log, popularity=None):
+    catalogue = catalogue_of(items, log, 2)
+    numbers = np.zeros(len(items)) if popularity is None else np.array(popularity, float)
+    return replace(catalogue, columns={**catalogue.columns, "popularity": NumberColumn(numbers)})
+
+
+def tables_of(items, log, popularity=None, **config):
+    return candidate_tables(shop(items, log, popularity), log, TablesConfig(**config))
+
+
+def the_list(values, offsets, i):
+    return values[offsets[i] : offsets[i + 1]].tolist()
+
+
+def neighbours_of(log, row, n_rows, **config):
+    found = neighbours(
+        pairs_of(log, TYPE_WEIGHTS), n_rows, len(log.user_ids), TablesConfig(**config)
+    )
+    return dict(
+        zip(
+            the_list(found.rows, found.offsets, row),
+            the_list(found.scores, found.offsets, row),
+            strict=True,
+        )
+    )
+
+
+NOTHING = log_of(users=())
+
+
+class TestOrders:
+    def test_popular_items_come_first_and_ties_go_to_the_smaller_row(self):
+        tables = tables_of(items_of(4), NOTHING, popularity=[1, 3, 3, 2])
+
+        assert tables.popular_rows.tolist() == [1, 2, 3, 0]
+        assert tables.popular_scores.tolist() == [3, 3, 2, 1]
+
+    def test_each_category_has_its_own_order(self):
+        items = items_of(4, category=["b", "a", "b", "a"])
+
+        tables = tables_of(items, NOTHING, popularity=[1, 2, 3, 4])
+
+        assert the_list(tables.category_rows, tables.category_offsets, 0) == [3, 1]
+        assert the_list(tables.category_rows, tables.category_offsets, 1) == [2, 0]
+
+    def test_newest_items_come_first_and_those_of_unknown_age_not_at_all(self):
+        items = items_of(3, created_at=[DAY_S, np.nan, 9 * DAY_S])
+
+        assert tables_of(items, NOTHING).newest_rows.tolist() == [2, 0]
+
+    def test_holds_listed_rows_only(self):
+        items = items_of(2, item_row=np.array([0, 2], np.int32))
+        log = log_of(("ann", 0, "purchase", 1), ("ann", 2, "purchase", 1))
+        catalogue = replace(shop(items, log, [0, 0]), listed=np.array([True, False, False]))
+        catalogue = replace(
+            catalogue, columns={**catalogue.columns, "popularity": NumberColumn(np.zeros(3))}
+        )
+
+        tables = candidate_tables(catalogue, log, TablesConfig())
+
+        for rows in (tables.popular_rows, tables.newest_rows, tables.basket_rows):
+            assert rows.tolist() == [0]
+        assert tables.neighbour_rows.tolist() == []
+
+
+class TestBuyersAndBaskets:
+    LOG = log_of(
+        ("ann", 0, "purchase", 1),
+        ("ann", 1, "purchase", 2),
+        ("ann", 0, "purchase", 3),
+        ("bob", 0, "purchase", 4),
+        ("bob", 1, "view", 5),
+    )
+
+    def test_come_once_and_latest_first(self):
+        tables = tables_of(items_of(2), self.LOG)
+
+        assert the_list(tables.buyers, tables.buyer_offsets, 0) == [1, 0]
+        assert the_list(tables.buyers, tables.buyer_offsets, 1) == [0]
+        assert the_list(tables.basket_rows, tables.basket_offsets, 0) == [0, 1]
+        assert the_list(tables.basket_rows, tables.basket_offsets, 1) == [0]
+
+    def test_are_cut_at_their_limits(self):
+        tables = tables_of(items_of(2), self.LOG, max_buyers_per_item=1, max_items_per_user=1)
+
+        assert the_list(tables.buyers, tables.buyer_offsets, 0) == [1]
+        assert the_list(tables.basket_rows, tables.basket_offsets, 0) == [0]
+
+
+class TestNeighbours:
+    def test_score_is_the_cosine_when_nothing_is_shrunk(self):
+        log = log_of(
+            ("ann", 0, "purchase", 1),
+            ("ann", 1, "purchase", 1),
+            ("bob", 0, "purchase", 1),
+            ("bob", 1, "purchase", 1),
+            ("cid", 1, "purchase", 1),
+        )
+
+        # Baskets of two count 1 / sqrt(2): the columns are (.7, .7, 0) and (.7, .7, 1).
+        cosine = 1.0 / (1.0 * np.sqrt(2.0))
+        assert neighbours_of(log, 0, 2, shrinkage=0.0) == {1: pytest.approx(cosine)}
+
+    def test_shrinks_what_met_by_chance(self):
+        often = [(f"u{i}", row, "purchase", 1) for i in range(5) for row in (0, 1)]
+        log = log_of(*often, ("ann", 2, "purchase", 1), ("ann", 3, "purchase", 1))
+
+        assert neighbours_of(log, 0, 4)[1] > neighbours_of(log, 2, 4)[3] > 0
+
+    def test_an_item_is_no_neighbour_of_itself(self):
+        log = log_of(("ann", 0, "purchase", 1), ("ann", 1, "purchase", 1))
+
+        assert set(neighbours_of(log, 0, 2)) == {1}
+
+    def test_a_purchase_joins_more_than_a_view(self):
+        log = log_of(
+            ("ann", 0, "purchase", 1),
+            ("ann", 1, "purchase", 1),
+            ("ann", 2, "view", 1),
+        )
+
+        found = neighbours_of(log, 0, 3)
+
+        assert list(found) == [1, 2]
+
+    def test_keeps_the_best_only_and_breaks_ties_by_row(self):
+        log = log_of(*[("ann", row, "purchase", 1) for row in range(5)])
+
+        assert list(neighbours_of(log, 0, 5, max_neighbours=2)) == [1, 2]
+
+    def test_uses_the_latest_items_of_a_user_who_bought_everything(self):
+        log = log_of(*[("ann", row, "purchase", row) for row in range(5)])
+
+        assert neighbours_of(log, 0, 5, max_items_per_user=2) == {}
+        assert list(neighbours_of(log, 4, 5, max_items_per_user=2)) == [3]
+
+    def test_are_the_same_in_blocks_as_in_one_product(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        log = log_of(
+            *[(f"u{rng.integers(9)}", int(rng.integers(30)), "purchase", i) for i in range(200)]
+        )
+        whole = neighbours(pairs_of(log, TYPE_WEIGHTS), 30, 9, TablesConfig())
+
+        monkeypatch.setattr("serve_app.offline.tables._BLOCK_ROWS", 7)
+        parts = neighbours(pairs_of(log, TYPE_WEIGHTS), 30, 9, TablesConfig())
+
+        for one, other in zip(whole, parts, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+class TestItemVectors:
+    LOG = log_of(
+        *[(f"u{i}", row, "purchase", 1) for i in range(6) for row in (0, 1)],
+        *[(f"v{i}", row, "purchase", 1) for i in range(5) for row in (2, 3)],
+    )
+
+    def test_items_of_the_same_users_point_the_same_way(self):
+        vectors = item_vectors(self.LOG, 5, 2)
+
+        cosines = vectors @ vectors.T
+        assert cosines[0, 1] == pytest.approx(1.0, abs=1e-4)
+        assert cosines[2, 3] == pytest.approx(1.0, abs=1e-4)
+        assert cosines[0, 2] == pytest.approx(0.0, abs=1e-4)
+
+    def test_have_unit_length_or_are_zero_without_interactions(self):
+        lengths = np.linalg.norm(item_vectors(self.LOG, 5, 2), axis=1)
+
+        np.testing.assert_allclose(lengths, [1, 1, 1, 1, 0], rtol=1e-5)
+
+    def test_are_the_same_every_time(self):
+        np.testing.assert_array_equal(item_vectors(self.LOG, 5, 3), item_vectors(self.LOG, 5, 3))
+
+    @pytest.mark.parametrize("log", [NOTHING, log_of(("ann", 0, "view", 1))])
+    def test_are_zero_where_there_is_too_little_to_decompose(self, log):
+        np.testing.assert_array_equal(item_vectors(log, 3, 4), np.zeros((3, 4)))
+
+
+class TestSnapshot:
+    def test_archive_holds_the_events_of_every_user_in_order(self):
+        log = log_of(("bob", 3, "view", 2), ("ann", 1, "rating", 9, 5.0), ("ann", 2, "purchase", 1))
+
+        histories = archive_of(log).read(["bob", "ann", "nobody"], stale=True)
+
+        assert histories.offsets.tolist() == [0, 1, 3, 3]
+        assert histories.of_user(1)["row"].tolist() == [2, 1]
+        assert histories.of_user(1)["value"][1] == 5.0
+        assert histories.stale.all()
+
+    def test_lists_items_from_their_first_moment_on(self):
+        items = items_of(3, created_at=[1 * DAY_S, 3 * DAY_S, np.nan])
+
+        listed = listed_at(catalogue_of(items, NOTHING, 2), 2 * DAY_S)
+
+        assert listed.tolist() == [True, False, True]
