@@ -40,8 +40,8 @@ class FitConfig(Settings):
         max_examples_users: users of a window that are used, chosen at random.
         max_negatives: candidates of a user that he did nothing with and that are learnt from.
         min_users: in each window, with something to learn from.
-        n_threads: of XGBoost. Its threads spin while they wait: beside other work, two are slower than
-            one.
+        n_threads: of XGBoost. Its threads spin while they wait: beside other work, two are slower
+            than one.
         seed: of all that is chosen at random.
     """
 

@@ -6,7 +6,7 @@ from serve_app.domain.manifest import Manifest
 from serve_app.offline.fit import FitConfig, Progress, fit
 from serve_app.stores.bundle_publishing import publish
 from serve_app.stores.fitted import write_item_features, write_user_features
-from serve_app.stores.schema import Connection
+from serve_app.stores.schema import Connection, check_schema
 from serve_app.stores.warehouse import read_interactions, read_items, read_users
 
 
@@ -22,7 +22,9 @@ def fit_and_publish(
 
     Raises:
         NotEnoughData: too little to learn from; what is served stays.
+        SchemaMismatch: nothing was ever loaded into this database.
     """
+    check_schema(conn)
     progress("reading", 0.0)
     items, users, log = read_items(conn), read_users(conn), read_interactions(conn)
     fitted = fit(items, users, log, config, progress)

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import svds
 
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.offline.pairs import pairs_of
@@ -11,6 +10,9 @@ from serve_app.stores.warehouse import InteractionLog
 
 _NOISE = 1e-6
 """Vectors this much shorter than the longest are rounding errors, not tastes."""
+
+_OVERSAMPLING = 10
+_N_ITERATIONS = 6
 
 
 def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
@@ -28,14 +30,29 @@ def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray
     k = min(n_dimensions, *(length - 1 for length in matrix.shape))
     if k < 1 or not matrix.nnz:
         return vectors
-    # ARPACK otherwise starts at random, and the same data would give another bundle.
-    start = np.random.default_rng(0).standard_normal(min(matrix.shape))
-    _, strengths, axes = svds(matrix, k=k, v0=start)
-    raw = axes.T * np.sqrt(np.maximum(strengths, 0.0))
+    strengths, axes = _leading(matrix, k)
+    raw = axes.T * np.sqrt(strengths)
     lengths = np.linalg.norm(raw, axis=1)
     kept = lengths > _NOISE * lengths.max()
     vectors[kept, :k] = raw[kept] / lengths[kept, None]
     return vectors
+
+
+def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
+
+    Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
+    ARPACK, behind ``scipy.sparse.linalg.svds``, starts anew at random where the matrix has a low
+    rank, and the same data would give another bundle.
+    """
+    width = min(k + _OVERSAMPLING, *matrix.shape)
+    basis = np.random.default_rng(0).standard_normal((matrix.shape[1], width))
+    for _ in range(_N_ITERATIONS):
+        basis, _ = np.linalg.qr(matrix.T @ np.linalg.qr(matrix @ basis)[0])
+    span, _ = np.linalg.qr(matrix @ basis)
+    _, strengths, axes = np.linalg.svd((matrix.T @ span).T, full_matrices=False)
+    return strengths[:k], axes[:k]
 
 
 def _scaled(log: InteractionLog, n_rows: int) -> csr_array:

@@ -52,7 +52,12 @@ class BundleRoot(Protocol):
         ...
 
     def workspace(self) -> AbstractContextManager[Path]:
-        """A folder to write a version in; gone at the end, whatever happens."""
+        """
+        A folder to write a version in; gone at the end, whatever happens.
+
+        Raises:
+            SettingsInvalid: nothing can be written there.
+        """
         ...
 
     def put(self, folder: Path, manifest: Manifest) -> None:
@@ -112,6 +117,10 @@ class LocalRoot:
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsInvalid("bundle root", f"{self.folder}: {error.strerror}") from error
         with exclusive(self.folder), partial_folder(self.folder) as partial:
             yield partial
 

@@ -43,7 +43,7 @@ def ensure_schema(conn: Connection) -> None:
     """
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        if _version(conn) is None:
+        if schema_version(conn) is None:
             try:
                 conn.execute(files("serve_app.stores").joinpath("schema.sql").read_bytes())
             except psycopg.errors.DuplicateTable as error:
@@ -57,12 +57,13 @@ def check_schema(conn: Connection) -> None:
     Raises:
         SchemaMismatch: the tables are missing or of another version.
     """
-    found = _version(conn)
+    found = schema_version(conn)
     if found != SCHEMA_VERSION:
         raise SchemaMismatch(SCHEMA_VERSION, found)
 
 
-def _version(conn: Connection) -> int | None:
+def schema_version(conn: Connection) -> int | None:
+    """The version of the tables that are there, ``None`` when there are none."""
     exists = conn.execute("SELECT to_regclass('recserve_schema') IS NOT NULL").fetchone()
     if exists is None or not exists[0]:
         return None

@@ -146,3 +146,17 @@ def _chunks(copy: psycopg.Copy) -> Iterator[NDArray[np.void]]:
             skip = 0
     n_rows = (len(pending) - skip) // _COPIED.itemsize
     yield np.frombuffer(bytes(pending), _COPIED, n_rows, offset=skip)
+
+
+def holds_items(conn: Connection) -> bool:
+    """Whether anything has been loaded."""
+    row = conn.execute("SELECT EXISTS (SELECT FROM item_features)").fetchone()
+    return row is not None and bool(row[0])
+
+
+def busiest_user(conn: Connection) -> str | None:
+    """The user who bought most; ``None`` before the first fit."""
+    row = conn.execute(
+        "SELECT user_id FROM user_features ORDER BY total_purchases DESC, user_id LIMIT 1"
+    ).fetchone()
+    return None if row is None else str(row[0])

@@ -262,6 +262,12 @@ class TestPublish:
             != publish(root, contents(models={"main": other}), created_at=1.0).version
         )
 
+    def test_refuses_a_root_that_cannot_be_a_folder(self, tmp_path):
+        (tmp_path / "file").write_text("")
+
+        with pytest.raises(SettingsInvalid, match="bundle root"):
+            publish_one(str(tmp_path / "file" / "bundles"))
+
     def test_stores_nothing_as_a_pickle(self, root):
         catalogue = replace(WORLD.catalogue, vectors=np.array([{}], dtype=object))
 

@@ -1,0 +1,93 @@
+"""The checks of ``recserve doctor``, wired to what they ask."""
+
+import sys
+from collections.abc import Mapping
+
+import requests
+
+from serve_app.domain.features import fingerprint
+from serve_app.operations.doctor import (
+    Check,
+    Failed,
+    Skipped,
+    bundle_whole,
+    config_keys,
+    disk_writable,
+    environment_profile,
+    ports_free,
+    python_version,
+    schema_current,
+    store_reachable,
+)
+from serve_app.operations.environment import needed_ports
+from serve_app.operations.workplace import Workplace, problems_of, use_cache
+from serve_app.stores.bundle import current_version, open_bundle
+from serve_app.stores.schema import SCHEMA_VERSION, schema_version
+
+MIN_FREE_BYTES = 500_000_000
+
+
+def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Check]:
+    """Every check, in the order in which failures explain each other."""
+    ports = needed_ports(workplace.port, environment)
+    return [
+        python_version(sys.version_info[:2]),
+        disk_writable(workplace.location.home, MIN_FREE_BYTES),
+        config_keys(lambda: problems_of(workplace)),
+        environment_profile(environment),
+        ports_free(ports, lambda: _is_ours(workplace.port)),
+        store_reachable("PostgreSQL", lambda: _postgres_version(workplace)),
+        store_reachable("Redis", lambda: _redis_answers(workplace)),
+        schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
+        bundle_whole(lambda: _whole_bundle(workplace)),
+        Check("models fit", lambda: _fitting_models(workplace)),
+    ]
+
+
+def _is_ours(port: int) -> bool:
+    try:
+        health = requests.get(f"http://127.0.0.1:{port}/health", timeout=5).json()
+    except (requests.RequestException, ValueError):
+        return False
+    return "models" in health
+
+
+def _postgres_version(workplace: Workplace) -> str:
+    with workplace.database() as conn:
+        return f"version {conn.info.server_version / 10_000:.0f}"
+
+
+def _redis_answers(workplace: Workplace) -> str:
+    with workplace.stores() as urls:
+        use_cache(urls.redis, lambda cache: cache.ping())
+    return "PONG"
+
+
+def _schema_version(workplace: Workplace) -> int | None:
+    with workplace.database() as conn:
+        return schema_version(conn)
+
+
+def _whole_bundle(workplace: Workplace) -> str:
+    root = workplace.bundles.root
+    version = current_version(root)
+    if version is None:
+        raise Skipped(f"nothing is published under {root}: `recserve fit` does")
+    bundle = open_bundle(root, version, cache_dir=workplace.bundles.cache_dir, verify=True)
+    return f"{version}: {bundle.manifest.n_items} items, {bundle.manifest.n_users} users"
+
+
+def _fitting_models(workplace: Workplace) -> str:
+    """Each variant that is served has a model, fitted with features as this build makes them."""
+    root = workplace.bundles.root
+    version = current_version(root)
+    if version is None:
+        raise Skipped("nothing is published")
+    models = open_bundle(root, version, cache_dir=workplace.bundles.cache_dir).manifest.models
+    for variant in workplace.config.variants:
+        if variant not in models:
+            raise Failed(f"the bundle has no model of {variant!r}: fit again with `recserve fit`")
+        model = models[variant]
+        if fingerprint(model.features) != model.fingerprint:
+            raise Failed(f"{variant!r} was fitted by another build: fit again with `recserve fit`")
+    return ", ".join(workplace.config.variants)

@@ -1,0 +1,143 @@
+"""What every command starts from: the settings, the stores, the place of the bundles."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from serve_app.config import (
+    APPLICATION,
+    AppConfig,
+    IngressConfig,
+    bundle_location,
+    deployment_names,
+    store_location,
+)
+from serve_app.errors import SettingsInvalid
+from serve_app.operations.lint import lint, load_yaml
+from serve_app.stores.bundle_shelf import BundleLocation
+from serve_app.stores.embedded import StoreUrls
+from serve_app.stores.opening import StoreLocation
+from serve_app.stores.redis_cache import RedisCache, RedisConfig
+from serve_app.stores.schema import Connection, connect
+
+Result = TypeVar("Result")
+
+PATIENT = RedisConfig(timeout_s=5.0)
+"""A command may wait longer than a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """
+    Attributes:
+        path: of the configuration file.
+        serve: the whole file, in Ray's form.
+        config: its ``args``.
+    """
+
+    path: Path
+    serve: Mapping[str, Any]
+    config: AppConfig
+    location: StoreLocation
+    bundles: BundleLocation
+
+    @property
+    def port(self) -> int:
+        """Of the HTTP API."""
+        return int((self.serve.get("http_options") or {}).get("port", 8000))
+
+    @contextmanager
+    def stores(self) -> Iterator[StoreUrls]:
+        """
+        The stores' URLs; embedded ones run at least as long as this lasts.
+
+        Raises:
+            EmbeddedStoresFailed: they are needed and do not start.
+        """
+        urls, held = self.location.urls()
+        try:
+            yield urls
+        finally:
+            if held is not None:
+                held.close()
+
+    @contextmanager
+    def database(self) -> Iterator[Connection]:
+        """
+        Raises:
+            SettingsInvalid: it does not answer.
+            EmbeddedStoresFailed: it is needed and does not start.
+        """
+        with self.stores() as urls, connect(urls.database) as conn:
+            yield conn
+
+
+def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> Workplace:
+    """
+    Args:
+        path: ``serve_config.yaml``.
+        folder: what relative paths in the environment are relative to.
+
+    Raises:
+        SettingsInvalid: the file, or a setting in it, is not as it must be.
+    """
+    serve = load_yaml(path)
+    config = _app_config(serve, path)
+    location = store_location(environment, folder)
+    return Workplace(path, serve, config, location, bundle_location(config, location.home))
+
+
+def problems_of(workplace: Workplace) -> list[str]:
+    """What Ray would ignore, refuse or regret about the configuration, and what we would."""
+    variants = workplace.config.variants
+    found = lint(
+        workplace.serve,
+        args_model=AppConfig,
+        user_config_models={"Ingress": IngressConfig},
+        deployments=deployment_names(variants),
+    )
+    for deployment in _application(workplace.serve, workplace.path).get("deployments", []):
+        if deployment.get("name") == "Ingress" and not found and deployment.get("user_config"):
+            try:
+                IngressConfig.model_validate(deployment["user_config"]).check(variants)
+            except ValueError as error:
+                found.append(f"Ingress.user_config: {error}")
+    return found
+
+
+async def with_cache(url: str, use: Callable[[RedisCache], Coroutine[Any, Any, Result]]) -> Result:
+    """
+    Raises:
+        StoreUnavailable: no answer.
+    """
+    cache = RedisCache(url, PATIENT)
+    try:
+        return await use(cache)
+    finally:
+        await cache.close()
+
+
+def use_cache(url: str, use: Callable[[RedisCache], Coroutine[Any, Any, Result]]) -> Result:
+    """The same, from a command that has no event loop."""
+    return asyncio.run(with_cache(url, use))
+
+
+def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    for application in serve.get("applications") or []:
+        if isinstance(application, dict) and application.get("name") == APPLICATION:
+            return application
+    raise SettingsInvalid(str(path), f"has no application named {APPLICATION}")
+
+
+def _app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
+    try:
+        return AppConfig.model_validate(_application(serve, path).get("args") or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("args", *first["loc"])))
+        raise SettingsInvalid(str(path), f"{place}: {first['msg']}") from error

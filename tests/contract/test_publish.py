@@ -1,0 +1,104 @@
+"""From loaded files to a published bundle, through a real PostgreSQL."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve_app.errors import NotEnoughData, SchemaMismatch
+from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.fit import FitConfig
+from serve_app.offline.load import LoadConfig, LoadFiles, load
+from serve_app.offline.publish import fit_and_publish
+from serve_app.offline.train import VariantConfig
+from serve_app.stores.bundle import Bundle, current_version, open_bundle
+from serve_app.stores.schema import Connection, connect
+
+CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})
+DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
+
+
+def fit(conn: Connection, root: Path) -> str:
+    return fit_and_publish(
+        conn, str(root), CONFIG, lambda step, share: None, created_at=1.0
+    ).version
+
+
+@pytest.fixture
+def shop(conn: Connection, tmp_path: Path) -> Connection:
+    files = write_demo(make_demo(DEMO), tmp_path / "demo")
+    given = LoadFiles(files.items, files.users, files.interactions)
+    load(conn, given, LoadConfig(), lambda file, share: None, now_at=DEMO.end_at)
+    return conn
+
+
+def opened(root: Path) -> Bundle:
+    version = current_version(str(root))
+    assert version is not None
+    return open_bundle(str(root), version, cache_dir=root / "cache", verify=True)
+
+
+def test_publishes_what_was_loaded(shop: Connection, tmp_path: Path) -> None:
+    version = fit(shop, tmp_path / "bundles")
+
+    bundle = opened(tmp_path / "bundles")
+    assert bundle.manifest.version == version
+    assert bundle.manifest.n_interactions == DEMO.n_interactions
+    assert bundle.manifest.n_items == DEMO.n_items
+    assert "brand" in bundle.catalogue.columns
+
+
+def test_writes_the_numbers_of_items_back(shop: Connection, tmp_path: Path) -> None:
+    fit(shop, tmp_path / "bundles")
+
+    catalogue = opened(tmp_path / "bundles").catalogue
+    found = shop.execute(
+        "SELECT popularity_score, avg_rating, num_ratings FROM item_features ORDER BY item_row"
+    ).fetchall()
+    columns = [catalogue.number(name) for name in ("popularity", "avg_rating", "num_ratings")]
+    np.testing.assert_allclose(np.array(found, float), np.column_stack(columns), rtol=1e-6)
+
+
+def test_writes_the_numbers_of_users_back(shop: Connection, tmp_path: Path) -> None:
+    fit(shop, tmp_path / "bundles")
+
+    differing = shop.execute("""
+        SELECT user_id FROM user_features JOIN
+          (SELECT user_id, count(*) FILTER (WHERE type = 3) AS n, max(at) AS latest_at
+           FROM interactions GROUP BY user_id) AS truth USING (user_id)
+        WHERE total_purchases <> n OR abs(extract(epoch FROM last_at - latest_at)) > 0.001
+    """).fetchall()
+    assert differing == []
+    (n_views,) = shop.execute("SELECT max(cardinality(recent_views)) FROM user_features").fetchone()
+    (n_favorites,) = shop.execute(
+        "SELECT max(cardinality(favorite_categories)) FROM user_features"
+    ).fetchone()
+    assert (n_views, n_favorites) == (10, 3)
+
+
+def test_fitting_again_changes_nothing(shop: Connection, tmp_path: Path) -> None:
+    stamps = """
+        SELECT (SELECT max(updated_at) FROM item_features), max(updated_at) FROM user_features
+    """
+    first = fit(shop, tmp_path / "bundles")
+    before = shop.execute(stamps).fetchone()
+
+    assert fit(shop, tmp_path / "bundles") == first
+    assert shop.execute(stamps).fetchone() == before
+
+
+def test_leaves_the_served_bundle_alone_when_there_is_too_little(
+    shop: Connection, tmp_path: Path
+) -> None:
+    version = fit(shop, tmp_path / "bundles")
+    shop.execute("DELETE FROM interactions WHERE type = 3")
+
+    with pytest.raises(NotEnoughData, match="only 0 users bought something new"):
+        fit(shop, tmp_path / "bundles")
+
+    assert current_version(str(tmp_path / "bundles")) == version
+
+
+def test_says_that_nothing_was_ever_loaded(bare_database_url: str, tmp_path: Path) -> None:
+    with connect(bare_database_url) as conn, pytest.raises(SchemaMismatch, match="recserve load"):
+        fit(conn, tmp_path / "bundles")
