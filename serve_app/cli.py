@@ -278,3 +278,7 @@ def _load_report(summary: LoadSummary) -> str:
     if summary.n_bare_items:
         lines.append(f"{summary.n_bare_items} items are known from interactions only")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,12 +40,13 @@ def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
 
 def predict(booster: xgboost.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """
-    Scores of one row per candidate, shape (n,); only their order within a request has a meaning.
+    Scores of one row per candidate, shape (n,), on the scale of the model's objective: for
+    ``binary:logistic`` a probability, for a ranking objective only their order has a meaning.
 
     Args:
         matrix: shape (n, f), as ``domain.features.assemble`` makes it.
     """
     if not len(matrix):
         return np.empty(0, np.float32)
-    scores = booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+    scores = booster.inplace_predict(matrix, validate_features=False)
     return np.asarray(scores, np.float32)

@@ -1,4 +1,4 @@
-"""Fits everything that a bundle holds, measures it on the latest past, and publishes it."""
+"""Fits everything that a bundle holds, and measures it on the latest past."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.features import USER_COLUMNS
@@ -20,7 +20,15 @@ from serve_app.errors import NotEnoughData
 from serve_app.offline.examples import Examples, blocks, joined, thinned
 from serve_app.offline.features import favorite_categories, recent_views
 from serve_app.offline.items import catalogue_of
-from serve_app.offline.metrics import Hits, Order, baselines, hits_of, means_of, n_bought
+from serve_app.offline.metrics import (
+    CANDIDATES,
+    Hits,
+    Order,
+    baselines,
+    hits_of,
+    means_of,
+    n_bought,
+)
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
 from serve_app.offline.train import VariantConfig, columns_of, train
 from serve_app.offline.windows import CLICKED, Split, before, outcomes, sample, split_of
@@ -42,6 +50,7 @@ class FitConfig(Settings):
         min_users: in each window, with something to learn from.
         n_threads: of XGBoost. Its threads spin while they wait: beside other work, two are slower
             than one.
+        n_versions_kept: bundles that stay under the root, besides the current one.
         seed: of all that is chosen at random.
     """
 
@@ -58,7 +67,16 @@ class FitConfig(Settings):
     max_negatives: int = Field(default=60, ge=1)
     min_users: int = Field(default=20, ge=1)
     n_threads: int = Field(default=1, ge=1)
+    n_versions_kept: int = Field(default=5, ge=1)
     seed: int = Field(default=7, ge=0)
+
+    @field_validator("variants")
+    @classmethod
+    def _named_apart(cls, variants: Mapping[str, VariantConfig]) -> Mapping[str, VariantConfig]:
+        taken = variants.keys() & {*baselines(), CANDIDATES}
+        if taken:
+            raise ValueError(f"{sorted(taken)} name what the variants are compared with")
+        return variants
 
 
 UserColumn = Sequence[Any] | NDArray[np.float64]

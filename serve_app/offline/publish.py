@@ -26,7 +26,10 @@ def fit_and_publish(
     """
     check_schema(conn)
     progress("reading", 0.0)
-    items, users, log = read_items(conn), read_users(conn), read_interactions(conn)
+    # Interactions first: an item that is loaded meanwhile may lack interactions, but no interaction
+    # its item.
+    log = read_interactions(conn)
+    items, users = read_items(conn), read_users(conn)
     fitted = fit(items, users, log, config, progress)
     catalogue = fitted.contents.catalogue
     progress("writing", 0.0)
@@ -34,6 +37,8 @@ def fit_and_publish(
     numbers = (catalogue.number(name)[rows] for name in ("popularity", "avg_rating", "num_ratings"))
     write_item_features(conn, rows, *numbers)
     write_user_features(conn, log.user_ids, fitted.users)
-    manifest = publish(bundle_root, fitted.contents, created_at=created_at)
+    manifest = publish(
+        bundle_root, fitted.contents, created_at=created_at, n_kept=config.n_versions_kept
+    )
     progress("writing", 1.0)
     return manifest

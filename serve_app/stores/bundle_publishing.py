@@ -17,8 +17,6 @@ from serve_app.stores.bundle_arrays import column_kinds, flatten
 from serve_app.stores.bundle_manifest import content_hash, describe_files
 from serve_app.stores.bundle_roots import BundleRoot, bundle_root
 
-N_KEPT = 5
-
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
@@ -59,9 +57,7 @@ class BundleContents:
     metrics: Mapping[str, Mapping[str, float]]
 
 
-def publish(
-    root: str, contents: BundleContents, *, created_at: float, n_kept: int = N_KEPT
-) -> Manifest:
+def publish(root: str, contents: BundleContents, *, created_at: float, n_kept: int = 5) -> Manifest:
     """
     Writes a version and makes it the current one; both happen in one step or not at all.
 

@@ -34,8 +34,14 @@ def silent(step, share):
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    return fit(*demo_shop(), CONFIG, silent)
+def told():
+    """What the fit said of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def fitted(told):
+    return fit(*demo_shop(), CONFIG, lambda step, share: told.append((step, share)))
 
 
 class TestFit:
@@ -91,11 +97,7 @@ class TestFit:
         }
         assert {len(values) for values in fitted.users.values()} == {len(log.user_ids)}
 
-    def test_says_how_far_it_is(self):
-        told = []
-
-        fit(*demo_shop(), CONFIG, lambda step, share: told.append((step, share)))
-
+    def test_says_how_far_it_is(self, fitted, told):
         assert [step for step, share in told if share == 1.0] == [
             "learning",
             "measuring",
@@ -144,6 +146,7 @@ class TestConfig:
         [
             ({"variants": {"main": {"features": ["item.colour"]}}}, "item.colour"),
             ({"variants": {}}, "at least 1 item"),
+            ({"variants": {"popular": {}}}, "compared with"),
             ({"variants": {"../main": {}}}, "String should match"),
             ({"label_share": 0.5}, "less than 0.5"),
         ],
