@@ -38,6 +38,8 @@ _logger = logging.getLogger("ray.serve.recserve.http")
 NO_MODEL = "none"
 """Counted as the variant of requests that reached none."""
 
+NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type application/json"
+
 
 class Frontend(Protocol):
     """What stands behind the routes (see ``deployments.ingress.Ingress``)."""
@@ -117,8 +119,8 @@ def _add_similar(api: FastAPI, frontend: Frontend) -> None:
         summary="Items like this one",
     )
     async def similar(
-        item_id: Annotated[str, Path(max_length=MAX_ID_CHARS)],
-        n: Annotated[int, Query(ge=1, le=MAX_N)] = 10,
+        item_id: Annotated[str, Path(max_length=MAX_ID_CHARS, examples=["i000001"])],
+        n: Annotated[int, Query(ge=1, le=MAX_N, examples=[10])] = 10,
     ) -> Response:
         found, catalogue = frontend.similar(item_id, n)
         content = {
@@ -150,8 +152,18 @@ def _add_errors(api: FastAPI, telemetry: Telemetry) -> None:
     async def malformed(_: Request, error: RequestValidationError) -> Response:
         telemetry.request(NO_MODEL, "invalid", 0.0)
         # Without the input: it may be long, secret, or nothing that JSON can say.
-        problems = [{key: each[key] for key in ("type", "loc", "msg")} for each in error.errors()]
+        problems = [
+            {"type": each["type"], "loc": each["loc"], "msg": _message(each)}
+            for each in error.errors()
+        ]
         return _json({"detail": problems}, 422)
+
+    @api.exception_handler(400)
+    async def unreadable(_: Request, __: Exception) -> Response:
+        # FastAPI's own answer to a body that is no UTF-8, or nested deeper than can be read.
+        telemetry.request(NO_MODEL, "invalid", 0.0)
+        problem = {"type": "value_error", "loc": ("body",), "msg": NO_OBJECT}
+        return _json({"detail": [problem]}, 422)
 
     @api.exception_handler(CallerError)
     async def anticipated(_: Request, error: CallerError) -> Response:
@@ -170,6 +182,13 @@ def _add_errors(api: FastAPI, telemetry: Telemetry) -> None:
         request_id = _request_id(request)
         _logger.error("request %s failed", request_id, exc_info=error)
         return _json({"detail": "an internal error, logged", "request_id": request_id}, 500)
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    """What is allowed, where pydantic only says what is not."""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
+    return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])
 
 
 def _json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

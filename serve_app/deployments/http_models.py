@@ -55,6 +55,28 @@ class Recommendation(BaseModel):
 class Recommendations(BaseModel):
     """min(n, number of allowed items) items, none twice, none that the user bought."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user_id": "u000001",
+                    "request_id": "5f0c6a0e4b1d4c6f9a4e7d1b2c3d4e5f",
+                    "recommendations": [
+                        {
+                            "item_id": "i000007",
+                            "score": 0.93,
+                            "reason": "Because you bought Oak serving board",
+                        }
+                    ],
+                    "model_used": "main",
+                    "model_version": "20261101-740eeeee",
+                    "cached": False,
+                    "degraded": [],
+                }
+            ]
+        }
+    )
+
     user_id: str
     request_id: str
     recommendations: list[Recommendation]
@@ -73,6 +95,18 @@ class SimilarItem(BaseModel):
 
 class Similar(BaseModel):
     """Items like a given one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "item_id": "i000001",
+                    "similar": [{"item_id": "i000241", "score": 0.42}],
+                    "model_version": "20261101-740eeeee",
+                }
+            ]
+        }
+    )
 
     item_id: str
     similar: list[SimilarItem]

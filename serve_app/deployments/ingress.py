@@ -26,6 +26,7 @@ from serve_app.domain.similar import SimilarItems, similar_items
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.pipeline import Stages
 from serve_app.stores.bundle_shelf import BundleLocation
+from serve_app.stores.cache import Cache
 from serve_app.stores.opening import StoreLocation, Stores
 from serve_app.telemetry import Exporter, Telemetry
 
@@ -56,11 +57,13 @@ class Ingress:
         bundles: BundleLocation,
         handles: Mapping[str, Any],
         calls_of: Callable[[Mapping[str, Any]], Calls],
+        cache: Cache | None = None,
     ) -> None:
         """
         Args:
             handles: the other deployments by name.
             calls_of: makes coroutine functions of them.
+            cache: keeps answers and measurements; ``None`` for the one at ``location``.
         """
         calls = calls_of(handles)
         self._config = config
@@ -68,7 +71,7 @@ class Ingress:
         self._in_use = WorldInUse(bundles, config.candidates, config.ranking)
         self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
         self.telemetry = Telemetry(calls.exporter, now_s=time.time())
-        cache = Stores(location, config.stores).cache
+        cache = cache or Stores(location, config.stores).cache
         self._reporting = Reporting(self.telemetry, cache)
         self._service = RecommendationService(
             config, calls.stages, calls.items, cache, self.telemetry

@@ -10,7 +10,7 @@ from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import fit_bundle, load_files
 from serve_app.operations.workplace import open_workplace
-from tests.serving import ROOT, Served, served, until
+from tests.real_serve import ROOT, Served, served, until
 
 VARIANTS = ("main", "challenger")
 

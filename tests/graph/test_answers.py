@@ -1,6 +1,6 @@
 import pytest
 
-from tests.serving import until
+from tests.real_serve import until
 
 USER = "u000007"
 

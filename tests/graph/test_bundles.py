@@ -3,7 +3,7 @@ import os
 from serve_app.operations.filling import fit_bundle
 from serve_app.operations.workplace import open_workplace
 from tests.graph.traffic import traffic
-from tests.serving import ROOT, until
+from tests.real_serve import ROOT, until
 
 
 def test_a_new_bundle_is_taken_up_without_a_restart(service, tmp_path):

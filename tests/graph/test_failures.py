@@ -9,7 +9,7 @@ import pytest
 from serve_app.operations.workplace import open_workplace
 from serve_app.stores.warehouse import read_interactions
 from tests.graph.traffic import traffic
-from tests.serving import ROOT, stopped, until
+from tests.real_serve import ROOT, stopped, until
 
 STAGES = {
     "FeatureFetcher": "features",

@@ -4,7 +4,7 @@ import re
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving import until
+from tests.real_serve import until
 
 SERIES = (
     "ray_recserve_requests_total",
@@ -21,7 +21,10 @@ def scrape(service):
     files = (service.home / "ray").glob("**/prom_metrics_service_discovery.json")
     groups = [group for file in files for group in json.loads(file.read_text())]
     addresses = {target for group in groups for target in group["targets"]}
-    texts = (httpx.get(f"http://{address}/metrics").text for address in addresses)
+    try:
+        texts = [httpx.get(f"http://{address}/metrics").text for address in addresses]
+    except httpx.TransportError:
+        return {}  # Ray's agent is still starting
     return {
         family.name: family
         for text in texts

@@ -1,13 +1,19 @@
 import yaml
 
 from tests.graph.traffic import traffic
-from tests.serving import until
+from tests.real_serve import until
 
 SCALED = "Scorer-challenger"
 
 
 def others(replicas):
     return {name: ids for name, ids in replicas.items() if name != SCALED}
+
+
+def deploy(service):
+    return service.run(
+        "ray.serve.scripts", "deploy", str(service.config), "-a", service.client().address
+    )
 
 
 def test_scale_changes_one_model_and_restarts_nothing(service):
@@ -42,15 +48,13 @@ def test_serve_deploy_with_other_numbers_restarts_nothing(service):
     service.config.write_text(yaml.safe_dump(config))
 
     with traffic(service) as seen:
-        done = service.run(
-            "ray.serve.scripts", "deploy", str(service.config), "-a", service.client().address
-        )
+        done = deploy(service)
+        assert done.returncode == 0, done.stderr
         until(lambda: len(service.replicas()[SCALED]) == 1, "one replica less")
         n_before = seen.outcomes[200]
         until(lambda: seen.outcomes[200] > n_before + 50, "requests after it")
 
     after = service.replicas()
-    assert done.returncode == 0, done.stderr
     assert others(after) == others(before)
     assert after[SCALED].items() <= before[SCALED].items()
     assert set(seen.outcomes) == {200}
@@ -64,9 +68,8 @@ def test_weights_change_without_a_restart(service):
     service.config.write_text(yaml.safe_dump(config))
 
     with traffic(service) as seen:
-        service.run(
-            "ray.serve.scripts", "deploy", str(service.config), "-a", service.client().address
-        )
+        done = deploy(service)
+        assert done.returncode == 0, done.stderr
         until(
             lambda: (
                 service.http.get("/health").json()["weights"] == {"main": 1.0, "challenger": 0.0}

@@ -9,7 +9,7 @@ from itertools import count
 
 import httpx
 
-from tests.serving import Served
+from tests.real_serve import Served
 
 
 @dataclass
