@@ -25,6 +25,7 @@ from serve_app.operations.filling import (
     load_files,
     somebody,
 )
+from serve_app.operations.ports import ensure_free
 from serve_app.operations.rest import ServeClient, ray_token
 from serve_app.operations.run import (
     Service,
@@ -36,6 +37,8 @@ from serve_app.operations.run import (
 from serve_app.operations.scale import scale
 from serve_app.operations.status import status
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
+from serve_app.stores.bundle import current_version, open_bundle, versions
+from serve_app.stores.bundle_publishing import promote as promote_version
 from serve_app.stores.telemetry_windows import read_windows
 
 DASHBOARD = "http://127.0.0.1:8265"
@@ -145,6 +148,25 @@ def fit(config: Path, settings: Path) -> None:
 
 @commands.command()
 @_config
+@click.option("--promote", metavar="VERSION", help="Serve this version; an older one rolls back.")
+def models(config: Path, promote: str | None) -> None:
+    """List what is published, the one that is served marked; or serve another."""
+    bundles = _workplace(config).bundles
+    if promote is not None:
+        promote_version(bundles.root, promote)
+    current = current_version(bundles.root)
+    for version in versions(bundles.root):
+        manifest = open_bundle(bundles.root, version, cache_dir=bundles.cache_dir).manifest
+        figures = (
+            f"{name} {model.metrics.get('ndcg_at_10', float('nan')):.4f}"
+            for name, model in manifest.models.items()
+        )
+        mark = "*" if version == current else " "
+        click.echo(f"{mark} {version}  {manifest.n_items} items  ndcg@10: {', '.join(figures)}")
+
+
+@commands.command()
+@_config
 @_fit_settings
 @click.option(
     "--profile",
@@ -159,6 +181,9 @@ def run(config: Path, settings: Path, profile: Path) -> None:
     environment = child_environment(os.environ, parse_env_file(profile))
     environment["RECSERVE_HOME"] = str(workplace.location.home)
     base_url = f"http://127.0.0.1:{workplace.port}"
+    ports = needed_ports(workplace.port, environment)
+    for port, purpose in ports.items():
+        ensure_free(port, purpose)  # before minutes are spent on data
     with workplace.stores():
         with _progress() as progress:
             fill_when_empty(workplace, settings, click.echo, progress)
@@ -172,7 +197,7 @@ def run(config: Path, settings: Path, profile: Path) -> None:
         )
         code = run_service(
             service,
-            ports=needed_ports(workplace.port, environment),
+            ports=ports,
             ready=ready_message(base_url, somebody(workplace)),
             announce=click.echo,
         )

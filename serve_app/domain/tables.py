@@ -16,7 +16,6 @@ class CandidateTables:
 
     Attributes:
         popular_rows: shape (n,), int32, all listed items by popularity.
-        popular_scores: shape (n,), float32, the popularity of ``popular_rows``.
         category_offsets: shape (n_categories + 1,), int64.
         category_rows: shape (n,), int32, per category code its items by popularity.
         newest_rows: shape (n,), int32, listed items with a known ``created_at``, newest first.
@@ -32,7 +31,6 @@ class CandidateTables:
     """
 
     popular_rows: Rows
-    popular_scores: NDArray[np.float32]
     category_offsets: Offsets
     category_rows: Rows
     newest_rows: Rows

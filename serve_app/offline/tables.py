@@ -61,7 +61,6 @@ def candidate_tables(
     category_rows, category_offsets = _by_category(catalogue, popular)
     return CandidateTables(
         popular_rows=popular,
-        popular_scores=popularity[popular].astype(np.float32),
         category_offsets=category_offsets,
         category_rows=category_rows,
         newest_rows=_descending(catalogue.listed, catalogue.number("created_at")),

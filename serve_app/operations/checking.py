@@ -21,7 +21,7 @@ from serve_app.operations.doctor import (
 )
 from serve_app.operations.environment import needed_ports
 from serve_app.operations.workplace import Workplace, problems_of, use_cache
-from serve_app.stores.bundle import current_version, open_bundle
+from serve_app.stores.bundle import current_version, open_bundle, verify_bundle
 from serve_app.stores.schema import SCHEMA_VERSION, schema_version
 
 MIN_FREE_BYTES = 500_000_000
@@ -73,8 +73,8 @@ def _whole_bundle(workplace: Workplace) -> str:
     version = current_version(root)
     if version is None:
         raise Skipped(f"nothing is published under {root}: `recserve fit` does")
-    bundle = open_bundle(root, version, cache_dir=workplace.bundles.cache_dir, verify=True)
-    return f"{version}: {bundle.manifest.n_items} items, {bundle.manifest.n_users} users"
+    manifest = verify_bundle(root, version, cache_dir=workplace.bundles.cache_dir)
+    return f"{version}: {manifest.n_items} items, {manifest.n_users} users"
 
 
 def _fitting_models(workplace: Workplace) -> str:

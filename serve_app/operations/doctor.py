@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from serve_app.errors import FingerprintMismatch, RecserveError, SchemaMismatch
+from serve_app.errors import RecserveError, SchemaMismatch
 from serve_app.operations.ports import is_free
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
@@ -182,24 +182,3 @@ def schema_current(expected: int, found: Callable[[], int | None]) -> Check:
 def bundle_whole(verify: Callable[[], str]) -> Check:
     """``verify`` compares every file with its sha256, gives the version, raises BundleError."""
     return Check("bundle is whole", verify)
-
-
-def fingerprints_match(expected: str, found: Callable[[], Mapping[str, str]]) -> Check:
-    """
-    Each model was fitted with the features that this build assembles.
-
-    Args:
-        expected: fingerprint of this build's features.
-        found: fingerprint by model.
-    """
-
-    def run() -> str:
-        fingerprints = found()
-        if not fingerprints:
-            raise Skipped("no model is published: `recserve fit` makes one")
-        for model, fingerprint in fingerprints.items():
-            if fingerprint != expected:
-                raise FingerprintMismatch(model, expected, fingerprint)
-        return ", ".join(fingerprints)
-
-    return Check("feature fingerprints", run)

@@ -11,7 +11,6 @@ from serve_app.operations.doctor import (
     config_keys,
     disk_writable,
     environment_profile,
-    fingerprints_match,
     format_results,
     ports_free,
     python_version,
@@ -91,16 +90,6 @@ def test_says_what_is_wrong_with_a_bundle():
 
     assert outcome_of(bundle_whole(lambda: "v1")) == (Outcome.PASS, "v1")
     assert outcome_of(damaged) == (Outcome.FAIL, "bundle v1 is damaged: model.ubj is missing")
-
-
-def test_compares_the_fingerprint_of_each_model():
-    good = fingerprints_match("f1", lambda: {"main": "f1", "challenger": "f1"})
-    stale = fingerprints_match("f1", lambda: {"main": "f1", "challenger": "f0"})
-
-    assert outcome_of(good) == (Outcome.PASS, "main, challenger")
-    assert outcome_of(stale)[0] is Outcome.FAIL
-    assert "model 'challenger' was fitted with features f0" in outcome_of(stale)[1]
-    assert outcome_of(fingerprints_match("f1", dict))[0] is Outcome.SKIP
 
 
 def test_passes_a_configuration_without_problems():

@@ -48,7 +48,6 @@ class TestOrders:
         tables = tables_of(items_of(4), NOTHING, popularity=[1, 3, 3, 2])
 
         assert tables.popular_rows.tolist() == [1, 2, 3, 0]
-        assert tables.popular_scores.tolist() == [3, 3, 2, 1]
 
     def test_each_category_has_its_own_order(self):
         items = items_of(4, category=["b", "a", "b", "a"])

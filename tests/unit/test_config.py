@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from serve_app.config import (
+    MAX_N,
+    AppConfig,
+    IngressConfig,
+    bundle_location,
+    deployment_names,
+    store_location,
+)
+
+PROJECT = Path(__file__).parents[2]
+
+
+def refusal_of(settings):
+    with pytest.raises(ValidationError) as refused:
+        AppConfig.model_validate(settings)
+    [error] = refused.value.errors()
+    return ".".join(map(str, error["loc"])), error["msg"]
+
+
+class TestAppConfig:
+    def test_needs_nothing(self):
+        assert AppConfig.model_validate({}) == AppConfig()
+
+    @pytest.mark.parametrize(
+        ("settings", "where", "why"),
+        [
+            ({"variant": ["main"]}, "variant", "Extra inputs are not permitted"),
+            ({"coalescing": {"max_batchs": 3}}, "coalescing.max_batchs", "Extra inputs"),
+            ({"deadlines": {"ranker_s": 0}}, "deadlines.ranker_s", "greater than 0"),
+            ({"deadlines": {"ranker_s": float("inf")}}, "deadlines.ranker_s", "finite number"),
+            ({"result_cache": {"ttl_s": -1}}, "result_cache.ttl_s", "greater than 0"),
+            ({"http": {"max_body_bytes": 5}}, "http.max_body_bytes", "greater than or equal to"),
+            ({"variants": []}, "variants", "name at least one variant, and none twice"),
+            ({"variants": ["a", "a"]}, "variants", "name at least one variant, and none twice"),
+            ({"variants": ["Main"]}, "variants", "'Main' is not a name like 'main'"),
+            ({"variants": ["../x"]}, "variants", "is not a name"),
+            ({"variants": ["a\n"]}, "variants", "is not a name"),
+        ],
+    )
+    def test_refuses_what_makes_no_sense(self, settings, where, why):
+        location, message = refusal_of(settings)
+
+        assert location == where
+        assert why in message
+
+    def test_cannot_be_changed(self):
+        with pytest.raises(ValidationError, match="frozen"):
+            AppConfig().bundles = "elsewhere"
+
+    def test_leaves_room_for_the_longest_list(self):
+        assert AppConfig().candidates.max_candidates >= MAX_N
+
+    def test_is_what_the_shipped_configuration_says(self):
+        [application] = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())["applications"]
+
+        config = AppConfig.model_validate(application["args"])
+
+        names = [each["name"] for each in application["deployments"]]
+        assert tuple(sorted(names)) == tuple(sorted(deployment_names(config.variants)))
+        [ingress] = [each for each in application["deployments"] if each["name"] == "Ingress"]
+        IngressConfig.model_validate(ingress["user_config"]).check(config.variants)
+
+
+class TestIngressConfig:
+    def test_weights_may_leave_variants_out(self):
+        config = IngressConfig.model_validate({"experiment": {"salt": "s", "weights": {"a": 1}}})
+
+        assert config.check(("a", "b")) is config
+
+    def test_names_the_variants_that_are_served(self):
+        config = IngressConfig.model_validate(
+            {"experiment": {"salt": "s", "weights": {"a": 1, "c": 0, "d": 1}}}
+        )
+
+        with pytest.raises(ValueError, match=r"names c, d; served are a, b"):
+            config.check(("a", "b"))
+
+
+class TestLocations:
+    def test_every_variant_has_its_own_deployment(self):
+        assert deployment_names(("a", "b")) == (
+            *("Ingress", "FeatureFetcher", "CandidateGenerator"),
+            *("Scorer-a", "Scorer-b", "Ranker"),
+        )
+
+    def test_everything_lies_in_the_home_folder_unless_told(self):
+        location = store_location({}, Path("/work"))
+        bundles = bundle_location(AppConfig(), location.home)
+
+        assert (location.home, location.database_url) == (Path("/work/.recserve"), None)
+        assert bundles.root == "/work/.recserve/bundles"
+        assert bundles.cache_dir == Path("/work/.recserve/bundle-copies")
+
+    def test_the_environment_says_where_the_stores_are(self):
+        environment = {"RECSERVE_HOME": "here", "DATABASE_URL": "postgresql://x", "REDIS_URL": ""}
+
+        location = store_location(environment, Path("/work"))
+
+        assert location.home == Path("/work/here")
+        assert (location.database_url, location.redis_url) == ("postgresql://x", None)
+
+    def test_an_absolute_home_is_taken_as_it_is(self):
+        assert store_location({"RECSERVE_HOME": "/data"}, Path("/work")).home == Path("/data")
+
+    def test_bundles_may_lie_in_an_object_store(self):
+        bundles = bundle_location(AppConfig(bundles="s3://shop/bundles"), Path("/home"))
+
+        assert bundles.root == "s3://shop/bundles"
+        assert bundles.cache_dir == Path("/home/bundle-copies")

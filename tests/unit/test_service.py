@@ -1,0 +1,212 @@
+"""The service without HTTP: what is asked together, kept, counted and timed."""
+
+import asyncio
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from serve_app.config import AppConfig
+from serve_app.deployments.questions import Question, answer_key
+from serve_app.deployments.service import RecommendationService
+from serve_app.deployments.world import World
+from serve_app.domain.candidates import CandidatesConfig
+from serve_app.domain.ranking import RankingConfig
+from serve_app.stores.bundle import open_bundle
+from serve_app.telemetry import Telemetry
+from tests.bundles import DAY_S, location_of, publish_world
+from tests.in_process import BrokenCache, Counts, bug, down, logged, new_cache, shown, stages_over
+from tests.worlds import AT
+
+CONFIG = AppConfig()
+USERS = [f"u{number:06d}" for number in range(12)]
+LOGGER = "ray.serve.recserve.ingress"
+
+
+def ask_of(user_id="ann", n=5, variant="main", include_metadata=False):
+    return Question(user_id, n, None, variant, include_metadata)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("published") / "bundles"
+
+
+@pytest.fixture(scope="module")
+def worlds(root):
+    """Two versions, the second with another model."""
+    versions = [publish_world(root, n_trees).version for n_trees in (5, 6)]
+    return [
+        World.of(
+            open_bundle(str(root), version, cache_dir=root), CandidatesConfig(), RankingConfig()
+        )
+        for version in versions
+    ]
+
+
+class Served:
+    """A service over stages in this process, and what it told."""
+
+    def __init__(self, root, config=CONFIG, *, cache=None, items=shown, now_at=AT, **stages):
+        self.counts = Counts()
+        self.cache = cache or new_cache()
+        self.batches = []
+        self.telemetry = Telemetry(self.counts, now_s=0)
+        whole = replace(stages_over(location_of(root), config), **stages)
+
+        async def candidates(batch):
+            self.batches.append(batch)
+            return await whole.candidates(batch)
+
+        self.service = RecommendationService(
+            config,
+            replace(whole, candidates=candidates),
+            items,
+            self.cache,
+            self.telemetry,
+            clock=lambda: now_at,
+        )
+
+    def ask(self, world, *questions):
+        async def together():
+            asked = [self.service.recommend(question, world) for question in questions]
+            return await asyncio.gather(*asked)
+
+        return asyncio.run(together())
+
+    def counted(self, name):
+        self.telemetry.flush(0)
+        return {tags: n for (found, tags), n in self.counts.counters.items() if found == name}
+
+
+def test_questions_that_wait_travel_as_one_batch(root, worlds):
+    served = Served(root)
+
+    answers = served.ask(worlds[0], *(ask_of(user) for user in USERS))
+
+    assert sum(len(batch) for batch in served.batches) == len(USERS)
+    assert len(served.batches) <= 3
+    assert [answer.n_items for answer in answers] == [5] * len(USERS)
+
+
+def test_both_variants_travel_in_one_batch_and_score_apart(root, worlds):
+    questions = [ask_of("ann", 20, variant) for variant in ("main", "challenger", "main")]
+    uncached = AppConfig.model_validate(
+        {"result_cache": {"enabled": False}, "coalescing": {"max_in_flight": 1}}
+    )
+    served = Served(root, uncached)
+
+    *_, first, second, third = served.ask(worlds[0], ask_of("bob"), *questions)
+
+    assert [len(batch) for batch in served.batches] == [1, 3]
+    assert first.recommendations == third.recommendations != second.recommendations
+
+
+def test_a_batch_is_answered_from_the_newest_world_that_one_of_it_knows(root, worlds):
+    served = Served(root, AppConfig.model_validate({"result_cache": {"enabled": False}}))
+
+    async def together():
+        asked = [served.service.recommend(ask_of(f"u{i}"), worlds[i > 2]) for i in range(6)]
+        return await asyncio.gather(*asked)
+
+    versions = [answer.version for answer in asyncio.run(together())]
+
+    assert {batch.bundle for batch in served.batches} == {world.version for world in worlds}
+    assert versions[3:] == [worlds[1].version] * 3
+
+
+def test_features_are_computed_for_no_time_that_the_models_have_not_seen(root, worlds):
+    served = Served(root, now_at=AT + 400 * DAY_S)
+
+    served.ask(worlds[0], ask_of())
+
+    assert [batch.at for batch in served.batches] == [AT + 30 * DAY_S]
+
+
+def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds):
+    served = Served(root)
+    [first] = served.ask(worlds[0], ask_of())
+
+    [kept] = asyncio.run(served.cache.get_many([answer_key(ask_of(), worlds[0].version)]))
+    [other] = asyncio.run(served.cache.get_many([answer_key(ask_of(), worlds[1].version)]))
+
+    assert kept == first.recommendations
+    assert other is None
+
+
+def test_a_cached_answer_says_how_many_items_it_has(root, worlds):
+    served = Served(root)
+    question = ask_of(n=7, include_metadata=True)
+
+    [first], [second] = served.ask(worlds[0], question), served.ask(worlds[0], question)
+
+    assert second == replace(first, cached=True)
+    assert second.n_items == 7
+
+
+def test_an_answer_is_given_again_no_longer_than_its_time_to_live(root, worlds):
+    now_s = 0.0
+    cache = new_cache()
+    cache._clock = lambda: now_s
+    served = Served(root, cache=cache)
+    served.ask(worlds[0], ask_of())
+
+    now_s = CONFIG.result_cache.ttl_s - 1
+    assert served.ask(worlds[0], ask_of())[0].cached
+    now_s = CONFIG.result_cache.ttl_s + 1
+    assert not served.ask(worlds[0], ask_of())[0].cached
+
+
+def test_a_cache_that_is_down_is_a_warning_and_not_a_failure(root, worlds):
+    served = Served(root, cache=BrokenCache())
+
+    with logged(LOGGER) as records:
+        [answer] = served.ask(worlds[0], ask_of())
+
+    assert answer.n_items == 5
+    assert answer.degraded == ()
+    assert [record.getMessage() for record in records] == [
+        "answers are not read from the cache: redis: ConnectionError",
+        "answers are not kept in the cache: redis: ConnectionError",
+    ]
+
+
+@pytest.mark.parametrize("items", [down, "never"], ids=["failed", "late"])
+def test_only_those_who_want_metadata_are_told_that_it_was_replaced(root, worlds, items):
+    async def never(_):
+        await asyncio.Event().wait()
+
+    hasty = AppConfig.model_validate({"deadlines": {"features_s": 0.05}})
+    served = Served(root, hasty, items=never if items == "never" else items)
+
+    with_it, without = served.ask(
+        worlds[0], ask_of(include_metadata=True), ask_of("bob", include_metadata=False)
+    )
+
+    assert (with_it.degraded, without.degraded) == (("metadata",), ())
+    assert all(each["metadata"]["title"] for each in orjson.loads(with_it.recommendations))
+    reason = "timed_out" if items == "never" else "connection_refused"
+    assert served.counted("recserve_degraded_total") == {("metadata", reason): 5}
+
+
+def test_a_bug_reaches_everybody_in_its_batch_and_nobody_else(root, worlds):
+    served = Served(root, rank=bug)
+
+    async def scenario():
+        asked = [served.service.recommend(ask_of(user), worlds[0]) for user in USERS]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(answer) for answer in asyncio.run(scenario())} == {ZeroDivisionError}
+
+
+def test_counts_candidates_by_source_and_requests_by_batch(root, worlds):
+    served = Served(root)
+
+    served.ask(worlds[0], ask_of())
+
+    by_source = served.counted("recserve_candidates_total")
+    assert by_source["popular",] > 50
+    assert ("similar_users",) not in by_source
+    assert ("recserve_batch_size", (), 1.0) in served.counts.observed
+    stages = {tags for name, tags, _ in served.counts.observed if name.endswith("stage_duration_seconds")}
+    assert stages == {("features",), ("candidates",), ("scorer-main",), ("ranker",)}
