@@ -3,23 +3,18 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import requests
-from tqdm import tqdm
 
 from serve_app.errors import RecserveError
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.load import LoadConfig, LoadFiles, LoadSummary
+from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.checking import all_checks
 from serve_app.operations.doctor import Outcome, format_results, run_checks
 from serve_app.operations.environment import child_environment, needed_ports, parse_env_file
 from serve_app.operations.filling import (
-    Progress,
     fill_when_empty,
     fit_bundle,
     load_files,
@@ -36,6 +31,7 @@ from serve_app.operations.run import (
 )
 from serve_app.operations.scale import scale
 from serve_app.operations.status import status
+from serve_app.operations.terminal import load_report, progress_bars
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
 from serve_app.stores.bundle import current_version, open_bundle, versions
 from serve_app.stores.bundle_publishing import promote as promote_version
@@ -126,10 +122,10 @@ def load(
         raise click.UsageError("give at least one of --items, --users, --interactions")
     if not 0 <= max_reject_share <= 1:
         raise click.BadParameter("must lie between 0 and 1", param_hint="--max-reject-share")
-    with _progress() as progress:
+    with progress_bars() as progress:
         settings = LoadConfig(max_reject_share=max_reject_share)
         summary = load_files(_workplace(config), files, settings, progress)
-    click.echo(_load_report(summary))
+    click.echo(load_report(summary))
 
 
 @commands.command()
@@ -137,7 +133,7 @@ def load(
 @_fit_settings
 def fit(config: Path, settings: Path) -> None:
     """Compute features and candidate tables, train the models, publish them as one bundle."""
-    with _progress() as progress:
+    with progress_bars() as progress:
         manifest = fit_bundle(_workplace(config), settings, progress)
     click.echo(f"published {manifest.version}: {manifest.n_items} items, {manifest.n_users} users")
     measured = {**manifest.metrics, **{name: m.metrics for name, m in manifest.models.items()}}
@@ -185,7 +181,7 @@ def run(config: Path, settings: Path, profile: Path) -> None:
     for port, purpose in ports.items():
         ensure_free(port, purpose)  # before minutes are spent on data
     with workplace.stores():
-        with _progress() as progress:
+        with progress_bars() as progress:
             fill_when_empty(workplace, settings, click.echo, progress)
         click.echo("starting Ray Serve")
         service = Service(
@@ -262,47 +258,6 @@ def _health(url: str) -> dict[str, object] | None:
     except (requests.RequestException, ValueError):
         return None
     return found
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar per step; each step begins when the one before is done."""
-    bars: dict[str, tqdm[Any]] = {}
-
-    def show(step: str, share: float) -> None:
-        if step not in bars:
-            _close(bars)
-            bars[step] = tqdm(total=100, desc=step, unit="%", bar_format=_BAR)
-        bars[step].update(100 * share - bars[step].n)
-
-    try:
-        yield show
-    finally:
-        _close(bars)
-
-
-_BAR = "{desc:<32}{percentage:3.0f}%|{bar:30}| {elapsed}"
-
-
-def _close(bars: "dict[str, tqdm[Any]]") -> None:
-    for bar in bars.values():
-        bar.close()
-
-
-def _load_report(summary: LoadSummary) -> str:
-    lines = []
-    for one in summary.files:
-        counts = one.counts
-        lines.append(
-            f"{one.kind}: {one.n_rows} rows, {counts.new} new, {counts.changed} changed,"
-            f" {counts.unchanged} unchanged, {counts.repeated} repeated"
-        )
-        if one.rejects:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in one.rejects.items())
-            lines.append(f"  {sum(one.rejects.values())} rejected ({reasons}): {one.rejects_file}")
-    if summary.n_bare_items:
-        lines.append(f"{summary.n_bare_items} items are known from interactions only")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
