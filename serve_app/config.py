@@ -72,7 +72,7 @@ class AppConfig(Settings):
         if not variants or len(set(variants)) < len(variants):
             raise ValueError("name at least one variant, and none twice")
         for variant in variants:
-            if not re.match(NAME_PATTERN, variant):
+            if not re.fullmatch(NAME_PATTERN, variant):
                 raise ValueError(f"{variant!r} is not a name like 'main' or 'challenger-2'")
         return variants
 

@@ -29,7 +29,7 @@ class PostgresConfig(Settings):
         default=64, ge=1, description="Queries that may wait for a connection."
     )
     max_events_per_user: int = Field(
-        default=500, ge=1, description="Length of a history; purchases before it are kept too."
+        default=500, ge=1, description="Length of a history; what was bought before it is kept too."
     )
 
 
@@ -53,8 +53,9 @@ FROM unnest(%s::text[]) AS wanted (user_id) CROSS JOIN LATERAL (
   (SELECT event_id, item_row, value, type, at FROM interactions AS i
     WHERE i.user_id = wanted.user_id ORDER BY at DESC, event_id DESC LIMIT %s)
   UNION
-  (SELECT event_id, item_row, value, type, at FROM interactions AS i
-    WHERE i.user_id = wanted.user_id AND type = 3)
+  (SELECT DISTINCT ON (item_row) event_id, item_row, value, type, at FROM interactions AS i
+    WHERE i.user_id = wanted.user_id AND type = 3
+    ORDER BY item_row, at DESC, event_id DESC)
 ) AS done
 GROUP BY wanted.user_id
 """

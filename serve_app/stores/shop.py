@@ -58,8 +58,8 @@ class Shop(Protocol):
 
     async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
         """
-        What each user did, oldest first: the latest events up to a limit, and all purchases,
-        which have to stay excluded however long ago they were.
+        What each user did, oldest first: the latest events up to a limit, and the last purchase
+        of every item, which has to stay excluded however long ago it was bought.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -68,9 +68,12 @@ class Shop(Protocol):
 
 
 def latest(events: Events, limit: int) -> Events:
-    """The last ``limit`` of the events (oldest first), and all purchases before them."""
-    from_end = np.arange(len(events), 0, -1)
-    return np.compress((from_end <= limit) | (events["type"] == PURCHASE), events)
+    """The last ``limit`` of the events (oldest first), and the last purchase of every item."""
+    kept = np.arange(len(events), 0, -1) <= limit
+    purchases = np.flatnonzero(events["type"] == PURCHASE)[::-1]
+    _, last = np.unique(events["row"][purchases], return_index=True)
+    kept[purchases[last]] = True
+    return events[kept]
 
 
 Row = TypeVar("Row")

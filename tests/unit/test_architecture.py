@@ -1,10 +1,12 @@
 """The shape of the package: who may import whom and what, and how a module looks."""
 
 import ast
-import builtins
 import re
+import socket
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ TEXTS = sorted(
     path
     for pattern in ("serve_app/**/*", "tests/**/*.py", "benchmarks/**/*.py", "configs/*", "*.yaml")
     for path in ROOT.glob(pattern)
-    if path.suffix in {".py", ".sql", ".yaml", ".env"}
+    if path.suffix in {".py", ".sql", ".yaml", ".env"} and path != Path(__file__)
 )
 
 LAYERS = (
@@ -59,8 +61,18 @@ ALLOWED = {
 }
 """Which modules may import a third-party package, by the beginning of their names."""
 
+OTHERS = {
+    "ValueError",  # in validators and decoders: pydantic, or the caller, gives it its name
+    "AssertionError",
+    "TimeoutError",
+    "click.UsageError",
+    "click.BadParameter",
+    "yaml.constructor.ConstructorError",
+}
+"""What is raised beside the errors of ``errors.py``."""
+
 LONGEST_MODULE = 300
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 50
 
 
 def tree_of(name: str) -> ast.Module:
@@ -115,41 +127,33 @@ def test_third_party_packages_stay_where_they_belong(name):
 
 def test_every_dependency_has_a_place():
     names = {each.split(".")[0] for name in MODULES for each in imports_of(name)}
-    stdlib = __import__("sys").stdlib_module_names
 
-    assert names - stdlib - {"serve_app"} <= ALLOWED.keys()
+    assert names - sys.stdlib_module_names - {"serve_app"} <= ALLOWED.keys()
 
 
 @each_module
 def test_only_what_may_be_caught_is_raised(name):
     tree = tree_of(name)
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    imported = {each.rsplit(".", 1)[-1] for each in imports_of(name) if "errors" in each}
+    imported = {
+        each.rsplit(".", 1)[-1] for each in imports_of(name) if each.startswith("serve_app.errors.")
+    }
     for node in ast.walk(tree):
         if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
             continue
         raised = ast.unparse(node.exc.func)
-        if raised in own | imported:
-            continue
-        assert raised in SOMEBODY_ELSES, f"{name}:{node.lineno} raises {raised}"
-
-
-SOMEBODY_ELSES = {
-    "ValueError",  # in validators and decoders: pydantic, or the caller, gives it its name
-    "AssertionError",
-    "Failed",  # the outcomes of doctor's checks, which never leave it
-    "Skipped",
-    "click.UsageError",
-    "click.BadParameter",
-    "yaml.constructor.ConstructorError",
-}
+        foreign = raised.rsplit(".", 1)[-1] not in own | imported
+        assert not foreign or raised in OTHERS, f"{name}:{node.lineno} raises {raised}"
 
 
 def test_every_error_is_drawn_in_the_tree_of_errors():
-    drawn = set(re.findall(r"\b[A-Z]\w+(?=\s|$)", errors.__doc__ or ""))
-    defined = {name for name, each in vars(errors).items() if isinstance(each, type)}
+    tree = (errors.__doc__ or "").split("Anything else")[0]
+    drawn = set(re.findall(r"^    [│├└─ ]*([A-Z]\w+)", tree, re.M))
+    defined = {
+        node.name for node in tree_of("serve_app.errors").body if isinstance(node, ast.ClassDef)
+    }
 
-    assert defined - drawn - set(vars(builtins)) - {"Sequence", "Path"} == set()
+    assert drawn == defined
 
 
 @pytest.mark.parametrize("name", ["serve_app.app", "serve_app.deployments.http"])
@@ -186,12 +190,9 @@ def test_a_module_is_named_for_what_it_does(name):
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_left_for_later(path):
-    if path == Path(__file__):
-        return
-    # TODO marks need a colon or stand alone in capitals; words such as "stubborn" do not count.
     text = path.read_text(encoding="utf-8")
 
-    assert not re.search(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b", text)
+    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text)
     assert not re.search(r"except[^:\n]*:\s*\n\s*pass\b", text), "an error vanishes"
 
 
@@ -207,3 +208,13 @@ def test_unit_tests_wait_for_no_clock(path):
 
     # To let other tasks run is not to wait.
     assert set(calls) <= {"asyncio.sleep(0)"}
+
+
+def test_a_unit_test_cannot_connect():
+    with socket.socket() as probe, pytest.raises(pytest.fail.Exception, match="tests/contract"):
+        probe.connect(("127.0.0.1", 9))
+
+
+def test_a_unit_test_cannot_start_ray():
+    with pytest.raises(pytest.fail.Exception, match="tests/graph"):
+        import_module("ray").init()

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.domain.allowed import Allowed, AllowedItems
+from serve_app.domain.columns import MISSING
 from serve_app.domain.similar import similar_items
 from tests.worlds import small_world
 
@@ -56,14 +59,16 @@ def test_then_comes_what_is_popular_in_its_category_then_what_is_popular(related
     assert (np.diff(is_alike.astype(int)) <= 0).all()
 
 
-def test_an_item_without_category_is_followed_by_popular_ones(related, monkeypatch):
-    monkeypatch.setattr(CATALOGUE.categories, "codes", np.full(len(CATALOGUE), -1), raising=True)\
-        if False else None
-    lonely = int(np.argmin(np.diff(TABLES.neighbour_offsets)))
+def test_an_item_without_category_is_followed_by_popular_ones(related):
+    codes = CATALOGUE.categories.codes.copy()
+    codes[related] = MISSING
+    columns = {**CATALOGUE.columns, "category": replace(CATALOGUE.categories, codes=codes)}
+    rows, _ = neighbours(related)
+    allowed = excluding(related, *rows)
 
-    found = similar(lonely, 5)
+    found = similar_items(related, 5, replace(CATALOGUE, columns=columns), TABLES, allowed)
 
-    assert len(found.rows) == 5
+    assert found.rows.tolist() == allowed.only(TABLES.popular_rows)[:5].tolist()
 
 
 def test_a_neighbour_that_is_not_allowed_is_left_out(related):

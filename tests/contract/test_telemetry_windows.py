@@ -1,0 +1,134 @@
+"""Measurements of replicas, left in a real Redis and merged."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from serve_app.deployments import reporting
+from serve_app.deployments.reporting import Reporting
+from serve_app.domain.windows import REQUEST, WINDOW_S, Window, merged
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.redis_cache import RedisCache, RedisConfig
+from serve_app.stores.telemetry_windows import PREFIX, TTL_S, put_window, read_windows
+from serve_app.telemetry import Telemetry
+from tests.in_process import BrokenCache, logged, until
+
+MINUTE = 1_000
+NOW_S = MINUTE * WINDOW_S + 30.0
+
+
+@pytest.fixture
+def use(redis_url: str) -> Callable[..., Any]:
+    """Runs a scenario on an empty Redis."""
+
+    def run(scenario: Callable[[RedisCache], Awaitable[Any]]) -> Any:
+        async def with_cache() -> Any:
+            cache = RedisCache(redis_url, RedisConfig(timeout_s=2))
+            try:
+                return await scenario(cache)
+            finally:
+                await cache.close()
+
+        return asyncio.run(with_cache())
+
+    return run
+
+
+def window_of(minute: int, n_requests: int) -> Window:
+    window = Window(minute)
+    for _ in range(n_requests):
+        window.observe(REQUEST, 0.01)
+        window.outcomes["main", "ok"] += 1
+    return window
+
+
+def test_the_windows_of_all_replicas_are_merged(use: Callable[..., Any]) -> None:
+    async def scenario(cache: RedisCache) -> Window:
+        await put_window(cache, window_of(MINUTE, 2), "a")
+        await put_window(cache, window_of(MINUTE, 3), "b")
+        return merged(await read_windows(cache, NOW_S, 5))
+
+    total = use(scenario)
+
+    assert total.outcomes["main", "ok"] == 5
+    assert total.stages[REQUEST].n == 5
+
+
+def test_a_later_flush_of_the_minute_replaces_the_one_before(use: Callable[..., Any]) -> None:
+    async def scenario(cache: RedisCache) -> list[int]:
+        await put_window(cache, window_of(MINUTE, 2), "a")
+        await put_window(cache, window_of(MINUTE, 4), "a")
+        return [window.stages[REQUEST].n for window in await read_windows(cache, NOW_S, 5)]
+
+    assert use(scenario) == [4]
+
+
+def test_gives_the_last_minutes_and_the_one_that_has_begun(use: Callable[..., Any]) -> None:
+    async def scenario(cache: RedisCache) -> list[int]:
+        for minute in range(MINUTE - 9, MINUTE + 1):
+            await put_window(cache, window_of(minute, 1), "a")
+        return sorted(window.minute for window in await read_windows(cache, NOW_S, 3))
+
+    assert use(scenario) == [MINUTE - 3, MINUTE - 2, MINUTE - 1, MINUTE]
+
+
+def test_nothing_was_measured_yet(use: Callable[..., Any]) -> None:
+    assert use(lambda cache: read_windows(cache, NOW_S, 5)) == []
+
+
+def test_windows_are_forgotten_in_time(use: Callable[..., Any]) -> None:
+    async def scenario(cache: RedisCache) -> int:
+        await put_window(cache, window_of(MINUTE, 1), "a")
+        [key] = await cache.keys(PREFIX)
+        return int(await cache._redis.pttl(key))
+
+    assert 0.9 * TTL_S < use(scenario) / 1e3 <= TTL_S
+
+
+def test_says_that_a_window_cannot_be_read(use: Callable[..., Any]) -> None:
+    async def scenario(cache: RedisCache) -> None:
+        await cache.set_many({f"{PREFIX}{MINUTE}:a": b"?"}, 60)
+        with pytest.raises(StoreUnavailable, match="telemetry that cannot be read"):
+            await read_windows(cache, NOW_S, 5)
+
+    use(scenario)
+
+
+def test_a_replica_reports_by_itself(
+    use: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "PERIOD_S", 0.01)
+    now_s = time.time()
+    telemetry = Telemetry(None, now_s=now_s)
+    telemetry.request("main", "ok", 0.01)
+
+    async def scenario(cache: RedisCache) -> int:
+        reporter = Reporting(telemetry, cache)
+        reporter.start()
+        reporter.start()
+        left: list[str] = []
+        while not left:
+            await asyncio.sleep(0.005)
+            left = await cache.keys(PREFIX)
+        return merged(await read_windows(cache, now_s, 5)).outcomes["main", "ok"]
+
+    assert use(scenario) == 1
+
+
+def test_a_replica_goes_on_reporting_while_the_cache_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reporting, "PERIOD_S", 0.001)
+    cache = BrokenCache()
+
+    async def scenario() -> None:
+        Reporting(Telemetry(None, now_s=0), cache).start()
+        await until(lambda: cache.asked >= 3)
+
+    with logged("ray.serve.recserve.ingress") as records:
+        asyncio.run(scenario())
+
+    assert "measurements of this minute are not left" in records[0].getMessage()

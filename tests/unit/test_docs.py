@@ -1,0 +1,223 @@
+"""The documentation names everything there is, and nothing that there is not."""
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from serve_app import errors
+from serve_app.cli import commands
+from serve_app.config import AppConfig, IngressConfig, deployment_names
+from serve_app.deployments.http_models import Recommendations, RecommendationsRequest
+from serve_app.domain.catalogue import STANDARD_COLUMNS
+from serve_app.domain.filter_parsing import parse_filter
+from serve_app.offline.fit import FitConfig
+from serve_app.offline.load import LoadConfig
+from serve_app.operations.environment import parse_env_file
+from serve_app.telemetry import METRICS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES += sorted(ROOT.glob("benchmarks/**/*.md"))
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted path and default, as they are written, of every setting below a model."""
+    for name, field in model.model_fields.items():
+        below, named = _model_in(field.annotation)
+        path = f"{prefix}{name}"
+        if below is not None:
+            yield from settings_of(below, f"{path}.<name>." if named else f"{path}.")
+        else:
+            yield path, "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+
+
+def _model_in(annotation: Any, *, named: bool = False) -> tuple[type[BaseModel] | None, bool]:
+    """The model that an annotation holds, and whether it holds several by name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, named
+    found = (_model_in(each, named=True) for each in get_args(annotation))
+    return next((each for each in found if each[0] is not None), (None, False))
+
+
+# The fit takes its candidates from the application, where they are documented.
+DOCUMENTED = [
+    *settings_of(AppConfig),
+    *settings_of(IngressConfig),
+    *(each for each in settings_of(FitConfig) if not each[0].startswith("candidates.")),
+    *settings_of(LoadConfig),
+]
+
+
+@pytest.mark.parametrize(("path", "default"), DOCUMENTED, ids=[path for path, _ in DOCUMENTED])
+def test_every_setting_is_documented_with_its_default(path, default):
+    assert f"\n| `{path}` | {default} | " in SETTINGS
+
+
+def test_no_setting_is_documented_that_there_is_not():
+    tables = SETTINGS.split("## Environment variables")[0]
+
+    assert set(re.findall(r"^\| `([^`]+)`", tables, re.M)) == {path for path, _ in DOCUMENTED}
+
+
+def variables() -> set[str]:
+    """Names that the package or a profile knows."""
+    names = {name for path in ROOT.glob("configs/*.env") for name in parse_env_file(path)}
+    for path in ROOT.glob("serve_app/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names |= set(re.findall(r"^(?:(?:RAY|RECSERVE)_[A-Z_]+|[A-Z]+_URL)$", node.value))
+    return names
+
+
+@pytest.mark.parametrize("name", sorted(variables()))
+def test_every_environment_variable_is_documented(name):
+    assert f"\n| `{name}` |" in SETTINGS
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, each in vars(errors).items() if getattr(each, "__mro__", ())[-2:-1]]
+)
+def test_every_error_has_a_line_in_the_runbook(name):
+    if issubclass(getattr(errors, name), errors.RecserveError):
+        assert f"\n| `{name}` |" in RUNBOOK
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_is_documented_with_its_labels(name):
+    [line] = [line for line in RUNBOOK.splitlines() if line.startswith(f"| `{name}` |")]
+
+    assert re.findall(r"`(\w+)`", line.split("|")[2]) == list(METRICS[name].tags)
+
+
+def make_targets() -> list[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return re.search(r"^\.PHONY: (.+)$", makefile, re.M)[1].split()
+
+
+@pytest.mark.parametrize("target", make_targets())
+def test_every_target_of_make_is_documented(target):
+    assert f"\nmake {target} " in README
+    assert f"`make {target}`" in CONTRIBUTING
+
+
+@pytest.mark.parametrize("verb", commands.commands)
+def test_every_verb_is_documented(verb):
+    assert f"`recserve {verb}`" in README
+
+
+def test_every_deployment_is_in_the_picture():
+    picture = README.split("```")[1].replace("Candidate-     │ │ one deployment", "Candidate")
+
+    for name in deployment_names(("<variant>",)):
+        assert name.replace("Generator", "-") in picture or name in picture
+    assert "Generator" in picture
+
+
+@each_page
+def test_names_no_command_that_there_is_not(page):
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", text, re.S)[0:0]) or text
+
+    for line in re.findall(r"(?:^|`|\$ )(recserve [a-z][^`\n|;]*)", code, re.M):
+        _, verb, *words = shlex.split(line.rstrip("\\ "), comments=True)
+        assert verb in commands.commands, line
+        _check_options(commands.commands[verb], words, line)
+    for target in re.findall(r"`make ([a-z]+)`", code):
+        assert target in make_targets()
+
+
+def _check_options(command: click.Command, words: list[str], line: str) -> None:
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def bodies() -> list[dict[str, Any]]:
+    """Requests that the README shows."""
+    sent = re.findall(r"-d '(\{.*?\})'", README, re.S)
+    shown = [text for text in re.findall(r"```json\n(.*?)```", README, re.S)]
+    parsed = [json.loads(text) for text in sent + shown]
+    return [body for body in parsed if "recommendations" not in body]
+
+
+def test_the_readme_shows_requests_with_and_without_filters():
+    assert {bool(body.get("filters")) for body in bodies()} == {True, False}
+
+
+@pytest.mark.parametrize("body", bodies(), ids=str)
+def test_the_requests_of_the_readme_are_valid(body):
+    request = RecommendationsRequest.model_validate(body)
+
+    assert bool(parse_filter(request.filters or {}, STANDARD_COLUMNS)) == bool(request.filters)
+
+
+def test_the_answer_of_the_readme_has_every_field():
+    answers = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", README, re.S)]
+    [answer] = [each for each in answers if "recommendations" in each]
+
+    assert answer.keys() == Recommendations.model_fields.keys()
+    Recommendations.model_validate(answer)
+
+
+@pytest.mark.parametrize("model", [RecommendationsRequest, Recommendations])
+def test_the_readme_explains_every_field(model):
+    for name in model.model_fields:
+        assert re.search(rf"^\|[^|]*`{name}`[^|]*\|", README, re.M) or f'"{name}"' in README
+
+
+@each_page
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_page
+def test_names_only_modules_that_there_are(page):
+    layers = {path.stem for path in (ROOT / "serve_app").iterdir()}
+    names = re.findall(r"`((?:\w+\.)+\w+)`", page.read_text(encoding="utf-8"))
+    modules = [name for name in names if name.split(".")[0] in layers and name not in SETTINGS]
+
+    assert [name for name in modules if not _is_defined(name)] == []
+
+
+def _is_defined(name: str) -> bool:
+    """Whether it is a module of the package, or something at the top level of one."""
+    path = ROOT / "serve_app" / Path(*name.split("."))
+    if path.is_dir() or path.with_suffix(".py").is_file() or path.suffix:
+        return True
+    module, last = path.parent.with_suffix(".py"), name.rsplit(".", 1)[1]
+    return module.is_file() and bool(
+        re.search(rf"^(?:class |def |async def )?{last}\b", module.read_text(), re.M)
+    )
+
+
+@each_page
+def test_a_page_keeps_to_itself(page):
+    text = page.read_text(encoding="utf-8")
+
+    assert not re.search(r"/(?:work|tmp|home|root)/(?!ray\b)\w", text), "a local folder"
+    assert not re.search(r"TODO|FIXME|TBD", text)
