@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check format clean
+.PHONY: install run test check format clean
+
+install: $(INSTALLED)
 
 run: $(INSTALLED)
 	@$(BIN)/recserve run

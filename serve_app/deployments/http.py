@@ -108,7 +108,7 @@ def _add_recommendations(api: FastAPI, frontend: Frontend) -> None:
         outcome = "degraded" if answer.degraded else "ok"
         frontend.telemetry.request(question.variant, outcome, duration_s)
         _log(request_id, frontend.user_hash(body.user_id), question, answer, duration_s)
-        return _json(content, headers={"x-request-id": request_id})
+        return _json(content)
 
 
 def _add_similar(api: FastAPI, frontend: Frontend) -> None:

@@ -26,7 +26,7 @@ class RecommendationsRequest(BaseModel):
                 {
                     "user_id": "u000001",
                     "n": 10,
-                    "filters": {"category": ["Cookware", "Tableware"], "price": {"lte": 20}},
+                    "filters": {"category": ["cookware", "spices"], "price": {"lte": 20}},
                 }
             ]
         },

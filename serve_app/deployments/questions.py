@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from serve_app.domain.filters import Filter, cache_key
+from serve_app.stores.cache import ANSWER_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,18 @@ class Answer:
     cached: bool = False
 
 
-CACHE_PREFIX = "recserve:answer:1:"
+def answer_key(question: Question, version: str, settings: str) -> str:
+    """
+    Key of everything that shapes an answer; parts are length-prefixed, so none runs over.
 
-
-def answer_key(question: Question, version: str) -> str:
-    """Key of everything that shapes an answer; parts are length-prefixed, so none runs over."""
+    Args:
+        version: of the bundle.
+        settings: stands for those of the application.
+    """
     digest = blake2b(digest_size=16)
     for part in (
         version,
+        settings,
         question.variant,
         question.user_id,
         str(question.n),
@@ -59,4 +64,4 @@ def answer_key(question: Question, version: str) -> str:
     ):
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return CACHE_PREFIX + digest.hexdigest()
+    return ANSWER_PREFIX + digest.hexdigest()

@@ -59,6 +59,7 @@ class RecommendationService:
             clock: epoch seconds.
         """
         self._config = config
+        self._settings = config.model_dump_json()
         self._stages = stages
         self._items = items
         self._cache = cache
@@ -74,7 +75,7 @@ class RecommendationService:
             Overloaded: too many questions wait.
         """
         if self._config.result_cache.enabled:
-            found = await self._lookups.ask(answer_key(question, world.version))
+            found = await self._lookups.ask(answer_key(question, world.version, self._settings))
             self._telemetry.cache(hits=int(found is not None), misses=int(found is None))
             if found is not None:
                 return Answer(found, found.count(b'"item_id"'), world.version, cached=True)
@@ -149,7 +150,7 @@ class RecommendationService:
         if not self._config.result_cache.enabled:
             return
         values = {
-            answer_key(question, answer.version): answer.recommendations
+            answer_key(question, answer.version, self._settings): answer.recommendations
             for question, answer in zip(questions, answers, strict=True)
             if not answer.degraded
         }

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
-from serve_app.deployments.questions import CACHE_PREFIX
 from serve_app.domain.manifest import Manifest
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
@@ -17,7 +16,7 @@ from serve_app.offline.publish import fit_and_publish
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, use_cache
 from serve_app.stores.bundle import current_version
-from serve_app.stores.cache import forget_prefix
+from serve_app.stores.cache import ANSWER_PREFIX, forget_prefix
 from serve_app.stores.redis_cache import RedisCache
 from serve_app.stores.schema import connect, ensure_schema
 from serve_app.stores.user_state import CACHE_PREFIXES
@@ -27,7 +26,7 @@ Announce = Callable[[str], None]
 Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done, 0 … 1."""
 
-_FITTED_PREFIXES = (*CACHE_PREFIXES, CACHE_PREFIX)
+_FITTED_PREFIXES = (*CACHE_PREFIXES, ANSWER_PREFIX)
 
 
 def load_files(
@@ -102,8 +101,9 @@ def forget_cached(redis_url: str) -> None:
     """
     Forget everything that was computed from what has been replaced.
 
-    A Redis that does not answer holds nothing that is read either; what it still holds when it
-    comes back is as old as its time to live at most.
+    Raises:
+        SettingsInvalid: Redis does not answer. What was loaded or published is in use all the
+            same; what Redis holds of before is given until its time to live is over.
     """
 
     async def forget(cache: RedisCache) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+ANSWER_PREFIX = "recserve:answer:1:"
+"""Of the keys under which answers are kept."""
+
 
 class Cache(Protocol):
     """

@@ -20,7 +20,7 @@ from serve_app.domain.features import USER_FEATURES
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.opening import LazyShop, StoreLocation, Stores, StoresConfig, home_of
-from serve_app.stores.postgres import PostgresConfig
+from serve_app.stores.postgres import PostgresConfig, PostgresShop
 from serve_app.stores.schema import Connection
 from serve_app.stores.shop import ItemRow
 from serve_app.stores.user_state import CacheTtls
@@ -98,26 +98,49 @@ def ann(conn: Connection) -> str:
     return "ann"
 
 
-def run(answer: Awaitable[Any]) -> Any:
-    async def awaited() -> Any:
-        return await answer
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
+    """Awaits one answer in a loop of its own, and closes what was opened for it.
 
-    return asyncio.run(awaited())
+    A replica lives as long as its pool; a loop with an open pool would never end.
+    """
+    opened: list[PostgresShop] = []
+    really_open = PostgresShop.open
+
+    async def remember(url: str, config: PostgresConfig) -> PostgresShop:
+        opened.append(await really_open(url, config))
+        return opened[-1]
+
+    monkeypatch.setattr(PostgresShop, "open", remember)
+
+    def answer_of(answer: Awaitable[Any]) -> Any:
+        async def awaited() -> Any:
+            try:
+                return await answer
+            finally:
+                while opened:
+                    await opened.pop().close()
+
+        return asyncio.run(awaited())
+
+    return answer_of
+
+
+Run = Callable[[Awaitable[Any]], Any]
 
 
 class TestLazyShop:
-    def test_is_opened_once_by_the_first_who_asks(self, database_url: str, ann: str) -> None:
+    def test_is_opened_once_by_the_first_who_asks(
+        self, run: Run, database_url: str, ann: str
+    ) -> None:
         async def scenario() -> tuple[int, bool]:
             shop = LazyShop(database_url, PostgresConfig(timeout_s=2))
             found = await asyncio.gather(*(shop.user_features([ann]) for _ in range(5)))
-            opened = await shop._shop()
-            again = await shop._shop()
-            await opened.close()
-            return sum(len(each) for each in found), opened is again
+            return sum(len(each) for each in found), await shop._shop() is await shop._shop()
 
         assert run(scenario()) == (5, True)
 
-    def test_says_that_nobody_answers(self, nowhere: StoreLocation) -> None:
+    def test_says_that_nobody_answers(self, run: Run, nowhere: StoreLocation) -> None:
         assert nowhere.database_url is not None
         shop = LazyShop(nowhere.database_url, PostgresConfig())
 
@@ -127,7 +150,7 @@ class TestLazyShop:
 
 class TestFeatureFetcher:
     def fetch(
-        self, location: StoreLocation, ask: Callable[[FeatureFetcher], Awaitable[Any]]
+        self, run: Run, location: StoreLocation, ask: Callable[[FeatureFetcher], Awaitable[Any]]
     ) -> Any:
         async def scenario() -> Any:
             return await ask(FeatureFetcher(location, PATIENT, CacheTtls()))
@@ -135,31 +158,33 @@ class TestFeatureFetcher:
         return run(scenario())
 
     def test_knows_whom_the_store_knows_and_has_defaults_for_the_rest(
-        self, location: StoreLocation, ann: str
+        self, run: Run, location: StoreLocation, ann: str
     ) -> None:
-        users = self.fetch(location, lambda fetcher: fetcher.users(batch_of((ann, "bob", ann))))
+        users = self.fetch(
+            run, location, lambda fetcher: fetcher.users(batch_of((ann, "bob", ann)))
+        )
 
         assert users.defaulted.tolist() == [False, False, False]
         named = dict(zip(USER_FEATURES, users.values.T, strict=True))
         np.testing.assert_allclose(named["user.log_purchases"], np.log([2, 1, 2]), rtol=1e-6)
         np.testing.assert_allclose(named["user.days_since_last"], [1, np.nan, 1])
 
-    def test_marks_whom_no_store_answered_for(self, nowhere: StoreLocation) -> None:
-        users = self.fetch(nowhere, lambda fetcher: fetcher.users(batch_of(("ann", "bob"))))
+    def test_marks_whom_no_store_answered_for(self, run: Run, nowhere: StoreLocation) -> None:
+        users = self.fetch(run, nowhere, lambda fetcher: fetcher.users(batch_of(("ann", "bob"))))
 
         assert users.defaulted.tolist() == [True, True]
         assert users.values[:, 0].tolist() == [0, 0]
 
-    def test_describes_items(self, location: StoreLocation, ann: str) -> None:
+    def test_describes_items(self, run: Run, location: StoreLocation, ann: str) -> None:
         item_id = CATALOGUE.item_ids.at(BOUGHT)
 
-        found = self.fetch(location, lambda fetcher: fetcher.items([item_id, "none"]))
+        found = self.fetch(run, location, lambda fetcher: fetcher.items([item_id, "none"]))
 
         assert found == {item_id: ItemRow("Pan", "unknown", 9.5, (), True, None, 0, {})}
 
-    def test_says_that_items_could_not_be_read(self, nowhere: StoreLocation) -> None:
+    def test_says_that_items_could_not_be_read(self, run: Run, nowhere: StoreLocation) -> None:
         with pytest.raises(StoreUnavailable, match="metadata: store_unavailable"):
-            self.fetch(nowhere, lambda fetcher: fetcher.items(["pan"]))
+            self.fetch(run, nowhere, lambda fetcher: fetcher.items(["pan"]))
 
 
 class TestCandidateGenerator:
@@ -170,7 +195,7 @@ class TestCandidateGenerator:
         return root, publish_world(root).version
 
     def find(
-        self, location: StoreLocation, bundles: tuple[Path, str], users: tuple[str, ...]
+        self, run: Run, location: StoreLocation, bundles: tuple[Path, str], users: tuple[str, ...]
     ) -> Any:
         root, version = bundles
 
@@ -186,9 +211,9 @@ class TestCandidateGenerator:
         return run(scenario())
 
     def test_starts_from_what_the_store_says_that_users_did(
-        self, location: StoreLocation, bundles: tuple[Path, str], ann: str
+        self, run: Run, location: StoreLocation, bundles: tuple[Path, str], ann: str
     ) -> None:
-        found = self.find(location, bundles, (ann, "nobody"))
+        found = self.find(run, location, bundles, (ann, "nobody"))
 
         own, other = (found.rows[found.offsets[i] : found.offsets[i + 1]] for i in (0, 1))
         assert found.stale.tolist() == [False, False]
@@ -197,9 +222,9 @@ class TestCandidateGenerator:
         assert BOUGHT in found.because[: found.offsets[1]]
 
     def test_the_archive_stands_in_for_the_stores(
-        self, nowhere: StoreLocation, bundles: tuple[Path, str]
+        self, run: Run, nowhere: StoreLocation, bundles: tuple[Path, str]
     ) -> None:
-        found = self.find(nowhere, bundles, ("u000001",))
+        found = self.find(run, nowhere, bundles, ("u000001",))
 
         bought = purchased(small_world().archive.read(["u000001"], stale=True).of_user(0))
         assert found.stale.tolist() == [True]
@@ -207,10 +232,10 @@ class TestCandidateGenerator:
         assert not np.isin(found.rows, bought).any()
 
     def test_says_that_the_bundle_is_not_there(
-        self, location: StoreLocation, bundles: tuple[Path, str]
+        self, run: Run, location: StoreLocation, bundles: tuple[Path, str]
     ) -> None:
         with pytest.raises(StageFailed, match="candidates: BundleMissing"):
-            self.find(location, (bundles[0], "20260101-00000000"), ("ann",))
+            self.find(run, location, (bundles[0], "20260101-00000000"), ("ann",))
 
 
 PROCESS = """
@@ -277,9 +302,7 @@ class TestStores:
         assert [each.pid for each in keepers(tmp_path)] != [keeper.pid]
         assert asked(process) == "answers"
 
-    def test_end_with_the_process(
-        self, process: "subprocess.Popen[str]", tmp_path: Path
-    ) -> None:
+    def test_end_with_the_process(self, process: "subprocess.Popen[str]", tmp_path: Path) -> None:
         assert asked(process) == "answers"
         held = keepers(tmp_path)
 

@@ -22,6 +22,15 @@ def test_every_stage_takes_part_in_an_answer(service):
         assert item["metadata"]["attributes"]["brand"]
 
 
+def test_the_callers_request_id_comes_back_once(service):
+    answer = service.http.post(
+        "/recommendations", json={"user_id": USER}, headers={"x-request-id": "checkout-42"}
+    )
+
+    assert answer.json()["request_id"] == "checkout-42"
+    assert answer.headers.get_list("x-request-id") == ["checkout-42"]
+
+
 def test_personal_reasons_come_from_the_users_own_history(service):
     reasons = {
         each["reason"] for i in range(40) for each in service.ask(f"u{i:06d}")["recommendations"]

@@ -17,6 +17,10 @@ QUESTIONS = st.builds(
 )
 
 
+def key_of(question, version="v1", settings="{}"):
+    return answer_key(question, version, settings)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -30,7 +34,7 @@ QUESTIONS = st.builds(
     ids=str,
 )
 def test_every_part_of_a_question_changes_its_key(change):
-    assert answer_key(replace(QUESTION, **change), "v1") != answer_key(QUESTION, "v1")
+    assert key_of(replace(QUESTION, **change)) != key_of(QUESTION)
 
 
 def test_every_field_of_a_question_is_part_of_the_key():
@@ -39,25 +43,27 @@ def test_every_field_of_a_question_is_part_of_the_key():
     }
 
 
-def test_another_version_has_other_keys():
-    assert answer_key(QUESTION, "v1") != answer_key(QUESTION, "v2")
+def test_another_version_and_other_settings_have_other_keys():
+    assert key_of(QUESTION, "v1") != key_of(QUESTION, "v2")
+    assert key_of(QUESTION, settings="a") != key_of(QUESTION, settings="b")
+    assert key_of(QUESTION, "ab", "c") != key_of(QUESTION, "a", "bc")
 
 
 def test_parts_do_not_run_into_each_other():
     first, second = replace(QUESTION, user_id="1", n=10), replace(QUESTION, user_id="11", n=0)
 
-    assert answer_key(first, "v1") != answer_key(second, "v1")
-    assert answer_key(replace(QUESTION, variant="a", user_id="bc"), "v") != answer_key(
-        replace(QUESTION, variant="ab", user_id="c"), "v"
+    assert key_of(first) != key_of(second)
+    assert key_of(replace(QUESTION, variant="a", user_id="bc")) != key_of(
+        replace(QUESTION, variant="ab", user_id="c")
     )
 
 
 def test_is_the_same_in_every_process():
-    assert answer_key(QUESTION, "v1") == "recserve:answer:1:4f7926a6567177d050d9f7a8472d1d7a"
+    assert key_of(QUESTION) == "recserve:answer:1:146d7c366973969c56d1abf98af7fa60"
 
 
 @given(QUESTIONS, QUESTIONS, TEXT, TEXT)
 def test_keys_are_equal_exactly_for_equal_questions(first, second, one, other):
     same = (first, one) == (second, other)
 
-    assert (answer_key(first, one) == answer_key(second, other)) == same
+    assert (key_of(first, one) == key_of(second, other)) == same

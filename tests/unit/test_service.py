@@ -127,8 +127,9 @@ def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds)
     served = Served(root)
     [first] = served.ask(worlds[0], ask_of())
 
-    [kept] = asyncio.run(served.cache.get_many([answer_key(ask_of(), worlds[0].version)]))
-    [other] = asyncio.run(served.cache.get_many([answer_key(ask_of(), worlds[1].version)]))
+    settings = AppConfig().model_dump_json()
+    keys = [answer_key(ask_of(), world.version, settings) for world in worlds]
+    kept, other = asyncio.run(served.cache.get_many(keys))
 
     assert kept == first.recommendations
     assert other is None
