@@ -75,6 +75,12 @@ def main() -> None:
     except RecserveError as error:
         click.echo(f"recserve: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        # A file or folder that cannot be written; whatever names no file is not anticipated.
+        if error.filename is None:
+            raise
+        click.echo(f"recserve: {error.filename}: {error.strerror}", err=True)
+        sys.exit(1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -68,7 +68,7 @@ class Ingress:
         calls = calls_of(handles)
         self._config = config
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
-        self._in_use = WorldInUse(bundles, config.candidates, config.ranking)
+        self._in_use = WorldInUse(bundles, config.variants, config.candidates, config.ranking)
         self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
         self.telemetry = Telemetry(calls.exporter, now_s=time.time())
         cache = cache or Stores(location, config.stores).cache

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serve_app.deployments.features import default_users
@@ -9,6 +10,7 @@ from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
 from serve_app.domain.features import SOURCES
+from serve_app.domain.manifest import lacking_models
 from serve_app.domain.ranking import RankingConfig, rank_plainly
 from serve_app.errors import StageFailed
 from serve_app.pipeline import Floor
@@ -85,9 +87,14 @@ class WorldInUse:
     """
 
     def __init__(
-        self, location: BundleLocation, candidates: CandidatesConfig, ranking: RankingConfig
+        self,
+        location: BundleLocation,
+        variants: Sequence[str],
+        candidates: CandidatesConfig,
+        ranking: RankingConfig,
     ) -> None:
         self.world: World | None = None
+        self._variants = tuple(variants)
         self._shelf = BundleShelf(
             location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
         )
@@ -102,14 +109,19 @@ class WorldInUse:
         """
         Take up the current bundle if it is another one.
 
+        One that lacks a usable model of a variant is taken up only where there is none before it:
+        degraded lists are better than none.
+
         Raises:
-            StageFailed: it cannot be opened; the one before stays in use.
+            StageFailed: it cannot be opened or used; the one before stays in use.
         """
         version = await self._shelf.current()
         if version is None or (self.world is not None and self.world.version == version):
             return
         world = await self._shelf.at(version)
         if self.world is not None:
+            if lacking := lacking_models(world.bundle.manifest, self._variants):
+                raise StageFailed(version, f"no usable model of {', '.join(lacking)}")
             await asyncio.sleep(SETTLING_S)
         self.world = world
         _logger.info("bundle %s is in use", version)

@@ -1,11 +1,12 @@
 """What a bundle says of itself: ``manifest.json``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
+from serve_app.domain.features import fingerprint
 from serve_app.domain.settings import Settings
 
 FORMAT: Literal[1] = 1
@@ -71,3 +72,13 @@ class Manifest(Settings):
     columns: Mapping[str, ColumnKind]
     models: Mapping[str, ModelManifest]
     metrics: Mapping[str, Mapping[str, float]]
+
+
+def lacking_models(manifest: Manifest, variants: Sequence[str]) -> list[str]:
+    """Variants of which the bundle has no model, or one that another build was fitted for."""
+    return [
+        variant
+        for variant in variants
+        if (model := manifest.models.get(variant)) is None
+        or model.fingerprint != fingerprint(model.features)
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import requests
 
-from serve_app.domain.features import fingerprint
+from serve_app.domain.manifest import lacking_models
 from serve_app.operations.doctor import (
     Check,
     Failed,
@@ -83,11 +83,9 @@ def _fitting_models(workplace: Workplace) -> str:
     version = current_version(root)
     if version is None:
         raise Skipped("nothing is published")
-    models = open_bundle(root, version, cache_dir=workplace.bundles.cache_dir).manifest.models
-    for variant in workplace.config.variants:
-        if variant not in models:
-            raise Failed(f"the bundle has no model of {variant!r}: fit again with `recserve fit`")
-        model = models[variant]
-        if fingerprint(model.features) != model.fingerprint:
-            raise Failed(f"{variant!r} was fitted by another build: fit again with `recserve fit`")
+    manifest = open_bundle(root, version, cache_dir=workplace.bundles.cache_dir).manifest
+    if lacking := lacking_models(manifest, workplace.config.variants):
+        raise Failed(
+            f"no usable model of {', '.join(lacking)} in the bundle: fit again with `recserve fit`"
+        )
     return ", ".join(workplace.config.variants)

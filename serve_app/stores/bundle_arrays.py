@@ -5,6 +5,7 @@ A field that is an array is stored under its name, one that is a dataclass of ar
 anybody's text and would not do as names of files.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
@@ -78,9 +79,15 @@ def build_columns(
     }
 
 
+_HEADER = threading.Lock()
+"""numpy reads the head of a file with ``ast``, which Python 3.11 cannot do in two threads at once
+(SystemError: AST constructor recursion depth mismatch)."""
+
+
 def open_array(path: Path) -> Array:
     """A memory-mapped array without the cost of ``numpy.memmap``'s own class at every slice."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    with _HEADER:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _flattened(record: Any, prefix: str) -> Iterator[tuple[str, Array]]:

@@ -19,7 +19,7 @@ from serve_app.domain.candidates import CandidatesConfig, purchased
 from serve_app.domain.features import USER_FEATURES
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.stores.embedded import StoreUrls
-from serve_app.stores.opening import LazyShop, StoreLocation, Stores, StoresConfig, home_of
+from serve_app.stores.opening import LazyShop, StoreLocation, StoresConfig, home_of
 from serve_app.stores.postgres import PostgresConfig, PostgresShop
 from serve_app.stores.schema import Connection
 from serve_app.stores.shop import ItemRow

@@ -34,7 +34,9 @@ def answer_to(chunks, *, method="POST", kind="http", disconnects=False):
     return read, sent
 
 
-@pytest.mark.parametrize("chunks", [[b""], [b"0123456789"], [b"01234", b"56789"], [b"0", b"", b"1"]])
+@pytest.mark.parametrize(
+    "chunks", [[b""], [b"0123456789"], [b"01234", b"56789"], [b"0", b"", b"1"]]
+)
 def test_lets_a_body_through_as_it_came(chunks):
     assert answer_to(chunks) == (chunks, [])
 

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
@@ -387,3 +388,22 @@ class TestUri:
     def test_refuses_a_kind_of_uri_that_it_does_not_know(self):
         with pytest.raises(SettingsInvalid, match="gopher"):
             current_version("gopher://bundles")
+
+
+@pytest.fixture
+def hasty_threads():
+    """Threads take turns so often that whatever they share shows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_is_opened_by_many_threads_at_once(root, cache):
+    version = publish_one(root)
+
+    with ThreadPoolExecutor(8) as threads:
+        opened = list(threads.map(lambda _: open_bundle(root, version, cache_dir=cache), range(40)))
+
+    assert {bundle.manifest.version for bundle in opened} == {version}

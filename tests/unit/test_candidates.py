@@ -167,11 +167,7 @@ FILTERS = st.fixed_dictionaries(
         ),
         "price": st.fixed_dictionaries({"lte": st.floats(0, 100)}),
         "item_id": st.fixed_dictionaries(
-            {
-                "not_in": st.lists(
-                    st.integers(0, 299).map(CATALOGUE.item_ids.at), max_size=20
-                )
-            }
+            {"not_in": st.lists(st.integers(0, 299).map(CATALOGUE.item_ids.at), max_size=20)}
         ),
     },
 )

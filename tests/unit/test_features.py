@@ -31,15 +31,29 @@ from tests.worlds import small_world
 
 AT = 1_000_000 * DAY_S / 100
 KNOWN = {
-    **{"total_purchases": 7, "avg_rating": 4.5, "num_ratings": 3, "n_items": 15},
-    **{"n_categories": 2, "avg_price": 9, "std_price": 1.5, "n_active_days": 1},
-    **{"first_at": AT - 10 * DAY_S, "last_at": AT - 0.5 * DAY_S, "created_at": 0},
+    "total_purchases": 7,
+    "avg_rating": 4.5,
+    "num_ratings": 3,
+    "n_items": 15,
+    "n_categories": 2,
+    "avg_price": 9,
+    "std_price": 1.5,
+    "n_active_days": 1,
+    "first_at": AT - 10 * DAY_S,
+    "last_at": AT - 0.5 * DAY_S,
+    "created_at": 0,
 }
 PINNED_USER = {
-    **{"user.log_purchases": np.log(8), "user.avg_rating": 4.5, "user.log_ratings": np.log(4)},
-    **{"user.log_items": np.log(16), "user.n_categories": 2, "user.log_avg_price": np.log(10)},
-    **{"user.std_price": 1.5, "user.log_active_days": np.log(2)},
-    **{"user.days_since_first": 10, "user.days_since_last": 0.5},
+    "user.log_purchases": np.log(8),
+    "user.avg_rating": 4.5,
+    "user.log_ratings": np.log(4),
+    "user.log_items": np.log(16),
+    "user.n_categories": 2,
+    "user.log_avg_price": np.log(10),
+    "user.std_price": 1.5,
+    "user.log_active_days": np.log(2),
+    "user.days_since_first": 10,
+    "user.days_since_last": 0.5,
 }
 
 

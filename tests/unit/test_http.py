@@ -178,8 +178,13 @@ class TestMetadata:
         first = api.ask("u000005", n=3, include_metadata=True)["recommendations"][0]
 
         assert first["metadata"] == {
-            **{"title": "A title", "category": "things", "price": 9.5, "tags": ["blue"]},
-            **{"in_stock": True, "avg_rating": 4.5, "num_ratings": 12},
+            "title": "A title",
+            "category": "things",
+            "price": 9.5,
+            "tags": ["blue"],
+            "in_stock": True,
+            "avg_rating": 4.5,
+            "num_ratings": 12,
             "attributes": {"brand": "Ash"},
         }
 
@@ -316,6 +321,7 @@ class TestCached:
 
 KNOWN_FIELDS = ", ".join(sorted([*STANDARD_COLUMNS, "brand", "item_id"]))
 TEXT = "must be text of at most 128 characters, or a list of them"
+DEEP = b'{"user_id": "u", "filters": {"category": %s"x"%s}}' % (b"[" * 300, b"]" * 300)
 INVALID = [
     ({}, "body.user_id", "Field required"),
     ({"user_id": 5}, "body.user_id", "Input should be a valid string"),
@@ -355,8 +361,7 @@ INVALID = [
         "at most 1000 values",
     ),
     ({"filters": {str(i): 1 for i in range(21)}}, "body.filters", "at most 20 fields"),
-    (b'{"user_id": "u", "filters": {"category": %s"x"%s}}' % (b"[" * 300, b"]" * 300),)
-    + ("body.filters.category", TEXT),
+    (DEEP, "body.filters.category", TEXT),
     (b'{"user_id": ', "body.12", "JSON decode error"),
     (b"", "body", NO_OBJECT),
     (b"[]", "body", NO_OBJECT),
@@ -460,9 +465,7 @@ class TestOtherErrors:
 
         assert [response.status_code for response in refused] == [429, 429]
         assert refused[0].headers["retry-after"] == "7"
-        assert refused[0].json() == {
-            "detail": "too many requests are waiting: try again in 7 s"
-        }
+        assert refused[0].json() == {"detail": "too many requests are waiting: try again in 7 s"}
         assert [response.status_code for response in answered] == [200, 200]
         api.ingress.telemetry.flush(0)
         assert api.counts.counters["recserve_requests_total", ("none", "shed")] == 2
@@ -481,7 +484,11 @@ class TestOtherErrors:
 
     def test_a_bug_in_one_batch_does_not_stop_the_next(self, open_api):
         answers = iter([bug, down])
-        api = open_api(candidates=lambda batch: next(answers)(batch))
+
+        async def candidates(batch):
+            return await next(answers)(batch)
+
+        api = open_api(candidates=candidates)
 
         assert api.post({"user_id": "u"}).status_code == 500
         assert api.post({"user_id": "u"}).status_code == 200

@@ -209,5 +209,7 @@ def test_counts_candidates_by_source_and_requests_by_batch(root, worlds):
     assert by_source["popular",] > 50
     assert ("similar_users",) not in by_source
     assert ("recserve_batch_size", (), 1.0) in served.counts.observed
-    stages = {tags for name, tags, _ in served.counts.observed if name.endswith("stage_duration_seconds")}
+    stages = {
+        tags for name, tags, _ in served.counts.observed if name.endswith("stage_duration_seconds")
+    }
     assert stages == {("features",), ("candidates",), ("scorer-main",), ("ranker",)}

@@ -16,6 +16,7 @@ from serve_app.stores.bundle import open_bundle
 from tests.bundles import DAY_S, damage, location_of, publish_world
 from tests.worlds import AT, batch_of, small_world
 
+VARIANTS = ("main", "challenger")
 USERS = tuple(f"u{number:06d}" for number in range(30))
 
 
@@ -28,7 +29,7 @@ def world(tmp_path_factory):
 
 
 def in_use(root):
-    return WorldInUse(location_of(root), CandidatesConfig(), RankingConfig())
+    return WorldInUse(location_of(root), VARIANTS, CandidatesConfig(), RankingConfig())
 
 
 class TestWorld:
@@ -138,3 +139,28 @@ class TestWorldInUse:
             return followed.world.version
 
         assert asyncio.run(scenario()) == first
+
+    def test_one_without_a_model_that_is_served_is_refused_and_the_one_before_stays(self, tmp_path):
+        root = tmp_path / "bundles"
+        first = publish_world(root).version
+
+        async def scenario():
+            followed = in_use(root)
+            await followed.look()
+            publish_world(root, variants=("main",))
+            with pytest.raises(StageFailed, match="no usable model of challenger"):
+                await followed.look()
+            return followed.world.version
+
+        assert asyncio.run(scenario()) == first
+
+    def test_one_without_a_model_is_better_than_none(self, tmp_path):
+        root = tmp_path / "bundles"
+        only = publish_world(root, variants=("main",)).version
+
+        async def scenario():
+            followed = in_use(root)
+            await followed.look()
+            return followed.world.version
+
+        assert asyncio.run(scenario()) == only

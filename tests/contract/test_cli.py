@@ -1,0 +1,392 @@
+"""The ``recserve`` command on real embedded stores, from nothing to a bundle that passes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from serve_app import cli
+from serve_app.stores.embedded import lease
+
+PROJECT = Path(__file__).parents[2]
+FIT = {"variants": {"main": {"n_trees": 3}, "challenger": {"objective": "rank:ndcg", "n_trees": 3}}}
+DEMO = ("--users", "150", "--items", "200", "--interactions", "6000")
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended: its exit code, and what it wrote to either stream."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home folder for all; its stores run as long as the tests do."""
+    folder = tmp_path_factory.mktemp("cli") / "home"
+    with lease(folder):
+        yield folder
+
+
+Recserve = Callable[..., Said]
+
+
+@pytest.fixture
+def recserve(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Recserve:
+    """Runs a command as its entry point does, in this process; ``None`` removes a variable."""
+
+    def run(*words: str | Path, **environment: str) -> Said:
+        with monkeypatch.context() as patched:
+            for name in ("DATABASE_URL", "REDIS_URL"):
+                patched.delenv(name, raising=False)
+            # Ports are those of that cluster then, and not of this machine.
+            patched.setenv("RAY_ADDRESS", "127.0.0.1:1")
+            patched.setenv("RECSERVE_HOME", str(home))
+            for name, value in environment.items():
+                patched.setenv(name, value)
+            patched.chdir(PROJECT)
+            patched.setattr(sys, "argv", ["recserve", *map(str, words)])
+            code = 0
+            capsys.readouterr()
+            try:
+                cli.main()
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        return Said(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fit that takes no time."""
+    path = tmp_path_factory.mktemp("settings") / "fit.yaml"
+    path.write_text(yaml.safe_dump(FIT))
+    return path
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shop")
+
+
+def files_of(shop: Path) -> list[str | Path]:
+    return [
+        *("--items", shop / "items.parquet"),
+        *("--users", shop / "users.parquet"),
+        *("--interactions", shop / "interactions.parquet"),
+    ]
+
+
+def assert_one_sentence(said: Said, *words: str) -> None:
+    """An anticipated error: exit code 1, and one line that says what is wrong."""
+    assert said.code == 1
+    # Progress bars go to the same stream, and end with a carriage return.
+    lines = [line for line in said.err.replace("\r", "\n").splitlines() if "recserve: " in line]
+    assert len(lines) == 1, said.err
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in lines[0]
+
+
+class TestFromNothingToABundle:
+    """One story: each test starts from what the one before left, and makes it if run alone."""
+
+    @pytest.fixture(autouse=True)
+    def _demo(self, recserve: Recserve, shop: Path) -> None:
+        if not (shop / "items.parquet").exists():
+            said = recserve("demo", shop, *DEMO)
+            assert said.out.splitlines() == [
+                str(shop / f"{name}.parquet") for name in ("items", "users", "interactions")
+            ]
+
+    @pytest.fixture
+    def loaded(self, recserve: Recserve, shop: Path) -> Said:
+        return recserve("load", *files_of(shop))
+
+    @pytest.fixture
+    def fitted(self, recserve: Recserve, settings: Path, loaded: Said) -> Said:
+        return recserve("fit", "--settings", settings)
+
+    def test_loading_again_changes_nothing(
+        self, recserve: Recserve, shop: Path, loaded: Said
+    ) -> None:
+        again = recserve("load", *files_of(shop))
+
+        assert (loaded.code, again.code) == (0, 0)
+        assert again.out.splitlines() == [
+            "items: 200 rows, 0 new, 0 changed, 200 unchanged, 0 repeated",
+            "users: 150 rows, 0 new, 0 changed, 150 unchanged, 0 repeated",
+            "interactions: 6000 rows, 0 new, 0 changed, 6000 unchanged, 0 repeated",
+        ]
+
+    def test_fitting_publishes_a_bundle_and_says_how_good_it_is(
+        self, home: Path, fitted: Said
+    ) -> None:
+        assert fitted.code == 0
+        first, *figures = fitted.out.splitlines()
+        version = first.removeprefix("published ").partition(":")[0]
+        assert (home / "bundles" / version / "manifest.json").exists()
+        assert ": 200 items, " in first
+        assert {line.split()[0] for line in figures} >= {"main", "challenger", "popular"}
+
+    def test_fitting_again_publishes_nothing_new(
+        self, recserve: Recserve, settings: Path, fitted: Said
+    ) -> None:
+        assert recserve("fit", "--settings", settings).out == fitted.out
+
+    def test_the_doctor_finds_all_well(self, recserve: Recserve, fitted: Said) -> None:
+        said = recserve("doctor")
+
+        assert said.out.splitlines()[-1] == "all is well"
+        assert said.code == 0
+        assert {line.split()[0] for line in said.out.splitlines()[:-1]} == {"PASS"}
+
+    def test_the_doctor_finds_a_damaged_bundle(
+        self, recserve: Recserve, home: Path, fitted: Said
+    ) -> None:
+        version = fitted.out.split()[1].rstrip(":")
+        file = home / "bundles" / version / "models" / "main.ubj"
+        whole = file.read_bytes()
+        file.write_bytes(b"?" * len(whole))
+        try:
+            said = recserve("doctor")
+        finally:
+            file.write_bytes(whole)
+
+        assert said.code == 1
+        assert "models/main.ubj is not the file that was published" in said.out
+
+    def test_models_names_what_is_published(self, recserve: Recserve, fitted: Said) -> None:
+        said = recserve("models")
+
+        assert said.code == 0
+        assert fitted.out.split()[1].rstrip(":") in said.out
+
+    def test_a_version_that_is_not_there_cannot_be_promoted(
+        self, recserve: Recserve, fitted: Said
+    ) -> None:
+        assert_one_sentence(
+            recserve("models", "--promote", "20200101-00000000"), "20200101-00000000"
+        )
+
+
+class TestBadRows:
+    def test_are_listed_beside_the_file_and_the_rest_is_loaded(
+        self, recserve: Recserve, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "items.csv"
+        good = "\n".join(f"bad-rows-{i},Item,{i}" for i in range(20))
+        file.write_text(f"item_id,title,price\n{good}\n,Nameless,3\nx,Dear,much\n")
+
+        said = recserve("load", "--items", file)
+
+        assert said.code == 0
+        assert said.out.startswith("items: 22 rows, 20 new, 0 changed")
+        assert "2 rejected (1 " in said.out
+        rejects = (tmp_path / "items.csv.rejects.csv").read_text()
+        assert [line.split(",")[0] for line in rejects.splitlines()[1:]] == ["22", "23"]
+
+    def test_too_many_of_them_load_nothing(self, recserve: Recserve, tmp_path: Path) -> None:
+        file = tmp_path / "items.csv"
+        file.write_text("item_id,price\ntoo-many-1,much\ntoo-many-2,3\n")
+
+        assert_one_sentence(
+            recserve("load", "--items", file), str(file), "1 of 2 rows are bad", "10% may be"
+        )
+        said = recserve("load", "--items", file, "--max-reject-share", "0.5")
+        assert said.out.startswith("items: 2 rows, 1 new")
+
+
+CONFIG = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())
+
+
+def changed_config(folder: Path, **args: object) -> Path:
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    config["applications"][0]["args"].update(args)
+    path = folder / "serve_config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class TestErrors:
+    def test_a_file_that_is_not_there(self, recserve: Recserve, tmp_path: Path) -> None:
+        file = tmp_path / "none.csv"
+
+        assert_one_sentence(
+            recserve("load", "--items", file), str(file), "No such file or directory"
+        )
+
+    def test_a_column_that_is_missing(self, recserve: Recserve, tmp_path: Path) -> None:
+        file = tmp_path / "interactions.csv"
+        file.write_text("user_id,item,timestamp\nu,i,0\n")
+
+        assert_one_sentence(
+            recserve("load", "--interactions", file),
+            "it has no column 'item_id'; its columns are: user_id, item, timestamp",
+        )
+
+    def test_a_file_that_is_neither_csv_nor_parquet(
+        self, recserve: Recserve, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "items.xlsx"
+        file.write_text("")
+
+        assert_one_sentence(recserve("load", "--items", file), "neither in .csv nor in .parquet")
+
+    @pytest.mark.parametrize("command", [("load", "--items", "x.csv"), ("fit",)])
+    @pytest.mark.parametrize(
+        "url", ["postgresql://recserve:secret@127.0.0.1:1/shop", "no url: secret"]
+    )
+    def test_a_database_that_does_not_answer(
+        self, recserve: Recserve, command: tuple[str, ...], url: str
+    ) -> None:
+        said = recserve(*command, DATABASE_URL=url)
+
+        assert_one_sentence(said, "DATABASE_URL: ")
+        assert "secret" not in said.err
+
+    def test_a_redis_that_does_not_answer(self, recserve: Recserve, tmp_path: Path) -> None:
+        file = tmp_path / "users.csv"
+        file.write_text("user_id\nredis-is-down\n")
+
+        said = recserve("load", "--users", file, REDIS_URL="redis://127.0.0.1:1")
+
+        assert_one_sentence(said, "REDIS_URL: the caches are not emptied")
+
+    def test_the_doctor_says_which_store_does_not_answer(self, recserve: Recserve) -> None:
+        said = recserve("doctor", DATABASE_URL="postgresql://127.0.0.1:1/shop")
+
+        assert said.code == 1
+        by_check = {line[6:].partition("  ")[0]: line[:4] for line in said.out.splitlines()}
+        assert by_check["PostgreSQL answers"] == "FAIL"
+        assert by_check["Redis answers"] == "PASS"
+        assert "Traceback" not in said.err
+
+    def test_a_home_that_cannot_be_made(self, recserve: Recserve, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+
+        said = recserve("load", "--items", "x.csv", RECSERVE_HOME=str(tmp_path / "file" / "home"))
+
+        assert_one_sentence(said, "the embedded stores", "Not a directory")
+
+    @pytest.mark.parametrize("command", ["load", "fit", "doctor", "status", "models"])
+    def test_a_configuration_that_is_not_there(self, recserve: Recserve, command: str) -> None:
+        more = ("--items", "x.csv") if command == "load" else ()
+
+        assert_one_sentence(
+            recserve(command, *more, "--config", "none.yaml"), "none.yaml: no such file"
+        )
+
+    def test_an_unknown_setting(self, recserve: Recserve, tmp_path: Path) -> None:
+        config = changed_config(tmp_path, deadline={"features_s": 1})
+
+        assert_one_sentence(recserve("doctor", "--config", config), str(config), "args.deadline")
+
+    def test_a_fit_without_a_variant_that_is_served(
+        self, recserve: Recserve, tmp_path: Path, settings: Path
+    ) -> None:
+        config = changed_config(tmp_path, variants=["main", "third"])
+
+        assert_one_sentence(
+            recserve("fit", "--config", config, "--settings", settings),
+            "third served but not described",
+        )
+
+    def test_a_demo_shop_of_nobody(self, recserve: Recserve, tmp_path: Path) -> None:
+        assert_one_sentence(
+            recserve("demo", tmp_path, "--users", "0"), "n_users must be at least 1"
+        )
+
+    def test_a_demo_shop_in_a_folder_that_cannot_be_made(
+        self, recserve: Recserve, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+
+        said = recserve("demo", tmp_path / "file" / "shop", *DEMO)
+
+        assert_one_sentence(said, str(tmp_path / "file"), "Not a directory")
+
+    def test_bundles_that_cannot_be_written(
+        self, recserve: Recserve, tmp_path: Path, settings: Path, shop: Path
+    ) -> None:
+        recserve("demo", shop, *DEMO)
+        recserve("load", *files_of(shop))
+        (tmp_path / "file").touch()
+        config = changed_config(tmp_path, bundles=str(tmp_path / "file" / "bundles"))
+
+        said = recserve("fit", "--config", config, "--settings", settings)
+
+        assert_one_sentence(said, str(tmp_path / "file"), "Not a directory")
+
+    def test_a_bug_keeps_its_traceback(
+        self, recserve: Recserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def bug(*_: object) -> None:
+            raise OSError("nobody foresaw this")
+
+        monkeypatch.setattr(cli, "make_demo", bug)
+
+        with pytest.raises(OSError, match="nobody foresaw this"):
+            recserve("demo", tmp_path)
+
+    @pytest.mark.parametrize("command", [("status",), ("scale", "Ranker", "--min", "2")])
+    def test_a_dashboard_that_does_not_answer(
+        self, recserve: Recserve, command: tuple[str, ...]
+    ) -> None:
+        assert_one_sentence(
+            recserve(*command, "--dashboard", "http://127.0.0.1:1"), "http://127.0.0.1:1"
+        )
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("load", "--item", "x"), "No such option"),
+            (("load",), "give at least one of --items, --users, --interactions"),
+            (("load", "--items", "x", "--max-reject-share", "2"), "must lie between 0 and 1"),
+            (("lod",), "No such command 'lod'"),
+            (("scale", "Ranker"), "give --min, --max or both"),
+            (("demo",), "Missing argument 'FOLDER'"),
+            (("fit", "--config", "/"), "is a directory"),
+        ],
+    )
+    def test_a_command_that_is_none_ends_with_2(
+        self, recserve: Recserve, words: tuple[str, ...], said: str
+    ) -> None:
+        found = recserve(*words)
+
+        assert found.code == 2
+        assert said in found.err
+
+    def test_help_names_every_command(self, recserve: Recserve) -> None:
+        said = recserve("--help")
+
+        assert said.code == 0
+        assert {"demo", "load", "fit", "run", "doctor", "scale", "status", "models"} <= set(
+            said.out.split()
+        )
+
+    def test_an_error_reaches_the_shell_as_one_line_and_an_exit_code(self, tmp_path: Path) -> None:
+        said = subprocess.run(
+            [sys.executable, "-m", "serve_app.cli", "doctor", "--config", "none.yaml"],
+            cwd=tmp_path,
+            env={**os.environ, "RECSERVE_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (said.returncode, said.stdout) == (1, "")
+        assert said.stderr == "recserve: none.yaml: no such file\n"

@@ -1,0 +1,139 @@
+"""The doctor's checks, wired to a real PostgreSQL, a real Redis and real bundles."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serve_app.config import AppConfig, bundle_location
+from serve_app.operations.checking import all_checks
+from serve_app.operations.doctor import Outcome, run_checks
+from serve_app.operations.lint import load_yaml
+from serve_app.operations.workplace import Workplace, open_workplace, problems_of
+from serve_app.stores.opening import StoreLocation
+from serve_app.stores.schema import Connection
+from tests.bundles import publish_world
+
+SERVE = load_yaml(Path(__file__).parents[2] / "serve_config.yaml")
+ELSEWHERE = {"RAY_ADDRESS": "127.0.0.1:1"}
+"""The ports are then those of that cluster: nothing of this machine is looked at."""
+
+
+@pytest.fixture
+def workplace(database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
+    config, location = AppConfig(), StoreLocation(tmp_path, database_url, redis_url)
+    return Workplace(
+        tmp_path / "serve_config.yaml", SERVE, config, location, bundle_location(config, tmp_path)
+    )
+
+
+def checked(workplace: Workplace) -> dict[str, tuple[Outcome, str]]:
+    results = run_checks(all_checks(workplace, ELSEWHERE))
+    return {result.name: (result.outcome, result.detail) for result in results}
+
+
+def test_passes_what_is_in_place(workplace: Workplace, tmp_path: Path) -> None:
+    version = publish_world(tmp_path / "bundles").version
+
+    results = checked(workplace)
+
+    assert {outcome for outcome, _ in results.values()} == {Outcome.PASS}
+    assert results["PostgreSQL answers"][1].startswith("version 1")
+    assert results["Redis answers"][1] == "PONG"
+    assert results["bundle is whole"][1].startswith(f"{version}: 300 items")
+    assert results["models fit"][1] == "main, challenger"
+
+
+def test_skips_what_nobody_has_made_yet(
+    workplace: Workplace, bare_database_url: str, tmp_path: Path
+) -> None:
+    location = StoreLocation(tmp_path, bare_database_url, workplace.location.redis_url)
+    bare = Workplace(workplace.path, workplace.serve, workplace.config, location, workplace.bundles)
+
+    results = checked(bare)
+
+    skipped = {name for name, (outcome, _) in results.items() if outcome is Outcome.SKIP}
+    assert skipped == {"database schema", "bundle is whole", "models fit"}
+
+
+def test_names_the_schema_of_another_build(workplace: Workplace, conn: Connection) -> None:
+    conn.execute("UPDATE recserve_schema SET version = 99")
+
+    outcome, detail = checked(workplace)["database schema"]
+
+    assert outcome is Outcome.FAIL
+    assert "schema version 99, this build uses 1" in detail
+
+
+def test_names_the_variant_that_the_bundle_has_no_model_of(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    publish_world(tmp_path / "bundles", variants=("main",))
+
+    assert checked(workplace)["models fit"] == (
+        Outcome.FAIL,
+        "no usable model of challenger in the bundle: fit again with `recserve fit`",
+    )
+
+
+def test_names_the_model_of_another_build(workplace: Workplace, tmp_path: Path) -> None:
+    manifest = publish_world(tmp_path / "bundles")
+    path = tmp_path / "bundles" / manifest.version / "manifest.json"
+    written = json.loads(path.read_text())
+    written["models"]["main"]["fingerprint"] = "000000000000"
+    path.write_text(json.dumps(written))
+
+    assert checked(workplace)["models fit"] == (
+        Outcome.FAIL,
+        "no usable model of main in the bundle: fit again with `recserve fit`",
+    )
+
+
+def test_names_a_file_that_is_not_the_one_that_was_published(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    manifest = publish_world(tmp_path / "bundles")
+    file = tmp_path / "bundles" / manifest.version / "tables" / "popular_rows.npy"
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.write_bytes(changed)
+
+    outcome, detail = checked(workplace)["bundle is whole"]
+
+    assert outcome is Outcome.FAIL
+    assert "tables/popular_rows.npy is not the file that was published" in detail
+
+
+def test_names_the_store_that_does_not_answer(workplace: Workplace, tmp_path: Path) -> None:
+    location = StoreLocation(
+        tmp_path, workplace.location.database_url, f"unix://{tmp_path}/none.sock"
+    )
+    half = Workplace(workplace.path, workplace.serve, workplace.config, location, workplace.bundles)
+
+    results = checked(half)
+
+    assert results["PostgreSQL answers"][0] is Outcome.PASS
+    assert results["Redis answers"] == (Outcome.FAIL, "redis: ConnectionError")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("max_replicas: 4", "max_replica: 4", "max_replica: unknown key"),
+        ("name: Ranker", "name: Rankr", "no such deployment; did you mean Ranker?"),
+        ("weights: {main: 0.5,", "weights: {min: 0.5,", "experiment.weights names min"),
+        ("weights: {main: 0.5, challenger: 0.5}", "weights: {main: 0}", "weight above 0"),
+    ],
+)
+def test_finds_what_is_wrong_with_a_configuration(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = (Path(__file__).parents[2] / "serve_config.yaml").read_text()
+    assert old in text
+    path = tmp_path / "serve_config.yaml"
+    path.write_text(text.replace(old, new, 1))
+
+    problems = problems_of(open_workplace(path, {}, tmp_path))
+
+    assert len(problems) == 1
+    assert said in problems[0]

@@ -1,0 +1,199 @@
+"""Loading and fitting as commands do it, and what the caches forget of before."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from serve_app.config import AppConfig, bundle_location
+from serve_app.errors import NotEnoughData, SettingsInvalid
+from serve_app.offline.demo import DemoConfig
+from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.operations import filling
+from serve_app.operations.filling import (
+    fill_when_empty,
+    fit_bundle,
+    fit_config,
+    forget_cached,
+    load_files,
+    somebody,
+)
+from serve_app.operations.lint import load_yaml
+from serve_app.operations.workplace import Workplace, open_workplace, use_cache
+from serve_app.stores.bundle import current_version, versions
+from serve_app.stores.cache import ANSWER_PREFIX
+from serve_app.stores.opening import StoreLocation
+from serve_app.stores.user_state import CACHE_PREFIXES
+
+PROJECT = Path(__file__).parents[2]
+SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)
+
+
+@pytest.fixture
+def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
+    """Stores with nothing in them, not even a schema."""
+    config, location = AppConfig(), StoreLocation(tmp_path, bare_database_url, redis_url)
+    return Workplace(
+        tmp_path / "serve_config.yaml", {}, config, location, bundle_location(config, tmp_path)
+    )
+
+
+def settings_of(folder: Path, **changes: object) -> Path:
+    variants = {
+        "main": {"n_trees": 3},
+        "challenger": {"objective": "rank:ndcg", "n_trees": 3},
+    }
+    path = folder / "fit.yaml"
+    path.write_text(yaml.safe_dump({"variants": variants, **changes}))
+    return path
+
+
+def silent(step: str, share: float) -> None:
+    """Nobody watches."""
+
+
+def cache_holds(workplace: Workplace) -> list[str]:
+    assert workplace.location.redis_url
+    return sorted(use_cache(workplace.location.redis_url, lambda cache: cache.keys("")))
+
+
+def fill_cache(workplace: Workplace) -> None:
+    """One key of every kind that is computed from what was loaded, and one that is not."""
+    assert workplace.location.redis_url
+    keys = [*CACHE_PREFIXES, ANSWER_PREFIX, "recserve:window:1:"]
+    values = {f"{key}x": b"1" for key in keys}
+    use_cache(workplace.location.redis_url, lambda cache: cache.set_many(values, 60))
+
+
+class TestFillWhenEmpty:
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(filling, "DemoConfig", lambda: SMALL)
+
+    def test_an_empty_store_gets_a_shop_and_a_bundle_and_the_next_time_nothing(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        said: list[str] = []
+        steps: dict[str, float] = {}
+        settings = settings_of(tmp_path)
+        fill_when_empty(workplace, settings, said.append, steps.__setitem__)
+        version = current_version(workplace.bundles.root)
+
+        assert said == [
+            "the store is empty: making a demo shop and loading it",
+            "nothing has been published: fitting the models",
+            f"published bundle {version}",
+        ]
+        assert {"loading items.parquet", "loading interactions.parquet", "writing"} <= {
+            step for step, share in steps.items() if share == 1.0
+        }
+
+        fill_when_empty(workplace, settings, said.append, silent)
+
+        assert len(said) == 3
+        assert list(versions(workplace.bundles.root)) == [version]
+        assert somebody(workplace).startswith("u0")
+
+    def test_a_shop_that_is_there_is_left_alone(self, workplace: Workplace, tmp_path: Path) -> None:
+        items = tmp_path / "items.csv"
+        items.write_text("item_id\nmine\n")
+        load_files(workplace, LoadFiles(items), LoadConfig(), silent)
+
+        with pytest.raises(NotEnoughData):
+            fill_when_empty(workplace, settings_of(tmp_path), lambda _: None, silent)
+
+        with workplace.database() as conn:
+            assert conn.execute("SELECT item_id FROM item_features").fetchall() == [("mine",)]
+
+    def test_anybody_may_try_before_the_first_fit(self, workplace: Workplace) -> None:
+        items = workplace.location.home / "items.csv"
+        items.write_text("item_id\nmine\n")
+        load_files(workplace, LoadFiles(items), LoadConfig(), silent)
+
+        assert somebody(workplace) == "anybody"
+
+
+class TestForgetting:
+    def test_a_load_forgets_what_was_computed_from_before(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        fill_cache(workplace)
+        users = tmp_path / "users.csv"
+        users.write_text("user_id\nann\n")
+
+        load_files(workplace, LoadFiles(users=users), LoadConfig(), silent)
+
+        assert cache_holds(workplace) == ["recserve:window:1:x"]
+
+    def test_a_fit_that_fails_forgets_nothing(self, workplace: Workplace, tmp_path: Path) -> None:
+        fill_cache(workplace)
+
+        with pytest.raises(NotEnoughData):
+            fit_bundle(workplace, settings_of(tmp_path), silent)
+
+        assert len(cache_holds(workplace)) == 5
+        assert current_version(workplace.bundles.root) is None
+
+    def test_a_cache_that_does_not_answer_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsInvalid, match="REDIS_URL: the caches are not emptied"):
+            forget_cached(f"unix://{tmp_path}/none.sock")
+
+
+class TestFitConfig:
+    def test_finds_candidates_as_they_are_when_serving(self, tmp_path: Path) -> None:
+        config = load_yaml(PROJECT / "serve_config.yaml")
+        config["applications"][0]["args"]["candidates"] = {"max_candidates": 150}
+        path = tmp_path / "serve_config.yaml"
+        path.write_text(yaml.safe_dump(config))
+        workplace = open_workplace(path, {}, tmp_path)
+
+        found = fit_config(workplace, PROJECT / "configs" / "fit.yaml")
+
+        assert found.candidates.max_candidates == 150
+        assert set(found.variants) >= set(workplace.config.variants)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"candidates": {}}, "candidates: are set in args.candidates"),
+            ({"label_shares": 0.1}, "label_shares: Extra inputs"),
+            ({"variants": {"main": {"n_trees": 0}}}, "variants.main.n_trees: .* greater than"),
+            ({"variants": {"main": {}}}, "variants: challenger served but not described"),
+        ],
+    )
+    def test_says_what_is_wrong_with_the_settings(
+        self, workplace: Workplace, tmp_path: Path, changes: dict[str, object], said: str
+    ) -> None:
+        with pytest.raises(SettingsInvalid, match=said):
+            fit_config(workplace, settings_of(tmp_path, **changes))
+
+
+class TestWorkplace:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("applications: []", "has no application named recserve"),
+            ("applications: [{name: shop}]", "has no application named recserve"),
+            (
+                "applications: [{name: recserve, args: {coalescing: {max_batch: 0}}}]",
+                "args.coalescing.max_batch: Input should be greater than or equal to 1",
+            ),
+            ("{", "while parsing a flow node"),
+            ("[]", "must be a mapping"),
+        ],
+    )
+    def test_says_what_is_wrong_with_a_configuration(
+        self, tmp_path: Path, text: str, said: str
+    ) -> None:
+        path = tmp_path / "serve_config.yaml"
+        path.write_text(text)
+
+        with pytest.raises(SettingsInvalid, match=said):
+            open_workplace(path, {}, tmp_path)
+
+    def test_serves_on_the_port_of_the_configuration(self, tmp_path: Path) -> None:
+        path = tmp_path / "serve_config.yaml"
+        application = "applications: [{name: recserve}]"
+        for text, port in ((application, 8000), (f"http_options: {{port: 81}}\n{application}", 81)):
+            path.write_text(text)
+            assert open_workplace(path, {}, tmp_path).port == port
