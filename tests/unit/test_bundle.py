@@ -1,7 +1,8 @@
+import gc
 import json
 import os
 import shutil
-import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
@@ -392,18 +393,28 @@ class TestUri:
 
 @pytest.fixture
 def hasty_threads():
-    """Threads take turns so often that whatever they share shows."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    """Threads take turns at every collection of garbage, and garbage is collected all the time."""
+    before = gc.get_threshold()
+
+    def let_others_run(phase, info):
+        time.sleep(0)
+
+    gc.callbacks.append(let_others_run)
+    gc.set_threshold(1)
     yield
-    sys.setswitchinterval(before)
+    gc.set_threshold(*before)
+    gc.callbacks.remove(let_others_run)
 
 
 @pytest.mark.usefixtures("hasty_threads")
 def test_is_opened_by_many_threads_at_once(root, cache):
     version = publish_one(root)
 
+    def open_at_depth(n):
+        # What Python 3.11 confuses between threads is how deep in calls each of them is.
+        return open_bundle(root, version, cache_dir=cache) if n == 0 else open_at_depth(n - 1)
+
     with ThreadPoolExecutor(8) as threads:
-        opened = list(threads.map(lambda _: open_bundle(root, version, cache_dir=cache), range(40)))
+        opened = list(threads.map(open_at_depth, range(60)))
 
     assert {bundle.manifest.version for bundle in opened} == {version}
