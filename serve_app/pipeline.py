@@ -161,8 +161,11 @@ class _Run:
         return self.floor.rank(batch) if ranked is None else ranked
 
     def degraded(self) -> tuple[tuple[str, ...], ...]:
+        scorers = (scorer_of(variant) for variant in self.stages.scorers)
+        order = (FEATURES, HISTORY, CANDIDATES, *scorers, RANKER)
+        found = [(stage, self.replaced[stage]) for stage in order if stage in self.replaced]
         return tuple(
-            tuple(stage for stage, requests in self.replaced.items() if requests[i])
+            tuple(stage for stage, requests in found if requests[i])
             for i in range(len(self.batch))
         )
 

@@ -18,9 +18,10 @@ class BodyLimit:
     Counts what arrives rather than what ``Content-Length`` claims.
     """
 
-    def __init__(self, app: App, limit_bytes: int) -> None:
+    def __init__(self, app: App, limit_bytes: int, on_refused: Callable[[], None]) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._on_refused = on_refused
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
@@ -33,6 +34,7 @@ class BodyLimit:
             messages.append(message)
             n_bytes += len(message.get("body", b""))
             if n_bytes > self._limit_bytes:
+                self._on_refused()
                 await _refuse(send, self._limit_bytes)
                 return
             if message["type"] != "http.request" or not message.get("more_body"):

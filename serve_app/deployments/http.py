@@ -1,22 +1,26 @@
-"""The HTTP contract. The only module that knows FastAPI.
+"""The HTTP contract: routes. Only this module and ``http_errors`` know FastAPI.
 
 No ``from __future__ import annotations`` here: Serve mounts the routes again, and a body whose
 annotation is a string would become a query parameter.
 """
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
-from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from serve_app.config import MAX_N, HttpConfig
 from serve_app.deployments.body_limit import BodyLimit
 from serve_app.deployments.composing import similar_list
+from serve_app.deployments.http_errors import (
+    NO_MODEL,
+    access_log,
+    add_errors,
+    json_response,
+    request_id_of,
+)
 from serve_app.deployments.http_models import (
     MAX_ID_CHARS,
     Health,
@@ -29,16 +33,7 @@ from serve_app.deployments.http_models import (
 from serve_app.deployments.questions import Answer, Question
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.similar import SimilarItems
-from serve_app.errors import CallerError, InvalidRequest, Overloaded
 from serve_app.telemetry import Telemetry
-
-_access_log = logging.getLogger("ray.serve.recserve.access")
-_logger = logging.getLogger("ray.serve.recserve.http")
-
-NO_MODEL = "none"
-"""Counted as the variant of requests that reached none."""
-
-NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type application/json"
 
 
 class Frontend(Protocol):
@@ -73,8 +68,12 @@ def build_api(frontend: Frontend, config: HttpConfig) -> FastAPI:
         summary="Recommendations that answer always.",
         responses={422: {"model": Problem}},
     )
-    api.add_middleware(BodyLimit, limit_bytes=config.max_body_bytes)
-    _add_errors(api, frontend.telemetry)
+    api.add_middleware(
+        BodyLimit,
+        limit_bytes=config.max_body_bytes,
+        on_refused=lambda: frontend.telemetry.request(NO_MODEL, "invalid", 0.0),
+    )
+    add_errors(api, frontend.telemetry)
     _add_recommendations(api, frontend)
     _add_similar(api, frontend)
     _add_probes(api, frontend)
@@ -90,7 +89,7 @@ def _add_recommendations(api: FastAPI, frontend: Frontend) -> None:
     )
     async def recommendations(body: RecommendationsRequest, request: Request) -> Response:
         started_at = time.perf_counter()
-        request_id = _request_id(request)
+        request_id = request_id_of(request)
         question = frontend.question(
             body.user_id, body.n, body.filters or {}, body.model_name, body.include_metadata
         )
@@ -108,7 +107,7 @@ def _add_recommendations(api: FastAPI, frontend: Frontend) -> None:
         outcome = "degraded" if answer.degraded else "ok"
         frontend.telemetry.request(question.variant, outcome, duration_s)
         _log(request_id, frontend.user_hash(body.user_id), question, answer, duration_s)
-        return _json(content)
+        return json_response(content)
 
 
 def _add_similar(api: FastAPI, frontend: Frontend) -> None:
@@ -128,13 +127,13 @@ def _add_similar(api: FastAPI, frontend: Frontend) -> None:
             "similar": similar_list(found, catalogue),
             "model_version": catalogue.version,
         }
-        return _json(content)
+        return json_response(content)
 
 
 def _add_probes(api: FastAPI, frontend: Frontend) -> None:
     @api.get("/health", response_model=Health, summary="What is served; asks no store")
     async def health() -> Response:
-        return _json(frontend.health())
+        return json_response(frontend.health())
 
     @api.get(
         "/ready",
@@ -144,62 +143,7 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
     )
     async def ready() -> Response:
         missing = frontend.missing()
-        return _json({"ready": not missing, "missing": missing}, 503 if missing else 200)
-
-
-def _add_errors(api: FastAPI, telemetry: Telemetry) -> None:
-    @api.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> Response:
-        telemetry.request(NO_MODEL, "invalid", 0.0)
-        # Without the input: it may be long, secret, or nothing that JSON can say.
-        problems = [
-            {"type": each["type"], "loc": each["loc"], "msg": _message(each)}
-            for each in error.errors()
-        ]
-        return _json({"detail": problems}, 422)
-
-    @api.exception_handler(400)
-    async def unreadable(_: Request, __: Exception) -> Response:
-        # FastAPI's own answer to a body that is no UTF-8, or nested deeper than can be read.
-        telemetry.request(NO_MODEL, "invalid", 0.0)
-        problem = {"type": "value_error", "loc": ("body",), "msg": NO_OBJECT}
-        return _json({"detail": [problem]}, 422)
-
-    @api.exception_handler(CallerError)
-    async def anticipated(_: Request, error: CallerError) -> Response:
-        telemetry.request(NO_MODEL, "shed" if isinstance(error, Overloaded) else "invalid", 0.0)
-        headers = {}
-        detail: object = str(error)
-        if isinstance(error, Overloaded):
-            headers["retry-after"] = str(error.retry_after_s)
-        if isinstance(error, InvalidRequest):
-            detail = [{"type": "value_error", "loc": error.location, "msg": error.message}]
-        return _json({"detail": detail}, error.http_status, headers)
-
-    @api.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        telemetry.request(NO_MODEL, "error", 0.0)
-        request_id = _request_id(request)
-        _logger.error("request %s failed", request_id, exc_info=error)
-        return _json({"detail": "an internal error, logged", "request_id": request_id}, 500)
-
-
-def _message(problem: Mapping[str, Any]) -> str:
-    """What is allowed, where pydantic only says what is not."""
-    if problem["type"] == "extra_forbidden":
-        return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
-    return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])
-
-
-def _json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, "application/json")
-
-
-def _request_id(request: Request) -> str:
-    """The caller's own, when it is fit for a log line; a new one otherwise."""
-    given = request.headers.get("x-request-id", "")
-    fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
-    return given if fit else uuid4().hex
+        return json_response({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
 
 def _log(request_id: str, user: str, question: Question, answer: Answer, duration_s: float) -> None:
@@ -215,4 +159,4 @@ def _log(request_id: str, user: str, question: Question, answer: Answer, duratio
         "degraded": answer.degraded,
         "duration_ms": round(duration_s * 1e3, 2),
     }
-    _access_log.info(orjson.dumps(line).decode())
+    access_log.info(orjson.dumps(line).decode())

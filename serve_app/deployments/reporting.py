@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
+from serve_app.stores.repeating import repeat
 from serve_app.stores.telemetry_windows import put_window
 from serve_app.telemetry import Telemetry
 
@@ -27,13 +28,13 @@ class Reporting:
     def start(self) -> None:
         """Needs a running event loop."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(repeat(self._report, PERIOD_S))
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(PERIOD_S)
-            window = self._telemetry.flush(time.time())
-            try:
-                await put_window(self._cache, window, self._replica)
-            except StoreUnavailable as failure:
-                _logger.warning("measurements of this minute are not left: %s", failure)
+    async def _report(self) -> None:
+        window = self._telemetry.flush(time.time())
+        if not window.stages and not window.outcomes:
+            return
+        try:
+            await put_window(self._cache, window, self._replica)
+        except StoreUnavailable as failure:
+            _logger.warning("measurements of this minute are not left: %s", failure)

@@ -8,6 +8,7 @@ import numpy as np
 from serve_app.deployments.world import World, WorldInUse
 from serve_app.domain.batches import RequestBatch
 from serve_app.pipeline import Deadlines, Stages, recommend
+from serve_app.stores.repeating import repeat
 
 PATIENT = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
 """Stages that have just started open a bundle and connect to their stores."""
@@ -31,7 +32,7 @@ class WarmUp:
     def start(self) -> None:
         """Needs a running event loop."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(repeat(self._look, PAUSE_S))
 
     def missing(self) -> list[str]:
         """What has not answered yet."""
@@ -39,11 +40,9 @@ class WarmUp:
             return ["bundle: publish one with `recserve fit`"]
         return list(self._missing)
 
-    async def _run(self) -> None:
-        while self._missing:
-            if self._in_use.world is not None:
-                self._missing = await self._try(self._in_use.world)
-            await asyncio.sleep(PAUSE_S)
+    async def _look(self) -> None:
+        if self._missing and self._in_use.world is not None:
+            self._missing = await self._try(self._in_use.world)
 
     async def _try(self, world: World) -> tuple[str, ...]:
         """The stages that do not answer."""

@@ -16,6 +16,7 @@ from serve_app.errors import StageFailed
 from serve_app.pipeline import Floor
 from serve_app.stores.bundle import Bundle
 from serve_app.stores.bundle_shelf import POLL_S, BundleLocation, BundleShelf
+from serve_app.stores.repeating import repeat
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
@@ -103,7 +104,7 @@ class WorldInUse:
     def follow(self) -> None:
         """Start to follow; needs a running event loop."""
         if self._following is None:
-            self._following = asyncio.create_task(self._follow())
+            self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
 
     async def look(self) -> None:
         """
@@ -126,10 +127,8 @@ class WorldInUse:
         self.world = world
         _logger.info("bundle %s is in use", version)
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except StageFailed as failure:
-                _logger.error("the bundle in use stays: %s", failure)
-            await asyncio.sleep(POLL_S)
+    async def _look_again(self) -> None:
+        try:
+            await self.look()
+        except StageFailed as failure:
+            _logger.error("the bundle in use stays: %s", failure)

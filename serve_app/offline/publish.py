@@ -30,6 +30,7 @@ def fit_and_publish(
     # its item.
     log = read_interactions(conn)
     items, users = read_items(conn), read_users(conn)
+    progress("reading", 1.0)
     fitted = fit(items, users, log, config, progress)
     catalogue = fitted.contents.catalogue
     progress("writing", 0.0)

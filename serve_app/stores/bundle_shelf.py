@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from serve_app.errors import BundleError, StageFailed, StoreUnavailable
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
+from serve_app.stores.repeating import repeat
 
 Prepared = TypeVar("Prepared")
 
@@ -69,6 +70,7 @@ class BundleShelf(Generic[Prepared]):
             self._opened[version] = task
             while len(self._opened) > N_KEPT:
                 self._opened.popitem(last=False)
+        self._opened.move_to_end(version)
         try:
             return await asyncio.shield(task)
         except (BundleError, StoreUnavailable, OSError) as error:
@@ -91,21 +93,17 @@ class BundleShelf(Generic[Prepared]):
     def follow(self) -> None:
         """From now on versions are opened as soon as they are current."""
         if self._following is None:
-            self._following = asyncio.create_task(self._follow())
+            self._following = asyncio.create_task(repeat(self._open_current, POLL_S))
 
     def _open(self, version: str) -> Prepared:
         location = self._location
         bundle = open_bundle(location.root, version, cache_dir=location.cache_dir)
         return self._prepare(bundle)
 
-    async def _follow(self) -> None:
-        seen: str | None = None
-        while True:
-            try:
-                version = await self.current()
-                if version is not None and version != seen:
-                    await self.at(version)
-                    seen = version
-            except StageFailed as failure:
-                _logger.warning("the current bundle was not followed: %s", failure)
-            await asyncio.sleep(POLL_S)
+    async def _open_current(self) -> None:
+        try:
+            version = await self.current()
+            if version is not None:
+                await self.at(version)
+        except StageFailed as failure:
+            _logger.warning("the current bundle is not opened: %s", failure)

@@ -42,7 +42,7 @@ LAYERS = (
 
 ALLOWED = {
     "ray": ("app", "operations.lint", "telemetry"),
-    "fastapi": ("deployments.http",),
+    "fastapi": ("deployments.http", "deployments.http_errors"),
     "starlette": (),
     "orjson": ("deployments",),
     "redis": ("stores",),

@@ -30,7 +30,9 @@ def answer_to(chunks, *, method="POST", kind="http", disconnects=False):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(BodyLimit(app, LIMIT)({"type": kind, "method": method}, receive, send))
+    asyncio.run(
+        BodyLimit(app, LIMIT, on_refused=list)({"type": kind, "method": method}, receive, send)
+    )
     return read, sent
 
 

@@ -11,6 +11,9 @@ from serve_app.operations import run
 from serve_app.operations.environment import child_environment, needed_ports, parse_env_file
 from serve_app.operations.run import Service, deploy_failure, ready_message, run_service
 
+# Says that it is up: before that, Python would not yet take SIGINT for an order.
+WAITS = "import time; print('up', flush=True); time.sleep(60)"
+
 # A service whose own child writes down its process number and outlives a parent that is killed.
 WITH_CHILD = """
 import signal, subprocess, sys, time
@@ -65,8 +68,8 @@ class TestRunService:
             if text == "ready":
                 os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(run, "_answers", lambda url: True)
-        service = make_service("import time; time.sleep(60)")
+        service = make_service(WAITS)
+        monkeypatch.setattr(run, "_answers", lambda url: "up" in service.log.read_text())
 
         code = run_service(service, ports={}, ready="ready", announce=announce)
 
@@ -101,7 +104,10 @@ class TestRunService:
 
     def test_says_why_serve_gave_up(self, make_service, monkeypatch):
         said = []
-        service = make_service("import time; time.sleep(60)", failure=lambda: "no bundle")
+        log = make_service("").log
+        service = make_service(
+            WAITS, failure=lambda: "no bundle" if "up" in log.read_text() else None
+        )
 
         assert run_with(service, monkeypatch, lambda url: False, said) == 1
         assert "no bundle" in said[0]
