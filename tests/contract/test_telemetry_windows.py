@@ -124,9 +124,15 @@ def test_a_replica_goes_on_reporting_while_the_cache_is_down(
     monkeypatch.setattr(reporting, "PERIOD_S", 0.001)
     cache = BrokenCache()
 
+    telemetry = Telemetry(None, now_s=time.time())
+
+    def asked_thrice() -> bool:
+        telemetry.stage("ranker", 0.002)
+        return cache.asked >= 3
+
     async def scenario() -> None:
-        Reporting(Telemetry(None, now_s=0), cache).start()
-        await until(lambda: cache.asked >= 3)
+        Reporting(telemetry, cache).start()
+        await until(asked_thrice)
 
     with logged("ray.serve.recserve.ingress") as records:
         asyncio.run(scenario())
