@@ -165,8 +165,7 @@ class _Run:
         order = (FEATURES, HISTORY, CANDIDATES, *scorers, RANKER)
         found = [(stage, self.replaced[stage]) for stage in order if stage in self.replaced]
         return tuple(
-            tuple(stage for stage, requests in found if requests[i])
-            for i in range(len(self.batch))
+            tuple(stage for stage, requests in found if requests[i]) for i in range(len(self.batch))
         )
 
     async def _within(
