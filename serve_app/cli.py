@@ -4,12 +4,16 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any, TextIO
 
 import click
 import requests
 
 from serve_app.errors import RecserveError
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.evaluation.evaluate import EvaluationConfig, evaluate
+from serve_app.offline.evaluation.protocol import ProtocolConfig
+from serve_app.offline.evaluation.report import as_json, as_text
 from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.checking import all_checks
 from serve_app.operations.doctor import Outcome, format_results, run_checks
@@ -41,6 +45,7 @@ DASHBOARD = "http://127.0.0.1:8265"
 N_MINUTES = 5
 
 _ExistingFile = click.Path(dir_okay=False, path_type=Path)
+_TEXT = click.File("w", encoding="utf-8", lazy=False)
 _config = click.option(
     "--config",
     "config",
@@ -146,6 +151,31 @@ def fit(config: Path, settings: Path) -> None:
     for name, metrics in measured.items():
         figures = "  ".join(f"{metric} {value:.4f}" for metric, value in metrics.items())
         click.echo(f"  {name:<22} {figures}")
+
+
+def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ...]:
+    return tuple(sorted({*map(click.IntRange(1), given.split(","))}))
+
+
+@commands.command("evaluate", context_settings={"show_default": True})
+@click.option("--interactions", type=_ExistingFile, required=True, help="CSV or Parquet.")
+@click.option("--items", type=_ExistingFile, help="CSV or Parquet.")
+@click.option("--users", type=_ExistingFile, help="CSV or Parquet.")
+@click.option("--test-share", type=click.FloatRange(0.01, 0.9), default=0.2, help="The latest.")
+@click.option("--days-earlier", type=click.FloatRange(0), default=0.0, help="Move the test back.")
+@click.option("--min-buyers", type=click.IntRange(1), default=5, help="Of the items ranked.")
+@click.option("--repeats", is_flag=True, help="What a user bought before counts as well.")
+@click.option("--k", "ks", default="10,20", callback=_lengths, help="Lengths of lists.")
+@click.option("--json", "json_file", type=_TEXT, help="Also write all figures here.")
+def evaluate_command(ks: tuple[int, ...], json_file: TextIO | None, **given: Any) -> None:
+    """Compare what would be recommended with other models, on the future of any shop's files."""
+    files = LoadFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
+    config = EvaluationConfig(protocol=ProtocolConfig(**given), ks=ks)
+    with progress_bars() as progress:
+        found = evaluate(files, config, progress, now_at=time.time(), clock=time.perf_counter)
+    click.echo(as_text(found))
+    if json_file is not None:
+        json_file.write(as_json(found))
 
 
 @commands.command()

@@ -54,6 +54,8 @@ ALLOWED = {
     "pyarrow": ("offline", "stores.bundle_roots"),
     "yaml": ("operations.lint",),
     "psutil": ("operations",),
+    "implicit": ("offline",),
+    "threadpoolctl": ("offline",),
     "requests": ("operations", "cli"),
     "click": ("cli",),
     "tqdm": ("operations.terminal",),

@@ -1,0 +1,1 @@
+"""Compares models on the future of any shop's files: ``recserve evaluate``."""

@@ -1,0 +1,1 @@
+"""What recommendations are compared with: one module per kind of model."""
