@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check format clean
+.PHONY: run test bench check format clean
 
 run: $(INSTALLED)
 	@$(BIN)/recserve run
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
+
+# make bench ONLY=seed runs one part; python -m benchmarks --help names them all.
+bench: $(INSTALLED) $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(addprefix --only=,$(ONLY)) $(BENCH)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -29,4 +33,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): about two minutes, 1.2 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@

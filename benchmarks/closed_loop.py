@@ -140,9 +140,7 @@ def _point(running: Running, name: str, users: Path, connections: int, seconds: 
 
 def _settle(running: Running, load: Load) -> None:
     """What the run before left behind has been answered: a new request waits behind it."""
-    requests.post(
-        running.url + load.path, json={"user_id": "nobody"}, timeout=_SETTLING_DEADLINE_S
-    )
+    requests.post(running.url + load.path, json={"user_id": "nobody"}, timeout=_SETTLING_DEADLINE_S)
 
 
 def select(points: Sequence[Point], load: str, connections: int) -> list[Point]:

@@ -19,10 +19,19 @@ from benchmarks.wrk import run_wrk
 
 RATE_HZ = 200
 
-WAITING = ("_worker", "Thread.run", "Worker.main_loop", "Condition.wait", "Lease.wait_lost", "select")
+WAITING = (
+    "_worker",
+    "Thread.run",
+    "Worker.main_loop",
+    "Condition.wait",
+    "Lease.wait_lost",
+    "select",
+)
 """Innermost functions of threads that wait; py-spy does not see that on every kernel."""
 
 N_TOP = 10
+
+_OUTER = ("<module>", "Thread._bootstrap", "_bootstrap", "Handle._run", "BaseEventLoop", "Runner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,10 @@ class Profile:
     busy: float
     own: Mapping[str, float]
     total: Mapping[str, float]
+
+    def inner(self) -> dict[str, float]:
+        """``total`` without the frames that hold everything: the loop and what started it."""
+        return {name: share for name, share in self.total.items() if not name.startswith(_OUTER)}
 
     def top(self, shares: Mapping[str, float], n: int = N_TOP) -> list[tuple[str, float]]:
         return sorted(shares.items(), key=lambda each: -each[1])[:n]

@@ -9,7 +9,6 @@ from benchmarks.home import Home
 from benchmarks.seed_service.app_name import APP, ROUTE
 from benchmarks.serving import Running, serve, uvicorn
 
-
 Start = Callable[[Home], AbstractContextManager[Running]]
 
 

@@ -63,7 +63,9 @@ Change = Callable[[dict[str, Any]], None]
 
 
 @contextlib.contextmanager
-def serve(home: Home, *, profile: Path | None = FAST, change: Change | None = None) -> Iterator[Running]:
+def serve(
+    home: Home, *, profile: Path | None = FAST, change: Change | None = None
+) -> Iterator[Running]:
     """
     ``serve run`` on a copy of ``serve_config.yaml``.
 
@@ -121,7 +123,9 @@ def _started(
             env={
                 **environment,
                 "RECSERVE_HOME": str(home.folder),
-                "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+                ),
             },
             cwd=ROOT,
             stdout=output,
