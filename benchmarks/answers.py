@@ -39,7 +39,8 @@ def check_same_answers(ours: Running, seed: Running, user_ids: Sequence[str]) ->
 def capped(pool: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
     """The n best of a pool, at most ``MAX_PER_CATEGORY`` of a category while there are others."""
     taken: Counter[str] = Counter()
-    chosen, waiting = [], []
+    chosen: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
     for item in sorted(pool, key=lambda item: -item["score"]):
         category = item["metadata"]["category"]
         (chosen if taken[category] < MAX_PER_CATEGORY else waiting).append(item)

@@ -39,7 +39,8 @@ class EmptyIngress:
         call = self._calls
         await asyncio.gather(call["FeatureFetcher"](batch), call["CandidateGenerator"](batch))
         await asyncio.gather(*(call[scorer](batch) for scorer in self._scorers))
-        return await call["Ranker"](batch)
+        ranked: Sequence[int] = await call["Ranker"](batch)
+        return ranked
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         api = FastAPI()

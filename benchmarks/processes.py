@@ -1,7 +1,7 @@
 """CPU time and memory of a service, by what its processes are."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,8 @@ def usage(
         otherwise: label of what no command line tells.
     """
     counts: Counter[str] = Counter()
-    cpu_s: Counter[str] = Counter()
-    pss_mb: Counter[str] = Counter()
+    cpu_s: defaultdict[str, float] = defaultdict(float)
+    pss_mb: defaultdict[str, float] = defaultdict(float)
     for process in processes:
         try:
             label = label_of(process.cmdline(), otherwise)

@@ -59,16 +59,16 @@ def answer(request: Request) -> Response:
     )
 
 
-if os.environ.get(ROUTE) == "async":
+async def answer_on_loop(request: Request) -> Response:
+    return answer(request)
 
-    @app.post("/recommendations", response_model=Response)
-    async def recommendations(request: Request) -> Response:
-        return answer(request)
-else:
 
-    @app.post("/recommendations", response_model=Response)
-    def recommendations(request: Request) -> Response:
-        return answer(request)
+app.add_api_route(
+    "/recommendations",
+    answer_on_loop if os.environ.get(ROUTE) == "async" else answer,
+    methods=["POST"],
+    response_model=Response,
+)
 
 
 @app.get("/health")

@@ -15,7 +15,7 @@ Features = dict[str, Any]
 class FeatureStore:
     """Features by id; a dict for each user and item."""
 
-    def __init__(self, database: ConnectionPool, cache: "redis.Redis[bytes]") -> None:
+    def __init__(self, database: ConnectionPool, cache: redis.Redis) -> None:
         self._database = database
         self._cache = cache
 
@@ -23,7 +23,7 @@ class FeatureStore:
         """Empty for a user whom nobody knows."""
         cached = self._cache.get(USER_KEY + user_id)
         if cached:
-            return json.loads(cached)
+            return _parsed(cached)
         with self._database.connection() as conn:
             row = conn.execute(
                 "SELECT features FROM seed_service.users WHERE user_id = %s", (user_id,)
@@ -31,7 +31,7 @@ class FeatureStore:
         if row is None:
             return {}
         self._cache.setex(USER_KEY + user_id, TTL_S, row[0])
-        return json.loads(row[0])
+        return _parsed(row[0])
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Features]:
         """One ``MGET`` for all, and one query for those that it lacks."""
@@ -55,3 +55,8 @@ class FeatureStore:
             pipeline.setex(ITEM_KEY + item_id, TTL_S, features)
         pipeline.execute()
         return {item_id: json.loads(features) for item_id, features in rows}
+
+
+def _parsed(text: bytes | str) -> Features:
+    features: Features = json.loads(text)
+    return features

@@ -54,7 +54,8 @@ def predict(
 
 def _user_row(user: Features, at: float) -> list[float]:
     columns = np.array([[user.get(name) for name in USER_COLUMNS]], np.float64)
-    return user_features(columns, at)[0].tolist()
+    row: list[float] = user_features(columns, at)[0].tolist()
+    return row
 
 
 def _age_days(item: Features, at: float) -> float:

@@ -33,7 +33,7 @@ class RecommendationService:
     """
 
     features: FeatureStore
-    cache: "redis.Redis[bytes]"
+    cache: redis.Redis
     booster: xgboost.Booster
     bundle: Bundle
     allowed: AllowedItems
@@ -85,7 +85,8 @@ def ranked(
     """The best, at most ``MAX_PER_CATEGORY`` of a category while there are others."""
     order = np.argsort(-scores, kind="stable").tolist()
     taken: Counter[str] = Counter()
-    chosen, waiting = [], []
+    chosen: list[int] = []
+    waiting: list[int] = []
     for i in order:
         category = items[i]["category"]
         (chosen if taken[category] < MAX_PER_CATEGORY else waiting).append(i)
