@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install run test check format clean
+.PHONY: install run test bench check format clean
 
 install: $(INSTALLED)
 
@@ -13,6 +13,10 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
+
+# make bench ONLY=seed runs one part; python -m benchmarks --help names them all.
+bench: $(INSTALLED) $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(addprefix --only=,$(ONLY)) $(BENCH)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -31,4 +35,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): about two minutes, 1.2 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@

@@ -1,0 +1,122 @@
+"""A catalogue many times the size of the fitted one: copies of its items that nobody bought yet.
+
+Copies stand in the orders beside their originals (each somewhat less popular), have neighbours
+among themselves, categories, prices and vectors. Users, baskets and models stay as they are.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import (
+    Column,
+    FlagColumn,
+    IdIndex,
+    NumberColumn,
+    TagsColumn,
+    TextColumn,
+    Texts,
+)
+from serve_app.domain.ragged import offsets_of
+from serve_app.domain.tables import CandidateTables
+from serve_app.stores.bundle import Bundle
+from serve_app.stores.bundle_publishing import BundleContents, FittedModel
+
+_FADING = 0.97
+"""A copy's popularity, as a share of that of the copy before."""
+
+
+def enlarged(bundle: Bundle, n_items: int) -> BundleContents:
+    """
+    Args:
+        n_items: at least; a whole number of copies is made.
+    """
+    n_copies = -(-n_items // len(bundle.catalogue))
+    catalogue = enlarged_catalogue(bundle.catalogue, n_copies)
+    manifest = bundle.manifest
+    return BundleContents(
+        catalogue=catalogue,
+        tables=enlarged_tables(bundle.tables, bundle.catalogue, catalogue, n_copies),
+        archive=bundle.archive,
+        models={
+            variant: FittedModel(
+                model.features,
+                model.objective,
+                bundle.model_path(variant).read_bytes(),
+                model.n_trees,
+                model.metrics,
+            )
+            for variant, model in manifest.models.items()
+        },
+        until_at=manifest.until_at,
+        horizon_s=manifest.horizon_s,
+        metrics=manifest.metrics,
+    )
+
+
+def enlarged_catalogue(catalogue: Catalogue, n_copies: int) -> Catalogue:
+    """The items, then their copies; a copy's id ends in its number."""
+    ids = catalogue.item_ids.take(range(len(catalogue)))
+    titles = catalogue.titles.take(range(len(catalogue)))
+    all_ids = ids + [f"{item_id}-{k}" for k in range(1, n_copies) for item_id in ids]
+    fading = np.repeat(_FADING ** np.arange(n_copies), len(catalogue))
+    columns = {name: _repeated(column, n_copies) for name, column in catalogue.columns.items()}
+    popularity = np.tile(catalogue.number("popularity"), n_copies) * fading
+    return Catalogue(
+        version="",
+        item_ids=Texts.of(all_ids),
+        titles=Texts.of(titles * n_copies),
+        index=IdIndex.of(all_ids),
+        listed=np.tile(catalogue.listed, n_copies),
+        columns={**columns, "popularity": NumberColumn(popularity)},
+        vectors=np.tile(catalogue.vectors, (n_copies, 1)),
+        features=np.tile(catalogue.features, (n_copies, 1)),
+    )
+
+
+def enlarged_tables(
+    tables: CandidateTables, small: Catalogue, large: Catalogue, n_copies: int
+) -> CandidateTables:
+    n = len(small)
+    shifts = np.arange(n_copies, dtype=np.int32) * n
+    popular = _interleaved(tables.popular_rows, shifts)
+    by_popularity = popular[np.argsort(-large.number("popularity")[popular], kind="stable")]
+    codes = large.categories.codes[by_popularity]
+    by_category = by_popularity[codes >= 0][np.argsort(codes[codes >= 0], kind="stable")]
+    lengths = np.bincount(codes[codes >= 0], minlength=large.categories.n_words)
+    return replace(
+        tables,
+        popular_rows=by_popularity,
+        category_offsets=offsets_of(lengths),
+        category_rows=by_category,
+        newest_rows=_interleaved(tables.newest_rows, shifts),
+        neighbour_offsets=offsets_of(np.tile(np.diff(tables.neighbour_offsets), n_copies)),
+        neighbour_rows=(shifts[:, None] + tables.neighbour_rows).ravel(),
+        neighbour_scores=np.tile(tables.neighbour_scores, n_copies),
+        buyer_offsets=offsets_of(
+            np.concatenate([np.diff(tables.buyer_offsets), np.zeros(n * (n_copies - 1), np.int64)])
+        ),
+    )
+
+
+def _interleaved(rows: NDArray[np.int32], shifts: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Each row followed by its copies."""
+    found: NDArray[np.int32] = (rows[:, None] + shifts).ravel().astype(np.int32)
+    return found
+
+
+def _repeated(column: Column, n_copies: int) -> Column:
+    match column:
+        case NumberColumn(values):
+            return NumberColumn(np.tile(values, n_copies))
+        case FlagColumn(values):
+            return FlagColumn(np.tile(values, n_copies))
+        case TextColumn():
+            return TextColumn(np.tile(column.codes, n_copies), column.vocabulary)
+        case TagsColumn():
+            lengths = np.tile(np.diff(column.offsets), n_copies)
+            return TagsColumn(
+                np.tile(column.codes, n_copies), offsets_of(lengths), column.vocabulary
+            )

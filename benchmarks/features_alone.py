@@ -1,0 +1,35 @@
+"""Features alone: metadata of some items by `FeatureFetcher.items`, without a hop."""
+
+import asyncio
+import time
+
+import numpy as np
+
+from benchmarks.figures import quantiles_ms
+from benchmarks.home import Home
+from serve_app.deployments.features import FeatureFetcher
+from serve_app.stores.opening import StoresConfig
+from serve_app.stores.user_state import CacheTtls
+
+SIZES = (1, 10, 50, 100, 500)
+
+
+def features_alone(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
+    """p50 to p99.9 in milliseconds by the number of items asked for; Redis holds all of them."""
+    return asyncio.run(_measure(home, n_calls))
+
+
+async def _measure(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
+    fetcher = FeatureFetcher(home.workplace.location, StoresConfig(), CacheTtls())
+    item_ids = home.bundle().catalogue.item_ids
+    rng = np.random.default_rng(1)
+    found = {}
+    for size in SIZES:
+        durations_s = []
+        for _ in range(n_calls):
+            wanted = item_ids.take(rng.integers(0, len(item_ids), size).tolist())
+            started_at = time.perf_counter()
+            await fetcher.items(wanted)
+            durations_s.append(time.perf_counter() - started_at)
+        found[size] = quantiles_ms(durations_s)
+    return found

@@ -1,0 +1,120 @@
+"""What grows with what: a larger catalogue, more candidates, more replicas."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bigger_catalogue import enlarged
+from benchmarks.home import Home, forget_answers, warm
+from benchmarks.processes import Usage
+from benchmarks.serving import Change, Running, serve
+from benchmarks.wrk import ClosedRun, run_wrk
+from serve_app.domain.features import SOURCES
+from serve_app.stores.bundle_publishing import publish
+
+N_CANDIDATES = (100, 300, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """
+    Attributes:
+        name: what grew, e.g. "catalogue".
+        size: to how much.
+        change: of the configuration.
+    """
+
+    name: str
+    size: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """
+    Attributes:
+        alone: one connection.
+        loaded: 64 connections.
+        memory: by what the processes are.
+    """
+
+    case: Case
+    alone: ClosedRun
+    loaded: ClosedRun
+    memory: Mapping[str, Usage]
+
+
+def cases(home: Home, n_items: tuple[int, ...], n_replicas: tuple[int, ...]) -> list[Case]:
+    """Makes the larger bundles that are not there yet; replicas grow on the largest catalogue."""
+    folders = {n: bundles_of(home, n) for n in n_items}
+    largest = folders[max(n_items)]
+    return [
+        *(Case("catalogue", n, _with_bundles(folder)) for n, folder in folders.items()),
+        *(Case("candidates", n, _with_candidates(n)) for n in N_CANDIDATES),
+        *(Case("replicas", n, _with_replicas(n, largest)) for n in n_replicas),
+    ]
+
+
+def grown(home: Home, case: Case, seconds: int) -> Grown:
+    warm(home)
+    with serve(home, change=case.change) as running:
+        _run(running, 16, 2)
+        return Grown(case, _run(running, 1, seconds), _run(running, 64, seconds), _memory(running))
+
+
+def bundles_of(home: Home, n_items: int) -> Path:
+    """A root with the shop's own bundle, its catalogue enlarged to ``n_items``."""
+    root = home.folder / f"bundles-{n_items}"
+    if not (root / "current").exists():
+        shutil.rmtree(root, ignore_errors=True)
+        manifest = home.bundle().manifest
+        publish(str(root), enlarged(home.bundle(), n_items), created_at=manifest.created_at)
+    return root
+
+
+def memory_per_replica(one: Grown, two: Grown, stage: str) -> float:
+    """Megabytes that the second replica of a stage costs."""
+    return (two.memory[stage].pss_mb - one.memory[stage].pss_mb) / (
+        two.memory[stage].n - one.memory[stage].n
+    )
+
+
+def _run(running: Running, connections: int, seconds: int) -> ClosedRun:
+    forget_answers(running.home)
+    return run_wrk(running.url, running.home.users, connections=connections, duration_s=seconds)
+
+
+def _memory(running: Running) -> Mapping[str, Usage]:
+    return running.usage(with_memory=True)
+
+
+def _args(config: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = config["applications"][0]["args"]
+    return found
+
+
+def _with_bundles(root: Path) -> Change:
+    return lambda config: _args(config).update(bundles=str(root))
+
+
+def _with_candidates(n: int) -> Change:
+    """Every source gives its share, so that so many are found."""
+
+    def change(config: dict[str, Any]) -> None:
+        limits = {source: {"limit": min(1_000, n)} for source in SOURCES}
+        _args(config)["candidates"] = {"max_candidates": n, **limits}
+
+    return change
+
+
+def _with_replicas(n: int, root: Path) -> Change:
+    def change(config: dict[str, Any]) -> None:
+        _args(config)["bundles"] = str(root)
+        for deployment in config["applications"][0]["deployments"]:
+            if deployment["name"] != "Ingress":
+                del deployment["autoscaling_config"]
+                deployment["num_replicas"] = n
+
+    return change

@@ -1,0 +1,122 @@
+"""The shop that is measured: made once, kept in a folder, warmed before every run."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.seed_service.filling import fill_seed
+from serve_app.deployments.questions import CACHE_PREFIX
+from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.operations.filling import fit_bundle, load_files
+from serve_app.operations.workplace import PATIENT, Workplace, open_workplace, use_cache
+from serve_app.stores.bundle import Bundle, current_version, open_bundle
+from serve_app.stores.cache import forget_prefix
+from serve_app.stores.embedded import StoreUrls
+from serve_app.stores.postgres import PostgresConfig, PostgresShop
+from serve_app.stores.redis_cache import RedisCache
+from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "serve_config.yaml"
+
+SHOP = DemoConfig(n_users=20_000, n_items=10_000, n_interactions=500_000)
+
+_CHUNK = 500
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """
+    Attributes:
+        folder: RECSERVE_HOME of every service that is measured.
+        users: file with every user id, one a line, in random order.
+        urls: of the stores, which run as long as the benchmark does.
+    """
+
+    folder: Path
+    users: Path
+    workplace: Workplace
+    urls: StoreUrls
+
+    def user_ids(self) -> list[str]:
+        return self.users.read_text().split()
+
+    def bundle(self) -> Bundle:
+        """The bundle that is served."""
+        location = self.workplace.bundles
+        version = current_version(location.root)
+        assert version is not None, "the shop was fitted"
+        return open_bundle(location.root, version, cache_dir=location.cache_dir)
+
+
+def workplace_in(folder: Path) -> Workplace:
+    return open_workplace(CONFIG, {**os.environ, "RECSERVE_HOME": str(folder)}, ROOT)
+
+
+def make_shop(workplace: Workplace, progress: Progress) -> None:
+    """Loads and fits the demo shop where nothing has been published yet."""
+    if current_version(workplace.bundles.root) is not None:
+        return
+    folder = workplace.location.home / "demo"
+    progress("making the shop", 0.0)
+    made = write_demo(make_demo(SHOP), folder)
+    progress("making the shop", 1.0)
+    load_files(
+        workplace, LoadFiles(made.items, made.users, made.interactions), LoadConfig(), progress
+    )
+    fit_bundle(workplace, ROOT / "configs/fit.yaml", progress)
+
+
+def open_home(folder: Path, urls: StoreUrls, workplace: Workplace) -> Home:
+    """Also gives the seed's service its tables, and lists the users in random order."""
+    users = folder / "users.txt"
+    home = Home(folder, users, workplace, urls)
+    numbers = np.random.default_rng(SHOP.seed).permutation(SHOP.n_users)
+    with workplace.database() as conn:
+        known = [row[0] for row in conn.execute("SELECT user_id FROM user_features ORDER BY 1")]
+    users.write_text("\n".join(known[i] for i in numbers if i < len(known)) + "\n")
+    fill_seed(urls, home.bundle(), known)
+    return home
+
+
+def forget_answers(home: Home) -> None:
+    """Every question is a new one again."""
+
+    async def forget(cache: RedisCache) -> None:
+        for prefix in (CACHE_PREFIX, "recs:"):
+            await forget_prefix(cache, prefix)
+
+    use_cache(home.urls.redis, forget)
+
+
+def warm(home: Home) -> None:
+    """Redis holds the features and the history of every user and item, as after an hour of use."""
+    asyncio.run(_warm(home))
+
+
+async def _warm(home: Home) -> None:
+    cache = RedisCache(home.urls.redis, PATIENT)
+    shop = await PostgresShop.open(home.urls.database, PostgresConfig(timeout_s=20.0))
+    ttls, bundle = CacheTtls(history_s=3_600), home.bundle()
+    users, items = user_reader(cache, shop, ttls), item_reader(cache, shop, ttls)
+    histories = HistoryReader(cache, shop, ttls)
+    for ids in _chunks(home.user_ids()):
+        await users.read(ids)
+        await histories.read(ids, bundle.archive)
+    for ids in _chunks(bundle.catalogue.item_ids.take(range(len(bundle.catalogue)))):
+        await items.read(ids)
+    await users.settled()
+    await items.settled()
+    await shop.close()
+    await cache.close()
+
+
+def _chunks(ids: list[str]) -> list[list[str]]:
+    return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]

@@ -1,0 +1,199 @@
+"""The parts of `make bench`: what each measures, and what it says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks import growth
+from benchmarks.answers import check_same_answers
+from benchmarks.closed_loop import Plan, Turn, turns
+from benchmarks.closed_report import closed_section
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.features_alone import features_alone
+from benchmarks.figures import quantiles_ms, rounded
+from benchmarks.home import Home, forget_answers, warm
+from benchmarks.open_loop import OpenRun, bodies_of, run_open_loop
+from benchmarks.profiling import Profile, profiles
+from benchmarks.seed_service.filling import warm_seed
+from benchmarks.services import SERVICES
+from benchmarks.serving import Running
+from benchmarks.tables import Section, Table
+from benchmarks.wrk import MISSING, is_installed, run_wrk
+
+CLOSED: Mapping[str, Sequence[str]] = {
+    "seed": ("ours", "seed"),
+    "naive": ("ours", "naive"),
+    "empty": ("ours", "cached", "empty", "route"),
+    "ours": ("ours", "cached"),
+}
+"""Parts that are closed loops, and what they ask."""
+
+SHARES = (0.5, 0.7, 0.9, 3.0)
+"""Of the capacity, that the open loop offers."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    Attributes:
+        open_seconds: of each rate of the open loop.
+        catalogues: numbers of items.
+        n_calls: of each size, for features alone.
+    """
+
+    closed: Plan
+    open_seconds: int
+    catalogues: tuple[int, ...]
+    n_calls: int
+    profile_seconds: int
+
+
+QUICK = Settings(Plan(rounds=2, seconds=4), 10, (10_000, 1_000_000), 300, 6)
+FULL = Settings(Plan(rounds=5, seconds=15), 60, (10_000, 100_000, 1_000_000), 3_000, 20)
+
+
+def closed_part(
+    home: Home, settings: Settings, progress: Progress, parts: Sequence[str]
+) -> tuple[Section, list[Turn]]:
+    """
+    Raises:
+        BenchmarkFailed: wrk is missing, or the seed's service answers otherwise than ours.
+    """
+    if not is_installed():
+        raise BenchmarkFailed(MISSING)
+    loads = list(dict.fromkeys(load for part in parts for load in CLOSED[part]))
+    notes: list[str] = []
+    if "seed" in loads:
+        loads[loads.index("seed")] = _better_seed(home)
+
+    def compare(running: Running) -> None:
+        if {"seed", "seed-async"} & set(loads) and not notes:
+            with SERVICES["seed"](home) as seed:
+                n = check_same_answers(running, seed, home.user_ids())
+            notes.append(f"Ours and the seed's service gave the same answers to {n} users.")
+
+    done = turns(home, loads, settings.closed, progress, compare)
+    return closed_section(done, notes), done
+
+
+def open_part(home: Home, settings: Settings, progress: Progress) -> tuple[Section, list[OpenRun]]:
+    """Poisson arrivals at shares of the capacity that a closed loop finds first."""
+    warm(home)
+    bodies = bodies_of(home.user_ids())
+    with SERVICES["ours"](home) as running:
+        for seconds in (3, settings.closed.seconds):
+            forget_answers(home)
+            capacity = run_wrk(
+                running.url, home.users, connections=64, duration_s=seconds
+            ).throughput
+        runs = []
+        for i, share in enumerate(SHARES):
+            progress("open loop", i / len(SHARES))
+            forget_answers(home)
+            url = f"{running.url}/recommendations"
+            runs.append(run_open_loop(url, bodies, share * capacity, settings.open_seconds, i))
+        progress("open loop", 1.0)
+    text = (
+        f"Capacity: {rounded(capacity)} requests/s (closed loop, 64 connections). Latency from the"
+        " intended send time; the generator shares the cores."
+    )
+    rows = [_open_row(share, run) for share, run in zip(SHARES, runs, strict=True)]
+    heads = ["offered", "requests/s", "goodput/s", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms"]
+    counts = ["failed", "refused", "Retry-After", "degraded", "sent late p99 ms"]
+    return Section("Open loop", [text, Table([*heads, *counts], rows)]), runs
+
+
+def _open_row(share: float, run: OpenRun) -> list[str]:
+    return [
+        f"{share:.0%}",
+        rounded(run.offered),
+        rounded(run.goodput),
+        *map(rounded, run.latency_ms().values()),
+        str(run.n_failed),
+        str(run.statuses.get(429, 0)),
+        "yes" if run.has_retry_after else "no",
+        str(run.n_degraded),
+        rounded(quantiles_ms(run.lateness_s)["p99"]),
+    ]
+
+
+def growth_part(home: Home, settings: Settings, progress: Progress) -> Section:
+    cases = growth.cases(home, settings.catalogues, (1, 2))
+    done = []
+    for i, case in enumerate(cases):
+        progress("growth", i / len(cases))
+        done.append(growth.grown(home, case, settings.closed.seconds))
+    progress("growth", 1.0)
+    rows = [
+        [
+            f"{each.case.name} {each.case.size:,}",
+            rounded(each.alone.p50_ms),
+            rounded(each.loaded.throughput),
+            rounded(each.loaded.p99_ms),
+            str(each.loaded.n_degraded),
+        ]
+        for each in done
+    ]
+    one, two = (each for each in done if each.case.name == "replicas")
+    stages = [name for name, use in two.memory.items() if use.n == 2 and name in one.memory]
+    costs = [[stage, f"{growth.memory_per_replica(one, two, stage):.0f}"] for stage in stages]
+    heads = ["what", "p50 ms alone", "requests/s at 64", "p99 ms at 64", "degraded"]
+    said = f"PSS (MB) that a second replica costs, at {max(settings.catalogues):,} items:"
+    return Section("Growth", [Table(heads, rows), said, Table(["stage", "MB"], costs)])
+
+
+def features_part(home: Home, settings: Settings, progress: Progress) -> Section:
+    warm(home)
+    progress("features alone", 0.0)
+    found = features_alone(home, settings.n_calls)
+    progress("features alone", 1.0)
+    rows = [[f"{n} items", *map(rounded, each.values())] for n, each in found.items()]
+    text = "`FeatureFetcher.items` in one process, Redis holds all of them; milliseconds."
+    return Section("Features alone", [text, Table(["", *next(iter(found.values()))], rows)])
+
+
+def profile_part(home: Home, settings: Settings, progress: Progress) -> Section:
+    warm(home)
+    progress("profile", 0.0)
+    with SERVICES["ours"](home) as running:
+        run_wrk(running.url, home.users, connections=64, duration_s=3, skip=10_000)
+        forget_answers(home)
+        found = profiles(running, home.users, 64, settings.profile_seconds)
+    progress("profile", 1.0)
+    tables = [part for name, profile in found.items() for part in _profile_tables(name, profile)]
+    return Section("Where the time goes, at 64 connections", tables)
+
+
+def _profile_tables(name: str, profile: Profile) -> list[str | Table]:
+    rows = [
+        [f"`{mine}`", f"{own:.1%}", f"`{its}`", f"{total:.1%}"]
+        for (mine, own), (its, total) in zip(
+            profile.top(profile.own), profile.top(profile.inner()), strict=False
+        )
+    ]
+    heads = ["by itself", "share", "with what it calls", "share"]
+    return [f"### {name}: Python uses {profile.busy:.2f} of a core", Table(heads, rows)]
+
+
+def _better_seed(home: Home) -> str:
+    found = {}
+    warm_seed(home.urls)
+    for name in ("seed", "seed-async"):
+        forget_answers(home)
+        with SERVICES[name](home) as running:
+            for seconds in (2, 3):
+                run = run_wrk(running.url, home.users, connections=64, duration_s=seconds)
+            found[name] = run.throughput
+    return max(found, key=lambda name: found[name])
+
+
+OTHERS: Mapping[str, Callable[[Home, Settings, Progress], Section]] = {
+    "open": lambda *given: open_part(*given)[0],
+    "growth": growth_part,
+    "features": features_part,
+    "profile": profile_part,
+}
+
+PARTS = (*CLOSED, *OTHERS)
+"""Values of ``ONLY``."""

@@ -1,0 +1,104 @@
+"""CPU time and memory of a service, by what its processes are."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_REPLICA = re.compile(r"^ray::ServeReplica:[^:]+:([\w-]+)")
+
+_LABELS = (
+    ("haproxy", "HAProxy"),
+    ("ray::ServeController", "ServeController"),
+    ("redis-server", "Redis"),
+    ("postgres", "PostgreSQL"),
+    ("stores.keeper", "the stores' keeper"),
+)
+"""What a command line holds, first match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    Attributes:
+        n: processes.
+        cpu_s: CPU time, user and system, since they started.
+        pss_mb: proportional set size: shared pages are divided among those that share them.
+    """
+
+    n: int
+    cpu_s: float
+    pss_mb: float
+
+
+def label_of(command: Sequence[str], otherwise: str) -> str:
+    """What a process is, from its command line."""
+    said = " ".join(command)
+    replica = replica_of(command)
+    return replica or next((label for part, label in _LABELS if part in said), otherwise)
+
+
+def replica_of(command: Sequence[str]) -> str | None:
+    """The deployment that a process is a replica of."""
+    found = _REPLICA.match(" ".join(command))
+    return found.group(1) if found else None
+
+
+def family(roots: Iterable[int]) -> list[psutil.Process]:
+    """The processes and all that descend from them; those that ended are left out."""
+    found: dict[int, psutil.Process] = {}
+    for pid in roots:
+        try:
+            root = psutil.Process(pid)
+            found |= {each.pid: each for each in (root, *root.children(recursive=True))}
+        except psutil.NoSuchProcess:
+            continue
+    return list(found.values())
+
+
+def keepers(home: Path) -> list[int]:
+    """Process ids of what holds the embedded stores of a home folder."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(home) in (process.info["cmdline"] or ()) and "keeper" in " ".join(process.cmdline())
+    ]
+
+
+def usage(
+    processes: Iterable[psutil.Process], otherwise: str, *, with_memory: bool = False
+) -> dict[str, Usage]:
+    """
+    By label. Memory is dear to ask for: the kernel walks every page table.
+
+    Args:
+        otherwise: label of what no command line tells.
+    """
+    counts: Counter[str] = Counter()
+    cpu_s: defaultdict[str, float] = defaultdict(float)
+    pss_mb: defaultdict[str, float] = defaultdict(float)
+    for process in processes:
+        try:
+            label = label_of(process.cmdline(), otherwise)
+            times = process.cpu_times()
+            memory = process.memory_full_info().pss / 1e6 if with_memory else 0.0
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            continue
+        counts[label] += 1
+        cpu_s[label] += times.user + times.system
+        pss_mb[label] += memory
+    return {label: Usage(counts[label], cpu_s[label], pss_mb[label]) for label in counts}
+
+
+def cpu_ms_per_request(
+    before: Mapping[str, Usage], after: Mapping[str, Usage], n_requests: int
+) -> dict[str, float]:
+    """By label, the dearest first; labels that used nothing are left out."""
+    spent = {
+        label: 1e3 * (now.cpu_s - (before[label].cpu_s if label in before else 0)) / n_requests
+        for label, now in after.items()
+    }
+    return dict(sorted(((k, v) for k, v in spent.items() if v > 0), key=lambda each: -each[1]))

@@ -1,0 +1,76 @@
+"""What is compared: each service by name, and how it is started."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.home import Home
+from benchmarks.seed_service.app_name import APP, ROUTE
+from benchmarks.serving import Running, serve, uvicorn
+
+Start = Callable[[Home], AbstractContextManager[Running]]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """
+    What is asked of a service.
+
+    Attributes:
+        title: in tables and plots.
+        service: key of ``SERVICES``.
+        is_cached: whether every answer was asked for before it is measured.
+    """
+
+    title: str
+    service: str
+    path: str = "/recommendations"
+    is_cached: bool = False
+
+
+def one_at_a_time(config: dict[str, Any]) -> None:
+    """Our stages on Ray's defaults: no batches, no options beside what makes them fit two cores."""
+    [application] = config["applications"]
+    application["args"]["coalescing"] = {"max_in_flight": 1_000, "max_batch": 1}
+    # Slow answers shall count, not what replaces them.
+    application["args"]["deadlines"] = dict.fromkeys(
+        ("features_s", "candidates_s", "scorer_s", "ranker_s"), 20.0
+    )
+    application["args"]["stores"] = {"redis": {"timeout_s": 5.0}, "postgres": {"timeout_s": 5.0}}
+    application["deployments"] = [_bare(each) for each in application["deployments"]]
+    del config["logging_config"]
+    del config["http_options"]["request_timeout_s"]
+
+
+def _bare(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("name", "user_config", "ray_actor_options")
+    return {**{key: deployment[key] for key in kept if key in deployment}, "num_replicas": 1}
+
+
+def without_work(config: dict[str, Any]) -> None:
+    """The same deployments with stages that return at once."""
+    config["applications"][0]["import_path"] = "benchmarks.empty_graph:build_app"
+
+
+def seed(route: str) -> Start:
+    return lambda home: uvicorn(home, APP, {ROUTE: route})
+
+
+SERVICES: Mapping[str, Start] = {
+    "ours": serve,
+    "seed": seed("def"),
+    "seed-async": seed("async"),
+    "naive": lambda home: serve(home, profile=None, change=one_at_a_time),
+    "empty": lambda home: serve(home, change=without_work),
+}
+
+LOADS: Mapping[str, Load] = {
+    "ours": Load("ours, uncached", "ours"),
+    "cached": Load("ours, cached", "ours", is_cached=True),
+    "seed": Load("the seed's service", "seed"),
+    "seed-async": Load("the seed's service with async def", "seed-async"),
+    "naive": Load("the naive graph", "naive"),
+    "empty": Load("the empty graph", "empty"),
+    "route": Load("an empty route", "empty", path="/empty"),
+}

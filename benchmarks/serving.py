@@ -1,0 +1,174 @@
+"""Starts one service with ports of its own, and ends every process of it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+import yaml
+
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.home import CONFIG, ROOT, Home
+from benchmarks.processes import Usage, family, keepers, usage
+from serve_app.operations.environment import child_environment, parse_env_file
+from serve_app.operations.run import serve_run
+
+FAST = ROOT / "configs/fast.env"
+START_DEADLINE_S = 180.0
+STOP_DEADLINE_S = 60.0
+
+_OWN_PORTS = (
+    "RAY_SERVE_HAPROXY_METRICS_PORT",
+    "RAY_SERVE_HAPROXY_STATS_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """
+    Attributes:
+        url: without a path.
+        pid: of the process that all others descend from.
+        home: whose stores it uses.
+        otherwise: what its processes are called that no command line tells apart.
+    """
+
+    url: str
+    pid: int
+    home: Home
+    otherwise: str
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that serves, the embedded stores included."""
+        return family([self.pid, *keepers(self.home.folder)])
+
+    def usage(self, *, with_memory: bool = False) -> dict[str, Usage]:
+        """CPU time and memory so far, by what the processes are."""
+        return usage(self.processes(), self.otherwise, with_memory=with_memory)
+
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@contextlib.contextmanager
+def serve(
+    home: Home, *, profile: Path | None = FAST, change: Change | None = None
+) -> Iterator[Running]:
+    """
+    ``serve run`` on a copy of ``serve_config.yaml``.
+
+    Args:
+        profile: file with RAY_SERVE_* variables; ``None`` for Ray's own defaults.
+        change: edits the configuration before the start.
+    """
+    port, *own = free_ports(1 + len(_OWN_PORTS))
+    config = yaml.safe_load(CONFIG.read_text())
+    config["http_options"]["port"] = port
+    if change:
+        change(config)
+    with _short_folder() as folder:
+        path = folder / "serve_config.yaml"
+        path.write_text(yaml.safe_dump(config))
+        environment = {
+            **child_environment(os.environ, parse_env_file(profile) if profile else {}),
+            **dict(zip(_OWN_PORTS, map(str, own), strict=True)),
+            "RAY_TMPDIR": str(folder),
+        }
+        url = f"http://127.0.0.1:{port}"
+        with _started(serve_run(path), environment, url + "/ready", home) as process:
+            yield Running(url, process.pid, home, "Ray itself")
+
+
+@contextlib.contextmanager
+def uvicorn(home: Home, app: str, environment: Mapping[str, str]) -> Iterator[Running]:
+    """Two uvicorn workers on an ASGI application."""
+    [port] = free_ports(1)
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--workers", "2"]
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    url = f"http://127.0.0.1:{port}"
+    with _started(
+        [*command, *quiet], {**os.environ, **environment}, f"{url}/health", home
+    ) as process:
+        yield Running(url, process.pid, home, "uvicorn")
+
+
+def free_ports(n: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextlib.contextmanager
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], ready: str, home: Home
+) -> "Iterator[subprocess.Popen[bytes]]":
+    log = home.folder / "serving.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env={
+                **environment,
+                "RECSERVE_HOME": str(home.folder),
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+                ),
+            },
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, ready, log)
+        yield process
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(url, timeout=5).ok:
+                return
+        time.sleep(0.25)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    raise BenchmarkFailed(f"the service does not answer; the end of {log}:\n{tail}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """As Ctrl-C does; whatever is left then is killed."""
+    descendants = family([process.pid])
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_DEADLINE_S)
+    for each in psutil.wait_procs(descendants, timeout=10)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    process.wait()
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[Path]:
+    """The path of a socket may have 107 bytes, and Ray's begin here."""
+    folder = Path(tempfile.mkdtemp(prefix="rsb-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
