@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.seed_service.filling import fill_seed
-from serve_app.deployments.questions import CACHE_PREFIX
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import fit_bundle, load_files
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace, use_cache
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
-from serve_app.stores.cache import forget_prefix
+from serve_app.stores.cache import ANSWER_PREFIX, forget_prefix
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.postgres import PostgresConfig, PostgresShop
 from serve_app.stores.redis_cache import RedisCache
@@ -90,7 +89,7 @@ def forget_answers(home: Home) -> None:
     """Every question is a new one again."""
 
     async def forget(cache: RedisCache) -> None:
-        for prefix in (CACHE_PREFIX, "recs:"):
+        for prefix in (ANSWER_PREFIX, "recs:"):
             await forget_prefix(cache, prefix)
 
     use_cache(home.urls.redis, forget)
