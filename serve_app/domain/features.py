@@ -107,7 +107,7 @@ SHARED = slice(0, 3)
 SOURCE_SCORES = slice(0, len(SOURCES))
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
-DEFINITION = 1
+DEFINITION = 2
 """Raised whenever a formula changes under an unchanged name."""
 
 

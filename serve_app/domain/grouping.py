@@ -31,8 +31,8 @@ def sum_within(
     """
     if n_rows <= _DENSE_RATIO * len(rows):
         totals = np.bincount(rows, values, minlength=n_rows)
-        distinct = np.flatnonzero(totals)
-        return distinct.astype(np.int32), totals[distinct].astype(np.float32)
+        touched = np.flatnonzero(totals)
+        return touched.astype(np.int32), totals[touched].astype(np.float32)
     distinct, sums = sum_by_row(rows, values)
     kept = sums != 0
     return distinct[kept], sums[kept]

@@ -108,7 +108,7 @@ def _levels(
     return levels
 
 
-def _mean_of(sums: NDArray[np.float64]) -> float:
+def _mean_of(sums: NDArray[np.floating]) -> float:
     return float(sums.mean()) if len(sums) else _FEW
 
 

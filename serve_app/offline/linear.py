@@ -34,7 +34,8 @@ def linear_weights(
 
     Args:
         max_items: the items with the most users; the others have no weights. Time grows with its
-            cube, memory with its square: 6,000 take 10 s and 0.9 GB.
+            cube, memory with its square: 6,000 took 13 s of CPU and 0.65 GB
+            on top of what was there.
         max_weights: of each item, the largest of either sign.
     """
     n_of_item = np.bincount(pairs.rows, minlength=n_rows)
@@ -71,6 +72,6 @@ def _dense(
     gram[diagonal] += regularization
     factor = cho_factor(gram, lower=True, overwrite_a=True)
     precision = cho_solve(factor, np.eye(len(chosen)), overwrite_b=True)
-    weights = (precision / -precision[diagonal]).astype(np.float32)
+    weights: NDArray[np.float32] = (precision / -precision[diagonal]).astype(np.float32)
     weights[diagonal] = 0
     return weights

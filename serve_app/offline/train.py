@@ -37,8 +37,8 @@ class VariantConfig(Settings):
         objective: a binary objective learns whether a candidate is bought, a ranking one the order
             of a user's candidates.
         features: names of features, or of groups of them (user, item, candidate, cross).
-        n_trees: all are fitted. On Online Retail many shallow trees that learn slowly are better
-            than few deep ones, and stopping early by held-out users chose worse numbers.
+        n_trees: all are fitted. On Online Retail the quality is about the same for 150 trees of
+            depth 4 and 300 of depth 3, and stopping early by held-out users chose worse numbers.
     """
 
     objective: Literal["binary:logistic", "rank:ndcg", "rank:pairwise"] = "binary:logistic"

@@ -6,6 +6,7 @@ half-life of the neighbours' votes, then the autoencoder and its trend, then the
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -76,7 +77,8 @@ class _Trial:
             found.rows[start:end][found.strengths[start:end] == PURCHASED]
             for start, end in zip(found.offsets[:-1], found.offsets[1:], strict=True)
         ]
-        buyers = [i for i, rows in enumerate(bought) if len(rows)]
+        has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
+        buyers = [i for i, rows in enumerate(bought) if len(rows) and has_history[i]]
         self._bought = [bought[i] for i in buyers]
         self._world, self._log, self._candidates = world, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
@@ -136,9 +138,7 @@ class _Trial:
             weights = TYPE_WEIGHTS[log.types] * decay(log.at, world.at, days)
             sums = np.bincount(log.rows, weights, minlength=n_rows)
             order = np.lexsort((np.arange(n_rows), -sums))[: 50 * _K].astype(np.int32)
-            scores.append(
-                self._ndcg(world.tables, lambda query, order=order: query.allowed.first(order, _K))
-            )
+            scores.append(self._ndcg(world.tables, partial(_first_allowed, order)))
         return HALF_LIVES_DAYS[int(np.argmax(scores))]
 
     def _ndcg(self, tables: CandidateTables, rows_of: Callable[[Query], Rows]) -> float:
@@ -148,6 +148,10 @@ class _Trial:
             hits[i, : len(rows)] = np.isin(rows, bought)
         n_bought = np.array([len(rows) for rows in self._bought])
         return float(ndcg_at(hits, n_bought, _K).mean()) if len(hits) else 0.0
+
+
+def _first_allowed(order: Rows, query: Query) -> Rows:
+    return query.allowed.first(order, _K)
 
 
 def _queries(users: Sequence[str], world: Snapshot, config: CandidatesConfig) -> Iterator[Query]:

@@ -1,4 +1,4 @@
-"""Item vectors: truncated singular value decompositions of who had to do with what, and of words."""
+"""Vectors of items: truncated singular value decompositions of their users and of their words."""
 
 import re
 

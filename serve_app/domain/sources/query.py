@@ -61,14 +61,12 @@ class Query:
         return rows[strongest], weights[strongest]
 
     def touched(self, limit: int) -> tuple[Rows, NDArray[np.float32]]:
-        """The items of the latest events, at most ``limit``, and the most each was worth then."""
-        events = self.events[::-1]
-        rows, latest = np.unique(events["row"], return_index=True)
-        kept = np.sort(latest[np.argsort(latest, kind="stable")[:limit]])
-        last = events[: kept[-1] + 1 if len(kept) else 0]
-        chosen = np.isin(last["row"], events["row"][kept])
-        weights = TYPE_WEIGHTS[last["type"][chosen]]
-        found, strongest = best_by_row(last["row"][chosen], weights)
+        """The latest items of the history, at most ``limit``, and what each says by its type."""
+        latest_first = self.events[::-1]
+        rows, latest = np.unique(latest_first["row"], return_index=True)
+        chosen = np.isin(latest_first["row"], rows[np.argsort(latest)[:limit]])
+        weights = TYPE_WEIGHTS[latest_first["type"][chosen]]
+        found, strongest = best_by_row(latest_first["row"][chosen], weights)
         return found, weights[strongest]
 
 
