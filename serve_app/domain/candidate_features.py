@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import Rows
-from serve_app.domain.features import DAY_S
+from serve_app.domain.features import DAY_S, LOG_BUYERS, SHARED, SOURCES
 from serve_app.domain.fusion import Merged
 from serve_app.domain.interactions import Histories
 from serve_app.domain.profiles import Profiles
 from serve_app.domain.ragged import Offsets, owners
+from serve_app.domain.tables import CandidateTables
 
 
 def candidate_features(
@@ -20,6 +21,7 @@ def candidate_features(
     histories: Histories,
     profiles: Profiles,
     catalogue: Catalogue,
+    tables: CandidateTables,
     at: float,
 ) -> NDArray[np.float32]:
     """
@@ -38,19 +40,37 @@ def candidate_features(
     codes = catalogue.categories.codes[rows]
     # Columns have no infinite values: an item without a price simply has no such feature.
     log_prices = np.log1p(catalogue.number("price")[rows])
+    scores = np.concatenate([each.scores for each in merged])
     columns = (
-        np.concatenate([each.scores for each in merged]),
+        scores,
         ranks,
+        _shares(scores[:, SHARED], offsets),
+        scores[:, SOURCES.index("autoencoder")] / tables.trends[rows],
         np.isfinite(ranks).sum(axis=1),
         np.concatenate([each.fused for each in merged]),
         np.where(codes >= 0, profiles.category_shares[requests, codes], 0.0),
         np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
+        np.einsum("ij,ij->i", profiles.contents[requests], tables.content_vectors[rows]),
         np.log1p(n_seen),
         (at - last_at) / DAY_S,
         log_prices - profiles.log_prices[requests],
+        catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
+        profiles.log_buyers[requests],
         np.log1p(np.diff(histories.offsets))[requests],
     )
     return np.column_stack(columns).astype(np.float32)
+
+
+def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32]:
+    """Each score in relation to the best of its request; NaN where there is none."""
+    if not len(scores):
+        return scores
+    filled = np.nan_to_num(scores)
+    lengths = np.diff(offsets)
+    best = np.zeros((len(lengths), scores.shape[1]), np.float32)
+    best[lengths > 0] = np.maximum.reduceat(filled, offsets[:-1][lengths > 0])
+    divisors = np.repeat(best, lengths, axis=0)
+    return np.divide(scores, divisors, out=np.full_like(scores, np.nan), where=divisors > 0)
 
 
 def _seen(

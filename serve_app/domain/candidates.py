@@ -17,6 +17,7 @@ from serve_app.domain.interactions import PURCHASE, Events, Histories
 from serve_app.domain.profiles import Profiles, profiles_of, within
 from serve_app.domain.ragged import offsets_of
 from serve_app.domain.settings import Settings
+from serve_app.domain.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.sources.favorite_categories import (
     FavoriteCategoriesConfig,
     favorite_categories,
@@ -39,17 +40,19 @@ class CandidatesConfig(Settings):
     """
 
     similar_users: SimilarUsersConfig = SimilarUsersConfig()
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
     recent_items: RecentItemsConfig = RecentItemsConfig()
     favorite_categories: FavoriteCategoriesConfig = FavoriteCategoriesConfig()
     new_items: NewItemsConfig = NewItemsConfig()
     popular: PopularConfig = PopularConfig()
-    max_candidates: int = Field(default=200, ge=100, le=2_000)
-    half_life_days: float = Field(default=30.0, gt=0)
+    max_candidates: int = Field(default=300, ge=100, le=2_000)
+    half_life_days: float = Field(default=60.0, gt=0)
     rrf_k: float = Field(default=60.0, gt=0)
 
 
 _ASK: Mapping[str, Callable[[Query, CandidatesConfig], Hits]] = {
     "similar_users": lambda query, config: similar_users(query, config.similar_users),
+    "autoencoder": lambda query, config: autoencoder(query, config.autoencoder),
     "recent_items": lambda query, config: recent_items(query, config.recent_items),
     "favorite_categories": lambda query, config: favorite_categories(
         query, config.favorite_categories
@@ -79,10 +82,12 @@ def find_candidates(
         allowed: masks of the same catalogue.
     """
     histories = within(histories, catalogue)
-    profiles = profiles_of(histories, catalogue, batch.at, config.half_life_days)
+    profiles = profiles_of(
+        histories, catalogue, tables.content_vectors, batch.at, config.half_life_days
+    )
     merged = [
         _of_request(query, config)
-        for query in _queries(batch, histories, profiles, catalogue, tables, allowed)
+        for query in queries_of(batch, histories, profiles, catalogue, tables, allowed)
     ]
     offsets = offsets_of([len(each.rows) for each in merged])
     rows = np.concatenate([each.rows for each in merged])
@@ -91,7 +96,9 @@ def find_candidates(
         bundle=batch.bundle,
         offsets=offsets,
         rows=rows,
-        features=candidate_features(merged, offsets, histories, profiles, catalogue, batch.at),
+        features=candidate_features(
+            merged, offsets, histories, profiles, catalogue, tables, batch.at
+        ),
         because=because,
         because_type=_because_types(because, offsets, histories),
         stale=histories.stale,
@@ -103,7 +110,7 @@ def purchased(events: Events) -> Rows:
     return np.unique(events["row"][events["type"] == PURCHASE])
 
 
-def _queries(
+def queries_of(
     batch: RequestBatch,
     histories: Histories,
     profiles: Profiles,

@@ -41,15 +41,25 @@ USER_FEATURES = (
     "user.log_avg_price",
     "user.std_price",
     "user.log_active_days",
+    "user.log_items_per_day",
     "user.days_since_first",
     "user.days_since_last",
 )
+
+HALF_LIVES_DAYS = (1, 3, 7, 14, 30, 90)
+"""Of the popularities that the models see side by side."""
 
 ITEM_FEATURES = (
     "item.popularity",
     "item.log_views",
     "item.log_buyers",
     "item.trend",
+    *(f"item.popularity_{days}d" for days in HALF_LIVES_DAYS),
+    "item.surge_3d",
+    "item.surge_7d",
+    "item.surge_30d",
+    "item.days_since_last",
+    "item.log_times_per_buyer",
     "item.log_price",
     "item.price_level",
     "item.avg_rating",
@@ -57,19 +67,31 @@ ITEM_FEATURES = (
     "item.category_popularity",
 )
 
-SOURCES = ("similar_users", "recent_items", "favorite_categories", "new_items", "popular")
+SOURCES = (
+    "similar_users",
+    "autoencoder",
+    "recent_items",
+    "favorite_categories",
+    "new_items",
+    "popular",
+)
 """Sources in the order of their columns; also the order in which ties between them are broken."""
 
 CANDIDATE_FEATURES = (
     *(f"candidate.{source}_score" for source in SOURCES),
     *(f"candidate.{source}_rank" for source in SOURCES),
+    *(f"candidate.{source}_share" for source in SOURCES[:3]),
+    "candidate.autoencoder_plain",
     "candidate.n_sources",
     "candidate.fused",
     "candidate.category_share",
     "candidate.taste",
+    "candidate.content",
     "candidate.log_times_seen",
     "candidate.days_since_seen",
     "candidate.price_to_habit",
+    "candidate.buyers_to_habit",
+    "candidate.habit_buyers",
     "candidate.log_events",
 )
 
@@ -78,10 +100,14 @@ CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
 FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES)
 
 FUSED = CANDIDATE_FEATURES.index("candidate.fused")
+LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
+SHARED = slice(0, 3)
+"""Sources whose scores are also seen in relation to the best score of the request."""
+
 SOURCE_SCORES = slice(0, len(SOURCES))
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
-DEFINITION = 1
+DEFINITION = 2
 """Raised whenever a formula changes under an unchanged name."""
 
 
@@ -119,6 +145,7 @@ def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32
         np.log1p(named["avg_price"]),
         named["std_price"],
         np.log1p(named["n_active_days"]),
+        np.log1p(named["n_items"]) - np.log1p(named["n_active_days"]),
         (at - named["first_at"]) / DAY_S,
         (at - named["last_at"]) / DAY_S,
     )

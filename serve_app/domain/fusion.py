@@ -18,8 +18,8 @@ class Merged:
 
     Attributes:
         rows: shape (m,), int32.
-        scores: shape (m, n_sources), float32, NaN where the source did not offer the row.
-        ranks: shape (m, n_sources), float32, from 1, NaN likewise.
+        scores: shape (m, n_sources), float32, NaN where the source has no score for the row.
+        ranks: shape (m, n_sources), float32, from 1, NaN where the source did not offer the row.
         fused: shape (m,), float32.
         because: shape (m,), int32, the item that led to the candidate, or ``MISSING``.
     """
@@ -55,4 +55,13 @@ def merge(hits: Sequence[Hits], weights: Sequence[float], k: float, limit: int) 
             because[own] = each.because
     fused = np.nansum(np.asarray(weights, np.float32) / (k + ranks), axis=1)
     top = best(rows, fused, limit)
+    for source, each in enumerate(hits):
+        if len(each.known_rows):
+            scores[:, source] = _looked_up(rows, each)
     return Merged(rows[top], scores[top], ranks[top], fused[top], because[top])
+
+
+def _looked_up(rows: Rows, hits: Hits) -> NDArray[np.float32]:
+    """The source's scores of rows, offered or not; NaN where it has none."""
+    at = np.minimum(np.searchsorted(hits.known_rows, rows), len(hits.known_rows) - 1)
+    return np.where(hits.known_rows[at] == rows, hits.known_scores[at], np.nan).astype(np.float32)

@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from serve_app.domain.columns import Rows
 
+_DENSE_RATIO = 16
+"""Sorting a value takes about as long as going over so many rows."""
+
 
 def sum_by_row(
     rows: NDArray[np.integer], values: NDArray[np.floating]
@@ -17,6 +20,22 @@ def sum_by_row(
         return np.empty(0, np.int32), np.empty(0, np.float32)
     sums = np.add.reduceat(values[order], starts)
     return ordered[starts].astype(np.int32), sums.astype(np.float32)
+
+
+def sum_within(
+    rows: NDArray[np.integer], values: NDArray[np.floating], n_rows: int
+) -> tuple[Rows, NDArray[np.float32]]:
+    """
+    ``sum_by_row`` where rows are below ``n_rows``: an array of all rows is filled when that is
+    cheaper than sorting. Rows whose values sum to zero are left out.
+    """
+    if n_rows <= _DENSE_RATIO * len(rows):
+        totals = np.bincount(rows, values, minlength=n_rows)
+        touched = np.flatnonzero(totals)
+        return touched.astype(np.int32), totals[touched].astype(np.float32)
+    distinct, sums = sum_by_row(rows, values)
+    kept = sums != 0
+    return distinct[kept], sums[kept]
 
 
 def best_by_row(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.features import DAY_S
+from serve_app.domain.features import DAY_S, LOG_BUYERS
 from serve_app.domain.interactions import Histories
 from serve_app.domain.ragged import offsets_of, owners
 
@@ -26,13 +26,17 @@ class Profiles:
         category_shares: shape (n_users, n_categories), float32, rows sum to 1, or to 0 without
             history.
         tastes: shape (n_users, d), float32, weighted mean of item vectors, unit length or zero.
+        contents: shape (n_users, c), float32, the same of the vectors of the items' words.
         log_prices: shape (n_users,), float32, weighted mean of log(1 + price); NaN unknown.
+        log_buyers: shape (n_users,), float32, mean of the items' logarithm of buyers; NaN unknown.
     """
 
     weights: NDArray[np.float32]
     category_shares: NDArray[np.float32]
     tastes: NDArray[np.float32]
+    contents: NDArray[np.float32]
     log_prices: NDArray[np.float32]
+    log_buyers: NDArray[np.float32]
 
 
 def within(histories: Histories, catalogue: Catalogue) -> Histories:
@@ -54,11 +58,16 @@ def event_weights(histories: Histories, at: float, half_life_days: float) -> NDA
 
 
 def profiles_of(
-    histories: Histories, catalogue: Catalogue, at: float, half_life_days: float
+    histories: Histories,
+    catalogue: Catalogue,
+    content_vectors: NDArray[np.float32],
+    at: float,
+    half_life_days: float,
 ) -> Profiles:
     """
     Args:
         histories: events on rows of the catalogue only (see ``within``).
+        content_vectors: shape (len(catalogue), c).
         at: epoch seconds.
     """
     rows, users = histories.events["row"], owners(histories.offsets)
@@ -74,29 +83,31 @@ def profiles_of(
     return Profiles(
         weights,
         _rows_divided(totals, totals.sum(axis=1)),
-        _tastes(histories, catalogue, weights),
-        _mean_log_prices(users, weights, catalogue.number("price")[rows], len(histories)),
+        _tastes(histories, catalogue.vectors, weights),
+        _tastes(histories, content_vectors, weights),
+        _means(users, weights, np.log1p(catalogue.number("price")[rows]), len(histories)),
+        _means(users, weights, catalogue.features[rows, LOG_BUYERS], len(histories)),
     )
 
 
 def _tastes(
-    histories: Histories, catalogue: Catalogue, weights: NDArray[np.float32]
+    histories: Histories, vectors: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    shape = (len(histories), len(catalogue))
+    shape = (len(histories), len(vectors))
     matrix = csr_array((weights, histories.events["row"], histories.offsets), shape=shape)
-    means = matrix @ catalogue.vectors
+    means = matrix @ vectors
     return _rows_divided(means, np.linalg.norm(means, axis=1))
 
 
-def _mean_log_prices(
+def _means(
     users: NDArray[np.int64],
     weights: NDArray[np.float32],
-    prices: NDArray[np.floating],
+    values: NDArray[np.floating],
     n_users: int,
 ) -> NDArray[np.float32]:
-    known = np.isfinite(prices)
+    known = np.isfinite(values)
     users, weights = users[known], weights[known]
-    sums = np.bincount(users, weights * np.log1p(prices[known]), minlength=n_users)
+    sums = np.bincount(users, weights * values[known], minlength=n_users)
     totals = np.bincount(users, weights, minlength=n_users)
     means = np.divide(sums, totals, out=np.full(n_users, np.nan), where=totals > 0)
     return np.asarray(means, np.float32)

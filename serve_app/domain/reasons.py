@@ -55,6 +55,7 @@ POPULAR = "popular"
 
 SOURCE_REASONS: Mapping[str, str] = {
     "similar_users": "similar_users",
+    "autoencoder": "similar_users",
     "favorite_categories": "favorite_category",
     "new_items": "new_items",
     POPULAR: "popular",

@@ -28,6 +28,13 @@ class CandidateTables:
         basket_offsets: shape (n_users + 1,), int64, one list per user.
         basket_rows: shape (total,), int32, distinct items the user bought, most recent first,
             cut at ``FitConfig.max_items_per_user``.
+        basket_weights: shape (total,), float32 in (0, 1], halved with every half-life since the
+            purchase.
+        linear_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
+        linear_rows: shape (total,), int32, the rows that the row speaks for or against.
+        linear_weights: shape (total,), float32, how much, of either sign.
+        trends: shape (n_rows,), float32, the share of its buyers that a row had lately, to a power.
+        content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
     """
 
     popular_rows: Rows
@@ -41,3 +48,9 @@ class CandidateTables:
     buyers: NDArray[np.int32]
     basket_offsets: Offsets
     basket_rows: Rows
+    basket_weights: NDArray[np.float32]
+    linear_offsets: Offsets
+    linear_rows: Rows
+    linear_weights: NDArray[np.float32]
+    trends: NDArray[np.float32]
+    content_vectors: NDArray[np.float32]

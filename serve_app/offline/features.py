@@ -8,7 +8,7 @@ from pydantic import Field
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import MISSING
-from serve_app.domain.features import DAY_S, ITEM_FEATURES, USER_COLUMNS
+from serve_app.domain.features import DAY_S, HALF_LIVES_DAYS, ITEM_FEATURES, USER_COLUMNS
 from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.settings import Settings
@@ -17,6 +17,8 @@ from serve_app.offline.windows import chosen
 from serve_app.stores.warehouse import InteractionLog
 
 N_FAVORITE_CATEGORIES = 3
+EVER = np.inf
+_FEW = 0.02
 N_RECENT_VIEWS = 10
 
 
@@ -61,12 +63,23 @@ def item_numbers(
     age_days = (at - log.at) / DAY_S
     weights = TYPE_WEIGHTS[log.types] * np.exp2(-age_days / config.half_life_days)
     popularity = np.log1p(np.bincount(log.rows, weights, minlength=n))
+    levels = _levels(catalogue, log, age_days)
+    last_at = np.full(n, -np.inf)
+    np.maximum.at(last_at, log.rows, log.at)
+    times = np.bincount(log.rows, minlength=n)
     buyers = pairs_of(chosen(log, log.types == PURCHASE), TYPE_WEIGHTS).rows
     avg_rating, num_ratings = _mean_by(log, log.rows, n)
+    n_buyers = np.bincount(buyers, minlength=n)
     features = {
+        **{f"item.popularity_{days}d": levels[days] for days in HALF_LIVES_DAYS},
+        "item.surge_3d": levels[3] - levels[14],
+        "item.surge_7d": levels[7] - levels[30],
+        "item.surge_30d": levels[30] - levels[EVER],
+        "item.days_since_last": np.where(np.isfinite(last_at), (at - last_at) / DAY_S, np.nan),
+        "item.log_times_per_buyer": np.log1p(times) - np.log1p(n_buyers),
         "item.popularity": popularity,
         "item.log_views": np.log1p(_count(log, "view", n)),
-        "item.log_buyers": np.log1p(np.bincount(buyers, minlength=n)),
+        "item.log_buyers": np.log1p(n_buyers),
         "item.trend": _trend(log, age_days, n, config),
         "item.log_price": np.log1p(catalogue.number("price")),
         "item.price_level": _price_level(catalogue),
@@ -78,6 +91,25 @@ def item_numbers(
     return ItemNumbers(
         np.column_stack(columns).astype(np.float32), popularity, avg_rating, num_ratings
     )
+
+
+def _levels(
+    catalogue: Catalogue, log: InteractionLog, age_days: NDArray[np.float64]
+) -> dict[float, NDArray[np.float64]]:
+    """
+    By half-life, how far an item's popularity is from that of the mean item, as a logarithm: the
+    pace of the shop as a whole, which no two months share, is not in it.
+    """
+    levels = {}
+    for half_life_days in (*HALF_LIVES_DAYS, EVER):
+        weights = TYPE_WEIGHTS[log.types] * np.exp2(-age_days / half_life_days)
+        sums = np.bincount(log.rows, weights, minlength=len(catalogue)) + _FEW
+        levels[half_life_days] = np.log(sums / _mean_of(sums[catalogue.listed]))
+    return levels
+
+
+def _mean_of(sums: NDArray[np.floating]) -> float:
+    return float(sums.mean()) if len(sums) else _FEW
 
 
 def user_columns(

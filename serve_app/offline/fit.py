@@ -31,6 +31,7 @@ from serve_app.offline.metrics import (
 )
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
 from serve_app.offline.train import VariantConfig, columns_of, train
+from serve_app.offline.tuning import tuned
 from serve_app.offline.windows import CLICKED, Split, before, outcomes, sample, split_of
 from serve_app.stores.bundle_publishing import BundleContents, FittedModel
 from serve_app.stores.warehouse import InteractionLog
@@ -47,6 +48,7 @@ class FitConfig(Settings):
         variants: what is fitted, by name.
         max_examples_users: users of a window that are used, chosen at random.
         max_negatives: candidates of a user that he did nothing with and that are learnt from.
+        n_tuning_users: that half-lives and the like are chosen with.
         min_users: in each window, with something to learn from.
         n_threads: of XGBoost. Its threads spin while they wait: beside other work, two are slower
             than one.
@@ -64,7 +66,8 @@ class FitConfig(Settings):
     snapshot: SnapshotConfig = SnapshotConfig()
     candidates: CandidatesConfig = CandidatesConfig()
     max_examples_users: int = Field(default=20_000, ge=1)
-    max_negatives: int = Field(default=60, ge=1)
+    max_negatives: int = Field(default=150, ge=1)
+    n_tuning_users: int = Field(default=500, ge=1)
     min_users: int = Field(default=20, ge=1)
     n_threads: int = Field(default=1, ge=1)
     n_versions_kept: int = Field(default=5, ge=1)
@@ -111,11 +114,11 @@ def fit(
     progress: Progress,
 ) -> Fitted:
     """
-    Learns in one window, measures in the next, then learns again in that one for what is published.
+    Learns in one window, measures in the next, then learns again in both for what is published.
 
     The metrics are those of the models that did not see what they were measured on. The published
-    ones learnt from the latest window: on Online Retail, where Christmas comes, models from the
-    window before it lose 15 % of NDCG@10; on the demo shop it makes no difference.
+    ones learnt from the latest window too: on Online Retail, where Christmas comes, models from the
+    window before it alone lose 15 % of NDCG@10; on the demo shop it makes no difference.
 
     Args:
         items: as ``stores.warehouse.read_items`` gives them.
@@ -128,26 +131,35 @@ def fit(
     all_items = catalogue_of(items, log, config.snapshot.embedding_dim)
     created_at = _created_at(users, log.user_ids)
 
-    def world_at(at: float) -> Snapshot:
+    def world_at(at: float, settings: SnapshotConfig) -> Snapshot:
         known = before(log, at)
-        return snapshot(all_items, known, at, listed_at(all_items, at), created_at, config.snapshot)
+        return snapshot(all_items, known, at, listed_at(all_items, at), created_at, settings)
+
+    settings = _tuned(world_at(split.train_at, config.snapshot), log, split, config)
+    progress("tuning", 1.0)
 
     def window(at: float, until: float, orders: Mapping[str, Order], step: str) -> _Window:
         known = before(log, until) if until < split.end_at else log
-        return _window(world_at(at), known, until, orders, config, partial(progress, step))
+        return _window(
+            world_at(at, settings), known, until, orders, config, partial(progress, step)
+        )
 
     past = window(split.train_at, split.evaluate_at, {}, "learning")
     orders = {name: _order(past.examples, each, config) for name, each in config.variants.items()}
     latest = window(split.evaluate_at, split.end_at, {**baselines(), **orders}, "measuring")
     metrics = means_of(latest.hits, latest.n_relevant)
     progress("finishing", 0.0)
-    final = snapshot(all_items, log, split.end_at, all_items.listed, created_at, config.snapshot)
+    final = snapshot(all_items, log, split.end_at, all_items.listed, created_at, settings)
+    examples = joined([past.examples, latest.examples])
     models = {
-        name: _fitted_model(latest.examples, each, metrics[name], config)
+        name: _fitted_model(examples, each, metrics[name], config)
         for name, each in config.variants.items()
     }
     progress("finishing", 1.0)
-    return Fitted(_contents(final, models, split, metrics), _user_table(final, log))
+    return Fitted(
+        _contents(final, models, split, {**metrics, "tuning": _chosen(settings)}),
+        _user_table(final, log),
+    )
 
 
 def _window(
@@ -180,6 +192,33 @@ def _window(
     window = _Window(joined(examples), hits, n_relevant[n_relevant > 0])
     _check_enough(len(window.examples), "wanted any of their candidates", world.at, config)
     return window
+
+
+def _tuned(world: Snapshot, log: InteractionLog, split: Split, config: FitConfig) -> SnapshotConfig:
+    found = outcomes(
+        before(log, split.evaluate_at), world.at, split.evaluate_at, world.catalogue.listed
+    )
+    return tuned(
+        world,
+        before(log, world.at),
+        found,
+        config.snapshot,
+        config.candidates,
+        config.n_tuning_users,
+        config.seed,
+    )
+
+
+def _chosen(settings: SnapshotConfig) -> dict[str, float]:
+    """What was tuned, by name."""
+    tables = settings.tables
+    return {
+        "votes_half_life_days": tables.votes_half_life_days,
+        "trend_half_life_days": tables.trend_half_life_days,
+        "trend_exponent": tables.trend_exponent,
+        "regularization": tables.regularization,
+        "popularity_half_life_days": settings.popularity.half_life_days,
+    }
 
 
 def _check_enough(n_users: int, who: str, at: float, config: FitConfig) -> None:

@@ -73,7 +73,7 @@ def snapshot(
     return Snapshot(
         at,
         catalogue,
-        candidate_tables(catalogue, log, config.tables),
+        candidate_tables(catalogue, log, at, config.tables),
         archive_of(log),
         user_columns(catalogue, log, user_created_at),
     )

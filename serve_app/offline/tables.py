@@ -9,13 +9,16 @@ from scipy.sparse import csr_array
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import Mask, Rows
+from serve_app.domain.features import DAY_S
 from serve_app.domain.grouping import best
 from serve_app.domain.interactions import PURCHASE
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.ragged import Offsets, offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
+from serve_app.offline.linear import LinearWeights, linear_weights
 from serve_app.offline.pairs import Pairs, latest_first, pairs_of
+from serve_app.offline.vectors import content_vectors
 from serve_app.offline.windows import chosen
 from serve_app.stores.warehouse import InteractionLog
 
@@ -28,6 +31,13 @@ class TablesConfig(Settings):
         max_buyers_per_item: the latest that are kept.
         max_items_per_user: the latest that are kept, for baskets and for neighbours.
         max_neighbours: of an item.
+        max_linear_items: the most-bought items for which the linear autoencoder is fitted.
+        max_linear_weights: of each of them.
+        regularization: of the linear autoencoder; chosen by the fit.
+        votes_half_life_days: after how long a neighbour's purchase counts half; chosen by the fit.
+        trend_half_life_days: what "lately" is for the trend of an item; chosen by the fit.
+        trend_exponent: how much the trend scales the autoencoder; chosen by the fit.
+        content_dim: length of the vectors of the items' words.
         shrinkage: added to the product of the norms, so that a chance meeting of two rare items is
             no similarity.
     """
@@ -35,14 +45,22 @@ class TablesConfig(Settings):
     max_buyers_per_item: int = Field(default=500, ge=1)
     max_items_per_user: int = Field(default=200, ge=1)
     max_neighbours: int = Field(default=50, ge=1)
+    max_linear_items: int = Field(default=6_000, ge=2)
+    max_linear_weights: int = Field(default=200, ge=1)
+    regularization: float = Field(default=300.0, gt=0)
+    votes_half_life_days: float = Field(default=7.0, gt=0)
+    trend_half_life_days: float = Field(default=7.0, gt=0)
+    trend_exponent: float = Field(default=1.0, ge=0)
+    content_dim: int = Field(default=64, ge=1, le=512)
     shrinkage: float = Field(default=0.5, ge=0)
 
 
 def candidate_tables(
-    catalogue: Catalogue, log: InteractionLog, config: TablesConfig
+    catalogue: Catalogue, log: InteractionLog, at: float, config: TablesConfig
 ) -> CandidateTables:
     """
     Args:
+        at: epoch seconds, the moment of the tables.
         catalogue: its popularity, categories and ages give the orders.
         log: what was known; users keep its numbers.
     """
@@ -55,7 +73,9 @@ def candidate_tables(
     basket, basket_offsets = latest_first(
         bought.users, bought.rows, bought.at, n_users, config.max_items_per_user
     )
-    near = neighbours(pairs_of(log, TYPE_WEIGHTS), n_rows, n_users, config)
+    touched = pairs_of(log, TYPE_WEIGHTS)
+    near = neighbours(touched, n_rows, n_users, config)
+    linear = linear_of(touched, n_rows, n_users, config)
     popularity = catalogue.number("popularity")
     popular = _descending(catalogue.listed, popularity)
     category_rows, category_offsets = _by_category(catalogue, popular)
@@ -71,6 +91,39 @@ def candidate_tables(
         buyers=bought.users[buyers],
         basket_offsets=basket_offsets,
         basket_rows=bought.rows[basket],
+        basket_weights=decay(bought.at[basket], at, config.votes_half_life_days),
+        linear_offsets=linear.offsets,
+        linear_rows=linear.rows,
+        linear_weights=linear.weights,
+        trends=trends(touched, n_rows, at, config),
+        content_vectors=content_vectors(catalogue, config.content_dim),
+    )
+
+
+def decay(
+    happened_at: NDArray[np.float64], at: float, half_life_days: float
+) -> NDArray[np.float32]:
+    """One at the moment ``at``, half at one half-life before it."""
+    age_days = (at - happened_at) / DAY_S
+    return np.exp2(-age_days / half_life_days).astype(np.float32)
+
+
+def trends(pairs: Pairs, n_rows: int, at: float, config: TablesConfig) -> NDArray[np.float32]:
+    """The share of its users that an item has had lately, to a power, shape (n_rows,), above 0."""
+    weights = pairs.weights * decay(pairs.at, at, config.trend_half_life_days)
+    late = np.bincount(pairs.rows, weights, minlength=n_rows)
+    ever = np.bincount(pairs.rows, pairs.weights, minlength=n_rows)
+    return (((late + 0.01) / (ever + 1)) ** config.trend_exponent).astype(np.float32)
+
+
+def linear_of(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> LinearWeights:
+    return linear_weights(
+        pairs,
+        n_rows,
+        n_users,
+        config.regularization,
+        config.max_linear_items,
+        config.max_linear_weights,
     )
 
 

@@ -1,9 +1,13 @@
-"""Item vectors: a truncated singular value decomposition of who had to do with what."""
+"""Vectors of items: truncated singular value decompositions of their users and of their words."""
+
+import re
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import TagsColumn
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.offline.pairs import pairs_of
 from serve_app.stores.warehouse import InteractionLog
@@ -11,6 +15,7 @@ from serve_app.stores.warehouse import InteractionLog
 _NOISE = 1e-6
 """Vectors this much shorter than the longest are rounding errors, not tastes."""
 
+_WORD = re.compile(r"\w{2,}")
 _OVERSAMPLING = 10
 _N_ITERATIONS = 6
 
@@ -31,11 +36,53 @@ def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray
     if k < 1 or not matrix.nnz:
         return vectors
     strengths, axes = _leading(matrix, k)
-    raw = axes.T * np.sqrt(strengths)
+    return _of_unit_length(axes.T * np.sqrt(strengths), vectors)
+
+
+def content_vectors(catalogue: Catalogue, n_dimensions: int) -> NDArray[np.float32]:
+    """
+    Vectors of unit length whose cosine says how alike the words of two items are: titles and tags,
+    rare words counting more (tf-idf), decomposed (Deerwester et al., JASIS 1990).
+
+    Returns:
+        Shape (len(catalogue), n_dimensions), zero for items whose words no other item has.
+    """
+    n_rows = len(catalogue)
+    tags = catalogue.columns["tags"]
+    assert isinstance(tags, TagsColumn)
+    number_of: dict[str, int] = {}
+    rows: list[int] = []
+    words: list[int] = []
+    for row, title in enumerate(catalogue.titles.take(range(n_rows))):
+        for word in sorted({*_WORD.findall(title.lower()), *tags.words(row)}):
+            rows.append(row)
+            words.append(number_of.setdefault(word, len(number_of)))
+    n_items = np.bincount(words, minlength=len(number_of)).astype(float)
+    idf = np.where(n_items > 1, np.log(n_rows / np.maximum(n_items, 1)), 0.0)
+    matrix = csr_array(
+        (idf[words], (np.array(rows, np.int64), np.array(words, np.int64))),
+        shape=(n_rows, len(number_of)),
+    )
+    lengths = np.sqrt(matrix.multiply(matrix).sum(axis=1))
+    matrix = csr_array(matrix.multiply(_inverse(lengths)[:, None]))
+    vectors = np.zeros((n_rows, n_dimensions), np.float32)
+    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
+    if k < 1 or not np.any(matrix.data):
+        return vectors
+    strengths, axes = _leading(csr_array(matrix.T), k)
+    return _of_unit_length(axes.T * strengths, vectors)
+
+
+def _of_unit_length(raw: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors that are no rounding errors, in place of the zeros of ``vectors``."""
     lengths = np.linalg.norm(raw, axis=1)
     kept = lengths > _NOISE * lengths.max()
-    vectors[kept, :k] = raw[kept] / lengths[kept, None]
+    vectors[kept, : raw.shape[1]] = raw[kept] / lengths[kept, None]
     return vectors
+
+
+def _inverse(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(1.0, values, out=np.zeros(len(values)), where=values > 0)
 
 
 def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,6 +16,7 @@ from serve_app.domain.features import (
     DAY_S,
     FEATURES,
     ITEM_FEATURES,
+    LOG_BUYERS,
     SOURCES,
     USER_COLUMNS,
     USER_FEATURES,
@@ -54,6 +55,7 @@ PINNED_USER = {
     "user.log_active_days": np.log(2),
     "user.days_since_first": 10,
     "user.days_since_last": 0.5,
+    "user.log_items_per_day": np.log(8),
 }
 
 
@@ -98,7 +100,7 @@ class TestUserFeatures:
         zero = {name for name, value in named.items() if value == 0}
         assert zero == {
             *("user.log_purchases", "user.log_ratings", "user.log_items"),
-            *("user.n_categories", "user.log_active_days"),
+            *("user.n_categories", "user.log_active_days", "user.log_items_per_day"),
         }
         assert all(np.isnan(named[name]) for name in set(named) - zero)
 
@@ -112,29 +114,42 @@ class TestCandidateFeatures:
         tastes = np.zeros((2, CATALOGUE.vectors.shape[1]), np.float32)
         tastes[0, 0] = 0.5
         log_prices = np.array([np.log(3), np.nan], np.float32)
-        profiles = Profiles(np.ones(3, np.float32), shares, tastes, log_prices)
+        log_buyers = np.array([2, np.nan], np.float32)
+        profiles = Profiles(
+            np.ones(3, np.float32), shares, tastes, 2 * tastes, log_prices, log_buyers
+        )
+        tables = replace(
+            small_world().tables,
+            trends=np.full(len(CATALOGUE), 0.5, np.float32),
+            content_vectors=CATALOGUE.vectors,
+        )
         nothing = np.full((1, len(SOURCES)), np.nan, np.float32)
         scores, ranks = nothing.copy(), nothing.copy()
-        scores[0, [0, 4]], ranks[0, [0, 4]] = [0.9, 12], [2, 40]
+        scores[0, [1, 5]], ranks[0, [1, 5]] = [0.9, 12], [2, 40]
         first = Merged(np.array([1], np.int32), scores, ranks, np.array([0.03]), np.array([-1]))
         second = Merged(np.array([2], np.int32), nothing, nothing, np.array([0.01]), np.array([-1]))
 
         found = candidate_features(
-            [first, second], np.array([0, 1, 2]), histories, profiles, CATALOGUE, AT
+            [first, second], np.array([0, 1, 2]), histories, profiles, CATALOGUE, tables, AT
         )
 
         nan = np.nan
         assert dict(zip(CANDIDATE_FEATURES, found[0].tolist(), strict=True)) == pytest.approx(
             {
-                **dict(zip(CANDIDATE_FEATURES, [0.9, nan, nan, nan, 12], strict=False)),
-                **dict(zip(CANDIDATE_FEATURES[5:], [2, nan, nan, nan, 40], strict=False)),
+                **dict(zip(CANDIDATE_FEATURES, [nan, 0.9, nan, nan, nan, 12], strict=False)),
+                **dict(zip(CANDIDATE_FEATURES[6:], [nan, 2, nan, nan, nan, 40], strict=False)),
+                **dict(zip(CANDIDATE_FEATURES[12:], [nan, 1.0, nan], strict=False)),
+                "candidate.autoencoder_plain": 1.8,
                 "candidate.n_sources": 2,
                 "candidate.fused": 0.03,
                 "candidate.category_share": 0.75,
                 "candidate.taste": 0.25,
+                "candidate.content": 0.5,
                 "candidate.log_times_seen": np.log(3),
                 "candidate.days_since_seen": 2,
                 "candidate.price_to_habit": np.log(6) - np.log(3),
+                "candidate.buyers_to_habit": CATALOGUE.features[1, LOG_BUYERS] - 2,
+                "candidate.habit_buyers": 2,
                 "candidate.log_events": np.log(4),
             },
             nan_ok=True,
@@ -162,9 +177,9 @@ class TestAssemble:
     def test_crosses_are_these_numbers(self):
         crosses = assemble(("cross.age_days", "cross.price_to_avg"), CATALOGUE, scoring_batch())
 
-        # What a user pays on average is column 5 of 10: 5 for the first, 15 for the second.
+        # What a user pays on average is column 5 of 11: 5 for the first, 16 for the second.
         np.testing.assert_allclose(
-            crosses, [[0, np.log(5) - 5], [2, np.nan], [1, np.log(6) - 15]], rtol=1e-6
+            crosses, [[0, np.log(5) - 5], [2, np.nan], [1, np.log(6) - 16]], rtol=1e-6
         )
 
     def test_gives_a_model_the_columns_that_it_was_fitted_with_in_its_order(self):
@@ -188,7 +203,7 @@ class TestAssemble:
 
 class TestFingerprint:
     def test_of_all_features_is_this_one(self):
-        assert fingerprint(FEATURES) == "c12080f2b2bd"
+        assert fingerprint(FEATURES) == "a083e8e5d4fe"
 
     @given(st.permutations(FEATURES[:6]), st.permutations(FEATURES[:6]))
     def test_is_equal_exactly_for_the_same_names_in_the_same_order(self, first, second):
@@ -201,4 +216,4 @@ class TestFingerprint:
         assert fingerprint(FEATURES) != before
 
     def test_no_feature_has_two_names(self):
-        assert len(set(FEATURES)) == len(FEATURES) == 39
+        assert len(set(FEATURES)) == len(FEATURES) == 60

@@ -99,6 +99,7 @@ class TestFit:
 
     def test_says_how_far_it_is(self, fitted, told):
         assert [step for step, share in told if share == 1.0] == [
+            "tuning",
             "learning",
             "measuring",
             "finishing",

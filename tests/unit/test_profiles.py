@@ -18,7 +18,7 @@ def history(*events):
 
 
 def profile(*histories):
-    return profiles_of(Histories.of(histories), CATALOGUE, AT, HALF_LIFE)
+    return profiles_of(Histories.of(histories), CATALOGUE, CATALOGUE.vectors, AT, HALF_LIFE)
 
 
 def rows_of(code, n):

@@ -18,6 +18,7 @@ from serve_app.domain.columns import (
 from serve_app.domain.features import DAY_S, ITEM_FEATURES
 from serve_app.domain.interactions import NO_EVENTS, PURCHASE, make_events
 from serve_app.domain.ragged import offsets_of
+from serve_app.domain.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.sources.favorite_categories import (
     FavoriteCategoriesConfig,
     favorite_categories,
@@ -73,6 +74,7 @@ COSINES = np.array([0.9, 0.4, 0.9, 0.5, 0.4, 0.5, 0.8, 0.8], np.float32)
 # Four users; who bought what, and the same by item.
 BASKETS = ragged(np.int32, [0, 1], [0, 2, 3, 4], [5], [0])
 BUYERS = ragged(np.int32, [0, 1, 3], [0], [1], [1], [1], [2], [], [])
+LINEAR = ragged(np.int32, [1, 2], [2], [], [2], [], [], [], [])
 TABLES = CandidateTables(
     popular_rows=np.arange(N, dtype=np.int32),
     category_offsets=np.array([0, 3, 5, 7]),
@@ -85,6 +87,12 @@ TABLES = CandidateTables(
     buyers=BUYERS[1],
     basket_offsets=BASKETS[0],
     basket_rows=BASKETS[1],
+    basket_weights=np.array([1, 1, 1, 0.5, 1, 1, 1, 1], np.float32),
+    linear_offsets=LINEAR[0],
+    linear_rows=LINEAR[1],
+    linear_weights=np.array([0.5, -0.2, 0.4, 0.3], np.float32),
+    trends=np.array([1, 1, 0.5, 1, 1, 1, 1, 1], np.float32),
+    content_vectors=np.zeros((N, 2), np.float32),
 )
 
 
@@ -123,6 +131,34 @@ class TestPopular:
         assert popular(query(hidden=[0, 2]), PopularConfig(limit=3)).rows.tolist() == [1, 3, 4]
 
 
+class TestAutoencoder:
+    def test_adds_up_weights_of_both_signs_and_scales_by_the_trend(self):
+        hits = autoencoder(query(liked=[(0, 0.1), (1, 1.0)]), AutoencoderConfig())
+
+        # Row 1: 0.5. Row 2: (0.4 - 0.2) x 0.5. How long ago it was does not matter here.
+        assert scored(hits) == pytest.approx({1: 0.5, 2: 0.1})
+        assert hits.rows.tolist() == [1, 2]
+
+    def test_leaves_out_what_all_items_speak_against(self):
+        assert scored(autoencoder(query(liked=[(0, 1.0)]), AutoencoderConfig())) == {1: 0.5}
+
+    def test_uses_the_latest_items_only(self):
+        liked = [(0, 1.0), (3, 1.0)]
+
+        hits = autoencoder(query(liked=liked), AutoencoderConfig(n_seeds=1))
+
+        assert scored(hits) == pytest.approx({2: 0.15})
+
+    def test_knows_scores_of_what_it_may_not_offer(self):
+        hits = autoencoder(query(liked=[(0, 1.0)], hidden=[1]), AutoencoderConfig())
+
+        assert hits.rows.tolist() == []
+        assert hits.known_rows.tolist() == [1]
+
+    def test_offers_nothing_without_history(self):
+        assert autoencoder(query(), AutoencoderConfig()).rows.tolist() == []
+
+
 class TestRecentItems:
     def test_gives_neighbours_by_cosine_times_strength(self):
         hits = recent_items(query(liked=[(0, 1.0), (3, 0.5)]), RecentItemsConfig())
@@ -157,16 +193,17 @@ class TestRecentItems:
 
 
 class TestSimilarUsers:
-    def test_gives_what_neighbours_bought_by_cosine(self):
+    def test_gives_the_share_of_the_neighbours_who_bought_it_by_cosine_and_age(self):
         hits = similar_users(query(liked=[(0, 1.0)]), SimilarUsersConfig())
 
-        # Row 0 has three buyers; their baskets hold 2, 4 and 1 items.
-        shared = 1 / np.sqrt(3)
-        first, second, third = shared / np.sqrt(2), shared / 2, shared
+        # Row 0 has three buyers; their baskets hold 2, 4 and 1 items. The second bought row 2
+        # a half-life ago.
+        cosines = np.array([1 / np.sqrt(2), 1 / 2, 1])
+        first, second, _ = cosines / cosines.sum()
         assert scored(hits) == pytest.approx(
-            {0: first + second + third, 1: first, 2: second, 3: second, 4: second}
+            {0: 1.0, 1: first, 2: second / 2, 3: second, 4: second}
         )
-        assert hits.rows.tolist() == [0, 1, 2, 3, 4]
+        assert hits.rows.tolist() == [0, 1, 3, 4, 2]
 
     def test_asks_the_nearest_only(self):
         hits = similar_users(query(liked=[(0, 1.0)]), SimilarUsersConfig(n_neighbours=2))
@@ -181,7 +218,7 @@ class TestSimilarUsers:
     def test_leaves_out_what_is_not_allowed(self):
         config = SimilarUsersConfig(limit=2)
 
-        assert similar_users(query(liked=[(0, 1.0)], hidden=[0]), config).rows.tolist() == [1, 2]
+        assert similar_users(query(liked=[(0, 1.0)], hidden=[0]), config).rows.tolist() == [1, 3]
 
     @pytest.mark.parametrize("liked", [[], [(7, 1.0)]], ids=["nothing done", "no buyers"])
     def test_gives_nothing_out_of_nothing(self, liked):

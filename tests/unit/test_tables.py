@@ -5,11 +5,12 @@ import pytest
 
 from serve_app.domain.columns import NumberColumn
 from serve_app.domain.profiles import TYPE_WEIGHTS
+from serve_app.domain.ragged import owners
 from serve_app.offline.items import catalogue_of
 from serve_app.offline.pairs import pairs_of
 from serve_app.offline.snapshot import archive_of, listed_at
-from serve_app.offline.tables import TablesConfig, candidate_tables, neighbours
-from serve_app.offline.vectors import item_vectors
+from serve_app.offline.tables import TablesConfig, candidate_tables, linear_of, neighbours
+from serve_app.offline.vectors import content_vectors, item_vectors
 from tests.fitting import DAY_S, items_of, log_of
 
 
@@ -20,7 +21,7 @@ def shop(items, log, popularity=None):
 
 
 def tables_of(items, log, popularity=None, **config):
-    return candidate_tables(shop(items, log, popularity), log, TablesConfig(**config))
+    return candidate_tables(shop(items, log, popularity), log, AT, TablesConfig(**config))
 
 
 def the_list(values, offsets, i):
@@ -40,6 +41,7 @@ def neighbours_of(log, row, n_rows, **config):
     )
 
 
+AT = 100 * DAY_S
 NOTHING = log_of(users=())
 
 
@@ -70,7 +72,7 @@ class TestOrders:
             catalogue, columns={**catalogue.columns, "popularity": NumberColumn(np.zeros(3))}
         )
 
-        tables = candidate_tables(catalogue, log, TablesConfig())
+        tables = candidate_tables(catalogue, log, AT, TablesConfig())
 
         for rows in (tables.popular_rows, tables.newest_rows, tables.basket_rows):
             assert rows.tolist() == [0]
@@ -99,6 +101,72 @@ class TestBuyersAndBaskets:
 
         assert the_list(tables.buyers, tables.buyer_offsets, 0) == [1]
         assert the_list(tables.basket_rows, tables.basket_offsets, 0) == [0]
+
+
+class TestWeights:
+    LOG = log_of(
+        ("ann", 0, "purchase", 90), ("ann", 1, "purchase", 100), ("bob", 1, "purchase", 80)
+    )
+
+    def test_a_purchase_counts_half_after_a_half_life(self):
+        tables = tables_of(items_of(2), self.LOG, votes_half_life_days=10)
+
+        assert the_list(tables.basket_weights, tables.basket_offsets, 0) == [1.0, 0.5]
+        assert the_list(tables.basket_weights, tables.basket_offsets, 1) == [0.25]
+
+    def test_trend_is_the_share_of_late_buyers(self):
+        tables = tables_of(items_of(2), self.LOG, trend_half_life_days=10, trend_exponent=1)
+
+        assert tables.trends == pytest.approx([0.51 / 2, 1.26 / 3])
+
+
+class TestLinear:
+    LOG = log_of(*[(f"u{i}", row, "purchase", 1) for i in range(9) for row in {i % 2, 2, i % 3}])
+
+    def weights(self, **config):
+        found = linear_of(pairs_of(self.LOG, TYPE_WEIGHTS), 4, 9, TablesConfig(**config))
+        dense = np.zeros((4, 4))
+        dense[owners(found.offsets), found.rows] = found.weights
+        return dense
+
+    def test_is_the_best_linear_map_of_baskets_to_themselves_without_a_diagonal(self):
+        pairs = pairs_of(self.LOG, TYPE_WEIGHTS)
+        baskets = np.zeros((9, 4))
+        baskets[pairs.users, pairs.rows] = 1
+        expected = np.zeros((4, 4))
+        for row in range(3):
+            others = [other for other in range(3) if other != row]
+            known = baskets[:, others]
+            expected[others, row] = np.linalg.solve(
+                known.T @ known + 5.0 * np.eye(2), known.T @ baskets[:, row]
+            )
+
+        np.testing.assert_allclose(self.weights(regularization=5.0), expected, atol=1e-6)
+
+    def test_keeps_the_strongest_weights_and_the_most_bought_items(self):
+        assert (self.weights(max_linear_weights=1) != 0).sum(axis=1).tolist() == [1, 1, 1, 0]
+        assert (self.weights(max_linear_items=2) != 0).sum() == 2
+
+    def test_is_empty_where_no_two_items_have_two_users(self):
+        log = log_of(("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1))
+
+        found = linear_of(pairs_of(log, TYPE_WEIGHTS), 2, 2, TablesConfig())
+
+        assert found.offsets.tolist() == [0, 0, 0]
+
+
+class TestContentVectors:
+    def test_items_of_the_same_words_point_the_same_way(self):
+        titles = ["Red mug", "red mug", "Blue oak lamp", "blue OAK lamp", "nothing alike"]
+        catalogue = catalogue_of(items_of(5, title=titles), NOTHING, 2)
+
+        vectors = content_vectors(catalogue, 2)
+
+        cosines = vectors @ vectors.T
+        assert cosines[0, 1] == pytest.approx(1.0, abs=1e-5)
+        assert cosines[2, 3] == pytest.approx(1.0, abs=1e-5)
+        assert cosines[0, 2] == pytest.approx(0.0, abs=1e-5)
+        assert not vectors[4].any()
 
 
 class TestNeighbours:
