@@ -11,7 +11,7 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.features_alone import features_alone
 from benchmarks.figures import quantiles_ms, rounded
 from benchmarks.home import Home, forget_answers, warm
-from benchmarks.open_loop import OpenRun, bodies_of, run_open_loop
+from benchmarks.open_loop import LOST, OpenRun, bodies_of, run_open_loop
 from benchmarks.profiling import Profile, profiles
 from benchmarks.seed_service.filling import warm_seed
 from benchmarks.services import SERVICES
@@ -100,7 +100,7 @@ def open_part(home: Home, settings: Settings, progress: Progress) -> tuple[Secti
     )
     rows = [_open_row(share, run) for share, run in zip(SHARES, runs, strict=True)]
     heads = ["offered", "requests/s", "goodput/s", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms"]
-    counts = ["failed", "refused", "Retry-After", "degraded", "sent late p99 ms"]
+    counts = ["failed", "lost", "refused", "Retry-After", "degraded", "sent late p99 ms"]
     return Section("Open loop", [text, Table([*heads, *counts], rows)]), runs
 
 
@@ -111,6 +111,7 @@ def _open_row(share: float, run: OpenRun) -> list[str]:
         rounded(run.goodput),
         *map(rounded, run.latency_ms().values()),
         str(run.n_failed),
+        str(run.statuses.get(LOST, 0)),
         str(run.statuses.get(429, 0)),
         "yes" if run.has_retry_after else "no",
         str(run.n_degraded),
