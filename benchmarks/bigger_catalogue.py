@@ -95,6 +95,11 @@ def enlarged_tables(
         neighbour_offsets=offsets_of(np.tile(np.diff(tables.neighbour_offsets), n_copies)),
         neighbour_rows=(shifts[:, None] + tables.neighbour_rows).ravel(),
         neighbour_scores=np.tile(tables.neighbour_scores, n_copies),
+        linear_offsets=offsets_of(np.tile(np.diff(tables.linear_offsets), n_copies)),
+        linear_rows=(shifts[:, None] + tables.linear_rows).ravel(),
+        linear_weights=np.tile(tables.linear_weights, n_copies),
+        trends=np.tile(tables.trends, n_copies),
+        content_vectors=np.tile(tables.content_vectors, (n_copies, 1)),
         buyer_offsets=offsets_of(
             np.concatenate([np.diff(tables.buyer_offsets), np.zeros(n * (n_copies - 1), np.int64)])
         ),

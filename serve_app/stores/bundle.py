@@ -111,6 +111,7 @@ def _check_shapes(bundle: Bundle) -> None:
         "neighbour": (tables.neighbour_offsets, n_rows, len(tables.neighbour_rows)),
         "buyer": (tables.buyer_offsets, n_rows, len(tables.buyers)),
         "basket": (tables.basket_offsets, n_users, len(tables.basket_rows)),
+        "linear": (tables.linear_offsets, n_rows, len(tables.linear_rows)),
     }
     for name, (offsets, n_lists, n_values) in lists.items():
         if not _fit(offsets, n_lists, n_values):
