@@ -14,6 +14,8 @@ import psutil
 import pytest
 import yaml
 
+from serve_app.operations.environment import DASHBOARD_PORT
+from serve_app.operations.ports import is_free
 from tests.real_serve import OWN_PORTS, ROOT, free_ports, served, until
 
 
@@ -39,6 +41,8 @@ def processes_of(home):
 
 
 def test_one_command_from_nothing_to_a_recommendation_and_back_to_nothing(home):
+    # Another test's Ray may be on its way out.
+    until(lambda: is_free(DASHBOARD_PORT), "a free port for Ray's dashboard")
     port, *own_ports = free_ports(1 + len(OWN_PORTS))
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["http_options"]["port"] = port
