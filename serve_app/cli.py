@@ -145,7 +145,9 @@ def load(
 def fit(config: Path, settings: Path) -> None:
     """Compute features and candidate tables, train the models, publish them as one bundle."""
     with progress_bars() as progress:
-        manifest = fit_bundle(_workplace(config), settings, progress)
+        manifest = fit_bundle(_workplace(config), settings, progress, announce=click.echo)
+    if manifest is None:
+        return
     click.echo(f"published {manifest.version}: {manifest.n_items} items, {manifest.n_users} users")
     measured = {**manifest.metrics, **{name: m.metrics for name, m in manifest.models.items()}}
     for name, metrics in measured.items():

@@ -19,6 +19,7 @@
         ├── DataRejected
         ├── SchemaMismatch
         ├── NotEnoughData
+        ├── StepMissing
         ├── ServeUnreachable
         └── PortTaken
 
@@ -232,6 +233,21 @@ class NotEnoughData(OperatorError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class StepMissing(OperatorError):
+    """A step of the fit cannot run before another has."""
+
+    def __init__(self, step: str, wanted: str) -> None:
+        super().__init__(step, wanted)
+        self.step = step
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.wanted!r} needs step {self.step!r}, which is not done with these data and"
+            f" settings: run `recserve fit --step {self.step}` first, or `recserve fit`"
+        )
 
 
 class ServeUnreachable(OperatorError):

@@ -4,10 +4,11 @@ All of them are a few flat arrays, so that a bundle can memory-map them and the 
 node share their pages.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,13 @@ class Texts:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __iter__(self) -> Iterator[str]:
+        data, offsets = self.data.tobytes(), self.offsets.tolist()
+        return (data[start:end].decode() for start, end in pairwise(offsets))
+
+    def __getitem__(self, row: int) -> str:
+        return self.at(row)
+
     def at(self, row: int) -> str:
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
 
@@ -48,7 +56,7 @@ class Texts:
         return [self.at(row) for row in rows]
 
 
-def hash_ids(ids: Sequence[str]) -> NDArray[np.uint64]:
+def hash_ids(ids: Iterable[str]) -> NDArray[np.uint64]:
     """64 bits of BLAKE2b per id, shape (n,)."""
     digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in ids)
     return np.frombuffer(digests, "<u8").astype(np.uint64)
@@ -70,11 +78,11 @@ class IdIndex:
     rows: Rows
 
     @classmethod
-    def of(cls, ids: Sequence[str], rows: Rows | None = None) -> "IdIndex":
+    def of(cls, ids: Iterable[str], rows: Rows | None = None) -> "IdIndex":
         hashes = hash_ids(ids)
         order = np.argsort(hashes, kind="stable")
         if rows is None:
-            rows = np.arange(len(ids), dtype=np.int32)
+            rows = np.arange(len(hashes), dtype=np.int32)
         return cls(hashes[order], rows[order].astype(np.int32))
 
     def find(self, ids: Sequence[str]) -> Rows:

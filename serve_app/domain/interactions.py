@@ -85,11 +85,14 @@ class HistoryArchive:
 
     def read(self, user_ids: Sequence[str], *, stale: bool) -> Histories:
         """Histories of the users; empty for users that the archive does not know."""
-        users = self.index.find(user_ids)
+        return self.of_rows(self.index.find(user_ids), stale=stale)
+
+    def of_rows(self, users: Rows, *, stale: bool) -> Histories:
+        """The same by the archive's own user rows, shape (n,); empty for ``MISSING``."""
         known = users != MISSING
         positions, taken = gather(self.offsets, users[known])
-        lengths = np.zeros(len(user_ids), np.int64)
+        lengths = np.zeros(len(users), np.int64)
         lengths[known] = np.diff(taken)
         return Histories(
-            self.events[positions], offsets_of(lengths), np.full(len(user_ids), stale, bool)
+            self.events[positions], offsets_of(lengths), np.full(len(users), stale, bool)
         )

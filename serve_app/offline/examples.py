@@ -37,6 +37,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def first(self, n: int) -> "Examples":
+        """The examples of the first n users; nothing is copied."""
+        end = self.offsets[n]
+        return Examples(self.matrix[:end], self.strengths[:end], self.offsets[: n + 1])
+
     def lists(self, numbers: NDArray[np.integer]) -> "Examples":
         """The examples of some of the users."""
         positions, offsets = gather(self.offsets, numbers)
@@ -58,34 +63,47 @@ class Block(NamedTuple):
     examples: Examples
 
 
-def blocks(
-    world: Snapshot, found: Outcomes, user_ids: tuple[str, ...], config: CandidatesConfig
-) -> Iterator[Block]:
+def blocks(world: Snapshot, found: Outcomes, config: CandidatesConfig) -> Iterator[Block]:
+    """The blocks of all users."""
+    return (block_of(world, found, part, config) for part in parts_of(len(found)))
+
+
+def parts_of(n_users: int) -> list[slice]:
+    """Users that are worked on together."""
+    starts = range(0, n_users, _BLOCK_USERS)
+    return [slice(start, min(start + _BLOCK_USERS, n_users)) for start in starts]
+
+
+def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesConfig) -> Block:
     """
-    The candidates that the users would have been given at the moment of the snapshot.
+    The candidates that some users would have been given at the moment of the snapshot.
 
     What was in stock then is not known, so stock is ignored.
+
+    Args:
+        part: of the outcomes' users.
     """
-    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
-    for start in range(0, len(found), _BLOCK_USERS):
-        part = slice(start, min(start + _BLOCK_USERS, len(found)))
-        users = found.users[part]
-        batch = _requests(tuple(user_ids[user] for user in users), world.at)
-        histories = world.archive.read(batch.user_ids, stale=False)
-        candidates = find_candidates(
-            batch, histories, world.catalogue, world.tables, config, allowed=allowed
-        )
-        scoring = ScoringBatch(
-            bundle=batch.bundle,
-            at=world.at,
-            offsets=candidates.offsets,
-            rows=candidates.rows,
-            candidate_features=candidates.features,
-            user_features=user_features(world.users[users], world.at),
-        )
-        matrix = assemble(FEATURES, world.catalogue, scoring)
-        strengths = _strengths(candidates, found, part, len(world.catalogue))
-        yield Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
+    users = found.users[part]
+    batch = _requests(len(users), world.at)
+    candidates = find_candidates(
+        batch,
+        world.archive.of_rows(users, stale=False),
+        world.catalogue,
+        world.tables,
+        config,
+        allowed=AllowedItems(world.catalogue, include_out_of_stock=True),
+    )
+    scoring = ScoringBatch(
+        bundle=batch.bundle,
+        at=world.at,
+        offsets=candidates.offsets,
+        rows=candidates.rows,
+        candidate_features=candidates.features,
+        user_features=user_features(world.users[users], world.at),
+    )
+    matrix = assemble(FEATURES, world.catalogue, scoring)
+    strengths = _strengths(candidates, found, part, len(world.catalogue))
+    return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
 
 
 def thinned(examples: Examples, n_negatives: int, rng: np.random.Generator) -> Examples:
@@ -109,9 +127,8 @@ def joined(parts: list[Examples]) -> Examples:
     )
 
 
-def _requests(user_ids: tuple[str, ...], at: float) -> RequestBatch:
-    n = len(user_ids)
-    return RequestBatch("", user_ids, np.full(n, _N_WANTED, np.int32), (None,) * n, at)
+def _requests(n: int, at: float) -> RequestBatch:
+    return RequestBatch("", ("",) * n, np.full(n, _N_WANTED, np.int32), (None,) * n, at)
 
 
 def _strengths(

@@ -48,6 +48,21 @@ def hits_of(examples: Examples, orders: Mapping[str, Order]) -> Hits:
     }
 
 
+def source_ndcgs(examples: Examples, n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """NDCG@10 of each source's own list, shape (len(examples), len(SOURCES))."""
+    bought = examples.strengths == PURCHASED
+    return np.column_stack(
+        [
+            ndcg_at(
+                ranked_hits(_by_rank(source)(examples), bought, examples.offsets, 10),
+                n_relevant,
+                10,
+            )
+            for source in SOURCES
+        ]
+    )
+
+
 def means_of(parts: Sequence[Hits], n_relevant: NDArray[np.int64]) -> dict[str, dict[str, float]]:
     """
     Means over the users, of plain orders without diversity.

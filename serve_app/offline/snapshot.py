@@ -1,6 +1,7 @@
 """The world at a moment: everything that a bundle holds but the models."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,27 @@ class Snapshot:
     users: NDArray[np.float64]
 
 
-def snapshot(
+class Numbers(NamedTuple):
+    """
+    What the past says of items and users by themselves.
+
+    Attributes:
+        catalogue: with popularity, ratings, vectors and model features.
+        users: shape (n_users, len(USER_COLUMNS)), float64.
+    """
+
+    catalogue: Catalogue
+    users: NDArray[np.float64]
+
+
+def numbers_at(
     items: Catalogue,
     log: InteractionLog,
     at: float,
     listed: Mask,
     user_created_at: NDArray[np.float64],
     config: SnapshotConfig,
-) -> Snapshot:
+) -> Numbers:
     """
     Args:
         items: all items, as ``offline.items.catalogue_of`` gives them.
@@ -70,13 +84,21 @@ def snapshot(
         vectors=item_vectors(log, len(items), config.embedding_dim),
         features=numbers.features,
     )
-    return Snapshot(
-        at,
-        catalogue,
-        candidate_tables(catalogue, log, at, config.tables),
-        archive_of(log),
-        user_columns(catalogue, log, user_created_at),
-    )
+    return Numbers(catalogue, user_columns(catalogue, log, user_created_at))
+
+
+def snapshot(
+    items: Catalogue,
+    log: InteractionLog,
+    at: float,
+    listed: Mask,
+    user_created_at: NDArray[np.float64],
+    config: SnapshotConfig,
+) -> Snapshot:
+    """The arguments are those of ``numbers_at``."""
+    catalogue, users = numbers_at(items, log, at, listed, user_created_at, config)
+    tables = candidate_tables(catalogue, log, at, config.tables)
+    return Snapshot(at, catalogue, tables, archive_of(log, IdIndex.of(log.user_ids)), users)
 
 
 def listed_at(items: Catalogue, at: float) -> Mask:
@@ -84,10 +106,11 @@ def listed_at(items: Catalogue, at: float) -> Mask:
     return items.listed & ~(items.number("created_at") > at)
 
 
-def archive_of(log: InteractionLog) -> HistoryArchive:
+def archive_of(log: InteractionLog, index: IdIndex) -> HistoryArchive:
+    """Args: index: finds the log's users."""
     lengths = np.bincount(log.users, minlength=len(log.user_ids))
     return HistoryArchive(
-        IdIndex.of(log.user_ids),
+        index,
         offsets_of(lengths),
         make_events(log.rows, log.types, log.at, log.values),
     )

@@ -79,8 +79,15 @@ def train(examples: Examples, config: VariantConfig, seed: int, n_threads: int) 
     )
 
 
+def booster_from(raw: bytes) -> xgboost.Booster:
+    """The inverse of ``Booster.save_raw``."""
+    return xgboost.Booster(model_file=bytearray(raw))
+
+
 def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
-    """The columns of some features out of a matrix of all."""
+    """The columns of some features out of a matrix of all; the matrix itself for all of them."""
+    if names == FEATURES:
+        return matrix
     return matrix[:, [FEATURES.index(name) for name in names]]
 
 
@@ -99,18 +106,13 @@ def _parameters(config: VariantConfig, seed: int, n_threads: int) -> dict[str, o
     }
 
 
-def _matrix(examples: Examples, config: VariantConfig, n_threads: int) -> xgboost.DMatrix:
+def _matrix(examples: Examples, config: VariantConfig, n_threads: int) -> xgboost.QuantileDMatrix:
+    """Quantised at once: the numbers themselves are not held twice."""
     gains = GAINS[examples.strengths]
+    columns = columns_of(examples.matrix, config.feature_names)
     if config.objective == "binary:logistic":
         # A probability as label: what was only clicked counts as partly wanted.
-        return xgboost.DMatrix(
-            columns_of(examples.matrix, config.feature_names),
-            gains / GAINS.max(),
-            nthread=n_threads,
-        )
-    return xgboost.DMatrix(
-        columns_of(examples.matrix, config.feature_names),
-        gains,
-        group=np.diff(examples.offsets),
-        nthread=n_threads,
+        return xgboost.QuantileDMatrix(columns, gains / GAINS.max(), nthread=n_threads)
+    return xgboost.QuantileDMatrix(
+        columns, gains, group=np.diff(examples.offsets), nthread=n_threads
     )

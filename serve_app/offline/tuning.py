@@ -4,7 +4,7 @@ Every point of a small grid is measured with the source that serves, one after t
 half-life of the neighbours' votes, then the autoencoder and its trend, then the popularity.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -82,8 +82,7 @@ class _Trial:
         self._bought = [bought[i] for i in buyers]
         self._world, self._log, self._candidates = world, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
-        users = tuple(log.user_ids[user] for user in found.users[buyers])
-        self._queries = list(_queries(users, world, candidates))
+        self._queries = list(_queries(found.users[buyers], world, candidates))
 
     def best_votes(self, config: TablesConfig) -> TablesConfig:
         own = pairs_of(chosen(self._log, self._log.types == PURCHASE), TYPE_WEIGHTS)
@@ -154,14 +153,13 @@ def _first_allowed(order: Rows, query: Query) -> Rows:
     return query.allowed.first(order, _K)
 
 
-def _queries(users: Sequence[str], world: Snapshot, config: CandidatesConfig) -> Iterator[Query]:
+def _queries(users: Rows, world: Snapshot, config: CandidatesConfig) -> Iterator[Query]:
     allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
     for start in range(0, len(users), _BATCH):
-        part = tuple(users[start : start + _BATCH])
-        batch = RequestBatch(
-            "", part, np.full(len(part), _K, np.int32), (None,) * len(part), world.at
-        )
-        histories = within(world.archive.read(part, stale=False), world.catalogue)
+        part = users[start : start + _BATCH]
+        n = len(part)
+        batch = RequestBatch("", ("",) * n, np.full(n, _K, np.int32), (None,) * n, world.at)
+        histories = within(world.archive.of_rows(part, stale=False), world.catalogue)
         profiles = profiles_of(
             histories,
             world.catalogue,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,12 +11,17 @@ from pydantic import ValidationError
 from serve_app.domain.manifest import Manifest
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.fit import FitConfig
+from serve_app.offline.fitting.run import Ran
+from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.workspace import Workspace
 from serve_app.offline.load import LoadConfig, LoadFiles, LoadSummary, load
-from serve_app.offline.publish import fit_and_publish
+from serve_app.offline.on_ray import on_ray
+from serve_app.offline.publish import PUBLISH, Shop, fit_and_publish, published
 from serve_app.operations.lint import load_yaml
+from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
 from serve_app.stores.bundle import current_version
+from serve_app.stores.bundle_files import exclusive
 from serve_app.stores.cache import ANSWER_PREFIX, forget_prefix
 from serve_app.stores.redis_cache import RedisCache
 from serve_app.stores.schema import connect, ensure_schema
@@ -50,24 +56,78 @@ def load_files(
     return summary
 
 
-def fit_bundle(workplace: Workplace, settings: Path, progress: Progress) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class FitRun:
+    """
+    How a fit is run.
+
+    Attributes:
+        step: runs alone; ``None`` for all steps that are not done.
+        fresh: forgets what earlier runs have left.
+        address: of a Ray cluster; ``None`` for one of its own on this machine.
+    """
+
+    step: str | None = None
+    fresh: bool = False
+    address: str | None = None
+
+
+def fit_bundle(
+    workplace: Workplace,
+    settings: Path,
+    progress: Progress,
+    how: FitRun = FitRun(),
+    announce: Announce = lambda line: None,
+) -> Manifest | None:
     """
     Fit what the configuration serves, publish it, and forget what the caches say of before.
 
     Args:
         settings: ``configs/fit.yaml``.
+        announce: told what each step took.
+
+    Returns:
+        What was published; ``None`` when only another step ran.
 
     Raises:
         NotEnoughData: too little to learn from; what is served stays.
         SettingsInvalid: the settings are not as they must be.
+        StepMissing: a step that the only one needs is not done.
     """
     config = fit_config(workplace, settings)
-    with workplace.stores() as urls, connect(urls.database) as conn:
+    root = workplace.bundles.root
+    work = Workspace(workplace.location.home / "fit")
+    storage = root if "://" in root else str(work.folder / "training")
+    with (
+        workplace.stores() as urls,
+        connect(urls.database) as conn,
+        exclusive(work.folder),
+        on_ray(how.address, storage) as workers,
+    ):
         ensure_schema(conn)
-        root = workplace.bundles.root
-        manifest = fit_and_publish(conn, root, config, progress, created_at=time.time())
+        if how.fresh:
+            work.clear()
+        for ran in fit_and_publish(
+            Shop(conn, root),
+            work,
+            config,
+            workers,
+            progress,
+            metered,
+            created_at=time.time(),
+            only=how.step,
+        ):
+            announce(step_report(ran))
+        if how.step not in (None, PUBLISH):
+            return None
         forget_cached(urls.redis)
-    return manifest
+    return published(work)
+
+
+def step_report(ran: Ran) -> str:
+    """What a step took, in one line."""
+    when = "" if ran.again else "  (done before)"
+    return f"{ran.step:<11}{ran.done.seconds:7.1f} s{ran.done.peak_bytes / 1e6:8.0f} MB{when}"
 
 
 def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
@@ -131,8 +191,9 @@ def fill_when_empty(
             load_files(workplace, files, LoadConfig(), progress)
     if current_version(workplace.bundles.root) is None:
         announce("nothing has been published: fitting the models")
-        manifest = fit_bundle(workplace, fit_settings, progress)
-        announce(f"published bundle {manifest.version}")
+        manifest = fit_bundle(workplace, fit_settings, progress, announce=announce)
+        if manifest is not None:
+            announce(f"published bundle {manifest.version}")
 
 
 def somebody(workplace: Workplace) -> str:

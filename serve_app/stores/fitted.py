@@ -1,6 +1,6 @@
 """What a fit writes back to PostgreSQL: the numbers of items and users."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
 import numpy as np
@@ -57,7 +57,7 @@ def write_item_features(
 
 
 def write_user_features(
-    conn: Connection, user_ids: Sequence[str], columns: Mapping[str, Values]
+    conn: Connection, user_ids: Iterable[str], columns: Mapping[str, Values]
 ) -> int:
     """
     Replace columns of users; users that the table does not hold yet are added to it.

@@ -1,6 +1,6 @@
 """PostgreSQL as the fit reads it: all items, users and interactions at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -9,7 +9,7 @@ import pandas as pd
 import psycopg
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import Rows
+from serve_app.domain.columns import Rows, Texts
 from serve_app.stores.schema import Connection
 
 
@@ -27,7 +27,7 @@ class InteractionLog:
         at: shape (n,), float64, epoch seconds.
     """
 
-    user_ids: tuple[str, ...]
+    user_ids: Sequence[str] | Texts
     users: NDArray[np.int32]
     rows: Rows
     types: NDArray[np.uint8]
@@ -146,6 +146,20 @@ def _chunks(copy: psycopg.Copy) -> Iterator[NDArray[np.void]]:
             skip = 0
     n_rows = (len(pending) - skip) // _COPIED.itemsize
     yield np.frombuffer(bytes(pending), _COPIED, n_rows, offset=skip)
+
+
+_DATA_STATE: LiteralString = """
+SELECT
+  (SELECT ARRAY[count(*), sum(hashtextextended(event_id, 0))] FROM interactions),
+  (SELECT ARRAY[count(*), sum(hashtextextended(ROW(item_row, item_id, title, category, price, tags,
+    in_stock, attributes, created_at)::text, 0))] FROM item_features)
+"""
+
+
+def data_state(conn: Connection) -> list[str]:
+    """Identifies the interactions and items that are there, whoever loaded them and when."""
+    row = conn.execute(_DATA_STATE).fetchone()
+    return [str(figure) for part in row or () for figure in part]
 
 
 def holds_items(conn: Connection) -> bool:

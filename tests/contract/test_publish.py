@@ -7,10 +7,13 @@ import pytest
 
 from serve_app.errors import NotEnoughData, SchemaMismatch
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.fit import FitConfig
+from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
+from serve_app.offline.fitting.workspace import Workspace
 from serve_app.offline.load import LoadConfig, LoadFiles, load
-from serve_app.offline.publish import fit_and_publish
+from serve_app.offline.publish import Shop, fit_and_publish, published
 from serve_app.offline.train import VariantConfig
+from serve_app.offline.workers import Here
+from serve_app.operations.metering import metered
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
 from serve_app.stores.schema import Connection, connect
 
@@ -19,9 +22,14 @@ DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 
 
 def fit(conn: Connection, root: Path) -> str:
-    return fit_and_publish(
-        conn, str(root), CONFIG, lambda step, share: None, created_at=1.0
-    ).version
+    work = Workspace(root.with_name("fit"))
+    work.folder.mkdir(exist_ok=True)
+    shop = Shop(conn, str(root))
+    ran = fit_and_publish(
+        shop, work, CONFIG, Here(), lambda step, share: None, metered, created_at=1.0
+    )
+    assert [each.step for each in ran] == list(STEP_SETTINGS)
+    return published(work).version
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from serve_app.deployments.http_models import Recommendations, RecommendationsRe
 from serve_app.deployments.service import BUNDLE, METADATA
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filter_parsing import parse_filter
-from serve_app.offline.fit import FitConfig
+from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.load import LoadConfig
 from serve_app.operations.environment import parse_env_file
 from serve_app.pipeline import CANDIDATES, FEATURES, HISTORY, RANKER, scorer_of

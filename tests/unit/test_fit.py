@@ -6,7 +6,8 @@ from serve_app.domain.features import FEATURES, ITEM_FEATURES, SOURCES, USER_COL
 from serve_app.domain.scoring import load_booster, predict
 from serve_app.errors import NotEnoughData
 from serve_app.offline.examples import Examples, thinned
-from serve_app.offline.fit import FitConfig, fit
+from serve_app.offline.fit import fit
+from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.train import VariantConfig
 from serve_app.offline.windows import (
     CLICKED,
@@ -98,11 +99,12 @@ class TestFit:
         assert {len(values) for values in fitted.users.values()} == {len(log.user_ids)}
 
     def test_says_how_far_it_is(self, fitted, told):
-        assert [step for step, share in told if share == 1.0] == [
-            "tuning",
-            "learning",
-            "measuring",
-            "finishing",
+        assert list(dict.fromkeys(step for step, share in told if share == 1.0)) == [
+            "check",
+            "features",
+            "candidates",
+            "train",
+            "evaluate",
         ]
         assert all(0 <= share <= 1 for _, share in told)
 

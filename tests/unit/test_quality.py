@@ -9,7 +9,8 @@ from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
 from serve_app.offline.examples import blocks
-from serve_app.offline.fit import FitConfig, fit
+from serve_app.offline.fit import fit
+from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.items import catalogue_of
 from serve_app.offline.snapshot import SnapshotConfig, snapshot
 from serve_app.offline.train import VariantConfig
@@ -56,7 +57,7 @@ def test_later_interactions_leave_every_feature_unchanged():
     matrices = []
     for each in (log, shuffled_after(log, at, seed=3)):
         world = world_at(items, before(each, at), at)
-        [block] = blocks(world, found, log.user_ids, CandidatesConfig())
+        [block] = blocks(world, found, CandidatesConfig())
         matrices.append(block.examples.matrix)
 
     np.testing.assert_array_equal(*matrices)

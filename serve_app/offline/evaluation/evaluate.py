@@ -23,7 +23,7 @@ from serve_app.offline.evaluation.past import Model
 from serve_app.offline.evaluation.protocol import ProtocolConfig, Split, split_at_share
 from serve_app.offline.evaluation.reading import Shop, read_shop
 from serve_app.offline.evaluation.tuning import K, tune
-from serve_app.offline.fit import Progress
+from serve_app.offline.fitting.run import Progress
 from serve_app.offline.load import LoadConfig, LoadFiles
 
 OURS, OURS_DIVERSE, FUSED = "recserve", "recserve_diverse", "rrf"

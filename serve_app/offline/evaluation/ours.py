@@ -29,7 +29,10 @@ from serve_app.domain.settings import Settings
 from serve_app.offline.evaluation.lists import Lists
 from serve_app.offline.evaluation.protocol import Split, Wanted
 from serve_app.offline.evaluation.reading import Shop
-from serve_app.offline.fit import FitConfig, Progress, UserColumn, fit
+from serve_app.offline.fit import fit
+from serve_app.offline.fitting.publish import UserColumn
+from serve_app.offline.fitting.run import Progress
+from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.train import VariantConfig
 from serve_app.stores.bundle import Bundle, open_bundle
 from serve_app.stores.bundle_publishing import publish

@@ -1,0 +1,23 @@
+"""What every step is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """
+    Attributes:
+        work: where the results of the steps before lie.
+        workers: who works on the parts of a step.
+        progress: told which share of the step is done.
+    """
+
+    work: Workspace
+    config: FitConfig
+    workers: Workers
+    progress: Callable[[float], None]

@@ -1,0 +1,87 @@
+"""Step ``publish``: all that was fitted, as one bundle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.columns import Texts
+from serve_app.domain.features import USER_COLUMNS
+from serve_app.offline.features import favorite_categories, recent_views
+from serve_app.offline.fitting.candidates import tables_at
+from serve_app.offline.fitting.check import checked
+from serve_app.offline.fitting.evaluate import metrics_of
+from serve_app.offline.fitting.features import catalogue_at, settings_of, users_at
+from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.train import booster_of
+from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.snapshot import SnapshotConfig, archive_of
+from serve_app.offline.train import booster_from
+from serve_app.stores.bundle_publishing import BundleContents, FittedModel
+
+UserColumn = Sequence[Any] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """
+    Attributes:
+        contents: of the bundle.
+        user_ids: of all users.
+        users: columns of ``user_features`` by name, as long as ``user_ids``.
+    """
+
+    contents: BundleContents
+    user_ids: Sequence[str] | Texts
+    users: Mapping[str, UserColumn]
+
+
+def fitted(work: Workspace, config: FitConfig) -> Fitted:
+    """What the steps before have left; its arrays are memory-mapped."""
+    data, metrics = checked(work), metrics_of(work)
+    catalogue = catalogue_at(work, "final")
+    contents = BundleContents(
+        catalogue=catalogue,
+        tables=tables_at(work, "final"),
+        archive=archive_of(data.log, data.index),
+        models={name: _model(work, config, name, metrics[name]) for name in config.variants},
+        until_at=data.split.end_at,
+        horizon_s=data.split.end_at - data.split.evaluate_at,
+        metrics={
+            **{name: each for name, each in metrics.items() if name not in config.variants},
+            "tuning": chosen_by(settings_of(work)),
+        },
+    )
+    columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users_at(work, "final").T, strict=True))
+    # When a user came is not learnt, and where it is not known nothing may overwrite it.
+    del columns["created_at"]
+    columns["favorite_categories"] = favorite_categories(catalogue, data.log)
+    columns["recent_views"] = recent_views(catalogue, data.log)
+    return Fitted(contents, data.log.user_ids, columns)
+
+
+def chosen_by(settings: SnapshotConfig) -> dict[str, float]:
+    """What was tuned, by name."""
+    tables = settings.tables
+    return {
+        "votes_half_life_days": tables.votes_half_life_days,
+        "trend_half_life_days": tables.trend_half_life_days,
+        "trend_exponent": tables.trend_exponent,
+        "regularization": tables.regularization,
+        "popularity_half_life_days": settings.popularity.half_life_days,
+    }
+
+
+def _model(
+    work: Workspace, config: FitConfig, variant: str, metrics: Mapping[str, float]
+) -> FittedModel:
+    booster = booster_of(work, "published", variant)
+    return FittedModel(
+        features=config.variants[variant].feature_names,
+        objective=config.variants[variant].objective,
+        booster=booster,
+        n_trees=booster_from(booster).num_boosted_rounds(),
+        metrics=metrics,
+    )

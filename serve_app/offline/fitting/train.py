@@ -1,0 +1,89 @@
+"""Step ``train``: two models of every variant, one to be measured and one to be published.
+
+The first has learnt from the window ``past`` and knows nothing of the latest, in which it is
+measured; the second has learnt from both. On Online Retail, where Christmas comes, models that do
+not know the latest window lose much of their quality; on the demo shop it makes no difference.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from serve_app.offline.examples import Examples, joined, thinned
+from serve_app.offline.fitting.candidates import generator, shards_of
+from serve_app.offline.fitting.job import Job
+from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.train import train as train_booster
+from serve_app.offline.workers import Share
+
+STEP = "train"
+
+KINDS = ("held_out", "published")
+
+
+class _Task(NamedTuple):
+    kind: str
+    variant: str
+
+
+class _Learning(NamedTuple):
+    """
+    Attributes:
+        examples: of the window ``past``, then those of the latest.
+        n_past: users of the first.
+    """
+
+    examples: Examples
+    n_past: int
+    config: FitConfig
+
+
+def train(job: Job, folder: Path) -> None:
+    shared = _learning(job.work, job.config)
+    tasks = [_Task(kind, variant) for kind in KINDS for variant in job.config.variants]
+    for i, (task, booster) in enumerate(zip(tasks, _boosters(shared, tasks, job), strict=True)):
+        file = folder / task.kind / f"{task.variant}.ubj"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(booster)
+        job.progress((i + 1) / len(tasks))
+
+
+def booster_of(work: Workspace, kind: str, variant: str) -> bytes:
+    """In XGBoost's own binary form (UBJSON)."""
+    return (work.of(STEP) / kind / f"{variant}.ubj").read_bytes()
+
+
+def _learning(work: Workspace, config: FitConfig) -> _Learning:
+    past = [shard.examples for shard in shards_of(work, "past")]
+    latest = [
+        thinned(shard.examples, config.max_negatives, generator(config.seed, number))
+        for number, shard in enumerate(shards_of(work, "latest"))
+    ]
+    return _Learning(joined([*past, *latest]), sum(map(len, past)), config)
+
+
+def _boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:
+    """Side by side, or one after the other and each by several processes together."""
+    n_workers = job.config.n_train_workers
+    if n_workers == 1:
+        return job.workers.map(_train, shared, tasks)
+    return (job.workers.together(_train_share, (shared, task), n_workers) for task in tasks)
+
+
+def _train(shared: _Learning, task: _Task) -> bytes:
+    return _train_share((shared, task), (0, 1))
+
+
+def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
+    """Of every ``share[1]`` users one is learnt from by this process."""
+    (examples, n_past, config), task = shared
+    if task.kind == "held_out":
+        examples = examples.first(n_past)
+    number, n_shares = share
+    if n_shares > 1:
+        examples = examples.lists(np.arange(number, len(examples), n_shares))
+    booster = train_booster(examples, config.variants[task.variant], config.seed, config.n_threads)
+    return bytes(booster.save_raw("ubj"))

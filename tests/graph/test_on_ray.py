@@ -1,0 +1,64 @@
+"""Steps of a fit on a real Ray cluster: the results are those of one process."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from serve_app.offline.fit import LEARNING
+from serve_app.offline.fitting.check import check
+from serve_app.offline.fitting.publish import fitted
+from serve_app.offline.fitting.run import run
+from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.on_ray import on_ray
+from serve_app.offline.train import VariantConfig
+from serve_app.offline.workers import Here
+from serve_app.stores.bundle_publishing import publish
+from tests.fitting import demo_shop
+
+CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=10)}, n_tuning_users=20)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    storage = tmp_path_factory.mktemp("storage")
+    with on_ray(None, str(storage)) as workers:
+        yield workers
+        assert not list(storage.iterdir()), "a training left its files"
+
+
+def fit(workers, config, folder):
+    steps = {"check": partial(check, read=demo_shop), **LEARNING}
+    for _ in run(steps, Workspace(folder), config, None, workers, lambda step, share: None):
+        pass
+    return fitted(Workspace(folder), config).contents
+
+
+def test_a_cluster_publishes_the_bytes_of_one_process(cluster, tmp_path):
+    versions = set()
+    for name, workers in (("here", Here()), ("ray", cluster)):
+        folder = tmp_path / name
+        folder.mkdir()
+        contents = fit(workers, CONFIG, folder)
+        versions.add(publish(str(folder / "bundles"), contents, created_at=1.0).version)
+
+    assert len(versions) == 1
+
+
+def test_results_come_in_the_order_of_the_parts(cluster):
+    found = cluster.map(np.add, 1, range(50))
+
+    assert list(found) == list(range(1, 51))
+
+
+def test_what_a_part_raises_is_raised_here(cluster):
+    with pytest.raises(ZeroDivisionError):
+        list(cluster.map(divmod, 1, [1, 0]))
+
+
+def test_several_processes_train_one_model_together(cluster, tmp_path):
+    metrics = fit(cluster, CONFIG.model_copy(update={"n_train_workers": 2}), tmp_path).models
+
+    assert metrics["main"].metrics["ndcg_at_10"] > 0.2
+    assert metrics["main"].n_trees == 10

@@ -1,0 +1,184 @@
+"""The steps of a fit: what is done again and what is not, and what a killed one leaves."""
+
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import pytest
+
+from serve_app.errors import StepMissing
+from serve_app.offline.fit import LEARNING
+from serve_app.offline.fitting.check import check
+from serve_app.offline.fitting.publish import fitted
+from serve_app.offline.fitting.run import Used, keys_of, run
+from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
+from serve_app.offline.fitting.workspace import Workspace, key_of
+from serve_app.offline.train import VariantConfig
+from serve_app.offline.workers import Here
+from serve_app.stores.bundle_publishing import publish
+from tests.fitting import demo_shop
+
+SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=20)
+STEPS = {"check": partial(check, read=demo_shop), **LEARNING}
+
+
+class KilledError(Exception):
+    """Stands for a process that ends in the middle of a step."""
+
+
+def silent(step, share):
+    pass
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """What a whole fit has left."""
+    work = Workspace(tmp_path_factory.mktemp("fit"))
+    fit_all(work)
+    return work
+
+
+def fit_all(work, config=SMALL, data=None, steps=STEPS, only=None):
+    """Names of the steps that ran."""
+    ran = run(steps, work, config, data, Here(), silent, only=only)
+    return [each.step for each in ran if each.again]
+
+
+def named(*names):
+    """Steps that leave their own name."""
+
+    def step(job, folder, name):
+        (folder / "name").write_text(name)
+
+    return {name: partial(step, name=name) for name in names}
+
+
+NAMED = named(*STEP_SETTINGS)
+
+
+class TestRun:
+    def test_runs_every_step_in_its_order(self, work):
+        assert fit_all(work, steps=NAMED) == list(STEP_SETTINGS)
+
+    def test_does_nothing_twice(self, work):
+        fit_all(work, steps=NAMED)
+
+        assert fit_all(work, steps=NAMED) == []
+
+    def test_other_data_begin_anew(self, work):
+        fit_all(work, steps=NAMED, data=["7"])
+
+        assert fit_all(work, steps=NAMED, data=["8"]) == list(STEP_SETTINGS)
+
+    @pytest.mark.parametrize(
+        ("changed", "again"),
+        [
+            ({"n_versions_kept": 3}, ["publish"]),
+            ({"variants": {"main": VariantConfig(n_trees=6)}}, ["train", "evaluate", "publish"]),
+            ({"max_negatives": 9}, ["candidates", "train", "evaluate", "publish"]),
+            ({"label_share": 0.2}, list(STEP_SETTINGS)),
+        ],
+    )
+    def test_other_settings_begin_where_they_count(self, work, changed, again):
+        fit_all(work, steps=NAMED)
+
+        assert fit_all(work, SMALL.model_copy(update=changed), steps=NAMED) == again
+
+    @pytest.mark.parametrize("killed", STEP_SETTINGS)
+    def test_goes_on_where_it_was_killed(self, work, killed):
+        def die(job, folder):
+            (folder / "half").write_text("half")
+            raise KilledError
+
+        with pytest.raises(KilledError):
+            fit_all(work, steps={**NAMED, killed: die})
+        names = list(STEP_SETTINGS)
+        assert work.done(killed) is None
+        assert not list(work.folder.rglob("half"))
+
+        assert fit_all(work, steps=NAMED) == names[names.index(killed) :]
+
+    def test_a_step_that_dies_again_leaves_its_results_of_before(self, work):
+        def die(job, folder):
+            raise KilledError
+
+        fit_all(work, steps=NAMED)
+        with pytest.raises(KilledError):
+            fit_all(work, steps={**NAMED, "train": die}, only="train")
+
+        assert (work.of("train") / "name").read_text() == "train"
+
+    def test_one_step_runs_alone_and_again(self, work):
+        fit_all(work, steps=NAMED)
+
+        assert fit_all(work, steps=NAMED, only="train") == ["train"]
+
+    def test_a_step_alone_says_which_other_it_needs(self, work):
+        fit_all(work, steps=NAMED, only="check")
+
+        with pytest.raises(StepMissing, match="'train' needs step 'features'"):
+            fit_all(work, steps=NAMED, only="train")
+
+    def test_tells_what_a_step_took(self, work):
+        @contextmanager
+        def meter():
+            yield Used(seconds=2.0, peak_bytes=3)
+
+        [ran] = run(NAMED, work, SMALL, None, Here(), silent, meter, only="check")
+
+        assert (ran.done.seconds, ran.done.peak_bytes) == (2.0, 3)
+        assert work.done("check") == ran.done
+
+    def test_what_is_forgotten_is_done_again(self, work):
+        fit_all(work, steps=NAMED)
+
+        work.clear()
+
+        assert fit_all(work, steps=NAMED) == list(STEP_SETTINGS)
+
+
+class TestSettings:
+    def test_every_setting_belongs_to_one_step(self):
+        names = [name for names in STEP_SETTINGS.values() for name in names]
+
+        assert sorted(names) == sorted(FitConfig.model_fields)
+
+    def test_steps_are_those_that_run(self):
+        assert [*STEPS, "publish"] == list(STEP_SETTINGS)
+
+    def test_a_key_depends_on_all_that_came_before(self):
+        keys = keys_of(SMALL, None)
+
+        assert len({*keys.values(), key_of(None)}) == len(STEP_SETTINGS) + 1
+
+
+class TestResults:
+    def test_a_resumed_fit_publishes_the_same_bytes(self, filled, work, tmp_path):
+        def die(job, folder):
+            raise KilledError
+
+        for killed in STEPS:
+            with pytest.raises(KilledError):
+                fit_all(work, steps={**STEPS, killed: die})
+        fit_all(work)
+
+        versions = {
+            publish(
+                str(tmp_path / f"bundles{i}"), fitted(each, SMALL).contents, created_at=1.0
+            ).version
+            for i, each in enumerate((filled, work))
+        }
+        assert len(versions) == 1
+
+    def test_the_users_of_the_log_are_read_back(self, filled):
+        _, _, log = demo_shop()
+
+        made = fitted(filled, SMALL)
+
+        assert list(made.user_ids) == list(log.user_ids)
+        np.testing.assert_array_equal(made.contents.archive.events["row"], log.rows)
