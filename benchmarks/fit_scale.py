@@ -1,0 +1,117 @@
+"""`python -m benchmarks.fit_scale`: what a fit takes as a simulated shop grows."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.home import CONFIG, ROOT, workplace_in
+from benchmarks.machine import facts
+from benchmarks.tables import Section, Table
+from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.fitting.settings import STEP_SETTINGS
+from serve_app.offline.fitting.workspace import Done, Workspace
+from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.operations.filling import load_files
+from serve_app.operations.terminal import progress_bars
+from serve_app.stores.schema import ensure_schema
+from serve_app.stores.warehouse import holds_items
+
+RESULTS = ROOT / "benchmarks/FIT.md"
+
+N_ITEMS = {100_000: 5_000, 1_000_000: 20_000, 10_000_000: 50_000}
+"""By number of interactions; every user has fifty of them."""
+
+_PER_USER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """
+    Attributes:
+        load_s: to read the files into PostgreSQL.
+        steps: by name.
+    """
+
+    n_interactions: int
+    n_items: int
+    load_s: float
+    steps: dict[str, Done]
+
+
+@click.command()
+@click.option("--size", "sizes", type=click.Choice(N_ITEMS), multiple=True, help="Repeatable.")
+@click.option("--home", type=click.Path(path_type=Path), default=ROOT / ".bench/fit")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def main(sizes: tuple[int, ...], home: Path, out: Path) -> None:
+    """Fit simulated shops of growing size, each with `recserve fit` in a process of its own."""
+    try:
+        measured = [measure(n, home / str(n)) for n in sizes or tuple(N_ITEMS)]
+    except BenchmarkFailed as error:
+        raise click.ClickException(str(error)) from error
+    text = "\n\n".join(["# What a fit takes", facts(), str(section(measured))]) + "\n"
+    click.echo(text)
+    out.write_text(text)
+
+
+def measure(n_interactions: int, home: Path) -> Measured:
+    """Makes and loads the shop where that has not been done, and fits it anew."""
+    home.mkdir(parents=True, exist_ok=True)
+    workplace = workplace_in(home)
+    with progress_bars() as progress, workplace.stores():
+        with workplace.database() as conn:
+            ensure_schema(conn)
+            is_loaded = holds_items(conn)
+        start_s = time.perf_counter()
+        if not is_loaded:
+            config = DemoConfig(
+                n_interactions // _PER_USER, N_ITEMS[n_interactions], n_interactions
+            )
+            made = write_demo(make_demo(config), home / "demo")
+            start_s = time.perf_counter()
+            files = LoadFiles(made.items, made.users, made.interactions)
+            load_files(workplace, files, LoadConfig(), progress)
+        load_s = 0.0 if is_loaded else time.perf_counter() - start_s
+        _fit(home)
+    work = Workspace(home / "fit")
+    done = {step: work.done(step) for step in STEP_SETTINGS}
+    steps = {step: each for step, each in done.items() if each is not None}
+    return Measured(n_interactions, N_ITEMS[n_interactions], load_s, steps)
+
+
+def section(measured: list[Measured]) -> Section:
+    columns = ["step", *(f"{each.n_interactions:,}" for each in measured)]
+    rows = [["items", *(f"{each.n_items:,}" for each in measured)]]
+    rows.append(["load", *(f"{each.load_s:.1f} s" if each.load_s else "" for each in measured)])
+    rows += [[step, *(_cell(each.steps[step]) for each in measured)] for step in STEP_SETTINGS]
+    totals = [sum(step.seconds for step in each.steps.values()) for each in measured]
+    peaks = [max(step.peak_bytes for step in each.steps.values()) for each in measured]
+    rows.append(
+        ["all steps", *(f"{s:.1f} s, {b / 1e9:.2f} GB" for s, b in zip(totals, peaks, strict=True))]
+    )
+    explained = (
+        "Seconds, and the most memory that all processes of the fit together had at a time (shared"
+        " pages once; PostgreSQL and Redis not counted), by number of interactions."
+    )
+    return Section("Time and memory by step", [explained, Table(columns, rows)])
+
+
+def _cell(done: Done) -> str:
+    return f"{done.seconds:.1f} s, {done.peak_bytes / 1e9:.2f} GB"
+
+
+def _fit(home: Path) -> None:
+    command = [sys.executable, "-m", "serve_app.cli", "fit", "--fresh", f"--config={CONFIG}"]
+    environment = {**os.environ, "RECSERVE_HOME": str(home)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if done.returncode:
+        raise BenchmarkFailed(f"`recserve fit` ended with {done.returncode}")
+
+
+if __name__ == "__main__":
+    main()
