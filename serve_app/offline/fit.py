@@ -20,6 +20,7 @@ from serve_app.errors import NotEnoughData
 from serve_app.offline.examples import Examples, blocks, joined, thinned
 from serve_app.offline.features import favorite_categories, recent_views
 from serve_app.offline.items import catalogue_of
+from serve_app.offline.labels import CLICKED, LabelConfig, label_of
 from serve_app.offline.metrics import (
     CANDIDATES,
     Hits,
@@ -32,7 +33,7 @@ from serve_app.offline.metrics import (
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
 from serve_app.offline.train import VariantConfig, columns_of, train
 from serve_app.offline.tuning import tuned
-from serve_app.offline.windows import CLICKED, Split, before, outcomes, sample, split_of
+from serve_app.offline.windows import Split, before, outcomes, sample, split_of
 from serve_app.stores.bundle_publishing import BundleContents, FittedModel
 from serve_app.stores.warehouse import InteractionLog
 
@@ -45,6 +46,7 @@ class FitConfig(Settings):
     Attributes:
         label_share: of the interactions, the latest are used to measure, and as many before them to
             learn from (moments are quantiles of the interactions' times).
+        label: what users are to be led to.
         variants: what is fitted, by name.
         max_examples_users: users of a window that are used, chosen at random.
         max_negatives: candidates of a user that he did nothing with and that are learnt from.
@@ -57,6 +59,7 @@ class FitConfig(Settings):
     """
 
     label_share: float = Field(default=0.15, gt=0, lt=0.5)
+    label: LabelConfig = LabelConfig()
     variants: Mapping[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], VariantConfig] = (
         Field(
             default={"main": VariantConfig(), "challenger": VariantConfig(objective="rank:ndcg")},
@@ -125,15 +128,16 @@ def fit(
         users: as ``read_users``; users that only the log knows need not be there.
 
     Raises:
-        NotEnoughData: no items, too few interactions, or too few users who bought something new.
+        NotEnoughData: no items, too few interactions, or too few users who wanted anything new.
     """
     split = split_of(log, config.label_share)
+    label = label_of(log, config.label)
     all_items = catalogue_of(items, log, config.snapshot.embedding_dim)
     created_at = _created_at(users, log.user_ids)
 
     def world_at(at: float, settings: SnapshotConfig) -> Snapshot:
         known = before(log, at)
-        return snapshot(all_items, known, at, listed_at(all_items, at), created_at, settings)
+        return snapshot(all_items, known, at, listed_at(all_items, at), created_at, settings, label)
 
     settings = _tuned(world_at(split.train_at, config.snapshot), log, split, config)
     progress("tuning", 1.0)
@@ -149,7 +153,7 @@ def fit(
     latest = window(split.evaluate_at, split.end_at, {**baselines(), **orders}, "measuring")
     metrics = means_of(latest.hits, latest.n_relevant)
     progress("finishing", 0.0)
-    final = snapshot(all_items, log, split.end_at, all_items.listed, created_at, settings)
+    final = snapshot(all_items, log, split.end_at, all_items.listed, created_at, settings, label)
     examples = joined([past.examples, latest.examples])
     models = {
         name: _fitted_model(examples, each, metrics[name], config)
@@ -176,10 +180,10 @@ def _window(
         log: until the end of the window.
         orders: what is measured; nothing when empty.
     """
-    found = outcomes(log, world.at, until_at, world.catalogue.listed, least=CLICKED)
+    found = outcomes(log, world.at, until_at, world.catalogue.listed, world.label, least=CLICKED)
     found = sample(found, config.max_examples_users, config.seed)
     n_relevant = n_bought(found)
-    _check_enough(int((n_relevant > 0).sum()), "bought something new", world.at, config)
+    _check_enough(int((n_relevant > 0).sum()), "wanted anything new", world.at, config)
     rng = np.random.default_rng(config.seed)
     examples: list[Examples] = []
     hits: list[Hits] = []
@@ -195,9 +199,8 @@ def _window(
 
 
 def _tuned(world: Snapshot, log: InteractionLog, split: Split, config: FitConfig) -> SnapshotConfig:
-    found = outcomes(
-        before(log, split.evaluate_at), world.at, split.evaluate_at, world.catalogue.listed
-    )
+    known = before(log, split.evaluate_at)
+    found = outcomes(known, world.at, split.evaluate_at, world.catalogue.listed, world.label)
     return tuned(
         world,
         before(log, world.at),

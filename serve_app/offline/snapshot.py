@@ -13,6 +13,7 @@ from serve_app.domain.ragged import offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
 from serve_app.offline.features import PopularityConfig, item_numbers, user_columns
+from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.tables import TablesConfig, candidate_tables
 from serve_app.offline.vectors import item_vectors
 from serve_app.stores.warehouse import InteractionLog
@@ -31,10 +32,12 @@ class Snapshot:
     """
     Attributes:
         at: epoch seconds.
+        label: what users are to be led to.
         users: shape (n_users, len(USER_COLUMNS)), float64.
     """
 
     at: float
+    label: Label
     catalogue: Catalogue
     tables: CandidateTables
     archive: HistoryArchive
@@ -48,6 +51,7 @@ def snapshot(
     listed: Mask,
     user_created_at: NDArray[np.float64],
     config: SnapshotConfig,
+    label: Label = BOUGHT,
 ) -> Snapshot:
     """
     Args:
@@ -58,7 +62,7 @@ def snapshot(
         user_created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
     """
     items = replace(items, listed=listed)
-    numbers = item_numbers(items, log, at, config.popularity)
+    numbers = item_numbers(items, log, at, config.popularity, label)
     catalogue = replace(
         items,
         columns={
@@ -72,10 +76,11 @@ def snapshot(
     )
     return Snapshot(
         at,
+        label,
         catalogue,
-        candidate_tables(catalogue, log, at, config.tables),
+        candidate_tables(catalogue, log, at, config.tables, label),
         archive_of(log),
-        user_columns(catalogue, log, user_created_at),
+        user_columns(catalogue, log, user_created_at, label),
     )
 
 

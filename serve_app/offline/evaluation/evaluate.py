@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from serve_app.domain.interactions import INTERACTION_TYPES
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
 from serve_app.offline.evaluation.bootstrap import Interval
@@ -138,7 +137,7 @@ def _inner(split: Split, config: EvaluationConfig) -> Split:
     inner = {
         "max_users": config.max_tuning_users,
         "days_earlier": 0.0,
-        "relevant": INTERACTION_TYPES[split.relevant],
+        "label": split.label.config,
     }
     return split_at_share(split.known, config.protocol.model_copy(update=inner))
 

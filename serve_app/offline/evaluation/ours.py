@@ -76,7 +76,8 @@ def served_lists(
         NotEnoughData: the past is too little to fit.
     """
     items = shop.items[shop.items["item_row"].isin(split.item_rows)]
-    fitted = fit(items, shop.users, split.known, config.fit, progress)
+    settings = config.fit.model_copy(update={"label": split.label.config})
+    fitted = fit(items, shop.users, split.known, settings, progress)
     with TemporaryDirectory() as folder:
         root = str(Path(folder) / "bundles")
         version = publish(root, fitted.contents, created_at=split.cut_at).version
