@@ -1,7 +1,7 @@
 """The demo shop's own known tastes: which new items each user is likely to buy, and how likely.
 
-What no recommender is told: tastes, seasons, launches and what goes with what. Lists in the order of
-these scores are the best that anybody could make, and the yardstick for those that others make.
+What no recommender is told: tastes, seasons, launches and what goes with what. Lists in the order
+of these scores are the best that anybody could make, and the yardstick for what others make.
 """
 
 import numpy as np
@@ -32,7 +32,9 @@ def ideal_scores(shop: Shop, users: Rows, items: Rows, at: Floats) -> Floats:
     Returns:
         Shape (n_users, n_items).
     """
-    browsed = sum(_bought_browsing(shop, users, float(moment)) for moment in at) / len(at)
+    browsed = np.zeros((len(users), len(shop.assortment)))
+    for moment in at.tolist():
+        browsed += _bought_browsing(shop, users, moment) / len(at)
     launched = (shop.assortment.launched_at <= at[:, None]).mean(axis=0)
     along = np.zeros_like(browsed)
     first = np.flatnonzero(shop.partners != MISSING)

@@ -67,7 +67,8 @@ class Label:
         user. What was bought never is, whatever counts; with repeats everything stays.
         """
         codes = np.arange(len(INTERACTION_TYPES))
-        return ((codes == self.type) | (codes == PURCHASE)) & (not self.repeats)
+        ends = (codes == self.type) | (codes == PURCHASE)
+        return np.asarray(ends & (not self.repeats), bool)
 
     def counts(self, log: InteractionLog) -> Mask:
         """Which interactions are what users are to be led to, shape (len(log),)."""

@@ -71,6 +71,7 @@ def as_json(evaluation: Evaluation) -> str:
             name: {other: _compared(each) for other, each in others.items()}
             for name, others in evaluation.comparisons.items()
         },
+        "sources": _named(evaluation.sources),
         "parameters": {name: dict(each) for name, each in evaluation.parameters.items()},
         "skipped": dict(evaluation.skipped),
         "seconds": {
