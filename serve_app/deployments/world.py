@@ -42,7 +42,7 @@ class World:
         popular_only = _popular_only(candidates)
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:
-            # The archive remembers purchases, so they stay excluded.
+            # The archive remembers what users did, so what they are done with stays excluded.
             histories = bundle.archive.read(batch.user_ids, stale=True)
             return find_candidates(
                 batch, histories, bundle.catalogue, bundle.tables, popular_only, allowed=allowed

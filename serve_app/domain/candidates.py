@@ -10,10 +10,10 @@ from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidate_features import candidate_features
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.columns import MISSING, Rows
+from serve_app.domain.columns import MISSING, Mask, Rows
 from serve_app.domain.features import SOURCES
 from serve_app.domain.fusion import Merged, merge
-from serve_app.domain.interactions import PURCHASE, Events, Histories
+from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, Events, Histories
 from serve_app.domain.profiles import Profiles, profiles_of, within
 from serve_app.domain.ragged import offsets_of
 from serve_app.domain.settings import Settings
@@ -61,6 +61,8 @@ _ASK: Mapping[str, Callable[[Query, CandidatesConfig], Hits]] = {
     "popular": lambda query, config: popular(query, config.popular),
 }
 
+_PURCHASES = np.arange(len(INTERACTION_TYPES)) == PURCHASE
+
 
 def find_candidates(
     batch: RequestBatch,
@@ -74,8 +76,8 @@ def find_candidates(
     """
     Candidates of every request of the batch.
 
-    Every request gets at least min(size, number of allowed items) of them; what the user has
-    bought is not allowed.
+    Every request gets at least min(size, number of allowed items) of them; what the user is done
+    with (``tables.ending_types``) is not allowed.
 
     Args:
         histories: what the users did, one per request.
@@ -107,7 +109,12 @@ def find_candidates(
 
 def purchased(events: Events) -> Rows:
     """Distinct rows that the user bought, ascending."""
-    return np.unique(events["row"][events["type"] == PURCHASE])
+    return rows_of(events, _PURCHASES)
+
+
+def rows_of(events: Events, types: Mask) -> Rows:
+    """Distinct rows that the user did something of these types with, ascending."""
+    return np.unique(events["row"][types[events["type"]]])
 
 
 def queries_of(
@@ -123,7 +130,7 @@ def queries_of(
         Query(
             catalogue=catalogue,
             tables=tables,
-            allowed=allowed.for_request(wanted, purchased(histories.of_user(i))),
+            allowed=allowed.for_request(wanted, rows_of(histories.of_user(i), tables.ending_types)),
             events=histories.of_user(i),
             weights=profiles.weights[bounds[i] : bounds[i + 1]],
             category_shares=profiles.category_shares[i],

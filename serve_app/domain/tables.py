@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import Rows
+from serve_app.domain.columns import Mask, Rows
 from serve_app.domain.ragged import Offsets
 
 
@@ -23,7 +23,8 @@ class CandidateTables:
         neighbour_rows: shape (total,), int32, items most similar to the row, best first.
         neighbour_scores: shape (total,), float32, cosine in (0, 1].
         buyer_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
-        buyers: shape (total,), int32, users (numbered as in the archive) who bought the row,
+        buyers: shape (total,), int32, users (numbered as in the archive) who bought the row (or did
+            with it what else counts in this shop),
             most recent first, cut at ``FitConfig.max_buyers_per_item``.
         basket_offsets: shape (n_users + 1,), int64, one list per user.
         basket_rows: shape (total,), int32, distinct items the user bought, most recent first,
@@ -35,6 +36,8 @@ class CandidateTables:
         linear_weights: shape (total,), float32, how much, of either sign.
         trends: shape (n_rows,), float32, the share of its buyers that a row had lately, to a power.
         content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
+        ending_types: shape (n_types,), bool, by code of the type of interaction: whether an item is
+            not recommended again to a user who did this with it.
     """
 
     popular_rows: Rows
@@ -54,3 +57,4 @@ class CandidateTables:
     linear_weights: NDArray[np.float32]
     trends: NDArray[np.float32]
     content_vectors: NDArray[np.float32]
+    ending_types: Mask

@@ -17,7 +17,7 @@ from serve_app.errors import SettingsInvalid
 from serve_app.offline.demo_purchases import Shop
 from serve_app.offline.demo_shopping import find_partners, simulate
 from serve_app.offline.demo_tables import interactions_table, items_table, users_table
-from serve_app.offline.demo_tastes import DAY_S, make_assortment, make_shoppers
+from serve_app.offline.demo_tastes import DAY_S, Numbers, make_assortment, make_shoppers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,20 @@ class DemoShop:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """
+    What a recommender has to find out.
+
+    Attributes:
+        shop: users stand in it by the numbers in their ids.
+        item_numbers: shape (n_items,), the numbers in the ids of its items.
+    """
+
+    shop: Shop
+    item_numbers: Numbers
+
+
+@dataclass(frozen=True, slots=True)
 class DemoFiles:
     items: Path
     users: Path
@@ -72,19 +86,30 @@ class DemoFiles:
 
 def make_demo(config: DemoConfig) -> DemoShop:
     """Simulate the shop; no file is touched."""
+    hidden, of_items, of_visits = _make(config)
+    shop, item_numbers = hidden.shop, hidden.item_numbers
+    interactions = simulate(shop, config.n_interactions, of_visits)
+    return DemoShop(
+        items_table(shop.assortment, item_numbers, of_items),
+        users_table(shop.shoppers),
+        interactions_table(interactions, item_numbers),
+    )
+
+
+def make_hidden(config: DemoConfig) -> Hidden:
+    """What ``make_demo`` tells nobody."""
+    return _make(config)[0]
+
+
+def _make(config: DemoConfig) -> tuple[Hidden, np.random.Generator, np.random.Generator]:
+    """The shop before anything happens, and what the words and the visits are drawn with."""
     # A stream of its own for each, so that more interactions leave items and users as they are.
     of_items, of_users, of_visits = np.random.default_rng(config.seed).spawn(3)
     assortment = make_assortment(config.n_items, config.start_at, config.end_at, of_items)
     shoppers = make_shoppers(config.n_users, config.start_at, config.end_at, of_users)
     shop = Shop(assortment, shoppers, config.end_at, find_partners(assortment, of_items))
-    interactions = simulate(shop, config.n_interactions, of_visits)
     # Items stand by category and fame: their ids must not tell.
-    item_numbers = of_items.permutation(config.n_items)
-    return DemoShop(
-        items_table(assortment, item_numbers, of_items),
-        users_table(shoppers),
-        interactions_table(interactions, item_numbers),
-    )
+    return Hidden(shop, of_items.permutation(config.n_items)), of_items, of_visits
 
 
 def write_demo(shop: DemoShop, folder: Path) -> DemoFiles:

@@ -7,7 +7,7 @@ from serve_app.offline.demo_assortment import CATEGORIES, SEASONS
 from serve_app.offline.demo_tastes import DAY_S, Assortment, Floats, Numbers, Shoppers
 
 _YEAR_S = 365.2425 * DAY_S
-_N_SEEN = 6
+N_SEEN = 6
 
 
 def seasonal_demand(at: Floats) -> Floats:
@@ -44,7 +44,7 @@ def choose(
     Source:
         McFadden, "Conditional logit analysis of qualitative choice behavior", 1974.
     """
-    place = rng.random((len(users), _N_SEEN))
+    place = rng.random((len(users), N_SEEN))
     low = assortment.attention[assortment.shelves[categories]]
     high = assortment.attention[assortment.shelves[categories + 1]]
     shares = low[:, None] + place * (high - low)[:, None]

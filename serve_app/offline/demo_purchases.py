@@ -17,6 +17,10 @@ Keys = NDArray[np.int64]
 
 _CONSUMABLE = np.array([category.consumable for category in CATEGORIES])
 _DECISIVENESS = 0.4
+_CLICK_LEVEL, _CART_LEVEL, _PAID_SHARE = 0.6, 0.3, 0.65
+
+ALONG_SHARE = 0.15
+"""Of the purchases, those that bring their partner with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,12 @@ def _chance(suits: Floats, level: float) -> Floats:
     return chance
 
 
+def buying_chance(suits: Floats) -> Floats:
+    """How likely an item that is looked at is bought, shape of ``suits``."""
+    chance: Floats = _chance(suits, _CLICK_LEVEL) * _chance(suits, _CART_LEVEL) * _PAID_SHARE
+    return chance
+
+
 def _quantities(shop: Shop, items: Rows, rng: np.random.Generator) -> Floats:
     consumable = _CONSUMABLE[shop.assortment.categories[items]]
     further = rng.poisson(np.where(consumable, 0.8, 0.1))
@@ -47,9 +57,9 @@ def _quantities(shop: Shop, items: Rows, rng: np.random.Generator) -> Floats:
 def funnel(shop: Shop, views: Interactions, rng: np.random.Generator) -> Interactions:
     """Views, and of those that suit the user some clicks, carts and purchases."""
     suits = match(shop.shoppers, views.users, shop.assortment, views.items)
-    clicked = rng.random(len(views)) < _chance(suits, 0.6)
-    carted = clicked & (rng.random(len(views)) < _chance(suits, 0.3))
-    bought = carted & (rng.random(len(views)) < 0.65)
+    clicked = rng.random(len(views)) < _chance(suits, _CLICK_LEVEL)
+    carted = clicked & (rng.random(len(views)) < _chance(suits, _CART_LEVEL))
+    bought = carted & (rng.random(len(views)) < _PAID_SHARE)
     quantities = _quantities(shop, views.items[bought], rng)
     return Interactions.joined(
         [
@@ -65,7 +75,7 @@ def bought_along(shop: Shop, browsed: Interactions, rng: np.random.Generator) ->
     """Of some purchases the partner, within the same visit."""
     partners = shop.partners[browsed.items]
     is_bought = (browsed.types == PURCHASE) & (partners != MISSING)
-    taken = is_bought & (rng.random(len(browsed)) < 0.15)
+    taken = is_bought & (rng.random(len(browsed)) < ALONG_SHARE)
     along = replace(browsed.where(taken), items=partners[taken])
     quantities = _quantities(shop, along.items, rng)
     return Interactions.joined(

@@ -24,6 +24,9 @@ from serve_app.offline.demo_tastes import DAY_S, Assortment, Floats, Shoppers
 
 _MOST_VISITS_AT_ONCE = 50_000
 _MORE_THAN_A_VISIT_HOLDS = 20
+VIEWS_PER_VISIT = 4.0
+"""On average."""
+
 _NAMES = [category.name for category in CATEGORIES]
 _GOES_WITH = np.array([_NAMES.index(category.goes_with) for category in CATEGORIES], np.int32)
 
@@ -84,7 +87,7 @@ def _views(shop: Shop, n_visits: int, rng: np.random.Generator) -> Interactions:
     drawn = rng.random((n_visits, 2)) * demand[:, -1:]
     intents = (drawn[:, :, None] >= demand[:, None, :]).sum(axis=2).astype(np.int32)
 
-    offsets = offsets_of(rng.geometric(0.25, n_visits))
+    offsets = offsets_of(rng.geometric(1 / VIEWS_PER_VISIT, n_visits))
     visits = owners(offsets)
     second = (rng.random(len(visits)) < 0.25).astype(np.int64)
     categories = intents[visits, second]

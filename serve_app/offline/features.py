@@ -12,6 +12,7 @@ from serve_app.domain.features import DAY_S, HALF_LIVES_DAYS, ITEM_FEATURES, USE
 from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.settings import Settings
+from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.pairs import pairs_of
 from serve_app.offline.windows import chosen
 from serve_app.stores.warehouse import InteractionLog
@@ -51,13 +52,18 @@ class ItemNumbers(NamedTuple):
 
 
 def item_numbers(
-    catalogue: Catalogue, log: InteractionLog, at: float, config: PopularityConfig
+    catalogue: Catalogue,
+    log: InteractionLog,
+    at: float,
+    config: PopularityConfig,
+    label: Label = BOUGHT,
 ) -> ItemNumbers:
     """
     Args:
         catalogue: its prices and categories are used.
         log: what was known at ``at``.
         at: epoch seconds.
+        label: what makes a user of the item its buyer.
     """
     n = len(catalogue)
     age_days = (at - log.at) / DAY_S
@@ -67,7 +73,7 @@ def item_numbers(
     last_at = np.full(n, -np.inf)
     np.maximum.at(last_at, log.rows, log.at)
     times = np.bincount(log.rows, minlength=n)
-    buyers = pairs_of(chosen(log, log.types == PURCHASE), TYPE_WEIGHTS).rows
+    buyers = pairs_of(chosen(log, label.counts(log)), TYPE_WEIGHTS).rows
     avg_rating, num_ratings = _mean_by(log, log.rows, n)
     n_buyers = np.bincount(buyers, minlength=n)
     features = {
@@ -113,7 +119,10 @@ def _mean_of(sums: NDArray[np.floating]) -> float:
 
 
 def user_columns(
-    catalogue: Catalogue, log: InteractionLog, created_at: NDArray[np.float64]
+    catalogue: Catalogue,
+    log: InteractionLog,
+    created_at: NDArray[np.float64],
+    label: Label = BOUGHT,
 ) -> NDArray[np.float64]:
     """
     What is kept of each user, shape (len(log.user_ids), len(USER_COLUMNS)), columns in that order.
@@ -122,15 +131,16 @@ def user_columns(
         catalogue: its prices and categories are used.
         log: what was known.
         created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
+        label: whose interactions tell prices and breadth.
     """
     n = len(log.user_ids)
-    bought = chosen(log, log.types == PURCHASE)
+    bought = chosen(log, label.counts(log))
     prices = catalogue.number("price")[bought.rows]
     avg_price, std_price = _mean_and_deviation(bought.users, prices, n)
     avg_rating, num_ratings = _mean_by(log, log.users, n)
     first_at, last_at = _first_and_last(log, n)
     columns = {
-        "total_purchases": np.bincount(bought.users, minlength=n),
+        "total_purchases": np.bincount(log.users[log.types == PURCHASE], minlength=n),
         "avg_rating": avg_rating,
         "num_ratings": num_ratings,
         "n_items": _distinct(bought.users, bought.rows, n),

@@ -10,7 +10,8 @@ from serve_app.domain.features import FEATURES, SOURCES
 from serve_app.domain.metrics import ndcg_at, ranked_hits, recall_at
 from serve_app.domain.ragged import owners, pad
 from serve_app.offline.examples import Examples
-from serve_app.offline.windows import PURCHASED, Outcomes
+from serve_app.offline.labels import WANTED
+from serve_app.offline.windows import Outcomes
 
 Order = Callable[[Examples], NDArray[np.float32]]
 """Scores of candidates, shape (total,); NaN leaves one out."""
@@ -32,13 +33,13 @@ def baselines() -> dict[str, Order]:
 
 def n_bought(found: Outcomes) -> NDArray[np.int64]:
     """How many new items each user bought, shape (len(found),)."""
-    bought = found.strengths == PURCHASED
+    bought = found.strengths == WANTED
     return np.bincount(owners(found.offsets), bought, minlength=len(found)).astype(np.int64)
 
 
 def hits_of(examples: Examples, orders: Mapping[str, Order]) -> Hits:
     """Which of the first places of each user's list, in each order, he bought."""
-    bought = examples.strengths == PURCHASED
+    bought = examples.strengths == WANTED
     return {
         **{
             name: ranked_hits(order(examples), bought, examples.offsets, _WIDTH)
@@ -50,7 +51,7 @@ def hits_of(examples: Examples, orders: Mapping[str, Order]) -> Hits:
 
 def source_ndcgs(examples: Examples, n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """NDCG@10 of each source's own list, shape (len(examples), len(SOURCES))."""
-    bought = examples.strengths == PURCHASED
+    bought = examples.strengths == WANTED
     return np.column_stack(
         [
             ndcg_at(

@@ -14,6 +14,7 @@ from serve_app.domain.ragged import offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
 from serve_app.offline.features import PopularityConfig, item_numbers, user_columns
+from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.tables import TablesConfig, candidate_tables
 from serve_app.offline.vectors import item_vectors
 from serve_app.stores.warehouse import InteractionLog
@@ -32,10 +33,12 @@ class Snapshot:
     """
     Attributes:
         at: epoch seconds.
+        label: what users are to be led to.
         users: shape (n_users, len(USER_COLUMNS)), float64.
     """
 
     at: float
+    label: Label
     catalogue: Catalogue
     tables: CandidateTables
     archive: HistoryArchive
@@ -62,6 +65,7 @@ def numbers_at(
     listed: Mask,
     user_created_at: NDArray[np.float64],
     config: SnapshotConfig,
+    label: Label = BOUGHT,
 ) -> Numbers:
     """
     Args:
@@ -72,7 +76,7 @@ def numbers_at(
         user_created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
     """
     items = replace(items, listed=listed)
-    numbers = item_numbers(items, log, at, config.popularity)
+    numbers = item_numbers(items, log, at, config.popularity, label)
     catalogue = replace(
         items,
         columns={
@@ -84,7 +88,7 @@ def numbers_at(
         vectors=item_vectors(log, len(items), config.embedding_dim),
         features=numbers.features,
     )
-    return Numbers(catalogue, user_columns(catalogue, log, user_created_at))
+    return Numbers(catalogue, user_columns(catalogue, log, user_created_at, label))
 
 
 def snapshot(
@@ -94,11 +98,13 @@ def snapshot(
     listed: Mask,
     user_created_at: NDArray[np.float64],
     config: SnapshotConfig,
+    label: Label = BOUGHT,
 ) -> Snapshot:
     """The arguments are those of ``numbers_at``."""
-    catalogue, users = numbers_at(items, log, at, listed, user_created_at, config)
-    tables = candidate_tables(catalogue, log, at, config.tables)
-    return Snapshot(at, catalogue, tables, archive_of(log, IdIndex.of(log.user_ids)), users)
+    catalogue, users = numbers_at(items, log, at, listed, user_created_at, config, label)
+    tables = candidate_tables(catalogue, log, at, config.tables, label)
+    archive = archive_of(log, IdIndex.of(log.user_ids))
+    return Snapshot(at, label, catalogue, tables, archive, users)
 
 
 def listed_at(items: Catalogue, at: float) -> Mask:

@@ -11,11 +11,11 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import Mask, Rows
 from serve_app.domain.features import DAY_S
 from serve_app.domain.grouping import best
-from serve_app.domain.interactions import PURCHASE
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.ragged import Offsets, offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
+from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.linear import LinearWeights, linear_weights
 from serve_app.offline.pairs import Pairs, latest_first, pairs_of
 from serve_app.offline.vectors import content_vectors
@@ -56,17 +56,22 @@ class TablesConfig(Settings):
 
 
 def candidate_tables(
-    catalogue: Catalogue, log: InteractionLog, at: float, config: TablesConfig
+    catalogue: Catalogue,
+    log: InteractionLog,
+    at: float,
+    config: TablesConfig,
+    label: Label = BOUGHT,
 ) -> CandidateTables:
     """
     Args:
         at: epoch seconds, the moment of the tables.
         catalogue: its popularity, categories and ages give the orders.
         log: what was known; users keep its numbers.
+        label: whose interactions make buyers and baskets.
     """
     log = chosen(log, catalogue.listed[log.rows])
     n_rows, n_users = len(catalogue), len(log.user_ids)
-    bought = pairs_of(chosen(log, log.types == PURCHASE), TYPE_WEIGHTS)
+    bought = pairs_of(chosen(log, label.counts(log)), TYPE_WEIGHTS)
     buyers, buyer_offsets = latest_first(
         bought.rows, bought.users, bought.at, n_rows, config.max_buyers_per_item
     )
@@ -97,6 +102,7 @@ def candidate_tables(
         linear_weights=linear.weights,
         trends=trends(touched, n_rows, at, config),
         content_vectors=content_vectors(catalogue, config.content_dim),
+        ending_types=label.ending_types,
     )
 
 

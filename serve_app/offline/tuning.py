@@ -15,17 +15,17 @@ from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.candidates import CandidatesConfig, queries_of
 from serve_app.domain.columns import Rows
-from serve_app.domain.interactions import PURCHASE
 from serve_app.domain.metrics import ndcg_at
 from serve_app.domain.profiles import TYPE_WEIGHTS, profiles_of, within
 from serve_app.domain.sources.autoencoder import autoencoder
 from serve_app.domain.sources.query import Query
 from serve_app.domain.sources.similar_users import similar_users
 from serve_app.domain.tables import CandidateTables
+from serve_app.offline.labels import WANTED
 from serve_app.offline.pairs import latest_first, pairs_of
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig
 from serve_app.offline.tables import TablesConfig, decay, linear_of, trends
-from serve_app.offline.windows import PURCHASED, Outcomes, chosen, sample
+from serve_app.offline.windows import Outcomes, chosen, sample
 from serve_app.stores.warehouse import InteractionLog
 
 HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
@@ -74,7 +74,7 @@ class _Trial:
         candidates: CandidatesConfig,
     ) -> None:
         bought = [
-            found.rows[start:end][found.strengths[start:end] == PURCHASED]
+            found.rows[start:end][found.strengths[start:end] == WANTED]
             for start, end in zip(found.offsets[:-1], found.offsets[1:], strict=True)
         ]
         has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
@@ -85,7 +85,8 @@ class _Trial:
         self._queries = list(_queries(found.users[buyers], world, candidates))
 
     def best_votes(self, config: TablesConfig) -> TablesConfig:
-        own = pairs_of(chosen(self._log, self._log.types == PURCHASE), TYPE_WEIGHTS)
+        wanted = self._world.label.counts(self._log)
+        own = pairs_of(chosen(self._log, wanted), TYPE_WEIGHTS)
         kept, _ = latest_first(
             own.users, own.rows, own.at, len(self._log.user_ids), config.max_items_per_user
         )

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.columns import Mask, Rows
-from serve_app.domain.interactions import PURCHASE, TYPE_CODES
 from serve_app.domain.ragged import Offsets, gather, offsets_of
 from serve_app.errors import NotEnoughData
+from serve_app.offline.labels import BOUGHT, WANTED, Label
 from serve_app.stores.warehouse import InteractionLog
 
 
@@ -63,18 +63,10 @@ def before(log: InteractionLog, at: float) -> InteractionLog:
     return chosen(log, log.at < at)
 
 
-STRENGTHS = np.array([1, 3, 4, 5, 2], np.uint8)
-"""How much is wanted what a user views, clicks, puts into the cart, purchases, rates; by code of
-the type. 0 is left for items that he did nothing with."""
-
-PURCHASED = int(STRENGTHS[PURCHASE])
-CLICKED = int(STRENGTHS[TYPE_CODES["click"]])
-
-
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """
-    What users did in a window with items that they had not bought before it.
+    What users did in a window with items that could still be recommended to them.
 
     Attributes:
         users: shape (n,), int32, ascending.
@@ -93,19 +85,25 @@ class Outcomes:
 
 
 def outcomes(
-    log: InteractionLog, start_at: float, end_at: float, listed: Mask, least: int = PURCHASED
+    log: InteractionLog,
+    start_at: float,
+    end_at: float,
+    listed: Mask,
+    label: Label = BOUGHT,
+    least: int = WANTED,
 ) -> Outcomes:
     """
     Args:
         start_at, end_at: the window, both included.
         listed: shape (n_rows,), items that could be recommended when the window began.
+        label: what counts, and what ends that an item is recommended.
         least: only users who did something of this strength.
     """
     keys = log.users.astype(np.int64) * len(listed) + log.rows
-    earlier = np.unique(keys[(log.at < start_at) & (log.types == PURCHASE)])
+    earlier = np.unique(keys[(log.at < start_at) & label.ending_types[log.types]])
     within = (log.at >= start_at) & (log.at <= end_at) & listed[log.rows]
     within &= ~np.isin(keys, earlier)
-    keys, strengths = keys[within], STRENGTHS[log.types[within]]
+    keys, strengths = keys[within], label.strengths(log)[within]
     order = np.lexsort((-strengths.astype(int), keys))
     first = order[np.flatnonzero(np.diff(keys[order], prepend=-1))]
     owners, rows, strengths = (

@@ -1,13 +1,14 @@
 """From files to something that can be served: load, fit, and forgetting what has been cached."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
+from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.manifest import Manifest
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
@@ -138,23 +139,41 @@ def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
     Raises:
         SettingsInvalid: they are not as they must be.
     """
+    config = read_fit_settings(settings, workplace.config.candidates)
+    check_variants(workplace.config.variants, config, settings)
+    return config
+
+
+def read_fit_settings(settings: Path, candidates: CandidatesConfig) -> FitConfig:
+    """
+    What ``configs/fit.yaml`` says, with candidates as they are when serving.
+
+    Raises:
+        SettingsInvalid: it is not as it must be.
+    """
     written = load_yaml(settings)
     if "candidates" in written:
         raise SettingsInvalid(
             str(settings), "candidates: are set in args.candidates of serve_config.yaml"
         )
     try:
-        config = FitConfig.model_validate({**written, "candidates": workplace.config.candidates})
+        return FitConfig.model_validate({**written, "candidates": candidates})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SettingsInvalid(str(settings), f"{place}: {first['msg']}") from error
-    missing = sorted(set(workplace.config.variants) - set(config.variants))
+
+
+def check_variants(served: Sequence[str], config: FitConfig, settings: Path) -> None:
+    """
+    Raises:
+        SettingsInvalid: a variant is served that the settings of the fit do not describe.
+    """
+    missing = sorted(set(served) - set(config.variants))
     if missing:
         raise SettingsInvalid(
             str(settings), f"variants: {', '.join(missing)} served but not described"
         )
-    return config
 
 
 def forget_cached(redis_url: str) -> None:

@@ -87,7 +87,7 @@ def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> 
         SettingsInvalid: the file, or a setting in it, is not as it must be.
     """
     serve = load_yaml(path)
-    config = _app_config(serve, path)
+    config = app_config(serve, path)
     location = store_location(environment, folder)
     return Workplace(path, serve, config, location, bundle_location(config, location.home))
 
@@ -134,7 +134,13 @@ def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     raise SettingsInvalid(str(path), f"has no application named {APPLICATION}")
 
 
-def _app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
+def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
+    """
+    The ``args`` of a configuration.
+
+    Raises:
+        SettingsInvalid: they are not as they must be.
+    """
     try:
         return AppConfig.model_validate(_application(serve, path).get("args") or {})
     except ValidationError as error:

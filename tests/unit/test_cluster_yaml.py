@@ -24,7 +24,7 @@ def test_passes_rays_own_validation(cluster):
 
 
 def test_uses_the_version_of_ray_that_the_package_is_pinned_to(cluster):
-    pinned = "ray[serve]>=2.60,<2.61"
+    pinned = "ray[serve,train]>=2.60,<2.61"
 
     assert pinned in (PROJECT / "pyproject.toml").read_text()
     assert cluster["docker"]["image"].startswith("rayproject/ray:2.60.")

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES
+from serve_app.domain.interactions import PURCHASE, RATING
 from serve_app.errors import NotEnoughData
-from serve_app.offline.evaluation.protocol import ProtocolConfig, relevant_type, split_at_share
+from serve_app.offline.evaluation.protocol import ProtocolConfig, split_at_share
+from serve_app.offline.labels import LabelConfig
 from serve_app.offline.windows import before
 from tests.fitting import DAY_S, demo_shop, log_of
 
 CONFIG = ProtocolConfig(test_share=0.4, min_buyers=1)
+REPEATS = LabelConfig(repeats=True)
 
 SMALL = log_of(
     ("ann", 5, "purchase", 1),
@@ -47,7 +49,7 @@ class TestSplit:
         assert wanted_of(split_at_share(SMALL, CONFIG)) == {"ann": {1}}
 
     def test_wants_repeats_where_they_are_allowed(self):
-        split = split_at_share(SMALL, CONFIG.model_copy(update={"repeats": True}))
+        split = split_at_share(SMALL, CONFIG.model_copy(update={"label": REPEATS}))
 
         assert wanted_of(split) == {"ann": {1, 5}, "bob": {5}}
         assert len(split.excluded.items) == 0
@@ -61,7 +63,7 @@ class TestSplit:
         assert split_at_share(SMALL, CONFIG).item_rows.tolist() == [3, 5, 1]
 
     def test_ranks_only_items_with_buyers_enough(self):
-        config = CONFIG.model_copy(update={"min_buyers": 2, "repeats": True})
+        config = CONFIG.model_copy(update={"min_buyers": 2, "label": REPEATS})
         split = split_at_share(SMALL, config)
 
         assert split.item_rows.tolist() == [3, 5]
@@ -141,26 +143,6 @@ def test_a_second_implementation_finds_the_same_split(min_buyers):
     assert wanted_of(split) == wanted
 
 
-class TestRelevantType:
-    def test_is_the_strongest_that_is_frequent(self):
-        many = [("ann", row, "cart", 1) for row in range(50)]
-
-        assert relevant_type(log_of(*many, ("ann", 1, "view", 1)), CONFIG) == TYPE_CODES["cart"]
-        assert relevant_type(log_of(*many, ("ann", 1, "purchase", 1)), CONFIG) == PURCHASE
-
-    def test_ignores_what_hardly_happens(self):
-        clicks = [("ann", row, "click", 1) for row in range(200)]
-
-        found = relevant_type(log_of(*clicks, ("ann", 1, "purchase", 1)), CONFIG)
-
-        assert found == TYPE_CODES["click"]
-
-    def test_can_be_set(self):
-        config = CONFIG.model_copy(update={"relevant": "view"})
-
-        assert relevant_type(SMALL, config) == TYPE_CODES["view"]
-
-
 def test_only_good_ratings_are_hits():
     log = log_of(
         ("ann", 0, "rating", 1, 1.0), ("bob", 1, "rating", 1, 5.0), ("bob", 2, "rating", 1, 5.0),
@@ -168,7 +150,7 @@ def test_only_good_ratings_are_hits():
     )  # fmt: skip
     split = split_at_share(log, CONFIG)
 
-    assert split.relevant == RATING
+    assert split.label.type == RATING
     assert wanted_of(split) == {"ann": {2}}
 
 

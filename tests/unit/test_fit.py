@@ -8,16 +8,9 @@ from serve_app.errors import NotEnoughData
 from serve_app.offline.examples import Examples, thinned
 from serve_app.offline.fit import fit
 from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.labels import CLICKED, WANTED
 from serve_app.offline.train import VariantConfig
-from serve_app.offline.windows import (
-    CLICKED,
-    PURCHASED,
-    before,
-    chosen,
-    outcomes,
-    sample,
-    split_of,
-)
+from serve_app.offline.windows import before, chosen, outcomes, sample, split_of
 from serve_app.stores.bundle import open_bundle
 from serve_app.stores.bundle_publishing import publish
 from tests.fitting import DAY_S, demo_shop, items_of, log_of
@@ -122,7 +115,7 @@ class TestFit:
             (log_of(*[("ann", 0, "view", 1)] * 9), "9 interactions lie too close in time"),
             (
                 log_of(*[("ann", 0, "view", day) for day in range(99)]),
-                "only 0 users bought something new",
+                "only 0 users wanted anything new",
             ),
         ],
     )
@@ -186,7 +179,7 @@ class TestWindows:
 
         assert found.users.tolist() == [0]
         assert found.rows.tolist() == [1]
-        assert found.strengths.tolist() == [PURCHASED]
+        assert found.strengths.tolist() == [WANTED]
 
     def test_outcomes_leave_out_items_that_could_not_be_recommended(self):
         log = log_of(("ann", 0, "purchase", 11), ("bob", 1, "purchase", 11))
@@ -220,7 +213,7 @@ class TestWindows:
 class TestThinned:
     def test_keeps_all_that_was_touched_and_some_of_the_rest(self):
         strengths = np.zeros(400, np.uint8)
-        strengths[[3, 150]] = PURCHASED
+        strengths[[3, 150]] = WANTED
         examples = Examples(
             np.arange(400, dtype=np.float32)[:, None], strengths, np.array([0, 100, 300, 400])
         )

@@ -7,8 +7,8 @@ from serve_app.domain.features import FEATURES
 from serve_app.domain.metrics import ndcg_at, ranked_hits, recall_at
 from serve_app.domain.ragged import offsets_of
 from serve_app.offline.examples import Examples
+from serve_app.offline.labels import CLICKED, WANTED
 from serve_app.offline.metrics import CANDIDATES, baselines, hits_of, means_of
-from serve_app.offline.windows import CLICKED, PURCHASED
 
 
 def hits_at(*places, width=20):
@@ -94,9 +94,9 @@ def examples_of(strengths, lengths, **columns):
 class TestMeans:
     def test_compares_every_source_and_all_fused_on_purchases(self):
         first = examples_of(
-            [0, PURCHASED, CLICKED], [3], popular_rank=[1, 2, 3], fused=[0.1, 0.5, 0.2]
+            [0, WANTED, CLICKED], [3], popular_rank=[1, 2, 3], fused=[0.1, 0.5, 0.2]
         )
-        second = examples_of([PURCHASED], [1], similar_users_rank=[1], fused=[0.3])
+        second = examples_of([WANTED], [1], similar_users_rank=[1], fused=[0.3])
         orders = baselines()
 
         means = means_of([hits_of(part, orders) for part in (first, second)], np.array([1, 2]))

@@ -93,6 +93,7 @@ TABLES = CandidateTables(
     linear_weights=np.array([0.5, -0.2, 0.4, 0.3], np.float32),
     trends=np.array([1, 1, 0.5, 1, 1, 1, 1, 1], np.float32),
     content_vectors=np.zeros((N, 2), np.float32),
+    ending_types=np.array([False, False, False, True, False]),
 )
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from serve_app.domain.columns import NumberColumn
+from serve_app.domain.columns import IdIndex, NumberColumn
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.ragged import owners
 from serve_app.offline.items import catalogue_of
@@ -261,7 +261,9 @@ class TestSnapshot:
     def test_archive_holds_the_events_of_every_user_in_order(self):
         log = log_of(("bob", 3, "view", 2), ("ann", 1, "rating", 9, 5.0), ("ann", 2, "purchase", 1))
 
-        histories = archive_of(log).read(["bob", "ann", "nobody"], stale=True)
+        histories = archive_of(log, IdIndex.of(log.user_ids)).read(
+            ["bob", "ann", "nobody"], stale=True
+        )
 
         assert histories.offsets.tolist() == [0, 1, 3, 3]
         assert histories.of_user(1)["row"].tolist() == [2, 1]

@@ -4,32 +4,35 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from serve_app.domain.interactions import INTERACTION_TYPES
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
-from serve_app.offline.evaluation.bootstrap import Interval
+from serve_app.offline.evaluation.bootstrap import Interval, interval, resampled_means
 from serve_app.offline.evaluation.comparing import Comparison, comparisons, intervals
 from serve_app.offline.evaluation.lists import Lists, best_items, fused
 from serve_app.offline.evaluation.measures import hits_of, measured, ndcg
 from serve_app.offline.evaluation.models import FUSED_SOURCES, MODELS
-from serve_app.offline.evaluation.ours import OursConfig, served_lists
-from serve_app.offline.evaluation.past import Model
+from serve_app.offline.evaluation.ours import Ours, OursConfig, answers_of, fit_past
+from serve_app.offline.evaluation.past import Model, Scorer
 from serve_app.offline.evaluation.protocol import ProtocolConfig, Split, split_at_share
 from serve_app.offline.evaluation.reading import Shop, read_shop
-from serve_app.offline.evaluation.tuning import K, tune
+from serve_app.offline.evaluation.rivals import (
+    FUSION_KS,
+    Baseline,
+    Keep,
+    baseline_of,
+    best_constant,
+)
 from serve_app.offline.fitting.run import Progress
 from serve_app.offline.load import LoadConfig, LoadFiles
 
 OURS, OURS_DIVERSE, FUSED = "recserve", "recserve_diverse", "rrf"
-
-_FUSION_DEPTH = 200
-_FUSION_KS = (5.0, 10.0, 20.0, 60.0)
+FIT, ANSWERS = "recserve fit", "recserve answers"
 
 
 class EvaluationConfig(Settings):
@@ -61,6 +64,7 @@ class Evaluation:
         n_rejected: rows of the files that were left out, by kind of file.
         models: by name, measures such as ``ndcg@10``.
         comparisons: of ours with every other model, by name.
+        sources: by name, the NDCG at the first k of the lists of each of our sources alone.
         best: the name of the best textbook model and of the best single model of any kind, both
             in hindsight.
         parameters: by name, what was chosen and its NDCG@10 on the inner split.
@@ -74,6 +78,7 @@ class Evaluation:
     n_rejected: Mapping[str, int]
     models: Mapping[str, Mapping[str, Interval]]
     comparisons: Mapping[str, Mapping[str, Comparison]]
+    sources: Mapping[str, Interval]
     best: Mapping[str, str]
     parameters: Mapping[str, Mapping[str, Any]]
     skipped: Mapping[str, str]
@@ -89,6 +94,7 @@ class _Run:
     inner: Split
     progress: Progress
     clock: Callable[[], float]
+    keep: Keep
     lists: dict[str, Lists] = field(default_factory=dict)
     inner_lists: dict[str, Lists] = field(default_factory=dict)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -109,6 +115,8 @@ def evaluate(
     *,
     now_at: float,
     clock: Callable[[], float],
+    further: Mapping[str, Callable[[Shop, Split], Scorer]] = MappingProxyType({}),
+    keep: Keep = lambda name, tuned: tuned(),
 ) -> Evaluation:
     """
     Args:
@@ -116,6 +124,8 @@ def evaluate(
         progress: told the name of each step and which share of it is done.
         now_at: epoch seconds.
         clock: seconds from any moment, for the durations.
+        further: by name, makes the scores of another model to compare with; it is not tuned.
+        keep: gives the result of a model, by its name: computes it, or remembers it.
 
     Raises:
         DataRejected: a file that cannot be read or has too many bad rows.
@@ -124,13 +134,15 @@ def evaluate(
     start_s = clock()
     shop = read_shop(files, config.reading, partial(progress, "reading"), now_at=now_at)
     split = split_at_share(shop.log, config.protocol)
-    run = _Run(config, split, _inner(split, config), progress, clock)
+    run = _Run(config, split, _inner(split, config), progress, clock, keep)
     run.seconds["reading"] = clock() - start_s
     for model in MODELS:
         _add_baseline(run, model)
     _add_fusion(run)
-    extra = _add_ours(run, shop)
-    return _measure(run, extra, shop)
+    for name, make in further.items():
+        with run.timed(name):
+            run.lists[name] = best_items(make(shop, split), split, max(config.ks))
+    return _measure(run, _add_ours(run, shop), shop)
 
 
 def _inner(split: Split, config: EvaluationConfig) -> Split:
@@ -138,7 +150,7 @@ def _inner(split: Split, config: EvaluationConfig) -> Split:
     inner = {
         "max_users": config.max_tuning_users,
         "days_earlier": 0.0,
-        "relevant": INTERACTION_TYPES[split.relevant],
+        "label": split.label.config,
     }
     return split_at_share(split.known, config.protocol.model_copy(update=inner))
 
@@ -148,76 +160,70 @@ def _add_baseline(run: _Run, model: Model) -> None:
     if model.max_items is not None and n_items > model.max_items:
         run.skipped[model.name] = f"{n_items} items, it takes at most {model.max_items}"
         return
-    config = run.config
-    tell = partial(run.progress, model.name)
-    with run.timed(model.name):
-        tuned = tune(model, run.inner, config.max_points, config.seed, lambda s: tell(0.9 * s))
-        run.parameters[model.name] = {
-            **tuned.point,
-            "inner_ndcg@10": tuned.ndcg,
-            "points": tuned.n_points,
-        }
-        depth = max(_FUSION_DEPTH, *config.ks)
-        [scorer] = model.fits(run.split.past, [tuned.point])
-        run.lists[model.name] = best_items(scorer, run.split, depth)
-        if model.name in FUSED_SOURCES:
-            [scorer] = model.fits(run.inner.past, [tuned.point])
-            run.inner_lists[model.name] = best_items(scorer, run.inner, depth)
+    config, tell = run.config, partial(run.progress, model.name)
+
+    def make() -> Baseline:
+        start_s = run.clock()
+        made = baseline_of(
+            model, run.split, run.inner, max(config.ks), config.max_points, config.seed, tell
+        )
+        return made._replace(seconds=run.clock() - start_s)
+
+    found = run.keep(model.name, make)
+    run.lists[model.name] = found.lists
+    if found.inner_lists is not None:
+        run.inner_lists[model.name] = found.inner_lists
+    run.parameters[model.name] = dict(found.parameters)
+    run.seconds[model.name] = found.seconds
     tell(1.0)
 
 
 def _add_fusion(run: _Run) -> None:
-    """Fuses the tuned sources; the constant is chosen on the inner split as well."""
     sources = [name for name in FUSED_SOURCES if name in run.lists]
     with run.timed(FUSED):
-        n_wanted = np.diff(run.inner.wanted.offsets)
-        n_items = run.inner.past.n_items
-        scores = []
-        for k in _FUSION_KS:
-            lists = fused([run.inner_lists[name] for name in sources], n_items, K, k)
-            hits = hits_of(lists, run.inner.wanted, n_items)
-            scores.append(float(ndcg(hits, n_wanted, K).mean()))
-        best = int(np.argmax(scores))
+        k, ndcg_inner = best_constant([run.inner_lists[name] for name in sources], run.inner)
         run.parameters[FUSED] = {
-            "k": _FUSION_KS[best],
+            "k": k,
             "sources": sources,
-            "inner_ndcg@10": scores[best],
-            "points": len(_FUSION_KS),
+            "inner_ndcg@10": ndcg_inner,
+            "points": len(FUSION_KS),
         }
         run.lists[FUSED] = fused(
             [run.lists[name] for name in sources],
             run.split.past.n_items,
             max(run.config.ks),
-            _FUSION_KS[best],
+            k,
         )
 
 
-def _add_ours(run: _Run, shop: Shop) -> dict[str, NDArray[np.float64]]:
-    with run.timed(OURS):
-        try:
-            ours = served_lists(
-                shop,
-                run.split,
-                max(run.config.ks),
-                run.config.ours,
-                lambda step, share: run.progress(f"{OURS}: {step}", share),
-            )
-        except NotEnoughData as error:
-            run.skipped[OURS] = str(error)
-            return {}
+def _add_ours(run: _Run, shop: Shop) -> Ours | None:
+    config, width = run.config.ours, max(run.config.ks)
+
+    def tell(step: str, share: float) -> None:
+        run.progress(f"{OURS}: {step}", share)
+
+    try:
+        with run.timed(FIT):
+            fitted = fit_past(shop, run.split, config, tell)
+    except NotEnoughData as error:
+        run.skipped[OURS] = str(error)
+        return None
+    with run.timed(ANSWERS):
+        ours = answers_of(fitted, run.split, width, config, tell)
     run.lists[OURS], run.lists[OURS_DIVERSE] = ours.plain, ours.diverse
     run.parameters[OURS] = {"candidates": ours.n_candidates}
-    return {"candidate_recall": ours.recall}
+    return ours
 
 
-def _measure(run: _Run, of_ours: Mapping[str, NDArray[np.float64]], shop: Shop) -> Evaluation:
+def _measure(run: _Run, ours: Ours | None, shop: Shop) -> Evaluation:
     config = run.config
     with run.timed("measuring"):
         per_user = {
             name: dict(measured(lists, run.split, config.ks)) for name, lists in run.lists.items()
         }
-        if of_ours:
-            per_user[OURS].update(of_ours)
+        if ours is not None:
+            per_user[OURS]["candidate_recall"] = ours.recall
+        sources = _of_sources(run, ours.by_source) if ours is not None else {}
         models = intervals(
             per_user, run.lists, run.split.past.n_items, config.ks, config.n_resamples, config.seed
         )
@@ -236,11 +242,26 @@ def _measure(run: _Run, of_ours: Mapping[str, NDArray[np.float64]], shop: Shop) 
         n_rejected=shop.n_rejected,
         models=models,
         comparisons=compared,
+        sources=sources,
         best=best,
         parameters=run.parameters,
         skipped=run.skipped,
         seconds=run.seconds,
     )
+
+
+def _of_sources(run: _Run, by_source: Mapping[str, Lists]) -> dict[str, Interval]:
+    split, config = run.split, run.config
+    n_wanted, k = np.diff(split.wanted.offsets), config.ks[0]
+    values = np.column_stack(
+        [
+            ndcg(hits_of(lists, split.wanted, split.past.n_items), n_wanted, k)
+            for lists in by_source.values()
+        ]
+    )
+    resampled = resampled_means(values, config.n_resamples, config.seed)
+    means = values.mean(axis=0)
+    return {name: interval(means[i], resampled[:, i]) for i, name in enumerate(by_source)}
 
 
 def _best(means: Mapping[str, float]) -> dict[str, str]:

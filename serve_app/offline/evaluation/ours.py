@@ -13,16 +13,22 @@ from pydantic import Field
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import (
     CandidateBatch,
-    RankedBatch,
     RankingBatch,
     RequestBatch,
     ScoringBatch,
 )
 from serve_app.domain.candidates import find_candidates
-from serve_app.domain.columns import MISSING
-from serve_app.domain.features import USER_COLUMNS, assemble, unknown_user, user_features
+from serve_app.domain.columns import MISSING, Rows
+from serve_app.domain.features import (
+    SOURCE_RANKS,
+    SOURCES,
+    USER_COLUMNS,
+    assemble,
+    unknown_user,
+    user_features,
+)
 from serve_app.domain.grouping import in_sorted
-from serve_app.domain.ragged import gather, offsets_of, owners, pad
+from serve_app.domain.ragged import Offsets, gather, offsets_of, owners, pad
 from serve_app.domain.ranking import RankingConfig, rank, rank_plainly
 from serve_app.domain.scoring import load_booster, predict
 from serve_app.domain.settings import Settings
@@ -30,7 +36,7 @@ from serve_app.offline.evaluation.lists import Lists
 from serve_app.offline.evaluation.protocol import Split, Wanted
 from serve_app.offline.evaluation.reading import Shop
 from serve_app.offline.fit import fit
-from serve_app.offline.fitting.publish import UserColumn
+from serve_app.offline.fitting.publish import Fitted, UserColumn
 from serve_app.offline.fitting.run import Progress
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.train import VariantConfig
@@ -56,12 +62,14 @@ class Ours(NamedTuple):
     Attributes:
         plain: lists in the order of the scores.
         diverse: the lists that are served.
+        by_source: lists in the order of each source alone.
         recall: shape (n_users,), share of what each user wanted that was among his candidates.
         n_candidates: of a user, on average.
     """
 
     plain: Lists
     diverse: Lists
+    by_source: Mapping[str, Lists]
     recall: NDArray[np.float64]
     n_candidates: float
 
@@ -70,16 +78,30 @@ def served_lists(
     shop: Shop, split: Split, width: int, config: OursConfig, progress: Progress
 ) -> Ours:
     """
-    Fits on the past, publishes to a temporary folder, and answers from what was published.
-
     Args:
         width: recommendations for each user.
 
     Raises:
         NotEnoughData: the past is too little to fit.
     """
+    fitted = fit_past(shop, split, config, progress)
+    return answers_of(fitted, split, width, config, progress)
+
+
+def fit_past(shop: Shop, split: Split, config: OursConfig, progress: Progress) -> Fitted:
+    """
+    Raises:
+        NotEnoughData: the past is too little to fit.
+    """
     items = shop.items[shop.items["item_row"].isin(split.item_rows)]
-    fitted = fit(items, shop.users, split.known, config.fit, progress)
+    settings = config.fit.model_copy(update={"label": split.label.config})
+    return fit(items, shop.users, split.known, settings, progress)
+
+
+def answers_of(
+    fitted: Fitted, split: Split, width: int, config: OursConfig, progress: Progress
+) -> Ours:
+    """Publishes to a temporary folder, and answers from what was published."""
     with TemporaryDirectory() as folder:
         root = str(Path(folder) / "bundles")
         version = publish(root, fitted.contents, created_at=split.cut_at).version
@@ -91,6 +113,7 @@ def served_lists(
     return Ours(
         np.concatenate([part.plain for part in parts]),
         np.concatenate([part.diverse for part in parts]),
+        {source: np.concatenate([part.by_source[source] for part in parts]) for source in SOURCES},
         np.concatenate([part.recall for part in parts]),
         float(np.average([part.n_candidates for part in parts], weights=[*map(_n_users, parts)])),
     )
@@ -128,9 +151,12 @@ def _answers(
         scoring = _scoring(candidates, user_features(columns, batch.at), batch.at)
         scores = predict(booster, assemble(model.features, bundle.catalogue, scoring))
         ranking = RankingBatch(candidates, batch.sizes, scores)
+        plain = rank_plainly(ranking, bundle.catalogue, config.ranking)
+        diverse = rank(ranking, bundle.catalogue, config.ranking)
         yield Ours(
-            _lists(rank_plainly(ranking, bundle.catalogue, config.ranking), split, part, width),
-            _lists(rank(ranking, bundle.catalogue, config.ranking), split, part, width),
+            _lists(plain.rows, plain.offsets, split, part, width),
+            _lists(diverse.rows, diverse.offsets, split, part, width),
+            _by_source(candidates, split, part, width),
             _recall(candidates, split, part),
             len(candidates.rows) / len(candidates),
         )
@@ -171,11 +197,23 @@ def _items_of(rows: NDArray[np.integer], split: Split) -> NDArray[np.int32]:
     return order[places].astype(np.int32)
 
 
-def _lists(answers: RankedBatch, split: Split, part: slice, width: int) -> Lists:
+def _by_source(
+    candidates: CandidateBatch, split: Split, part: slice, width: int
+) -> dict[str, Lists]:
+    of_user, found = owners(candidates.offsets), {}
+    for source, ranks in zip(SOURCES, candidates.features[:, SOURCE_RANKS].T, strict=True):
+        order = np.lexsort((ranks, of_user))
+        order = order[np.isfinite(ranks[order])]
+        offsets = offsets_of(np.bincount(of_user[order], minlength=len(candidates)))
+        found[source] = _lists(candidates.rows[order], offsets, split, part, width)
+    return found
+
+
+def _lists(rows: Rows, offsets: Offsets, split: Split, part: slice, width: int) -> Lists:
     """What must not be recommended is left out, as it is of every model's lists."""
-    items = _items_of(answers.rows, split)
-    kept = ~_among(items, answers.offsets, split.excluded, part, split.past.n_items)
-    lengths = np.bincount(owners(answers.offsets)[kept], minlength=part.stop - part.start)
+    items = _items_of(rows, split)
+    kept = ~_among(items, offsets, split.excluded, part, split.past.n_items)
+    lengths = np.bincount(owners(offsets)[kept], minlength=part.stop - part.start)
     return pad(items[kept], offsets_of(lengths), width, MISSING)
 
 

@@ -5,7 +5,7 @@ they rank all items, and hits are what came after it.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,15 @@ from scipy.sparse import csr_array
 
 from serve_app.domain.columns import MISSING, Rows
 from serve_app.domain.features import DAY_S
-from serve_app.domain.interactions import INTERACTION_TYPES, RATING, TYPE_CODES
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.ragged import Offsets, gather, offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
 from serve_app.offline.evaluation.past import Past
+from serve_app.offline.labels import Label, LabelConfig, label_of
 from serve_app.offline.pairs import pairs_of
-from serve_app.offline.windows import STRENGTHS, before, chosen
+from serve_app.offline.windows import before, chosen
 from serve_app.stores.warehouse import InteractionLog
-
-_LEAST_SHARE = 0.01
-"""A type of interaction that is rarer than this is not what a shop is about."""
 
 
 class ProtocolConfig(Settings):
@@ -35,9 +32,7 @@ class ProtocolConfig(Settings):
         days_earlier: the test window is moved back by as much; what came after it is not known.
         min_buyers: only items that as many users had to do with in the past, in whatever way, are
             ranked.
-        repeats: whether what a user had bought before may be recommended, and counts.
-        relevant: the type of interaction that is a hit; the strongest frequent one when ``None``.
-        min_rating: where ratings are hits, those at least this high.
+        label: what is a hit.
         max_users: that lists are made for, chosen at random.
         seed: of that choice.
     """
@@ -45,9 +40,7 @@ class ProtocolConfig(Settings):
     test_share: float = Field(default=0.2, gt=0, lt=1)
     days_earlier: float = Field(default=0.0, ge=0)
     min_buyers: int = Field(default=5, ge=1)
-    repeats: bool = False
-    relevant: Literal["view", "click", "cart", "purchase", "rating"] | None = None
-    min_rating: float = 4.0
+    label: LabelConfig = LabelConfig()
     max_users: int = Field(default=10_000, ge=1)
     seed: int = Field(default=7, ge=0)
 
@@ -71,7 +64,7 @@ class Split:
     Attributes:
         cut_at: epoch seconds; the past ends before it.
         end_at: epoch seconds; the test ends with it.
-        relevant: the type of interaction that counts.
+        label: what counts.
         known: the interactions of the past with the ranked items; numbered as in the whole log.
         item_rows: shape (past.n_items,), int32, where the ranked items stand in the catalogue.
         user_numbers: shape (past.n_users,), int32, where the users stand in the log.
@@ -84,7 +77,7 @@ class Split:
 
     cut_at: float
     end_at: float
-    relevant: int
+    label: Label
     known: InteractionLog
     item_rows: Rows
     user_numbers: NDArray[np.int32]
@@ -95,15 +88,6 @@ class Split:
     n_eligible: int
 
 
-def relevant_type(log: InteractionLog, config: ProtocolConfig) -> int:
-    """The code of the type of interaction that is a hit."""
-    if config.relevant is not None:
-        return TYPE_CODES[config.relevant]
-    counts = np.bincount(log.types, minlength=len(INTERACTION_TYPES))
-    frequent = counts >= max(_LEAST_SHARE * len(log), 1)
-    return int(np.argmax(np.where(frequent, STRENGTHS, 0)))
-
-
 def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
     """
     Raises:
@@ -111,7 +95,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
     """
     if not len(log):
         raise NotEnoughData("there are no interactions")
-    relevant = relevant_type(log, config)
+    label = label_of(log, config.label)
     shift_s = config.days_earlier * DAY_S
     cut_at = float(np.quantile(log.at, 1 - config.test_share)) - shift_s
     end_at = float(log.at.max()) - shift_s
@@ -123,13 +107,13 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
             " lower --min-buyers"
         )
     numbering, known = _numbering(past, rows, log)
-    wanted, excluded = _wanted_and_excluded(log, numbering, relevant, cut_at, end_at, config)
+    wanted, excluded = _wanted_and_excluded(log, numbering, label, cut_at, end_at)
     eligible = np.unique(wanted // numbering.n_items).astype(np.int32)
     users = _sampled(eligible, config)
     return Split(
         cut_at=cut_at,
         end_at=end_at,
-        relevant=relevant,
+        label=label,
         known=known,
         item_rows=rows,
         user_numbers=np.flatnonzero(numbering.user_of_number >= 0).astype(np.int32),
@@ -176,19 +160,15 @@ def _numbering(
 def _wanted_and_excluded(
     log: InteractionLog,
     numbering: _Numbering,
-    relevant: int,
+    label: Label,
     cut_at: float,
     end_at: float,
-    config: ProtocolConfig,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs that are hits, and pairs that must not be recommended; ascending keys."""
-    of_type = log.types == relevant
-    good = of_type & ((relevant != RATING) | (log.values >= config.min_rating))
-    wanted = numbering.keys(chosen(log, good & (log.at >= cut_at) & (log.at <= end_at)))
-    excluded = np.empty(0, np.int64)
-    if not config.repeats:
-        excluded = numbering.keys(chosen(log, of_type & (log.at < cut_at)))
-        wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
+    within = (log.at >= cut_at) & (log.at <= end_at)
+    wanted = numbering.keys(chosen(log, label.counts(log) & within))
+    excluded = numbering.keys(chosen(log, label.ending_types[log.types] & (log.at < cut_at)))
+    wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
     if not len(wanted):
         raise NotEnoughData("no user with history wanted anything new in the test")
     return wanted, excluded

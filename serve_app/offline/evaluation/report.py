@@ -23,15 +23,15 @@ _WITH_INTERVAL = "ndcg"
 def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
     """Everything that somebody needs to make the comparison again."""
     config, split, inner = evaluation.config, evaluation.split, evaluation.inner
-    chosen = config.protocol
-    hit = INTERACTION_TYPES[split.relevant]
+    chosen, label = config.protocol, split.label
+    hit = INTERACTION_TYPES[label.type]
     return {
         "split": "global, at one moment: everything is fitted on what came before it",
         "test_share": chosen.test_share,
         "days_earlier": chosen.days_earlier,
         **_counts(split),
-        "hit": f"{hit} of at least {chosen.min_rating:g}" if split.relevant == RATING else hit,
-        "repeats": chosen.repeats,
+        "hit": f"{hit} of at least {label.min_rating:g}" if label.type == RATING else hit,
+        "repeats": label.repeats,
         "ranking": "full catalogue, no sampled negatives",
         "min_buyers": chosen.min_buyers,
         "users": "with history and at least one wanted item in the test",
@@ -71,6 +71,7 @@ def as_json(evaluation: Evaluation) -> str:
             name: {other: _compared(each) for other, each in others.items()}
             for name, others in evaluation.comparisons.items()
         },
+        "sources": _named(evaluation.sources),
         "parameters": {name: dict(each) for name, each in evaluation.parameters.items()},
         "skipped": dict(evaluation.skipped),
         "seconds": {

@@ -31,10 +31,11 @@ from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.records import load, save
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.labels import CLICKED
 from serve_app.offline.metrics import n_bought, source_ndcgs
 from serve_app.offline.snapshot import Snapshot, archive_of
 from serve_app.offline.tables import TablesConfig, candidate_tables
-from serve_app.offline.windows import CLICKED, Outcomes, outcomes, sample
+from serve_app.offline.windows import Outcomes, outcomes, sample
 
 STEP = "candidates"
 
@@ -104,6 +105,7 @@ def _world(data: Checked, moment: str, tables: CandidateTables, work: Workspace)
     known = known_at(data, moment)
     return Snapshot(
         known.at,
+        data.label,
         catalogue_at(work, moment),
         tables,
         archive_of(known.log, data.index),
@@ -122,7 +124,7 @@ def _tables_at(
 ) -> CandidateTables:
     data, catalogues, config = shared
     known = known_at(data, moment)
-    return candidate_tables(catalogues[moment], known.log, known.at, config)
+    return candidate_tables(catalogues[moment], known.log, known.at, config, data.label)
 
 
 def _outcomes(data: Checked, window: str, config: FitConfig) -> Outcomes:
@@ -130,9 +132,9 @@ def _outcomes(data: Checked, window: str, config: FitConfig) -> Outcomes:
     until_at = split.evaluate_at if window == "past" else split.end_at
     log = known_at(data, "latest").log if window == "past" else data.log
     start = known_at(data, window)
-    found = outcomes(log, start.at, until_at, start.listed, least=CLICKED)
+    found = outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
     found = sample(found, config.max_examples_users, config.seed)
-    _check_enough(int((n_bought(found) > 0).sum()), "bought something new", start.at, config)
+    _check_enough(int((n_bought(found) > 0).sum()), "wanted anything new", start.at, config)
     return found
 
 

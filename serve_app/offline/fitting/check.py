@@ -23,6 +23,7 @@ from serve_app.offline.fitting.records import (
 )
 from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
 from serve_app.offline.items import catalogue_of
+from serve_app.offline.labels import Label, label_of
 from serve_app.offline.windows import Split, split_of
 from serve_app.stores.warehouse import InteractionLog
 
@@ -39,6 +40,7 @@ class Checked:
         items: all, without anything that is learnt from interactions.
         index: finds the log's users.
         created_at: shape (n_users,), epoch seconds at which they came, NaN where unknown.
+        label: what users are to be led to.
     """
 
     items: Catalogue
@@ -46,6 +48,7 @@ class Checked:
     index: IdIndex
     created_at: NDArray[np.float64]
     split: Split
+    label: Label
 
 
 def check(job: Job, folder: Path, read: Read) -> None:
@@ -62,6 +65,7 @@ def check(job: Job, folder: Path, read: Read) -> None:
     created_at = np.array([known.get(user_id, np.nan) for user_id in log.user_ids], np.float64)
     save_array(folder, "created_at", created_at)
     write_json(folder / "split.json", asdict(split))
+    write_json(folder / "label.json", asdict(label_of(log, job.config.label)))
 
 
 def checked(work: Workspace) -> Checked:
@@ -72,4 +76,5 @@ def checked(work: Workspace) -> Checked:
         load(IdIndex, folder / "index"),
         load_array(folder, "created_at"),
         Split(**read_json(folder / "split.json")),
+        Label(**read_json(folder / "label.json")),
     )

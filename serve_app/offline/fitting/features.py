@@ -88,14 +88,17 @@ def users_at(work: Workspace, moment: str) -> NDArray[np.float64]:
 def _numbers(shared: tuple[Checked, SnapshotConfig], moment: str) -> Numbers:
     data, settings = shared
     known = known_at(data, moment)
-    return numbers_at(data.items, known.log, known.at, known.listed, data.created_at, settings)
+    return numbers_at(
+        data.items, known.log, known.at, known.listed, data.created_at, settings, data.label
+    )
 
 
 def _tuned(data: Checked, job: Job) -> SnapshotConfig:
     config, split = job.config, data.split
     log, at, listed = known_at(data, "past")
-    world = snapshot(data.items, log, at, listed, data.created_at, config.snapshot)
-    found = outcomes(before(data.log, split.evaluate_at), at, split.evaluate_at, listed)
+    world = snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
+    later = before(data.log, split.evaluate_at)
+    found = outcomes(later, at, split.evaluate_at, listed, data.label)
     return tuned(
         world, log, found, config.snapshot, config.candidates, config.n_tuning_users, config.seed
     )

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator
 from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.manifest import NAME_PATTERN
 from serve_app.domain.settings import Settings
+from serve_app.offline.labels import LabelConfig
 from serve_app.offline.metrics import CANDIDATES, baselines
 from serve_app.offline.snapshot import SnapshotConfig
 from serve_app.offline.train import VariantConfig
@@ -18,6 +19,7 @@ class FitConfig(Settings):
     Attributes:
         label_share: of the interactions, the latest are used to measure, and as many before them to
             learn from (moments are quantiles of the interactions' times).
+        label: what users are to be led to.
         variants: what is fitted, by name.
         max_examples_users: users of a window that are used, chosen at random.
         max_negatives: candidates of a user that he did nothing with and that are learnt from.
@@ -33,6 +35,7 @@ class FitConfig(Settings):
     """
 
     label_share: float = Field(default=0.15, gt=0, lt=0.5)
+    label: LabelConfig = LabelConfig()
     variants: Mapping[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], VariantConfig] = (
         Field(
             default={"main": VariantConfig(), "challenger": VariantConfig(objective="rank:ndcg")},
@@ -60,7 +63,7 @@ class FitConfig(Settings):
 
 
 STEP_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "check": ("label_share",),
+    "check": ("label_share", "label"),
     "features": ("snapshot", "candidates", "n_tuning_users", "seed"),
     "candidates": ("max_examples_users", "max_negatives", "min_users"),
     "train": ("variants", "n_threads", "n_train_workers"),

@@ -1,0 +1,32 @@
+"""What is evaluated: what the files of the application say is fitted and served."""
+
+from pathlib import Path
+
+from serve_app.config import AppConfig
+from serve_app.offline.evaluation.ours import OursConfig
+from serve_app.operations.filling import check_variants, read_fit_settings
+from serve_app.operations.lint import load_yaml
+from serve_app.operations.workplace import app_config
+
+
+def ours_config(config: Path | None, settings: Path | None) -> OursConfig:
+    """
+    Candidates and ranking as they are served, of the first variant that is.
+
+    Args:
+        config: ``serve_config.yaml``; defaults when ``None``.
+        settings: ``configs/fit.yaml``; defaults when ``None``.
+
+    Raises:
+        SettingsInvalid: a file is not as it must be, or they do not fit together.
+    """
+    app = AppConfig() if config is None else app_config(load_yaml(config), config)
+    if settings is None:
+        fit = OursConfig().fit.model_copy(update={"candidates": app.candidates})
+    else:
+        fit = read_fit_settings(settings, app.candidates)
+        if config is not None:
+            check_variants(app.variants, fit, settings)
+    first = app.variants[0] if app.variants[0] in fit.variants else next(iter(fit.variants))
+    only = {"variants": {first: fit.variants[first]}}
+    return OursConfig(fit=fit.model_copy(update=only), ranking=app.ranking)
