@@ -99,9 +99,9 @@ def test_leaves_the_served_bundle_alone_when_there_is_too_little(
     shop: Connection, tmp_path: Path
 ) -> None:
     version = fit(shop, tmp_path / "bundles")
-    shop.execute("DELETE FROM interactions WHERE type = 3")
+    shop.execute("DELETE FROM interactions")
 
-    with pytest.raises(NotEnoughData, match="only 0 users bought something new"):
+    with pytest.raises(NotEnoughData, match="there are no interactions"):
         fit(shop, tmp_path / "bundles")
 
     assert current_version(str(tmp_path / "bundles")) == version
