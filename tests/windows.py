@@ -39,7 +39,6 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
     return replace(world, tables=later.tables)
 
 
-@cache
 def measured_at(
     at: float, until_at: float, contest: Contest | None = None, leaking: bool = False
 ) -> Measured:

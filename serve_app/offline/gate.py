@@ -57,10 +57,12 @@ class Verdict:
     """
     Attributes:
         main: name of the variant that was judged.
-        reason: one sentence.
+        k: length of the lists that were compared.
+        reason: half a sentence that follows "because".
     """
 
     main: str
+    k: int
     promoted: bool
     judgements: tuple[Judgement, ...]
     reason: str
@@ -96,7 +98,8 @@ def judge(
         else _not_compared(other, demand, absent.get(other, "it has no lists"))
         for other, demand in others.items()
     )
-    return _verdict(main, judgements, leaks)
+    promoted, reason = _reasoned(main, judgements, leaks)
+    return Verdict(main, config.k, promoted, judgements, reason)
 
 
 def why_not_comparable(
@@ -134,7 +137,9 @@ def _not_compared(other: str, demand: Demand, why: str) -> Judgement:
     return Judgement(other, demand, True, None, None, f"not compared with {other}: {why}")
 
 
-def _verdict(main: str, judgements: tuple[Judgement, ...], leaks: Sequence[Leak]) -> Verdict:
+def _reasoned(
+    main: str, judgements: Sequence[Judgement], leaks: Sequence[Leak]
+) -> tuple[bool, str]:
     suspicious = [leak.source for leak in leaks if leak.suspicious]
     compared = [each for each in judgements if each.difference is not None]
     failed = [each for each in compared if not each.passed]
@@ -146,8 +151,7 @@ def _verdict(main: str, judgements: tuple[Judgement, ...], leaks: Sequence[Leak]
         reason = f"there was nothing to compare {main} with"
     else:
         reason = f"{main} is {_told(compared)}"
-    promoted = bool(compared) and not suspicious and not failed
-    return Verdict(main, promoted, judgements, reason)
+    return bool(compared) and not suspicious and not failed, reason
 
 
 _PHRASES: Mapping[tuple[Demand, bool], str] = {

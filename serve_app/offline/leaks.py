@@ -27,8 +27,8 @@ class LeakConfig(Settings):
             stay clear of zero.
     """
 
-    max_ratio: float = Field(default=1.6, gt=1)
-    margin: float = Field(default=0.25, ge=0)
+    max_ratio: float = Field(default=1.75, gt=1)
+    margin: float = Field(default=0.5, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
