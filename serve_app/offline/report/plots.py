@@ -1,23 +1,29 @@
 """The plots of a report, each of one question."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
-from numpy.typing import NDArray
 
-from serve_app.offline.evaluation.bootstrap import Interval
-from serve_app.offline.measured import FUSED, POPULARITY, SERVED
 from serve_app.offline.report.canvas import ACCENT, INK, MAIN, OTHER, limits, sheet
 from serve_app.offline.report.facts import Facts
 from serve_app.offline.report.figures import Figures
+from serve_app.offline.report.marks import (
+    bars,
+    broken,
+    errors,
+    height,
+    intervals,
+    legend,
+    side_by_side,
+    ticks,
+)
 
 Plot = Callable[[Facts, Figures], Figure | None]
 """Draws, or finds that there is nothing to draw."""
 
-_ROW_INCHES = 0.24
+_COLOURS = (MAIN, ACCENT, OTHER)
 
 
 def orders(facts: Facts, figures: Figures) -> Figure | None:
@@ -25,11 +31,11 @@ def orders(facts: Facts, figures: Figures) -> Figure | None:
     found = {name: each["ndcg_at_10"] for name, each in figures.orders.items()}
     names = sorted(found, key=lambda name: found[name].mean)
     figure, axes = sheet(
-        _height(len(names)),
+        height(len(names)),
         "How good the lists are, 95 % intervals",
         "NDCG@10 (further right is better)",
     )
-    _intervals(axes, names, [found[name] for name in names], facts.main)
+    intervals(axes, names, [found[name] for name in names], facts.main)
     axes.set(xlim=limits([each.high for each in found.values()]))
     return figure
 
@@ -41,17 +47,17 @@ def ratios(facts: Facts, figures: Figures) -> Figure | None:
         return None
     names = sorted(known, key=lambda name: -known[name].mean)
     figure, axes = sheet(
-        _height(len(names)),
+        height(len(names)),
         f"How many times as good {facts.main} is as each, 95 % intervals",
         f"NDCG@{facts.verdict.k} of {facts.main} ÷ that of the other, same users",
     )
-    _intervals(axes, names, [known[name] for name in names], facts.main)
+    intervals(axes, names, [known[name] for name in names], facts.main)
     axes.axvline(1, color=INK, linewidth=1, linestyle="--")
     axes.set_xscale("log")
-    ticks = [tick for tick in (0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50) if _within(tick, known)]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    steps = ticks(known.values())
+    axes.xaxis.set_major_locator(FixedLocator(steps))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
+    axes.set_xticks(steps, [f"{step:g}×" for step in steps])
     return figure
 
 
@@ -61,8 +67,8 @@ def activity(facts: Facts, figures: Figures) -> Figure | None:
     figure, axes = sheet(
         3.1, "For whom the lists are good, 95 % intervals", "purchases before the window (users)"
     )
-    _side_by_side(axes, labels, [each.ndcg for each in figures.activity])
-    _legend(figure)
+    side_by_side(axes, labels, [each.ndcg for each in figures.activity])
+    legend(figure)
     axes.set(ylabel="NDCG@10")
     return figure
 
@@ -80,8 +86,8 @@ def ages(facts: Facts, figures: Figures) -> Figure | None:
         "recommended": ([each.recommended for each in groups], MAIN),
         "bought": ([each.bought for each in groups], ACCENT),
     }
-    _bars(axes, [each.label for each in groups], series)
-    _legend(figure)
+    bars(axes, [broken(each.label) for each in groups], series)
+    legend(figure)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(ylabel="share")
     return figure
@@ -95,8 +101,8 @@ def age_recall(facts: Facts, figures: Figures) -> Figure | None:
         "Of which age the bought items are found, 95 % intervals",
         "age of the item when the window began",
     )
-    _side_by_side(axes, [each.label for each in groups], [each.recall for each in groups])
-    _legend(figure)
+    side_by_side(axes, [broken(each.label) for each in groups], [each.recall for each in groups])
+    legend(figure)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(ylabel="share found in the first ten")
     return figure
@@ -107,7 +113,7 @@ def sources(facts: Facts, figures: Figures) -> Figure | None:
     groups = sorted(figures.sources, key=lambda each: each.hit)
     places = np.arange(len(groups))
     figure, axes = sheet(
-        _height(2.2 * len(groups)),
+        height(2.2 * len(groups)),
         f"Where the first ten of {facts.main} come from",
         "share that the source had offered (several may offer one item)",
     )
@@ -122,7 +128,7 @@ def sources(facts: Facts, figures: Figures) -> Figure | None:
     axes.set_yticks(places, [each.source for each in groups])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="x")
-    _legend(figure, reverse=True)
+    legend(figure, reverse=True)
     axes.set(xlim=(0, 1))
     return figure
 
@@ -134,7 +140,7 @@ def gains(facts: Facts, figures: Figures) -> Figure | None:
         return None
     names = list(shares)[::-1]
     figure, axes = sheet(
-        _height(0.85 * len(names)), f"What {facts.main} looks at", "share of the gain of all splits"
+        height(0.85 * len(names)), f"What {facts.main} looks at", "share of the gain of all splits"
     )
     axes.barh(names, [shares[name] for name in names], 0.7, color=MAIN)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -176,7 +182,7 @@ def leaks(facts: Facts, figures: Figures) -> Figure | None:
     if not found:
         return None
     figure, axes = sheet(
-        _height(1.3 * len(found)),
+        height(1.3 * len(found)),
         "Did a source know the future? 95 % intervals",
         "NDCG@10 of the source alone (a leak: orange far right of blue)",
     )
@@ -185,11 +191,11 @@ def leaks(facts: Facts, figures: Figures) -> Figure | None:
         (0.13, ACCENT, "window that is learnt from", [each.learnt for each in found]),
         (-0.13, MAIN, "window after it", [each.later for each in found]),
     ):
-        _errors(axes, places + shift, values, colour, label)
+        errors(axes, places + shift, values, colour, label)
     axes.set_yticks(places, [each.source for each in found])
     axes.grid(axis="x")
     axes.margins(y=0.1)
-    _legend(figure)
+    legend(figure)
     axes.set(xlim=limits([each.high for leak in found for each in (leak.learnt, leak.later)]))
     return figure
 
@@ -205,79 +211,3 @@ PLOTS: Mapping[str, Plot] = {
     "calibration": calibration,
     "leaks": leaks,
 }
-
-_COLOURS = (MAIN, ACCENT, OTHER)
-
-
-def _height(n_rows: float) -> float:
-    return 1.1 + _ROW_INCHES * n_rows
-
-
-def _within(tick: float, known: Mapping[str, Interval]) -> bool:
-    lows, highs = [each.low for each in known.values()], [each.high for each in known.values()]
-    return min(0.95, *lows) <= tick <= max(1.05, *highs)
-
-
-def _intervals(axes: Axes, names: Sequence[str], values: Sequence[Interval], main: str) -> None:
-    """One row per name, the last on top."""
-    groups = {
-        MAIN: [i for i, name in enumerate(names) if name in (main, f"{main}_diverse")],
-        ACCENT: [i for i, name in enumerate(names) if name == SERVED],
-    }
-    groups[OTHER] = [i for i in range(len(names)) if i not in groups[MAIN] + groups[ACCENT]]
-    for colour, places in groups.items():
-        _errors(axes, np.array(places, float), [values[i] for i in places], colour, "")
-    axes.set_yticks(range(len(names)), names)
-    axes.grid(axis="x")
-    axes.margins(y=0.06)
-
-
-def _errors(
-    axes: Axes, places: NDArray[np.floating], values: Sequence[Interval], colour: str, label: str
-) -> None:
-    means = [each.mean for each in values]
-    axes.errorbar(
-        means, places, xerr=_spread(values), fmt="o", color=colour, capsize=2, label=label
-    )
-
-
-def _spread(values: Sequence[Interval]) -> list[list[float]]:
-    """How far the intervals go below and above; rounding may put a mean outside its own."""
-    return [
-        [max(0.0, each.mean - each.low) for each in values],
-        [max(0.0, each.high - each.mean) for each in values],
-    ]
-
-
-def _side_by_side(
-    axes: Axes, labels: Sequence[str], groups: Sequence[Mapping[str, Interval]]
-) -> None:
-    """Intervals of a few orders in each of some groups."""
-    names = list(dict.fromkeys(name for each in groups for name in each))
-    colours = {FUSED: ACCENT, POPULARITY: OTHER}
-    for i, name in enumerate(names):
-        places = np.arange(len(groups)) + 0.16 * (i - (len(names) - 1) / 2)
-        values = [each[name] for each in groups]
-        means, colour = [each.mean for each in values], colours.get(name, MAIN)
-        axes.errorbar(
-            places, means, yerr=_spread(values), fmt="o", color=colour, capsize=2, label=name
-        )
-    axes.set_xticks(range(len(labels)), labels)
-    axes.grid(axis="y")
-    axes.set_ylim(bottom=0)
-
-
-def _bars(axes: Axes, labels: Sequence[str], series: Mapping[str, tuple[list[float], str]]) -> None:
-    width = 0.8 / len(series)
-    for i, (label, (values, colour)) in enumerate(series.items()):
-        places = np.arange(len(labels)) + width * (i - (len(series) - 1) / 2)
-        axes.bar(places, values, 0.9 * width, color=colour, label=label)
-    axes.set_xticks(range(len(labels)), labels)
-    axes.grid(axis="y")
-
-
-def _legend(figure: Figure, *, reverse: bool = False) -> None:
-    """Below the plot, where it hides nothing."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    step = -1 if reverse else 1
-    figure.legend(handles[::step], labels[::step], loc="outside lower center", ncols=3, fontsize=8)

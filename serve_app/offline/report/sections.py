@@ -1,22 +1,10 @@
 """What a report says, section by section."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-
-from serve_app.offline.evaluation.bootstrap import Interval
 from serve_app.offline.measured import CANDIDATES, SERVED
+from serve_app.offline.report.cells import MEASURES, change, day, interval, what
 from serve_app.offline.report.facts import Facts
-from serve_app.offline.report.figures import Change, Figures
+from serve_app.offline.report.figures import Figures
 from serve_app.offline.report.page import Page, Paragraph, Part, Picture, Section, Table
-
-_MEASURES = {
-    "ndcg_at_10": "NDCG@10",
-    "recall_at_10": "recall@10",
-    "recall_at_20": "recall@20",
-    "hit_rate_at_10": "hit rate@10",
-    "mrr_at_10": "MRR@10",
-}
-"""Measures of single lists as they are written."""
 
 
 def page_of(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Page:
@@ -24,7 +12,6 @@ def page_of(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Page:
     Args:
         drawn: names of the plots that there are.
     """
-    day = _day(facts.split.end_at)
     sections = (
         _verdict(facts),
         _data(facts, figures),
@@ -38,7 +25,7 @@ def page_of(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Page:
         _leaks(facts),
     )
     return Page(
-        title=f"Fit of the data until {day}",
+        title=f"Fit of the data until {day(facts.split.end_at)}",
         headline="Promoted" if facts.verdict.promoted else "Not promoted",
         lead=f"Because {facts.verdict.reason}.",
         good=facts.verdict.promoted,
@@ -62,8 +49,8 @@ def _verdict(facts: Facts) -> Section:
             each.other,
             "better" if each.demand == "better" else "not worse",
             "not compared" if each.difference is None else "yes" if each.passed else "no",
-            _interval(each.difference, signed=True),
-            _interval(each.ratio, digits=2),
+            interval(each.difference, signed=True),
+            interval(each.ratio, digits=2),
         )
         for each in facts.verdict.judgements
     )
@@ -88,12 +75,12 @@ def _data(facts: Facts, figures: Figures) -> Section:
         ("interactions", f"{facts.n_interactions:,}"),
         ("users", f"{facts.n_users:,}"),
         ("items", f"{facts.n_items:,}"),
-        ("first interaction", _day(facts.first_at)),
-        ("models learn from", f"{_day(split.train_at)} to {_day(split.evaluate_at)}"),
-        ("they are measured on", f"{_day(split.evaluate_at)} to {_day(split.end_at)}"),
+        ("first interaction", day(facts.first_at)),
+        ("models learn from", f"{day(split.train_at)} to {day(split.evaluate_at)}"),
+        ("they are measured on", f"{day(split.evaluate_at)} to {day(split.end_at)}"),
         ("test users", f"{len(facts.measured):,}"),
         ("items that they bought", f"{len(facts.measured.relevant):,}"),
-        ("of these among the candidates", _interval(figures.candidate_recall, digits=3)),
+        ("of these among the candidates", interval(figures.candidate_recall, digits=3)),
     )
     return Section(
         "Data and windows",
@@ -112,8 +99,8 @@ def _quality(facts: Facts, figures: Figures) -> Section:
     rows = tuple(
         (
             name,
-            _interval(measures["ndcg_at_10"]),
-            *(f"{measures[each].mean:.4f}" for each in list(_MEASURES)[1:]),
+            interval(measures["ndcg_at_10"]),
+            *(f"{measures[each].mean:.4f}" for each in list(MEASURES)[1:]),
             f"{figures.coverage[name]:.3f}",
         )
         for name, measures in best
@@ -131,7 +118,7 @@ def _quality(facts: Facts, figures: Figures) -> Section:
                 f" same list of best sellers for all.{served}"
             ),
             Picture("orders", "NDCG@10 of every order with its interval, best first"),
-            Table(("order", *_MEASURES.values(), "coverage@20"), rows),
+            Table(("order", *MEASURES.values(), "coverage@20"), rows),
         ],
     )
 
@@ -221,7 +208,7 @@ def _changes(facts: Facts, figures: Figures) -> Section:
     if facts.previous is None:
         return Section(title, [Paragraph("There is no bundle to compare with.")])
     rows = tuple(
-        (_what(name, measure), *_change(each))
+        (what(name, measure), *change(each))
         for (name, measure), each in figures.changes.items()
         if name in ("", facts.main, CANDIDATES) or measure == "ndcg_at_10"
     )
@@ -237,26 +224,13 @@ def _changes(facts: Facts, figures: Figures) -> Section:
     )
 
 
-def _what(name: str, measure: str) -> str:
-    if measure == "n_users":
-        return "test users"
-    return f"{name} {_MEASURES.get(measure, measure.replace('_at_', '@'))}".strip()
-
-
-def _change(each: Change) -> Iterator[str]:
-    counted = float(each.before).is_integer() and float(each.after).is_integer()
-    yield f"{each.before:,.0f}" if counted else f"{each.before:.4f}"
-    yield f"{each.after:,.0f}" if counted else f"{each.after:.4f}"
-    yield f"{each.after / each.before - 1:+.1%}" if each.before else "–"
-
-
 def _leaks(facts: Facts) -> Section:
     rows = tuple(
         (
             each.source,
-            _interval(each.learnt),
-            _interval(each.later),
-            _interval(each.difference, signed=True),
+            interval(each.learnt),
+            interval(each.later),
+            interval(each.difference, signed=True),
             "suspicious" if each.suspicious else "no",
         )
         for each in facts.leaks
@@ -273,15 +247,3 @@ def _leaks(facts: Facts) -> Section:
             Table(("source", "learnt from", "after it", "difference", "leak"), rows),
         ],
     )
-
-
-def _interval(each: Interval | None, *, signed: bool = False, digits: int = 4) -> str:
-    if each is None:
-        return "–"
-    sign = "+" if signed else ""
-    mean, low, high = (f"{value:{sign}.{digits}f}" for value in each)
-    return f"{mean} ({low} to {high})" if signed else f"{mean} ({low}–{high})"
-
-
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).date().isoformat()
