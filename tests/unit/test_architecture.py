@@ -55,6 +55,7 @@ ALLOWED = {
     "yaml": ("operations.lint",),
     "psutil": ("operations",),
     "implicit": ("offline",),
+    "matplotlib": ("offline.report",),
     "threadpoolctl": ("offline",),
     "requests": ("operations", "cli"),
     "click": ("cli",),

@@ -1,0 +1,174 @@
+"""Measures orders of candidates on blocks of users, one block after the other."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.allowed import AllowedItems
+from serve_app.domain.batches import CandidateBatch, RankingBatch
+from serve_app.domain.candidates import purchased
+from serve_app.domain.columns import MISSING, Rows
+from serve_app.domain.features import FEATURES, LOG_BUYERS, SOURCES, USER_COLUMNS
+from serve_app.domain.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
+from serve_app.domain.ranking import RankingConfig, rank
+from serve_app.offline.evaluation.measures import hits_of
+from serve_app.offline.evaluation.protocol import Wanted
+from serve_app.offline.examples import Block, Examples
+from serve_app.offline.measured import POPULARITY, SERVED, WIDTH, Measured
+from serve_app.offline.metrics import Order, baselines, n_bought
+from serve_app.offline.snapshot import Snapshot
+from serve_app.offline.train import GAINS
+from serve_app.offline.windows import PURCHASED, Outcomes
+
+N_BINS = 16
+_EDGES = np.logspace(-4, 0, N_BINS + 1)[1:-1]
+"""Between the bins of a predicted probability: most candidates are wanted rarely."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """
+    What is measured beside the sources, ``fused`` and ``popularity``.
+
+    Attributes:
+        variants: orders by name, the first is the main one.
+        probabilities: names of the variants whose scores are probabilities.
+        served: the order of the model that is served now, where it can be compared.
+        ranking: how the served lists are made diverse.
+    """
+
+    variants: Mapping[str, Order] = field(default_factory=dict)
+    probabilities: Collection[str] = ()
+    served: Order | None = None
+    ranking: RankingConfig = field(default_factory=RankingConfig)
+
+
+def measure(
+    block: Block, found: Outcomes, user_ids: tuple[str, ...], world: Snapshot, contest: Contest
+) -> Measured:
+    """
+    The users of the block who bought something new; there may be none.
+
+    Args:
+        block: out of ``blocks`` of the same world and outcomes.
+        found: what all users of the window did.
+        user_ids: of the log.
+    """
+    buyers = np.flatnonzero(n_bought(found)[block.users])
+    examples, candidates = block.examples.lists(buyers), _of_users(block.candidates, buyers)
+    orders = {**contest.variants, **({SERVED: contest.served} if contest.served else {})}
+    scores = {name: order(examples) for name, order in orders.items()}
+    lists = {name: _best(each, candidates) for name, each in scores.items()}
+    for name in contest.variants:
+        lists[f"{name}_diverse"] = _diverse(scores[name], candidates, world, contest.ranking)
+    for name, order in baselines().items():
+        lists[name] = _best(order(examples), candidates)
+    numbers = found.users[block.users][buyers]
+    lists[POPULARITY] = _most_bought(tuple(user_ids[number] for number in numbers), world)
+    relevant = _bought(found, block.users.start + buyers)
+    n_rows = len(world.catalogue)
+    calibrated = tuple(name for name in contest.variants if name in contest.probabilities)
+    return Measured(
+        names=tuple(lists),
+        calibrated=calibrated,
+        lists=np.stack(list(lists.values())),
+        hits=np.stack([hits_of(each, relevant, n_rows) for each in lists.values()]),
+        n_past=_purchases(world, numbers),
+        relevant=relevant.items,
+        offsets=relevant.offsets,
+        n_found=_n_bought(examples),
+        offered=_offered(next((scores[name] for name in contest.variants), None), examples),
+        calibration=_calibration([scores[name] for name in calibrated], examples),
+    )
+
+
+def _of_users(candidates: CandidateBatch, numbers: NDArray[np.int64]) -> CandidateBatch:
+    positions, offsets = gather(candidates.offsets, numbers)
+    return CandidateBatch(
+        bundle=candidates.bundle,
+        offsets=offsets,
+        rows=candidates.rows[positions],
+        features=candidates.features[positions],
+        because=candidates.because[positions],
+        because_type=candidates.because_type[positions],
+        stale=candidates.stale[numbers],
+    )
+
+
+def _places(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.int64]:
+    """Positions of the best of each user, shape (n, WIDTH); ties keep their order, NaN is out."""
+    listed = np.isfinite(scores)
+    lists = owners(offsets)
+    order = np.lexsort((-scores, ~listed, lists))
+    lengths = np.bincount(lists[listed], minlength=len(offsets) - 1)
+    order = order[listed[order]]
+    return pad(order, offsets_of(lengths), WIDTH, MISSING)
+
+
+def _best(scores: NDArray[np.float32], candidates: CandidateBatch) -> Rows:
+    return _taken(candidates.rows, _places(scores, candidates.offsets), MISSING)
+
+
+def _taken(values: NDArray[Scalar], places: NDArray[np.int64], fill: int) -> NDArray[Scalar]:
+    """Values at places, ``fill`` where a place is ``MISSING``."""
+    if not len(values):
+        return np.full((*places.shape, *values.shape[1:]), fill, values.dtype)
+    missing = (places == MISSING).reshape(*places.shape, *(1,) * (values.ndim - 1))
+    return np.where(missing, fill, values[places]).astype(values.dtype)
+
+
+def _diverse(
+    scores: NDArray[np.float32], candidates: CandidateBatch, world: Snapshot, config: RankingConfig
+) -> Rows:
+    sizes = np.full(len(candidates), WIDTH, np.int32)
+    ranked = rank(RankingBatch(candidates, sizes, scores), world.catalogue, config)
+    return pad(ranked.rows, ranked.offsets, WIDTH, MISSING)
+
+
+def _most_bought(user_ids: tuple[str, ...], world: Snapshot) -> Rows:
+    """The items of all time with the most buyers, without those that the user bought."""
+    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
+    histories = world.archive.read(user_ids, stale=False)
+    rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
+    lists = np.full((len(user_ids), WIDTH), MISSING, np.int32)
+    for i in range(len(user_ids)):
+        own = allowed.for_request(None, purchased(histories.of_user(i))).first(rows, WIDTH)
+        lists[i, : len(own)] = own
+    return lists
+
+
+def _bought(found: Outcomes, users: NDArray[np.int64]) -> Wanted:
+    positions, offsets = gather(found.offsets, users)
+    bought = found.strengths[positions] == PURCHASED
+    lengths = np.bincount(owners(offsets), bought, minlength=len(users)).astype(np.int64)
+    return Wanted(offsets_of(lengths), found.rows[positions[bought]])
+
+
+def _n_bought(examples: Examples) -> NDArray[np.int64]:
+    bought = examples.strengths == PURCHASED
+    return np.bincount(owners(examples.offsets), bought, minlength=len(examples)).astype(np.int64)
+
+
+def _purchases(world: Snapshot, numbers: NDArray[np.int32]) -> NDArray[np.int64]:
+    counts: NDArray[np.float64] = world.users[numbers, USER_COLUMNS.index("total_purchases")]
+    return counts.astype(np.int64)
+
+
+def _offered(scores: NDArray[np.float32] | None, examples: Examples) -> NDArray[np.bool_]:
+    columns = [FEATURES.index(f"candidate.{source}_rank") for source in SOURCES]
+    if scores is None:
+        return np.zeros((len(examples), WIDTH, len(SOURCES)), bool)
+    known = np.isfinite(examples.matrix[:, columns])
+    return _taken(known, _places(scores, examples.offsets), 0)
+
+
+def _calibration(scores: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
+    labels = (GAINS / GAINS.max())[examples.strengths]
+    sums = np.zeros((len(scores), N_BINS, 3))
+    for i, predicted in enumerate(scores):
+        bins = np.digitize(predicted, _EDGES)
+        for j, values in enumerate((predicted, labels, None)):
+            sums[i, :, j] = np.bincount(bins, values, minlength=N_BINS)
+    return sums
