@@ -5,6 +5,7 @@ among themselves, categories, prices and vectors. Users, baskets and models stay
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +48,19 @@ def enlarged(bundle: Bundle, n_items: int) -> BundleContents:
                 bundle.model_path(variant).read_bytes(),
                 model.n_trees,
                 model.metrics,
+                _read_if_any(bundle.held_out_path(variant)),
             )
             for variant, model in manifest.models.items()
         },
         until_at=manifest.until_at,
         horizon_s=manifest.horizon_s,
         metrics=manifest.metrics,
+        measured_from_at=manifest.measured_from_at,
     )
+
+
+def _read_if_any(file: Path | None) -> bytes | None:
+    return None if file is None else file.read_bytes()
 
 
 def enlarged_catalogue(catalogue: Catalogue, n_copies: int) -> Catalogue:

@@ -20,6 +20,8 @@
         ├── SchemaMismatch
         ├── NotEnoughData
         ├── StepMissing
+        ├── PromotionRefused
+        ├── NothingServedBefore
         ├── ServeUnreachable
         └── PortTaken
 
@@ -130,13 +132,17 @@ class BundleError(RecserveError):
 class BundleMissing(BundleError):
     """Nothing has been published under this root, or not this version."""
 
-    def __init__(self, root: str, version: str) -> None:
-        super().__init__(root, version)
+    def __init__(self, root: str, version: str, others: Sequence[str] = ()) -> None:
+        super().__init__(root, version, tuple(others))
         self.root = root
         self.version = version
+        self.others = tuple(others)
 
     def __str__(self) -> str:
-        return f"no bundle {self.version!r} under {self.root}: publish one with `recserve fit`"
+        found = f"no bundle {self.version!r} under {self.root}"
+        if self.others:
+            return f"{found}; there are {', '.join(self.others)}"
+        return f"{found}: publish one with `recserve fit`"
 
 
 class BundleDamaged(BundleError):
@@ -225,14 +231,7 @@ class SchemaMismatch(OperatorError):
 
 
 class NotEnoughData(OperatorError):
-    """Too little to fit anything on."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
+    """Too little to fit anything on; the message says how much is needed."""
 
 
 class StepMissing(OperatorError):
@@ -248,6 +247,35 @@ class StepMissing(OperatorError):
             f"step {self.wanted!r} needs step {self.step!r}, which is not done with these data and"
             f" settings: run `recserve fit --step {self.step}` first, or `recserve fit`"
         )
+
+
+class PromotionRefused(OperatorError):
+    """A version that should not be served, or that no replica would take up."""
+
+    def __init__(self, version: str, reason: str) -> None:
+        super().__init__(version, reason)
+        self.version = version
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.version} is not promoted: {self.reason}."
+            f" `recserve models promote {self.version} --force` does it all the same"
+        )
+
+
+class NothingServedBefore(OperatorError):
+    """There is no version to roll back to."""
+
+    def __init__(self, root: str, others: Sequence[str]) -> None:
+        super().__init__(root, tuple(others))
+        self.root = root
+        self.others = tuple(others)
+
+    def __str__(self) -> str:
+        promote = f"`recserve models promote` takes {' or '.join(self.others)}"
+        instead = promote if self.others else "publish a bundle with `recserve fit`"
+        return f"nothing that is still under {self.root} was served before: {instead}"
 
 
 class ServeUnreachable(OperatorError):

@@ -9,7 +9,7 @@ from pydantic import Field
 from serve_app.domain.features import fingerprint
 from serve_app.domain.settings import Settings
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 """Raised whenever files of a bundle change their name, form or meaning."""
 
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{8}")
@@ -37,6 +37,8 @@ class ModelManifest(Settings):
         objective: XGBoost's name of what was optimised.
         n_trees: trees in the model.
         metrics: measured on the evaluation window, by name.
+        held_out: file of the model that was measured, which has not learnt from the window that it
+            was measured on; None when it was not kept.
     """
 
     file: str
@@ -45,6 +47,7 @@ class ModelManifest(Settings):
     objective: str
     n_trees: int
     metrics: Mapping[str, float]
+    held_out: str | None = None
 
 
 class Manifest(Settings):
@@ -54,17 +57,20 @@ class Manifest(Settings):
         created_at: when it was published, epoch seconds.
         until_at: time of the last interaction that it knows, epoch seconds.
         horizon_s: length of the window that the labels of the models come from.
+        measured_from_at: beginning of the window that was measured, epoch seconds; it ends at
+            ``until_at``.
         files: by name below the bundle's folder.
         columns: kind of every catalogue column, in the order that numbers their files.
         models: by variant.
         metrics: measured on the evaluation window, by list compared (popularity, fused …).
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
     created_at: float
     until_at: float
     horizon_s: float
+    measured_from_at: float
     n_users: int
     n_items: int
     n_interactions: int

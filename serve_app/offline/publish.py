@@ -106,5 +106,6 @@ def _publish(job: Job, folder: Path, shop: Shop, created_at: float) -> None:
         made.contents,
         created_at=created_at,
         n_kept=job.config.n_versions_kept,
+        promote=True,
     )
     write_json(folder / _PUBLISHED, manifest.model_dump(mode="json"))

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Mapping
 
-import requests
-
 from serve_app.domain.manifest import lacking_models
 from serve_app.operations.doctor import (
     Check,
@@ -20,6 +18,7 @@ from serve_app.operations.doctor import (
     store_reachable,
 )
 from serve_app.operations.environment import needed_ports
+from serve_app.operations.rest import health_of
 from serve_app.operations.workplace import Workplace, problems_of, use_cache
 from serve_app.stores.bundle import current_version, open_bundle, verify_bundle
 from serve_app.stores.schema import SCHEMA_VERSION, schema_version
@@ -45,11 +44,7 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
 
 
 def _is_ours(port: int) -> bool:
-    try:
-        health = requests.get(f"http://127.0.0.1:{port}/health", timeout=5).json()
-    except (requests.RequestException, ValueError):
-        return False
-    return "models" in health
+    return "models" in (health_of(port) or {})
 
 
 def _postgres_version(workplace: Workplace) -> str:

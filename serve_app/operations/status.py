@@ -9,6 +9,7 @@ from serve_app.config import APPLICATION
 from serve_app.domain.windows import REQUEST, WINDOW_S, Window, merged
 from serve_app.operations.rest import application_of
 from serve_app.operations.scale import Replicas, replicas_of
+from serve_app.operations.tables import aligned
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -118,13 +119,13 @@ def _deployments(deployments: Sequence[DeploymentStatus]) -> str:
         for one in deployments
     ]
     messages = [f"{one.name}: {one.message}" for one in deployments if one.message]
-    return "\n".join([_table(("deployment", "state", "running", "bounds"), rows), *messages])
+    return "\n".join([aligned(("deployment", "state", "running", "bounds"), rows), *messages])
 
 
 def _models(models: Mapping[str, str]) -> str:
     if not models:
         return "models: GET /health gave no answer"
-    return _table(("model", "version"), sorted(models.items()))
+    return aligned(("model", "version"), sorted(models.items()))
 
 
 def _stages(status: Status) -> str:
@@ -136,7 +137,7 @@ def _stages(status: Status) -> str:
         rows.append((name, _per_second(histogram.n, status.period_s), *quantiles))
     minutes = math.ceil(status.period_s / WINDOW_S)
     header = (f"last {minutes} min", "per s", *(f"p{q * 100:.0f} ms" for q in QUANTILES))
-    return _table(header, rows)
+    return aligned(header, rows)
 
 
 def _outcomes(status: Status) -> str:
@@ -144,7 +145,7 @@ def _outcomes(status: Status) -> str:
         (variant, outcome, str(n), _per_second(n, status.period_s))
         for (variant, outcome), n in sorted(status.traffic.outcomes.items())
     ]
-    return _table(("variant", "outcome", "requests", "per s"), rows)
+    return aligned(("variant", "outcome", "requests", "per s"), rows)
 
 
 def _per_second(n: int, period_s: float) -> str:
@@ -154,21 +155,3 @@ def _per_second(n: int, period_s: float) -> str:
 def _milliseconds(duration_s: float) -> str:
     milliseconds = duration_s * 1e3
     return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, columns of numbers to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    right = [all(_is_number(row[i]) for row in rows) and bool(rows) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _is_number(cell: str) -> bool:
-    return all(character in "0123456789./–" for character in cell)

@@ -14,7 +14,7 @@ from serve_app.domain.tables import CandidateTables
 from serve_app.errors import BundleDamaged
 from serve_app.stores.bundle_arrays import Array, build, build_columns, open_array
 from serve_app.stores.bundle_manifest import check_hashes, check_sizes, read_manifest
-from serve_app.stores.bundle_roots import bundle_root
+from serve_app.stores.bundle_roots import bundle_root, read_current, read_manifest_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class Bundle:
         """Where the variant's model lies; raises ``KeyError`` for one that the bundle lacks."""
         return self.folder / self.manifest.models[variant].file
 
+    def held_out_path(self, variant: str) -> Path | None:
+        """
+        Where the model lies that was measured and has not learnt from the window that it was
+        measured on; ``None`` when it was not kept. Raises as ``model_path``.
+        """
+        file = self.manifest.models[variant].held_out
+        return None if file is None else self.folder / file
+
 
 def current_version(root: str) -> str | None:
     """
@@ -45,12 +53,24 @@ def current_version(root: str) -> str | None:
         BundleDamaged: ``current`` names no version.
         StoreUnavailable: the object store did not answer.
     """
-    return bundle_root(root).read_current()
+    return read_current(bundle_root(root))
 
 
 def versions(root: str) -> Sequence[str]:
     """All versions under the root, in the order in which they were published."""
     return bundle_root(root).versions()
+
+
+def manifest_of(root: str, version: str) -> Manifest:
+    """
+    What a version says of itself; copies nothing.
+
+    Raises:
+        BundleMissing: no such version.
+        BundleDamaged: its manifest is not one that this build reads.
+        StoreUnavailable: the object store did not answer.
+    """
+    return read_manifest_at(bundle_root(root), version)
 
 
 def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = False) -> Bundle:

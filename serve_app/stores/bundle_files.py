@@ -49,3 +49,8 @@ def sync_tree(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         sync(path)
     sync(folder)
+
+
+def modified(path: Path) -> tuple[int, str]:
+    """Orders files of folders by time, then by the folder's name."""
+    return path.stat().st_mtime_ns, path.parent.name

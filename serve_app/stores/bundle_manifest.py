@@ -19,9 +19,19 @@ def read_manifest(folder: Path, version: str) -> Manifest:
         BundleDamaged: no manifest, or one that this build cannot read.
     """
     try:
-        raw = json.loads((folder / MANIFEST).read_bytes())
+        content = (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:
         raise BundleDamaged(version, f"{MANIFEST} is missing") from error
+    return parsed(content, version)
+
+
+def parsed(content: bytes, version: str) -> Manifest:
+    """
+    Raises:
+        BundleDamaged: the content is no manifest, or one that this build cannot read.
+    """
+    try:
+        raw = json.loads(content)
     except ValueError as error:
         raise BundleDamaged(version, f"{MANIFEST} is not JSON: {error}") from error
     found = raw.get("format") if isinstance(raw, dict) else None
@@ -74,6 +84,15 @@ def check_hashes(folder: Path, manifest: Manifest) -> None:
     for name, expected in manifest.files.items():
         if _sha256(folder / name) != expected.sha256:
             raise BundleDamaged(manifest.version, f"{name} is not the file that was published")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the folder holds the version that it is named after, no file cut off."""
+    try:
+        check_sizes(folder, read_manifest(folder, folder.name))
+    except BundleDamaged:
+        return False
+    return True
 
 
 def content_hash(files: Mapping[str, FileManifest], more: Iterable[str]) -> str:

@@ -1,46 +1,42 @@
 """Where bundles lie: a local folder that is opened in place, or a URI that nodes copy from.
 
-A plain path is a local folder. Anything with ``://`` is opened through ``pyarrow.fs`` (object
-stores, or ``file://`` for a network mount that nodes should copy from rather than map).
+<root>/current                      the version that is served
+<root>/promotions.jsonl             which versions were made current, and by whom
+<root>/<version>/manifest.json …    a bundle, immutable
+<root>/reports/<version>/…          what its fit found; may be replaced
 """
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from pyarrow import ArrowInvalid
-from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
-
 from serve_app.domain.manifest import VERSION_PATTERN, Manifest
-from serve_app.errors import BundleDamaged, BundleMissing, SettingsInvalid, StoreUnavailable
-from serve_app.stores.bundle_files import PARTIAL, exclusive, partial_folder, sync, sync_tree
-from serve_app.stores.bundle_manifest import (
-    MANIFEST,
-    check_hashes,
-    check_sizes,
-    read_manifest,
-    write_manifest,
-)
+from serve_app.errors import BundleDamaged, BundleMissing
+from serve_app.stores.bundle_local import LocalRoot
+from serve_app.stores.bundle_manifest import MANIFEST, parsed
+from serve_app.stores.bundle_remote import remote_root
 
 CURRENT = "current"
-N_CACHED = 3
-"""Copies that a node keeps; a replica that still maps an older one keeps its pages."""
 
 
 class BundleRoot(Protocol):
     """Where versions are kept. A version is either whole or not there."""
 
-    def read_current(self) -> str | None:
-        """The version that is served, or ``None`` before the first is published."""
+    @property
+    def name(self) -> str:
+        """Folder or URI, for messages."""
         ...
 
-    def write_current(self, version: str) -> None:
-        """Changes it in one step."""
+    def alone(self) -> AbstractContextManager[None]:
+        """Keeps other writers away meanwhile, where the place can. ``workspace`` does so too."""
+        ...
+
+    def read(self, file: str) -> bytes | None:
+        """The bytes of a small file below the root, ``None`` when it is not there."""
+        ...
+
+    def write(self, file: str, content: bytes) -> None:
+        """Makes or replaces a small file at the top of the root, in one step."""
         ...
 
     def versions(self) -> list[str]:
@@ -66,6 +62,16 @@ class BundleRoot(Protocol):
 
     def remove(self, version: str) -> None: ...
 
+    def put_folder(self, folder: Path, name: str) -> None:
+        """Copies a folder in, in place of what has that name; within a ``workspace``."""
+        ...
+
+    def remove_folder(self, name: str) -> None: ...
+
+    def folders(self, name: str) -> list[str]:
+        """Folders in the folder of that name that are called like a version."""
+        ...
+
     def open(self, version: str, cache_dir: Path) -> Path:
         """
         A local folder that holds the version; it may be a copy below ``cache_dir``.
@@ -78,198 +84,41 @@ class BundleRoot(Protocol):
 
 def bundle_root(root: str) -> BundleRoot:
     """
+    A plain path is a local folder. Anything with ``://`` is opened through ``pyarrow.fs`` (object
+    stores, or ``file://`` for a network mount that nodes should copy from rather than map).
+
     Raises:
         SettingsInvalid: the root is a URI of a kind that is not known.
     """
-    if "://" not in root:
-        return LocalRoot(Path(root))
-    try:
-        files, path = FileSystem.from_uri(root)
-    except ArrowInvalid as error:
-        raise SettingsInvalid("bundle root", f"{root}: {error}") from error
-    return RemoteRoot(root, files, path.rstrip("/"))
+    return remote_root(root) if "://" in root else LocalRoot(Path(root))
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRoot:
-    folder: Path
-
-    def read_current(self) -> str | None:
-        try:
-            return _checked(str(self.folder), (self.folder / CURRENT).read_text())
-        except FileNotFoundError:
-            return None
-
-    def write_current(self, version: str) -> None:
-        partial = self.folder / f".{CURRENT}-{os.getpid()}"
-        partial.write_text(version)
-        sync(partial)
-        os.replace(partial, self.folder / CURRENT)
-        sync(self.folder)
-
-    def versions(self) -> list[str]:
-        manifests = self.folder.glob(f"*/{MANIFEST}")
-        found = [path for path in manifests if VERSION_PATTERN.fullmatch(path.parent.name)]
-        return [path.parent.name for path in sorted(found, key=_modified)]
-
-    def holds(self, manifest: Manifest) -> bool:
-        return _is_whole(self.folder / manifest.version)
-
-    @contextmanager
-    def workspace(self) -> Iterator[Path]:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsInvalid("bundle root", f"{self.folder}: {error.strerror}") from error
-        with exclusive(self.folder), partial_folder(self.folder) as partial:
-            yield partial
-
-    def put(self, folder: Path, manifest: Manifest) -> None:
-        write_manifest(folder, manifest)
-        sync_tree(folder)
-        self.remove(manifest.version)
-        folder.rename(self.folder / manifest.version)
-        sync(self.folder)
-
-    def remove(self, version: str) -> None:
-        target = self.folder / version
-        if target.exists():
-            # In one step: a folder that is only half deleted must not look like a version.
-            doomed = target.rename(self.folder / f"{PARTIAL}removed-{version}")
-            shutil.rmtree(doomed)
-
-    def open(self, version: str, cache_dir: Path) -> Path:
-        folder = self.folder / version
-        if not VERSION_PATTERN.fullmatch(version) or not folder.is_dir():
-            raise BundleMissing(str(self.folder), version)
-        return folder
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteRoot:
+def read_current(place: BundleRoot) -> str | None:
     """
-    Attributes:
-        root: the URI, for messages.
-        files: opens it.
-        path: of the root within ``files``.
+    The version that is served, ``None`` before the first is published.
+
+    Raises:
+        BundleDamaged: ``current`` names no version.
     """
-
-    root: str
-    files: FileSystem
-    path: str
-
-    def read_current(self) -> str | None:
-        with self._reachable():
-            try:
-                with self.files.open_input_stream(f"{self.path}/{CURRENT}") as stream:
-                    return _checked(self.root, stream.read().decode())
-            except FileNotFoundError:
-                return None
-
-    def write_current(self, version: str) -> None:
-        with self._reachable():
-            partial = f"{self.path}/.{CURRENT}-{version}"
-            with self.files.open_output_stream(partial) as stream:
-                stream.write(version.encode())
-            self.files.move(partial, f"{self.path}/{CURRENT}")
-
-    def versions(self) -> list[str]:
-        """A version is there once its manifest is, which is written last."""
-        with self._reachable():
-            below = self.files.get_file_info(FileSelector(self.path, allow_not_found=True))
-            names = [each.base_name for each in below if VERSION_PATTERN.fullmatch(each.base_name)]
-            manifests = self.files.get_file_info([self._manifest(name) for name in names])
-        found = [
-            (each.mtime_ns, name)
-            for name, each in zip(names, manifests, strict=True)
-            if each.type == FileType.File
-        ]
-        return [name for _, name in sorted(found)]
-
-    def holds(self, manifest: Manifest) -> bool:
-        return manifest.version in self.versions()
-
-    @contextmanager
-    def workspace(self) -> Iterator[Path]:
-        with TemporaryDirectory(prefix="recserve-bundle-") as folder:
-            yield Path(folder)
-
-    def put(self, folder: Path, manifest: Manifest) -> None:
-        self.remove(manifest.version)
-        target = f"{self.path}/{manifest.version}"
-        with self._reachable():
-            self.files.create_dir(target, recursive=True)
-            copy_files(
-                str(folder),
-                target,
-                source_filesystem=LocalFileSystem(),
-                destination_filesystem=self.files,
-            )
-            write_manifest(folder, manifest)
-            with self.files.open_output_stream(self._manifest(manifest.version)) as stream:
-                stream.write((folder / MANIFEST).read_bytes())
-
-    def remove(self, version: str) -> None:
-        with self._reachable():
-            manifest = self._manifest(version)
-            # First what makes it a version, so that nobody takes what is half deleted for one.
-            if self.files.get_file_info(manifest).type == FileType.File:
-                self.files.delete_file(manifest)
-            if self.files.get_file_info(f"{self.path}/{version}").type == FileType.Directory:
-                self.files.delete_dir(f"{self.path}/{version}")
-
-    def open(self, version: str, cache_dir: Path) -> Path:
-        if not VERSION_PATTERN.fullmatch(version):
-            raise BundleMissing(self.root, version)
-        copy = cache_dir / version
-        with exclusive(cache_dir):
-            if not _is_whole(copy):
-                if version not in self.versions():
-                    raise BundleMissing(self.root, version)
-                self._copy(version, copy)
-        return copy
-
-    def _copy(self, version: str, copy: Path) -> None:
-        with partial_folder(copy.parent) as partial:
-            with self._reachable():
-                copy_files(
-                    f"{self.path}/{version}",
-                    str(partial),
-                    source_filesystem=self.files,
-                    destination_filesystem=LocalFileSystem(),
-                )
-            check_hashes(partial, read_manifest(partial, version))
-            shutil.rmtree(copy, ignore_errors=True)
-            partial.rename(copy)
-        copies = [path for path in copy.parent.iterdir() if VERSION_PATTERN.fullmatch(path.name)]
-        for old in sorted(copies, key=_modified)[:-N_CACHED]:
-            shutil.rmtree(old)
-
-    def _manifest(self, version: str) -> str:
-        return f"{self.path}/{version}/{MANIFEST}"
-
-    @contextmanager
-    def _reachable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailable("bundle", f"{self.root}: {error}") from error
-
-
-def _modified(path: Path) -> tuple[int, str]:
-    return path.stat().st_mtime_ns, path.parent.name
-
-
-def _checked(root: str, text: str) -> str:
-    version = text.strip()
+    content = place.read(CURRENT)
+    if content is None:
+        return None
+    version = content.decode(errors="replace").strip()
     if not VERSION_PATTERN.fullmatch(version):
-        raise BundleDamaged(version[:40], f"{root}/{CURRENT} names no version")
+        raise BundleDamaged(version[:40], f"{place.name}/{CURRENT} names no version")
     return version
 
 
-def _is_whole(folder: Path) -> bool:
-    try:
-        check_sizes(folder, read_manifest(folder, folder.name))
-    except BundleDamaged:
-        return False
-    return True
+def read_manifest_at(place: BundleRoot, version: str) -> Manifest:
+    """
+    What a version says of itself.
+
+    Raises:
+        BundleMissing: no such version.
+        BundleDamaged: its manifest is not one that this build reads.
+    """
+    is_name = VERSION_PATTERN.fullmatch(version)
+    content = place.read(f"{version}/{MANIFEST}") if is_name else None
+    if content is None:
+        raise BundleMissing(place.name, version, tuple(place.versions()))
+    return parsed(content, version)

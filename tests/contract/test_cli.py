@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from serve_app import cli
+from serve_app.commands import data
 from serve_app.stores.embedded import lease
 
 PROJECT = Path(__file__).parents[2]
@@ -167,17 +168,52 @@ class TestFromNothingToABundle:
         assert "models/main.ubj is not the file that was published" in said.out
 
     def test_models_names_what_is_published(self, recserve: Recserve, fitted: Said) -> None:
-        said = recserve("models")
+        version = fitted.out.split()[1].rstrip(":")
 
-        assert said.code == 0
-        assert fitted.out.split()[1].rstrip(":") in said.out
+        listed, shown = recserve("models", "list"), recserve("models", "show")
+
+        assert (listed.code, shown.code) == (0, 0)
+        [line] = [line for line in listed.out.splitlines() if line.startswith("*")]
+        assert line.split()[1] == version
+        assert shown.out.startswith(f"{version} is served\n")
+        assert recserve("models", "show", version).out == shown.out
+
+    def test_an_operator_promotes_and_rolls_back(
+        self, recserve: Recserve, home: Path, settings: Path, fitted: Said, tmp_path: Path
+    ) -> None:
+        first = fitted.out.split()[1].rstrip(":")
+        other = tmp_path / "fit.yaml"
+        other.write_text(settings.read_text().replace("n_trees: 3", "n_trees: 2"))
+        second = recserve("fit", "--settings", other).out.split()[1].rstrip(":")
+        current = home / "bundles" / "current"
+        assert current.read_text() == second
+
+        assert recserve("models", "promote", first).out == f"{first} is current\n"
+        assert current.read_text() == first
+        assert recserve("models", "rollback").out == f"{second} is current again\n"
+        assert current.read_text() == second
+
+        report = home / "bundles" / "reports" / first
+        report.mkdir(parents=True)
+        (report / "report.json").write_text('{"verdict": {"promoted": false, "reason": "worse"}}')
+        assert_one_sentence(recserve("models", "promote", first), "kept it back (worse)", "--force")
+        forced = recserve("models", "promote", first, "--force")
+        assert forced.out == f"{first} is current, although its fit kept it back (worse)\n"
 
     def test_a_version_that_is_not_there_cannot_be_promoted(
         self, recserve: Recserve, fitted: Said
     ) -> None:
         assert_one_sentence(
-            recserve("models", "--promote", "20200101-00000000"), "20200101-00000000"
+            recserve("models", "promote", "20200101-00000000"), "20200101-00000000", "there are"
         )
+
+    def test_nothing_was_served_before_the_first(self, recserve: Recserve, tmp_path: Path) -> None:
+        config = changed_config(tmp_path, bundles=str(tmp_path / "bundles"))
+
+        said = recserve("models", "rollback", "--config", config)
+
+        assert_one_sentence(said, "nothing is served from", "`recserve fit`")
+        assert "nothing is published" in recserve("models", "list", "--config", config).out
 
 
 class TestBadRows:
@@ -216,6 +252,9 @@ def changed_config(folder: Path, **args: object) -> Path:
     path = folder / "serve_config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+MODELS = ("models list", "models show", "models promote x", "models rollback")
 
 
 class TestErrors:
@@ -279,13 +318,11 @@ class TestErrors:
 
         assert_one_sentence(said, "the embedded stores", "Not a directory")
 
-    @pytest.mark.parametrize("command", ["load", "fit", "doctor", "status", "models"])
+    @pytest.mark.parametrize("command", ["load --items x.csv", "fit", "doctor", "status", *MODELS])
     def test_a_configuration_that_is_not_there(self, recserve: Recserve, command: str) -> None:
-        more = ("--items", "x.csv") if command == "load" else ()
+        said = recserve(*command.split(), "--config", "none.yaml")
 
-        assert_one_sentence(
-            recserve(command, *more, "--config", "none.yaml"), "none.yaml: no such file"
-        )
+        assert_one_sentence(said, "none.yaml: no such file")
 
     def test_an_unknown_setting(self, recserve: Recserve, tmp_path: Path) -> None:
         config = changed_config(tmp_path, deadline={"features_s": 1})
@@ -334,7 +371,7 @@ class TestErrors:
         def bug(*_: object) -> None:
             raise OSError("nobody foresaw this")
 
-        monkeypatch.setattr(cli, "make_demo", bug)
+        monkeypatch.setattr(data, "make_demo", bug)
 
         with pytest.raises(OSError, match="nobody foresaw this"):
             recserve("demo", tmp_path)
@@ -358,6 +395,9 @@ class TestUsage:
             (("lod",), "No such command 'lod'"),
             (("scale", "Ranker"), "give --min, --max or both"),
             (("demo",), "Missing argument 'FOLDER'"),
+            (("models",), "rollback"),
+            (("models", "lst"), "No such command 'lst'"),
+            (("models", "promote"), "Missing argument 'VERSION'"),
             (("fit", "--config", "/"), "is a directory"),
         ],
     )

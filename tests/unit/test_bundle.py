@@ -12,9 +12,15 @@ import pytest
 from serve_app.domain.columns import NumberColumn, TagsColumn, TextColumn
 from serve_app.domain.features import FEATURES, fingerprint
 from serve_app.errors import BundleDamaged, BundleMissing, SettingsInvalid, StoreUnavailable
-from serve_app.stores import bundle_roots
-from serve_app.stores.bundle import current_version, open_bundle, verify_bundle, versions
-from serve_app.stores.bundle_publishing import BundleContents, FittedModel, promote, publish
+from serve_app.stores import bundle_local
+from serve_app.stores.bundle import (
+    current_version,
+    manifest_of,
+    open_bundle,
+    verify_bundle,
+    versions,
+)
+from serve_app.stores.bundle_publishing import BundleContents, FittedModel, publish
 from tests.worlds import small_world
 
 WORLD = small_world()
@@ -149,9 +155,9 @@ class TestOpenBundle:
 
     def test_refuses_a_format_of_another_build(self, root, cache, tmp_path):
         version = publish_one(root)
-        change_manifest(tmp_path / "bundles" / version, format=2)
+        change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 2, this build reads 1"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 2"):
             open_bundle(root, version, cache_dir=cache)
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
@@ -216,7 +222,7 @@ class TestPublish:
         def die(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(bundle_roots, "write_manifest", die)
+        monkeypatch.setattr(bundle_local, "write_manifest", die)
         with pytest.raises(KeyboardInterrupt):
             publish_one(root, b"more trees")
 
@@ -277,27 +283,61 @@ class TestPublish:
             publish(root, contents(catalogue=catalogue), created_at=1.0)
 
 
-class TestPromote:
-    def test_rolls_back_to_an_older_version(self, root):
-        first, _ = publish_one(root), publish_one(root, b"more trees")
+class TestHeldOut:
+    def test_keeps_the_model_that_was_measured_beside_the_published_one(self, root, cache):
+        model = replace(contents().models["main"], held_out=b"fewer trees")
+        version = publish(root, contents(models={"main": model}), created_at=1.0).version
 
-        promote(root, first)
+        bundle = open_bundle(root, version, cache_dir=cache, verify=True)
 
-        assert current_version(root) == first
+        assert bundle.manifest.models["main"].held_out == "held_out/main.ubj"
+        assert bundle.held_out_path("main").read_bytes() == b"fewer trees"
+        assert bundle.model_path("main").read_bytes() == b"trees"
+        assert version != publish_one(root)
 
-    def test_refuses_a_version_that_is_not_there(self, root):
-        version = publish_one(root)
+    def test_is_none_where_it_was_not_kept(self, root, cache):
+        bundle = open_bundle(root, publish_one(root), cache_dir=cache)
 
-        with pytest.raises(BundleMissing):
-            promote(root, "20231114-00000000")
-        assert current_version(root) == version
+        assert bundle.held_out_path("main") is None
+        with pytest.raises(KeyError):
+            bundle.held_out_path("challenger")
 
-    def test_current_that_names_no_version_is_damage(self, root, tmp_path):
-        publish_one(root)
+    @pytest.mark.parametrize(("given", "said"), [(None, UNTIL_AT - 3_600.0), (7.0, 7.0)])
+    def test_says_from_when_on_was_measured(self, root, given, said):
+        manifest = publish(root, contents(measured_from_at=given), created_at=1.0)
+
+        assert manifest_of(root, manifest.version).measured_from_at == said
+
+
+class TestManifestOf:
+    @pytest.fixture(params=["", "file://"])
+    def place(self, request, root):
+        return f"{request.param}{root}"
+
+    @pytest.mark.parametrize("version", ["20231114-00000000", "..", "", "current"])
+    def test_names_the_versions_that_there_are_instead(self, place, version):
+        there = publish_one(place)
+
+        with pytest.raises(BundleMissing, match=f"there are {there}$"):
+            manifest_of(place, version)
+
+    def test_refuses_one_that_this_build_does_not_read(self, place, tmp_path):
+        version = publish_one(place)
+        change_manifest(tmp_path / "bundles" / version, format=1)
+
+        with pytest.raises(BundleDamaged, match="fit again"):
+            manifest_of(place, version)
+
+    def test_points_to_the_fit_where_nothing_is_published(self, place):
+        with pytest.raises(BundleMissing, match="recserve fit"):
+            manifest_of(place, "20231114-00000000")
+
+    def test_current_that_names_no_version_is_damage(self, place, tmp_path):
+        publish_one(place)
         (tmp_path / "bundles" / "current").write_text("../elsewhere")
 
         with pytest.raises(BundleDamaged, match="names no version"):
-            current_version(root)
+            current_version(place)
 
 
 class TestUri:
@@ -344,6 +384,12 @@ class TestUri:
             open_bundle(uri, version, cache_dir=cache)
 
         assert {path.name for path in cache.glob("[!.]*")} == set(published[-3:])
+
+    def test_reads_a_manifest_without_copying_anything(self, uri, cache):
+        version = publish_one(uri)
+
+        assert manifest_of(uri, version).version == version
+        assert not cache.exists()
 
     def test_copies_once_when_many_replicas_ask_at_once(self, uri, cache):
         version = publish_one(uri)

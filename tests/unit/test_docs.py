@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from serve_app import errors
-from serve_app.cli import commands
+from serve_app.cli import verbs
 from serve_app.config import AppConfig, IngressConfig, deployment_names
 from serve_app.deployments.http_models import Recommendations, RecommendationsRequest
 from serve_app.deployments.service import BUNDLE, METADATA
@@ -138,7 +138,26 @@ def test_every_target_of_make_is_documented(target):
     assert f"`make {target}`" in CONTRIBUTING
 
 
-@pytest.mark.parametrize("verb", commands.commands)
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the first words name, of a group or of none, and the words after it."""
+    command: click.Command = verbs
+    while isinstance(command, click.Group) and words:
+        below = command.get_command(click.Context(command), words[0])
+        assert below is not None, f"no verb {words[0]!r}"
+        command, words = below, words[1:]
+    return command, words
+
+
+def every_verb() -> list[str]:
+    found = verbs.list_commands(click.Context(verbs))
+    for verb in list(found):
+        command, _ = command_of([verb])
+        if isinstance(command, click.Group):
+            found += [f"{verb} {below}" for below in command.commands]
+    return found
+
+
+@pytest.mark.parametrize("verb", every_verb())
 def test_every_verb_is_documented(verb):
     assert f"`recserve {verb}`" in README
 
@@ -154,9 +173,8 @@ def test_names_no_command_that_there_is_not(page):
     text = page.read_text(encoding="utf-8")
 
     for line in re.findall(r"(?:^|`)(recserve [a-z][^`\n|;]*)", text, re.M):
-        _, verb, *words = shlex.split(line.rstrip("\\ "), comments=True)
-        assert verb in commands.commands, line
-        _check_options(commands.commands[verb], words, line)
+        _, *words = shlex.split(line.rstrip("\\ "), comments=True)
+        _check_options(*command_of(words), line)
     for target in re.findall(r"`make ([a-z]+)`", text):
         assert target in make_targets()
 

@@ -30,7 +30,8 @@ class FitConfig(Settings):
         n_train_workers: processes that train one model together (Ray Train), each on a share of the
             users, for examples that one machine cannot hold. With 1 the models are trained side by
             side, each by one process.
-        n_versions_kept: bundles that stay under the root, besides the current one.
+        n_versions_kept: bundles that stay under the root, besides the current one and the one
+            that a rollback would lead to.
         seed: of all that is chosen at random.
     """
 

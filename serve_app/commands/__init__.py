@@ -1,0 +1,1 @@
+"""The verbs of the ``recserve`` command, a module per group. Each parses, calls and prints."""

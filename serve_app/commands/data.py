@@ -1,0 +1,106 @@
+"""From files to a bundle: demo, load, fit, evaluate."""
+
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from serve_app.commands.options import (
+    EXISTING_FILE,
+    config_option,
+    fit_settings_option,
+    workplace_of,
+)
+from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.evaluation.evaluate import EvaluationConfig, evaluate
+from serve_app.offline.evaluation.protocol import ProtocolConfig
+from serve_app.offline.evaluation.report import as_json, as_text
+from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.operations.filling import fit_bundle, load_files
+from serve_app.operations.terminal import load_report, progress_bars
+
+_TEXT = click.File("w", encoding="utf-8", lazy=False)
+
+
+@click.command("demo")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--users", default=2_000, show_default=True)
+@click.option("--items", default=5_000, show_default=True)
+@click.option("--interactions", default=100_000, show_default=True)
+@click.option("--seed", default=7, show_default=True)
+def demo_command(folder: Path, users: int, items: int, interactions: int, seed: int) -> None:
+    """Write a simulated shop's files to FOLDER."""
+    files = write_demo(make_demo(DemoConfig(users, items, interactions, seed)), folder)
+    click.echo(f"{files.items}\n{files.users}\n{files.interactions}")
+
+
+@click.command("load")
+@click.option("--items", type=EXISTING_FILE, help="CSV or Parquet.")
+@click.option("--users", type=EXISTING_FILE, help="CSV or Parquet.")
+@click.option("--interactions", type=EXISTING_FILE, help="CSV or Parquet.")
+@click.option(
+    "--max-reject-share",
+    default=LoadConfig().max_reject_share,
+    show_default=True,
+    help="Share of bad rows in a file above which nothing is loaded.",
+)
+@config_option
+def load_command(
+    items: Path | None,
+    users: Path | None,
+    interactions: Path | None,
+    max_reject_share: float,
+    config: Path,
+) -> None:
+    """Load items, users and interactions, any of them; loading twice changes nothing."""
+    files = LoadFiles(items, users, interactions)
+    if not list(files.given()):
+        raise click.UsageError("give at least one of --items, --users, --interactions")
+    if not 0 <= max_reject_share <= 1:
+        raise click.BadParameter("must lie between 0 and 1", param_hint="--max-reject-share")
+    with progress_bars() as progress:
+        settings = LoadConfig(max_reject_share=max_reject_share)
+        summary = load_files(workplace_of(config), files, settings, progress)
+    click.echo(load_report(summary))
+
+
+@click.command("fit")
+@config_option
+@fit_settings_option
+def fit_command(config: Path, settings: Path) -> None:
+    """Compute features and candidate tables, train the models, publish them as one bundle."""
+    with progress_bars() as progress:
+        manifest = fit_bundle(workplace_of(config), settings, progress, announce=click.echo)
+    if manifest is None:
+        return
+    click.echo(f"published {manifest.version}: {manifest.n_items} items, {manifest.n_users} users")
+    measured = {**manifest.metrics, **{name: m.metrics for name, m in manifest.models.items()}}
+    for name, metrics in measured.items():
+        figures = "  ".join(f"{metric} {value:.4f}" for metric, value in metrics.items())
+        click.echo(f"  {name:<22} {figures}")
+
+
+def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ...]:
+    return tuple(sorted({*map(click.IntRange(1), given.split(","))}))
+
+
+@click.command("evaluate", context_settings={"show_default": True})
+@click.option("--interactions", type=EXISTING_FILE, required=True, help="CSV or Parquet.")
+@click.option("--items", type=EXISTING_FILE, help="CSV or Parquet.")
+@click.option("--users", type=EXISTING_FILE, help="CSV or Parquet.")
+@click.option("--test-share", type=click.FloatRange(0.01, 0.9), default=0.2, help="The latest.")
+@click.option("--days-earlier", type=click.FloatRange(0), default=0.0, help="Move the test back.")
+@click.option("--min-buyers", type=click.IntRange(1), default=5, help="Of the items ranked.")
+@click.option("--repeats", is_flag=True, help="What a user bought before counts as well.")
+@click.option("--k", "ks", default="10,20", callback=_lengths, help="Lengths of lists.")
+@click.option("--json", "json_file", type=_TEXT, help="Also write all figures here.")
+def evaluate_command(ks: tuple[int, ...], json_file: TextIO | None, **given: Any) -> None:
+    """Compare what would be recommended with other models, on the future of any shop's files."""
+    files = LoadFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
+    config = EvaluationConfig(protocol=ProtocolConfig(**given), ks=ks)
+    with progress_bars() as progress:
+        found = evaluate(files, config, progress, now_at=time.time(), clock=time.perf_counter)
+    click.echo(as_text(found))
+    if json_file is not None:
+        json_file.write(as_json(found))

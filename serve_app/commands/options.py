@@ -1,0 +1,37 @@
+"""What several verbs take, and what they make of it."""
+
+import os
+from pathlib import Path
+
+import click
+
+from serve_app.operations.rest import DEFAULT_ADDRESS, ServeClient, ray_token
+from serve_app.operations.workplace import Workplace, open_workplace
+
+EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
+
+config_option = click.option(
+    "--config",
+    type=EXISTING_FILE,
+    default=Path("serve_config.yaml"),
+    show_default=True,
+    help="Configuration of the application.",
+)
+fit_settings_option = click.option(
+    "--settings",
+    type=EXISTING_FILE,
+    default=Path("configs/fit.yaml"),
+    show_default=True,
+    help="What is learnt.",
+)
+dashboard_option = click.option(
+    "--dashboard", default=DEFAULT_ADDRESS, show_default=True, help="Address of Ray's dashboard."
+)
+
+
+def workplace_of(config: Path) -> Workplace:
+    return open_workplace(config, os.environ, Path.cwd())
+
+
+def client_of(address: str) -> ServeClient:
+    return ServeClient(address, ray_token(os.environ, Path.home()), timeout_s=10.0)
