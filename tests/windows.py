@@ -4,14 +4,16 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serve_app.domain.candidates import CandidatesConfig
-from serve_app.offline.examples import blocks
+from serve_app.domain.features import FEATURES
+from serve_app.offline.examples import Block, Examples, blocks
 from serve_app.offline.items import catalogue_of
 from serve_app.offline.measured import ItemFacts, Measured, item_facts, joined
 from serve_app.offline.measuring import Contest, measure
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
-from serve_app.offline.windows import CLICKED, Split, before, outcomes, split_of
+from serve_app.offline.windows import CLICKED, Outcomes, Split, before, outcomes, split_of
 from tests.fitting import demo_shop
 
 
@@ -39,20 +41,36 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
     return replace(world, tables=later.tables)
 
 
+def likely(examples: Examples) -> NDArray[np.float32]:
+    """A probability: higher for what more sources offer."""
+    return examples.matrix[:, FEATURES.index("candidate.n_sources")] / 10
+
+
+def fused(examples: Examples) -> NDArray[np.float32]:
+    return examples.matrix[:, FEATURES.index("candidate.fused")]
+
+
+CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
+
+
+def outcomes_at(at: float, until_at: float) -> Outcomes:
+    known = before(demo_shop()[2], until_at)
+    return outcomes(known, at, until_at, world_at(at).catalogue.listed, least=CLICKED)
+
+
+def measured_block(
+    block: Block, found: Outcomes, world: Snapshot, contest: Contest = CONTEST
+) -> Measured:
+    return measure(block.examples, block.candidates.rows, block.users, found, world, contest)
+
+
 def measured_at(
-    at: float, until_at: float, contest: Contest | None = None, leaking: bool = False
+    at: float, until_at: float, contest: Contest = CONTEST, *, leaking: bool = False
 ) -> Measured:
     """The window between two moments."""
-    log = demo_shop()[2]
-    world = world_at(at, until_at if leaking else None)
-    known = before(log, until_at)
-    found = outcomes(known, at, until_at, world.catalogue.listed, least=CLICKED)
-    return joined(
-        [
-            measure(block, found, log.user_ids, world, contest or Contest())
-            for block in blocks(world, found, log.user_ids, CandidatesConfig())
-        ]
-    )
+    world, found = world_at(at, until_at if leaking else None), outcomes_at(at, until_at)
+    found_blocks = blocks(world, found, CandidatesConfig())
+    return joined([measured_block(block, found, world, contest) for block in found_blocks])
 
 
 def items_at(at: float) -> ItemFacts:

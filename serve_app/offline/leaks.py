@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from serve_app.domain.features import SOURCES
 from serve_app.domain.settings import Settings
 from serve_app.offline.evaluation.bootstrap import Interval, interval, resampled_means
-from serve_app.offline.measured import Measured, ndcg_of
 
 
 class LeakConfig(Settings):
@@ -51,15 +49,6 @@ class Leak:
     sentence: str
 
 
-def leaks_between(
-    learnt: Measured, later: Measured, config: LeakConfig, k: int, n_resamples: int, seed: int
-) -> tuple[Leak, ...]:
-    """Every source in two windows, each with worlds as they stood when the window began."""
-    figures = [ndcg_of(each, k) for each in (learnt, later)]
-    first, second = ({name: each[name] for name in SOURCES} for each in figures)
-    return leaks_of(first, second, config, n_resamples, seed)
-
-
 def leaks_of(
     learnt: Mapping[str, NDArray[np.float64]],
     later: Mapping[str, NDArray[np.float64]],
@@ -69,7 +58,8 @@ def leaks_of(
 ) -> tuple[Leak, ...]:
     """
     Args:
-        learnt: per source the NDCG of each user of the window that is learnt from.
+        learnt: per source the NDCG of its own list for each user of the window that is learnt
+            from, by a world as it stood when the window began.
         later: the same of the window after it; its users may be others.
     """
     first = _resampled(learnt, n_resamples, seed)

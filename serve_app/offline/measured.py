@@ -1,7 +1,6 @@
 """What one window says of every order of candidates: the lists of each user, and what he bought."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from serve_app.domain.features import DAY_S
 from serve_app.domain.metrics import ndcg_at, recall_at
 from serve_app.domain.ragged import Offsets, offsets_of
 from serve_app.offline.evaluation.measures import PerUser, hit_rate, reciprocal_rank
-from serve_app.stores.bundle_arrays import build, flatten
+from serve_app.offline.fitting import records
+from serve_app.offline.fitting.workspace import read_json, write_json
 
 WIDTH = 20
 """Places of a list."""
@@ -25,6 +25,7 @@ FUSED = "fused"
 SERVED = "served"
 
 _NAMES = "names.json"
+_OF_NAMES = ("names", "calibrated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Measured:
         offsets: shape (n + 1,), int64, where the relevant rows of each user start.
         n_found: shape (n,), int64, how many of them were among his candidates.
         offered: shape (n, WIDTH, len(SOURCES)), which sources had offered each item of the first
-            variant's list; all false without a variant.
+            variant's list.
         calibration: shape (len(calibrated), bins, 3), float64: in each bin of the predicted
             probability, the sum of the predictions, the sum of the labels, and how many there are.
     """
@@ -170,22 +171,12 @@ def means(measured: Measured, n_items: int) -> dict[str, dict[str, float]]:
 
 
 def save(measured: Measured, folder: Path) -> None:
-    """Writes one ``.npy`` per array and the names as JSON; the folder must exist."""
-    for name, array in flatten(measured).items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    names: Mapping[str, Sequence[str]] = {
-        "names": measured.names,
-        "calibrated": measured.calibrated,
-    }
-    (folder / _NAMES).write_text(json.dumps(names, indent=1), encoding="utf-8")
+    """Writes one ``.npy`` per array, and the names as JSON, to a new folder."""
+    records.save(folder, measured)
+    write_json(folder / _NAMES, {name: getattr(measured, name) for name in _OF_NAMES})
 
 
 def load(folder: Path) -> Measured:
-    """What ``save`` wrote."""
-    names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-    return build(
-        Measured,
-        lambda name: np.load(folder / f"{name}.npy", allow_pickle=False),
-        names=tuple(names["names"]),
-        calibrated=tuple(names["calibrated"]),
-    )
+    """What ``save`` wrote, memory-mapped."""
+    names = read_json(folder / _NAMES)
+    return records.load(Measured, folder, **{name: tuple(names[name]) for name in _OF_NAMES})

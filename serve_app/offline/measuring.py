@@ -10,17 +10,25 @@ from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RankingBatch
 from serve_app.domain.candidates import purchased
 from serve_app.domain.columns import MISSING, Rows
-from serve_app.domain.features import FEATURES, LOG_BUYERS, SOURCES, USER_COLUMNS
+from serve_app.domain.features import (
+    CANDIDATE_FEATURES,
+    FEATURES,
+    LOG_BUYERS,
+    SOURCES,
+    USER_COLUMNS,
+)
 from serve_app.domain.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.ranking import RankingConfig, rank
 from serve_app.offline.evaluation.measures import hits_of
 from serve_app.offline.evaluation.protocol import Wanted
-from serve_app.offline.examples import Block, Examples
+from serve_app.offline.examples import Examples
 from serve_app.offline.measured import POPULARITY, SERVED, WIDTH, Measured
 from serve_app.offline.metrics import Order, baselines, n_bought
 from serve_app.offline.snapshot import Snapshot
 from serve_app.offline.train import GAINS
 from serve_app.offline.windows import PURCHASED, Outcomes
+
+_CANDIDATE_COLUMNS = [FEATURES.index(name) for name in CANDIDATE_FEATURES]
 
 N_BINS = 16
 _EDGES = np.logspace(-4, 0, N_BINS + 1)[1:-1]
@@ -33,31 +41,38 @@ class Contest:
     What is measured beside the sources, ``fused`` and ``popularity``.
 
     Attributes:
-        variants: orders by name, the first is the main one.
+        variants: orders by name, at least one; the first is the main one.
         probabilities: names of the variants whose scores are probabilities.
         served: the order of the model that is served now, where it can be compared.
         ranking: how the served lists are made diverse.
     """
 
-    variants: Mapping[str, Order] = field(default_factory=dict)
+    variants: Mapping[str, Order]
     probabilities: Collection[str] = ()
     served: Order | None = None
     ranking: RankingConfig = field(default_factory=RankingConfig)
 
 
 def measure(
-    block: Block, found: Outcomes, user_ids: tuple[str, ...], world: Snapshot, contest: Contest
+    examples: Examples,
+    rows: Rows,
+    users: slice,
+    found: Outcomes,
+    world: Snapshot,
+    contest: Contest,
 ) -> Measured:
     """
-    The users of the block who bought something new; there may be none.
+    The users of a block who bought something new; there may be none.
 
     Args:
-        block: out of ``blocks`` of the same world and outcomes.
+        examples: all candidates of the users.
+        rows: shape (n_examples,), their items.
+        users: of the outcomes, those of the block.
         found: what all users of the window did.
-        user_ids: of the log.
+        world: at the beginning of the window.
     """
-    buyers = np.flatnonzero(n_bought(found)[block.users])
-    examples, candidates = block.examples.lists(buyers), _of_users(block.candidates, buyers)
+    buyers = np.flatnonzero(n_bought(found)[users])
+    candidates, examples = _candidates(examples, rows, buyers), examples.lists(buyers)
     orders = {**contest.variants, **({SERVED: contest.served} if contest.served else {})}
     scores = {name: order(examples) for name, order in orders.items()}
     lists = {name: _best(each, candidates) for name, each in scores.items()}
@@ -65,35 +80,34 @@ def measure(
         lists[f"{name}_diverse"] = _diverse(scores[name], candidates, world, contest.ranking)
     for name, order in baselines().items():
         lists[name] = _best(order(examples), candidates)
-    numbers = found.users[block.users][buyers]
-    lists[POPULARITY] = _most_bought(tuple(user_ids[number] for number in numbers), world)
-    relevant = _bought(found, block.users.start + buyers)
-    n_rows = len(world.catalogue)
+    lists[POPULARITY] = _most_bought(found.users[users][buyers], world)
+    relevant = _bought(found, users.start + buyers)
     calibrated = tuple(name for name in contest.variants if name in contest.probabilities)
     return Measured(
         names=tuple(lists),
         calibrated=calibrated,
         lists=np.stack(list(lists.values())),
-        hits=np.stack([hits_of(each, relevant, n_rows) for each in lists.values()]),
-        n_past=_purchases(world, numbers),
+        hits=np.stack([hits_of(each, relevant, len(world.catalogue)) for each in lists.values()]),
+        n_past=_purchases(world, found.users[users][buyers]),
         relevant=relevant.items,
         offsets=relevant.offsets,
-        n_found=_n_bought(examples),
-        offered=_offered(next((scores[name] for name in contest.variants), None), examples),
+        n_found=_n_found(examples),
+        offered=_offered(scores[next(iter(contest.variants))], examples),
         calibration=_calibration([scores[name] for name in calibrated], examples),
     )
 
 
-def _of_users(candidates: CandidateBatch, numbers: NDArray[np.int64]) -> CandidateBatch:
-    positions, offsets = gather(candidates.offsets, numbers)
+def _candidates(examples: Examples, rows: Rows, numbers: NDArray[np.int64]) -> CandidateBatch:
+    """Candidates of some users as the ranker takes them; why they are candidates is not kept."""
+    positions, offsets = gather(examples.offsets, numbers)
     return CandidateBatch(
-        bundle=candidates.bundle,
+        bundle="",
         offsets=offsets,
-        rows=candidates.rows[positions],
-        features=candidates.features[positions],
-        because=candidates.because[positions],
-        because_type=candidates.because_type[positions],
-        stale=candidates.stale[numbers],
+        rows=rows[positions],
+        features=examples.matrix[positions][:, _CANDIDATE_COLUMNS],
+        because=np.full(len(positions), MISSING, np.int32),
+        because_type=np.zeros(len(positions), np.uint8),
+        stale=np.zeros(len(numbers), bool),
     )
 
 
@@ -127,13 +141,13 @@ def _diverse(
     return pad(ranked.rows, ranked.offsets, WIDTH, MISSING)
 
 
-def _most_bought(user_ids: tuple[str, ...], world: Snapshot) -> Rows:
+def _most_bought(users: NDArray[np.int32], world: Snapshot) -> Rows:
     """The items of all time with the most buyers, without those that the user bought."""
     allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
-    histories = world.archive.read(user_ids, stale=False)
+    histories = world.archive.of_rows(users, stale=False)
     rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
-    lists = np.full((len(user_ids), WIDTH), MISSING, np.int32)
-    for i in range(len(user_ids)):
+    lists = np.full((len(users), WIDTH), MISSING, np.int32)
+    for i in range(len(users)):
         own = allowed.for_request(None, purchased(histories.of_user(i))).first(rows, WIDTH)
         lists[i, : len(own)] = own
     return lists
@@ -146,7 +160,7 @@ def _bought(found: Outcomes, users: NDArray[np.int64]) -> Wanted:
     return Wanted(offsets_of(lengths), found.rows[positions[bought]])
 
 
-def _n_bought(examples: Examples) -> NDArray[np.int64]:
+def _n_found(examples: Examples) -> NDArray[np.int64]:
     bought = examples.strengths == PURCHASED
     return np.bincount(owners(examples.offsets), bought, minlength=len(examples)).astype(np.int64)
 
@@ -156,10 +170,8 @@ def _purchases(world: Snapshot, numbers: NDArray[np.int32]) -> NDArray[np.int64]
     return counts.astype(np.int64)
 
 
-def _offered(scores: NDArray[np.float32] | None, examples: Examples) -> NDArray[np.bool_]:
+def _offered(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.bool_]:
     columns = [FEATURES.index(f"candidate.{source}_rank") for source in SOURCES]
-    if scores is None:
-        return np.zeros((len(examples), WIDTH, len(SOURCES)), bool)
     known = np.isfinite(examples.matrix[:, columns])
     return _taken(known, _places(scores, examples.offsets), 0)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from serve_app.domain.features import SOURCES
-from serve_app.offline.leaks import LeakConfig, leaks_between, leaks_of
+from serve_app.offline.leaks import LeakConfig, leaks_of
+from serve_app.offline.measured import ndcg_of
 from tests.windows import measured_at, split
 
 RNG = np.random.default_rng(2)
@@ -22,10 +23,14 @@ def users(mean, n=800):
 
 def found(*, leaking):
     at = split()
-    learnt = measured_at(at.train_at, at.evaluate_at, leaking=leaking)
-    later = measured_at(at.evaluate_at, at.end_at)
-    leaks = leaks_between(learnt, later, LeakConfig(), 10, 500, 7)
-    return {leak.source: leak for leak in leaks}
+    learnt, later = (
+        {name: ndcg_of(each, 10)[name] for name in SOURCES}
+        for each in (
+            measured_at(at.train_at, at.evaluate_at, leaking=leaking),
+            measured_at(at.evaluate_at, at.end_at),
+        )
+    )
+    return {leak.source: leak for leak in leaks_of(learnt, later, LeakConfig(), 500, 7)}
 
 
 def test_tables_that_were_fitted_on_the_labels_are_suspicious():

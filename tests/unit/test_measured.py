@@ -6,9 +6,8 @@ import pytest
 
 from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.columns import MISSING
-from serve_app.domain.features import FEATURES, SOURCES
+from serve_app.domain.features import SOURCES
 from serve_app.offline.examples import blocks
-from serve_app.offline.items import catalogue_of
 from serve_app.offline.measured import (
     POPULARITY,
     SERVED,
@@ -22,46 +21,25 @@ from serve_app.offline.measured import (
     per_user,
     save,
 )
-from serve_app.offline.measuring import N_BINS, Contest, measure
+from serve_app.offline.measuring import N_BINS
 from serve_app.offline.metrics import baselines, hits_of, means_of, n_bought
-from serve_app.offline.snapshot import SnapshotConfig, listed_at, snapshot
-from serve_app.offline.windows import CLICKED, before, outcomes, split_of
+from serve_app.offline.windows import before
 from tests.fitting import demo_shop
-
-FUSED = FEATURES.index("candidate.fused")
-
-
-def fused(examples):
-    return examples.matrix[:, FUSED]
-
-
-def likely(examples):
-    """A probability: higher for what more sources offer."""
-    return examples.matrix[:, FEATURES.index("candidate.n_sources")] / 10
-
-
-CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
+from tests.windows import measured_block, outcomes_at, split, world_at
 
 
 @cache
 def window():
     """World, outcomes and blocks of the latest window of the demo shop."""
-    items, _, log = demo_shop()
-    split = split_of(log, 0.15)
-    catalogue = catalogue_of(items, log, 8)
-    at = split.evaluate_at
-    nobody = np.full(len(log.user_ids), np.nan)
-    config = SnapshotConfig(embedding_dim=8)
-    world = snapshot(catalogue, before(log, at), at, listed_at(catalogue, at), nobody, config)
-    found = outcomes(log, at, split.end_at, world.catalogue.listed, least=CLICKED)
-    return world, found, list(blocks(world, found, log.user_ids, CandidatesConfig()))
+    at = split()
+    world, found = world_at(at.evaluate_at), outcomes_at(at.evaluate_at, at.end_at)
+    return world, found, list(blocks(world, found, CandidatesConfig()))
 
 
 @cache
 def parts():
     world, found, all_blocks = window()
-    user_ids = demo_shop()[2].user_ids
-    return [measure(block, found, user_ids, world, CONTEST) for block in all_blocks]
+    return [measured_block(block, found, world) for block in all_blocks]
 
 
 @cache
@@ -170,11 +148,10 @@ def test_calibration_counts_every_candidate_of_the_test_users_once():
 
 def test_parts_join_to_what_one_block_would_give(monkeypatch):
     world, found, all_blocks = window()
-    user_ids = demo_shop()[2].user_ids
     monkeypatch.setattr("serve_app.offline.examples._BLOCK_USERS", 37)
 
-    small = list(blocks(world, found, user_ids, CandidatesConfig()))
-    again = joined([measure(block, found, user_ids, world, CONTEST) for block in small])
+    small = list(blocks(world, found, CandidatesConfig()))
+    again = joined([measured_block(block, found, world) for block in small])
 
     assert len(small) > len(all_blocks)
     assert_equal(again, measured())
@@ -183,22 +160,11 @@ def test_parts_join_to_what_one_block_would_give(monkeypatch):
 def test_a_block_without_test_users_adds_nothing():
     world, found, [block, *_] = window()
     nothing = replace(found, strengths=np.ones_like(found.strengths))
-    user_ids = demo_shop()[2].user_ids
 
-    empty = measure(block, nothing, user_ids, world, CONTEST)
+    empty = measured_block(block, nothing, world)
 
     assert len(empty) == 0
     assert_equal(joined([empty, *parts()]), measured())
-
-
-def test_sources_can_be_measured_without_any_variant():
-    world, found, [block, *_] = window()
-
-    alone = measure(block, found, demo_shop()[2].user_ids, world, Contest())
-
-    assert set(alone.names) == {*SOURCES, "fused", POPULARITY}
-    assert alone.calibration.shape == (0, N_BINS, 3)
-    assert not alone.offered.any()
 
 
 def test_measures_of_users_agree_with_each_other():
@@ -233,10 +199,10 @@ def test_offers_tells_a_source_that_is_switched_off():
 
 
 def test_is_saved_and_loaded_as_it_was(tmp_path):
-    save(measured(), tmp_path)
+    save(measured(), tmp_path / "measured")
 
-    assert_equal(load(tmp_path), measured())
-    assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".json"}
+    assert_equal(load(tmp_path / "measured"), measured())
+    assert {path.suffix for path in (tmp_path / "measured").iterdir()} == {".npy", ".json"}
 
 
 def test_items_are_as_old_as_they_were_when_the_window_began():

@@ -11,8 +11,8 @@ from serve_app.domain.columns import MISSING, Texts
 from serve_app.domain.features import FEATURES, SOURCES
 from serve_app.domain.manifest import Manifest, ModelManifest
 from serve_app.offline.gate import GateConfig, judge
-from serve_app.offline.leaks import LeakConfig, leaks_between
-from serve_app.offline.measured import means
+from serve_app.offline.leaks import LeakConfig, leaks_of
+from serve_app.offline.measured import means, ndcg_of
 from serve_app.offline.measuring import Contest
 from serve_app.offline.report.canvas import style
 from serve_app.offline.report.facts import Facts
@@ -23,25 +23,21 @@ from serve_app.offline.report.plots import PLOTS
 from serve_app.offline.report.sections import page_of
 from serve_app.offline.report.writing import write_report
 from tests.fitting import demo_shop
-from tests.windows import items_at, measured_at, split
+from tests.windows import items_at, likely, measured_at, split
 
 HOSTILE = "<script>alert(1)</script> | *bold* `code` [a](b) & 50's"
-N_SOURCES = FEATURES.index("candidate.n_sources")
 
-
-def likely(examples):
-    return examples.matrix[:, N_SOURCES] / 10
-
-
-CONTEST = Contest({"main": likely}, ("main",))
+ALONE = Contest({"main": likely}, ("main",))
 
 
 @cache
 def facts() -> Facts:
     items, _, log = demo_shop()
     at = split()
-    later = measured_at(at.evaluate_at, at.end_at, CONTEST)
-    leaks = leaks_between(measured_at(at.train_at, at.evaluate_at), later, LeakConfig(), 10, 200, 7)
+    later = measured_at(at.evaluate_at, at.end_at, ALONE)
+    learnt = measured_at(at.train_at, at.evaluate_at, ALONE)
+    ndcgs = [{name: ndcg_of(each, 10)[name] for name in SOURCES} for each in (learnt, later)]
+    leaks = leaks_of(*ndcgs, LeakConfig(), 200, 7)
     facts_of_items = items_at(at.evaluate_at)
     hostile = Texts.of([HOSTILE] * len(facts_of_items.listed))
     return Facts(
