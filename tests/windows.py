@@ -10,10 +10,11 @@ from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.features import FEATURES
 from serve_app.offline.examples import Block, Examples, blocks
 from serve_app.offline.items import catalogue_of
+from serve_app.offline.labels import CLICKED
 from serve_app.offline.measured import ItemFacts, Measured, item_facts, joined
 from serve_app.offline.measuring import Contest, measure
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
-from serve_app.offline.windows import CLICKED, Outcomes, Split, before, outcomes, split_of
+from serve_app.offline.windows import Outcomes, Split, before, outcomes, split_of
 from tests.fitting import demo_shop
 
 

@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RankingBatch
-from serve_app.domain.candidates import purchased
+from serve_app.domain.candidates import rows_of
 from serve_app.domain.columns import MISSING, Rows
 from serve_app.domain.features import (
     CANDIDATE_FEATURES,
     FEATURES,
     LOG_BUYERS,
     SOURCES,
-    USER_COLUMNS,
 )
 from serve_app.domain.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.ranking import RankingConfig, rank
 from serve_app.offline.evaluation.measures import hits_of
 from serve_app.offline.evaluation.protocol import Wanted
 from serve_app.offline.examples import Examples
+from serve_app.offline.labels import WANTED
 from serve_app.offline.measured import POPULARITY, SERVED, WIDTH, Measured
 from serve_app.offline.metrics import Order, baselines, n_bought
 from serve_app.offline.snapshot import Snapshot
 from serve_app.offline.train import GAINS
-from serve_app.offline.windows import PURCHASED, Outcomes
+from serve_app.offline.windows import Outcomes
 
 _CANDIDATE_COLUMNS = [FEATURES.index(name) for name in CANDIDATE_FEATURES]
 
@@ -88,7 +88,7 @@ def measure(
         calibrated=calibrated,
         lists=np.stack(list(lists.values())),
         hits=np.stack([hits_of(each, relevant, len(world.catalogue)) for each in lists.values()]),
-        n_past=_purchases(world, found.users[users][buyers]),
+        n_past=_n_past(world, found.users[users][buyers]),
         relevant=relevant.items,
         offsets=relevant.offsets,
         n_found=_n_found(examples),
@@ -142,32 +142,36 @@ def _diverse(
 
 
 def _most_bought(users: NDArray[np.int32], world: Snapshot) -> Rows:
-    """The items of all time with the most buyers, without those that the user bought."""
+    """The items with the most buyers of all time that may still be recommended to the user."""
     allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
     histories = world.archive.of_rows(users, stale=False)
     rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
     lists = np.full((len(users), WIDTH), MISSING, np.int32)
     for i in range(len(users)):
-        own = allowed.for_request(None, purchased(histories.of_user(i))).first(rows, WIDTH)
+        excluded = rows_of(histories.of_user(i), world.tables.ending_types)
+        own = allowed.for_request(None, excluded).first(rows, WIDTH)
         lists[i, : len(own)] = own
     return lists
 
 
 def _bought(found: Outcomes, users: NDArray[np.int64]) -> Wanted:
     positions, offsets = gather(found.offsets, users)
-    bought = found.strengths[positions] == PURCHASED
+    bought = found.strengths[positions] == WANTED
     lengths = np.bincount(owners(offsets), bought, minlength=len(users)).astype(np.int64)
     return Wanted(offsets_of(lengths), found.rows[positions[bought]])
 
 
 def _n_found(examples: Examples) -> NDArray[np.int64]:
-    bought = examples.strengths == PURCHASED
+    bought = examples.strengths == WANTED
     return np.bincount(owners(examples.offsets), bought, minlength=len(examples)).astype(np.int64)
 
 
-def _purchases(world: Snapshot, numbers: NDArray[np.int32]) -> NDArray[np.int64]:
-    counts: NDArray[np.float64] = world.users[numbers, USER_COLUMNS.index("total_purchases")]
-    return counts.astype(np.int64)
+def _n_past(world: Snapshot, users: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How often each did before the window what counts in it."""
+    histories = world.archive.of_rows(users, stale=False)
+    counts = histories.events["type"] == world.label.type
+    owner = owners(histories.offsets)
+    return np.bincount(owner, counts, minlength=len(users)).astype(np.int64)
 
 
 def _offered(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import pytest
 from serve_app.domain.columns import MISSING, Texts
 from serve_app.domain.features import FEATURES, SOURCES
 from serve_app.domain.manifest import Manifest, ModelManifest
+from serve_app.domain.promotions import Verdict
 from serve_app.offline.gate import GateConfig, judge
 from serve_app.offline.leaks import LeakConfig, leaks_of
 from serve_app.offline.measured import means, ndcg_of
@@ -64,6 +65,7 @@ def manifest(**metrics) -> Manifest:
         created_at=1.0,
         until_at=1.0,
         horizon_s=1.0,
+        measured_from_at=1.0,
         n_users=100,
         n_items=400,
         n_interactions=5_000,
@@ -158,8 +160,9 @@ class TestFiles:
         found = json.loads(report["report.json"])
         verdict = facts().verdict
 
-        assert found["verdict"]["promoted"] is verdict.promoted
-        assert found["verdict"]["reason"] == verdict.reason
+        assert Verdict.model_validate(found["verdict"]) == Verdict(
+            promoted=verdict.promoted, reason=verdict.reason
+        )
         assert len(found["verdict"]["judgements"]) == len(verdict.judgements)
         assert found["orders"]["main"]["ndcg_at_10"].keys() == {"mean", "low", "high"}
         assert found["orders"].keys() == set(facts().measured.names)
@@ -174,7 +177,7 @@ class TestVerdict:
             facts(), verdict=replace(facts().verdict, promoted=promoted, reason="of this")
         )
 
-        headline = "Promoted" if promoted else "Not promoted"
+        headline = "Promoted" if promoted else "Kept back"
         lines = text(these).splitlines()
         assert lines[2:5] == [f"**{headline}**", "", "Because of this."]
         html = as_html(page(these), dict.fromkeys(PLOTS, ""))

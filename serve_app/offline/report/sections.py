@@ -26,7 +26,7 @@ def page_of(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Page:
     )
     return Page(
         title=f"Fit of the data until {day(facts.split.end_at)}",
-        headline="Promoted" if facts.verdict.promoted else "Not promoted",
+        headline="Promoted" if facts.verdict.promoted else "Kept back",
         lead=f"Because {facts.verdict.reason}.",
         good=facts.verdict.promoted,
         sections=[
