@@ -16,8 +16,9 @@ from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.evaluation.evaluate import EvaluationConfig, evaluate
 from serve_app.offline.evaluation.protocol import ProtocolConfig
 from serve_app.offline.evaluation.report import as_json, as_text
+from serve_app.offline.fitting.settings import STEP_SETTINGS
 from serve_app.offline.load import LoadConfig, LoadFiles
-from serve_app.operations.filling import fit_bundle, load_files
+from serve_app.operations.filling import FitRun, fit_bundle, load_files
 from serve_app.operations.terminal import load_report, progress_bars
 
 _TEXT = click.File("w", encoding="utf-8", lazy=False)
@@ -68,10 +69,16 @@ def load_command(
 @click.command("fit")
 @config_option
 @fit_settings_option
-def fit_command(config: Path, settings: Path) -> None:
+@click.option("--step", type=click.Choice([*STEP_SETTINGS]), help="Run this step alone.")
+@click.option("--fresh", is_flag=True, help="Do again what an earlier run has done.")
+@click.option("--force", is_flag=True, help="Serve what comes out, whatever the gate says.")
+@click.option("--address", help="Of a Ray cluster; without it one runs here meanwhile.")
+def fit_command(config: Path, settings: Path, **how: Any) -> None:
     """Compute features and candidate tables, train the models, publish them as one bundle."""
     with progress_bars() as progress:
-        manifest = fit_bundle(workplace_of(config), settings, progress, announce=click.echo)
+        manifest = fit_bundle(
+            workplace_of(config), settings, progress, FitRun(**how), announce=click.echo
+        )
     if manifest is None:
         return
     click.echo(f"published {manifest.version}: {manifest.n_items} items, {manifest.n_users} users")

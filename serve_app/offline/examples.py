@@ -15,7 +15,7 @@ from serve_app.domain.ragged import Offsets, gather, offsets_of, owners
 from serve_app.offline.snapshot import Snapshot
 from serve_app.offline.windows import Outcomes
 
-_BLOCK_USERS = 256
+BLOCK_USERS = 256
 _N_WANTED = 10
 
 
@@ -70,8 +70,8 @@ def blocks(world: Snapshot, found: Outcomes, config: CandidatesConfig) -> Iterat
 
 def parts_of(n_users: int) -> list[slice]:
     """Users that are worked on together."""
-    starts = range(0, n_users, _BLOCK_USERS)
-    return [slice(start, min(start + _BLOCK_USERS, n_users)) for start in starts]
+    starts = range(0, n_users, BLOCK_USERS)
+    return [slice(start, min(start + BLOCK_USERS, n_users)) for start in starts]
 
 
 def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesConfig) -> Block:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from serve_app.offline.fitting.candidates import candidates
 from serve_app.offline.fitting.check import check
-from serve_app.offline.fitting.evaluate import evaluate
+from serve_app.offline.fitting.evaluate import evaluate, metrics_of
 from serve_app.offline.fitting.features import features
 from serve_app.offline.fitting.publish import Fitted, fitted
 from serve_app.offline.fitting.run import Progress, Step, run
@@ -34,11 +34,14 @@ def fit(
     log: InteractionLog,
     config: FitConfig,
     progress: Progress,
+    *,
+    measure: bool = True,
 ) -> Fitted:
     """
     Args:
         items: as ``stores.warehouse.read_items`` gives them.
         users: as ``read_users``; users that only the log knows need not be there.
+        measure: whether the models are measured, and judged.
 
     Raises:
         NotEnoughData: no items, too few interactions, or too few users who bought something new.
@@ -47,9 +50,11 @@ def fit(
         "check": partial(check, read=lambda: (items, users, log)),
         **LEARNING,
     }
+    if not measure:
+        steps = {name: step for name, step in steps.items() if step is not evaluate}
     with TemporaryDirectory(prefix="recserve-fit-") as folder:
         work = Workspace(Path(folder))
         for _ in run(steps, work, config, None, Here(), progress):
             pass
         # What is mapped stays readable when its files are gone.
-        return fitted(work, config)
+        return fitted(work, config, metrics_of(work) if measure else {})

@@ -9,14 +9,24 @@ import numpy as np
 import pandas as pd
 
 from serve_app.domain.manifest import Manifest
+from serve_app.errors import BundleError
 from serve_app.offline.fit import LEARNING
 from serve_app.offline.fitting.check import check
+from serve_app.offline.fitting.evaluate import (
+    Served,
+    evaluate,
+    is_promoted,
+    metrics_of,
+    report_of,
+)
 from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import Meter, Progress, Ran, Step, run
-from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
 from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
 from serve_app.offline.workers import Workers
+from serve_app.stores.bundle import current_version, open_bundle
+from serve_app.stores.bundle_promotions import promote
 from serve_app.stores.bundle_publishing import publish
 from serve_app.stores.fitted import write_item_features, write_user_features
 from serve_app.stores.schema import Connection, check_schema
@@ -40,10 +50,12 @@ class Shop:
 
     Attributes:
         bundle_root: local folder, or URI of an object store.
+        cache_dir: where copies of bundles go.
     """
 
     conn: Connection
     bundle_root: str
+    cache_dir: Path
 
 
 def fit_and_publish(
@@ -56,11 +68,13 @@ def fit_and_publish(
     *,
     created_at: float,
     only: str | None = None,
+    force: bool = False,
 ) -> Iterator[Ran]:
     """
     Args:
         created_at: epoch seconds.
         only: a step that runs alone.
+        force: serve it whatever the gate says.
 
     Yields:
         Each step when it is done.
@@ -72,10 +86,12 @@ def fit_and_publish(
     """
     check_schema(shop.conn)
     steps: Mapping[str, Step] = {
-        "check": partial(check, read=partial(_read, shop.conn)),
         **LEARNING,
-        PUBLISH: partial(_publish, shop=shop, created_at=created_at),
+        "check": partial(check, read=partial(_read, shop.conn)),
+        "evaluate": partial(evaluate, find_served=partial(_served, shop)),
+        PUBLISH: partial(_publish, shop=shop, created_at=created_at, force=force),
     }
+    steps = {name: steps[name] for name in STEP_SETTINGS}
     data = data_state(shop.conn)
     return run(steps, work, config, data, workers, progress, meter, only=only)
 
@@ -92,8 +108,26 @@ def _read(conn: Connection) -> tuple[pd.DataFrame, pd.DataFrame, InteractionLog]
     return read_items(conn), read_users(conn), log
 
 
-def _publish(job: Job, folder: Path, shop: Shop, created_at: float) -> None:
-    made = fitted(job.work, job.config)
+def _served(shop: Shop) -> Served | None:
+    """
+    The bundle that is served.
+
+    One that this build cannot read is as good as none: the fit takes its place.
+    """
+    version = current_version(shop.bundle_root)
+    if version is None:
+        return None
+    try:
+        bundle = open_bundle(shop.bundle_root, version, cache_dir=shop.cache_dir)
+    except BundleError:
+        return None
+    paths = {name: bundle.held_out_path(name) for name in bundle.manifest.models}
+    models = {name: path.read_bytes() for name, path in paths.items() if path is not None}
+    return Served(bundle.manifest, models)
+
+
+def _publish(job: Job, folder: Path, shop: Shop, created_at: float, force: bool) -> None:
+    made = fitted(job.work, job.config, metrics_of(job.work))
     catalogue = made.contents.catalogue
     rows = np.flatnonzero(catalogue.listed).astype(np.int32)
     numbers = (catalogue.number(name)[rows] for name in ("popularity", "avg_rating", "num_ratings"))
@@ -101,11 +135,15 @@ def _publish(job: Job, folder: Path, shop: Shop, created_at: float) -> None:
     job.progress(0.2)
     write_user_features(shop.conn, made.user_ids, made.users)
     job.progress(0.7)
+    passed = is_promoted(job.work)
     manifest = publish(
         shop.bundle_root,
         made.contents,
         created_at=created_at,
         n_kept=job.config.n_versions_kept,
-        promote=True,
+        promote=passed,
+        report=report_of(job.work),
     )
+    if force and not passed:
+        promote(shop.bundle_root, manifest.version, at=created_at, by="forced")
     write_json(folder / _PUBLISHED, manifest.model_dump(mode="json"))

@@ -63,6 +63,11 @@ class VariantConfig(Settings):
         return names
 
     @property
+    def is_probability(self) -> bool:
+        """Whether scores say how likely a candidate is wanted."""
+        return self.objective == "binary:logistic"
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names only, each once, in the order in which they were declared."""
         expanded = (FEATURE_GROUPS.get(name, (name,)) for name in self.features)
@@ -110,7 +115,7 @@ def _matrix(examples: Examples, config: VariantConfig, n_threads: int) -> xgboos
     """Quantised at once: the numbers themselves are not held twice."""
     gains = GAINS[examples.strengths]
     columns = columns_of(examples.matrix, config.feature_names)
-    if config.objective == "binary:logistic":
+    if config.is_probability:
         # A probability as label: what was only clicked counts as partly wanted.
         return xgboost.QuantileDMatrix(columns, gains / GAINS.max(), nthread=n_threads)
     return xgboost.QuantileDMatrix(

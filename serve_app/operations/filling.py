@@ -66,11 +66,13 @@ class FitRun:
         step: runs alone; ``None`` for all steps that are not done.
         fresh: forgets what earlier runs have left.
         address: of a Ray cluster; ``None`` for one of its own on this machine.
+        force: serve what comes out, whatever the gate says.
     """
 
     step: str | None = None
     fresh: bool = False
     address: str | None = None
+    force: bool = False
 
 
 def fit_bundle(
@@ -109,7 +111,7 @@ def fit_bundle(
         if how.fresh:
             work.clear()
         for ran in fit_and_publish(
-            Shop(conn, root),
+            Shop(conn, root, workplace.bundles.cache_dir),
             work,
             config,
             workers,
@@ -117,6 +119,7 @@ def fit_bundle(
             metered,
             created_at=time.time(),
             only=how.step,
+            force=how.force,
         ):
             announce(step_report(ran))
         if how.step not in (None, PUBLISH):

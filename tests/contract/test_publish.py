@@ -24,7 +24,7 @@ DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 def fit(conn: Connection, root: Path) -> str:
     work = Workspace(root.with_name("fit"))
     work.folder.mkdir(exist_ok=True)
-    shop = Shop(conn, str(root))
+    shop = Shop(conn, str(root), root / "cache")
     ran = fit_and_publish(
         shop, work, CONFIG, Here(), lambda step, share: None, metered, created_at=1.0
     )

@@ -7,6 +7,7 @@ import pytest
 
 from serve_app.offline.fit import LEARNING
 from serve_app.offline.fitting.check import check
+from serve_app.offline.fitting.evaluate import metrics_of
 from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import run
 from serve_app.offline.fitting.settings import FitConfig
@@ -32,7 +33,8 @@ def fit(workers, config, folder):
     steps = {"check": partial(check, read=demo_shop), **LEARNING}
     for _ in run(steps, Workspace(folder), config, None, workers, lambda step, share: None):
         pass
-    return fitted(Workspace(folder), config).contents
+    work = Workspace(folder)
+    return fitted(work, config, metrics_of(work)).contents
 
 
 def test_a_cluster_publishes_the_bytes_of_one_process(cluster, tmp_path):

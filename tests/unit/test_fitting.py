@@ -10,7 +10,7 @@ from serve_app.errors import StepMissing
 from serve_app.offline.fit import LEARNING
 from serve_app.offline.fitting.check import check
 from serve_app.offline.fitting.publish import fitted
-from serve_app.offline.fitting.run import Used, keys_of, run
+from serve_app.offline.fitting.run import AGAIN, Used, keys_of, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
 from serve_app.offline.fitting.workspace import Workspace, key_of
 from serve_app.offline.train import VariantConfig
@@ -65,10 +65,10 @@ class TestRun:
     def test_runs_every_step_in_its_order(self, work):
         assert fit_all(work, steps=NAMED) == list(STEP_SETTINGS)
 
-    def test_does_nothing_twice(self, work):
+    def test_does_only_again_what_depends_on_what_is_served(self, work):
         fit_all(work, steps=NAMED)
 
-        assert fit_all(work, steps=NAMED) == []
+        assert fit_all(work, steps=NAMED) == ["evaluate", "publish"]
 
     def test_other_data_begin_anew(self, work):
         fit_all(work, steps=NAMED, data=["7"])
@@ -78,7 +78,7 @@ class TestRun:
     @pytest.mark.parametrize(
         ("changed", "again"),
         [
-            ({"n_versions_kept": 3}, ["publish"]),
+            ({"n_versions_kept": 3}, ["evaluate", "publish"]),
             ({"variants": {"main": VariantConfig(n_trees=6)}}, ["train", "evaluate", "publish"]),
             ({"max_negatives": 9}, ["candidates", "train", "evaluate", "publish"]),
             ({"label_share": 0.2}, list(STEP_SETTINGS)),
@@ -101,7 +101,8 @@ class TestRun:
         assert work.done(killed) is None
         assert not list(work.folder.rglob("half"))
 
-        assert fit_all(work, steps=NAMED) == names[names.index(killed) :]
+        again = {*names[names.index(killed) :], *AGAIN}
+        assert fit_all(work, steps=NAMED) == [name for name in names if name in again]
 
     def test_a_step_that_dies_again_leaves_its_results_of_before(self, work):
         def die(job, folder):
@@ -169,7 +170,7 @@ class TestResults:
 
         versions = {
             publish(
-                str(tmp_path / f"bundles{i}"), fitted(each, SMALL).contents, created_at=1.0
+                str(tmp_path / f"bundles{i}"), fitted(each, SMALL, {}).contents, created_at=1.0
             ).version
             for i, each in enumerate((filled, work))
         }
@@ -178,7 +179,7 @@ class TestResults:
     def test_the_users_of_the_log_are_read_back(self, filled):
         _, _, log = demo_shop()
 
-        made = fitted(filled, SMALL)
+        made = fitted(filled, SMALL, {})
 
         assert list(made.user_ids) == list(log.user_ids)
         np.testing.assert_array_equal(made.contents.archive.events["row"], log.rows)

@@ -148,7 +148,7 @@ def test_calibration_counts_every_candidate_of_the_test_users_once():
 
 def test_parts_join_to_what_one_block_would_give(monkeypatch):
     world, found, all_blocks = window()
-    monkeypatch.setattr("serve_app.offline.examples._BLOCK_USERS", 37)
+    monkeypatch.setattr("serve_app.offline.examples.BLOCK_USERS", 37)
 
     small = list(blocks(world, found, CandidatesConfig()))
     again = joined([measured_block(block, found, world) for block in small])

@@ -95,7 +95,7 @@ def fit_past(shop: Shop, split: Split, config: OursConfig, progress: Progress) -
     """
     items = shop.items[shop.items["item_row"].isin(split.item_rows)]
     settings = config.fit.model_copy(update={"label": split.label.config})
-    return fit(items, shop.users, split.known, settings, progress)
+    return fit(items, shop.users, split.known, settings, progress, measure=False)
 
 
 def answers_of(

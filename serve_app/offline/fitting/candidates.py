@@ -97,6 +97,11 @@ def shards_of(work: Workspace, window: str) -> list[Shard]:
     return [load(Shard, folder) for folder in sorted((work.of(STEP) / window).iterdir())]
 
 
+def source_ndcgs_of(work: Workspace, window: str) -> NDArray[np.float64]:
+    """Of all who bought something new in the window, shape (n_buyers, len(SOURCES))."""
+    return np.concatenate([shard.source_ndcgs for shard in shards_of(work, window)])
+
+
 def world_at(work: Workspace, data: Checked, moment: str) -> Snapshot:
     return _world(data, moment, tables_at(work, moment), work)
 

@@ -1,32 +1,105 @@
-"""Step ``evaluate``: how good the lists of the latest window would have been."""
+"""Step ``evaluate``: how good the lists of the latest window would have been, and what follows.
 
+Every order of the candidates is measured by the same users: the models that do not know the window,
+each source, popularity, and the model that is served now. A gate decides by it whether the fit may
+be served, and a report tells why.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from serve_app.domain.features import SOURCES
+from serve_app.domain.manifest import Manifest
+from serve_app.domain.ranking import RankingConfig
 from serve_app.domain.scoring import predict
-from serve_app.offline.fitting.candidates import outcomes_of, shards_of
+from serve_app.offline.examples import parts_of
+from serve_app.offline.fitting.candidates import (
+    Shard,
+    outcomes_of,
+    shards_of,
+    source_ndcgs_of,
+    world_at,
+)
+from serve_app.offline.fitting.check import Checked, checked
+from serve_app.offline.fitting.features import settings_of
 from serve_app.offline.fitting.job import Job
+from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.fitting.train import booster_of
 from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
-from serve_app.offline.metrics import Hits, Order, baselines, hits_of, means_of, n_bought
+from serve_app.offline.gate import Verdict, judge, why_not_comparable
+from serve_app.offline.leaks import Leak, leaks_of
+from serve_app.offline.measured import Measured, item_facts, joined, means, ndcg_of
+from serve_app.offline.measuring import Contest, measure
+from serve_app.offline.metrics import Order
+from serve_app.offline.report.facts import Facts
+from serve_app.offline.snapshot import Snapshot, SnapshotConfig
 from serve_app.offline.train import booster_from, columns_of
+from serve_app.offline.windows import Outcomes
 
 STEP = "evaluate"
 
 
-def evaluate(job: Job, folder: Path) -> None:
-    n_relevant = n_bought(outcomes_of(job.work, "latest"))
-    orders = {**baselines(), **{name: _order(job, name) for name in job.config.variants}}
-    hits: list[Hits] = []
-    start = 0
-    for shard in shards_of(job.work, "latest"):
-        buyers = np.flatnonzero(n_relevant[start : start + len(shard.examples)])
-        start += len(shard.examples)
-        if len(buyers):
-            hits.append(hits_of(shard.examples.lists(buyers), orders))
-        job.progress(start / len(n_relevant))
-    write_json(folder / "metrics.json", means_of(hits, n_relevant[n_relevant > 0]))
+@dataclass(frozen=True, slots=True)
+class Served:
+    """
+    What is served now.
+
+    Attributes:
+        models: by variant, in XGBoost's own binary form, what had not learnt from the window that
+            the manifest's figures come from.
+    """
+
+    manifest: Manifest
+    models: Mapping[str, bytes]
+
+
+FindServed = Callable[[], Served | None]
+
+
+class _Model(NamedTuple):
+    features: tuple[str, ...]
+    booster: bytes
+
+    def order(self) -> Order:
+        booster = booster_from(self.booster)
+        return lambda candidates: predict(booster, columns_of(candidates.matrix, self.features))
+
+
+class _Shared(NamedTuple):
+    """What the measuring of every block of users needs."""
+
+    world: Snapshot
+    found: Outcomes
+    variants: Mapping[str, _Model]
+    probabilities: tuple[str, ...]
+    served: _Model | None
+    ranking: RankingConfig
+
+
+def evaluate(job: Job, folder: Path, find_served: FindServed = lambda: None) -> None:
+    config, data = job.config, checked(job.work)
+    served = find_served()
+    absent = _why_absent(served, config.main, data.split.evaluate_at)
+    world = world_at(job.work, data, "latest")
+    measured = _measured(job, world, _served_model(served, config) if absent is None else None)
+    n_items = int(world.catalogue.listed.sum())
+    write_json(folder / "metrics.json", means(measured, n_items))
+    leaks = _leaks(job, measured)
+    verdict = judge(
+        measured, config.main, config.gate, config.seed, served_absent=absent or "", leaks=leaks
+    )
+    if served is None and not verdict.promoted:
+        reason = f"nothing else is there to be served, although {verdict.reason}"
+        verdict = replace(verdict, promoted=True, reason=reason)
+    write_json(folder / "verdict.json", {"promoted": verdict.promoted, "reason": verdict.reason})
+    # Drawing takes long to import, and only this step draws.
+    from serve_app.offline.report.writing import write_report
+
+    report = folder / "report"
+    report.mkdir()
+    write_report(_facts(job, data, world, measured, verdict, leaks, served), report)
 
 
 def metrics_of(work: Workspace) -> dict[str, dict[str, float]]:
@@ -35,8 +108,125 @@ def metrics_of(work: Workspace) -> dict[str, dict[str, float]]:
     return found
 
 
-def _order(job: Job, variant: str) -> Order:
-    """Orders candidates by a model that does not know the latest window."""
-    names = job.config.variants[variant].feature_names
-    booster = booster_from(booster_of(job.work, "held_out", variant))
-    return lambda candidates: predict(booster, columns_of(candidates.matrix, names))
+def is_promoted(work: Workspace) -> bool:
+    return bool(read_json(work.of(STEP) / "verdict.json")["promoted"])
+
+
+def verdict_of(work: Workspace) -> str:
+    """The reason, half a sentence."""
+    return str(read_json(work.of(STEP) / "verdict.json")["reason"])
+
+
+def report_of(work: Workspace) -> Path:
+    """Folder with the report."""
+    return work.of(STEP) / "report"
+
+
+def tuned_by(settings: SnapshotConfig) -> dict[str, float]:
+    """What the data chose, by name."""
+    tables = settings.tables
+    return {
+        "votes_half_life_days": tables.votes_half_life_days,
+        "trend_half_life_days": tables.trend_half_life_days,
+        "trend_exponent": tables.trend_exponent,
+        "regularization": tables.regularization,
+        "popularity_half_life_days": settings.popularity.half_life_days,
+    }
+
+
+def _measured(job: Job, world: Snapshot, served: _Model | None) -> Measured:
+    config = job.config
+    shared = _Shared(
+        world,
+        outcomes_of(job.work, "latest"),
+        {
+            name: _Model(variant.feature_names, booster_of(job.work, "held_out", name))
+            for name, variant in config.variants.items()
+        },
+        tuple(name for name, each in config.variants.items() if each.is_probability),
+        served,
+        config.ranking,
+    )
+    shards = shards_of(job.work, "latest")
+    parts = []
+    users = parts_of(len(shared.found))
+    for part in job.workers.map(_measure, shared, zip(shards, users, strict=True)):
+        parts.append(part)
+        job.progress(0.8 * len(parts) / len(shards))
+    return joined([part for part in parts if len(part)])
+
+
+def _measure(shared: _Shared, part: tuple[Shard, slice]) -> Measured:
+    shard, users = part
+    contest = Contest(
+        {name: model.order() for name, model in shared.variants.items()},
+        shared.probabilities,
+        shared.served.order() if shared.served else None,
+        shared.ranking,
+    )
+    return measure(shard.examples, shard.rows, users, shared.found, shared.world, contest)
+
+
+def _why_absent(served: Served | None, main: str, window_at: float) -> str | None:
+    if served is None:
+        return "no model is served"
+    manifest = served.manifest
+    if main not in served.models:
+        return "the served bundle holds no model of it that was measured"
+    return why_not_comparable(manifest.models[main], manifest.measured_from_at, window_at)
+
+
+def _served_model(served: Served | None, config: FitConfig) -> _Model | None:
+    if served is None:
+        return None
+    return _Model(served.manifest.models[config.main].features, served.models[config.main])
+
+
+def _leaks(job: Job, latest: Measured) -> tuple[Leak, ...]:
+    """Each source in the window that is learnt from, against the latest."""
+    config = job.config
+    learnt = dict(zip(SOURCES, source_ndcgs_of(job.work, "past").T, strict=True))
+    found = ndcg_of(latest, 10)
+    later = {source: found[source] for source in SOURCES}
+    return leaks_of(learnt, later, config.leaks, config.gate.n_resamples, config.seed)
+
+
+def _facts(
+    job: Job,
+    data: Checked,
+    world: Snapshot,
+    measured: Measured,
+    verdict: Verdict,
+    leaks: tuple[Leak, ...],
+    served: Served | None,
+) -> Facts:
+    return Facts(
+        measured=measured,
+        items=item_facts(world.catalogue, world.at),
+        verdict=verdict,
+        leaks=leaks,
+        first_at=float(data.log.at.min()),
+        split=data.split,
+        n_users=len(data.log.user_ids),
+        n_items=int(data.items.listed.sum()),
+        n_interactions=len(data.log),
+        tuned=tuned_by(settings_of(job.work)),
+        gains=_gains(job),
+        previous=None if served is None else served.manifest,
+        n_resamples=job.config.gate.n_resamples,
+        seed=job.config.seed,
+    )
+
+
+def _gains(job: Job) -> dict[str, dict[str, float]]:
+    """By variant, how much each feature reduced the loss of the published model."""
+    found: dict[str, dict[str, float]] = {}
+    for name, variant in job.config.variants.items():
+        booster = booster_from(booster_of(job.work, "published", name))
+        gains: Mapping[str, Any] = booster.get_score(importance_type="total_gain")
+        # A matrix without names: its columns are called f0, f1 ...
+        found[name] = {
+            variant.feature_names[int(column.removeprefix("f"))]: float(gain)
+            for column, gain in gains.items()
+        }
+    return found

@@ -12,14 +12,16 @@ from serve_app.domain.features import USER_COLUMNS
 from serve_app.offline.features import favorite_categories, recent_views
 from serve_app.offline.fitting.candidates import tables_at
 from serve_app.offline.fitting.check import checked
-from serve_app.offline.fitting.evaluate import metrics_of
+from serve_app.offline.fitting.evaluate import tuned_by
 from serve_app.offline.fitting.features import catalogue_at, settings_of, users_at
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.fitting.train import booster_of
 from serve_app.offline.fitting.workspace import Workspace
-from serve_app.offline.snapshot import SnapshotConfig, archive_of
+from serve_app.offline.snapshot import archive_of
 from serve_app.offline.train import booster_from
 from serve_app.stores.bundle_publishing import BundleContents, FittedModel
+
+Measures = Mapping[str, float]
 
 UserColumn = Sequence[Any] | NDArray[np.float64]
 
@@ -38,20 +40,28 @@ class Fitted:
     users: Mapping[str, UserColumn]
 
 
-def fitted(work: Workspace, config: FitConfig) -> Fitted:
-    """What the steps before have left; its arrays are memory-mapped."""
-    data, metrics = checked(work), metrics_of(work)
+def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) -> Fitted:
+    """
+    What the steps before have left; its arrays are memory-mapped.
+
+    Args:
+        metrics: by variant or other order; of those that were measured.
+    """
+    data = checked(work)
     catalogue = catalogue_at(work, "final")
     contents = BundleContents(
         catalogue=catalogue,
         tables=tables_at(work, "final"),
         archive=archive_of(data.log, data.index),
-        models={name: _model(work, config, name, metrics[name]) for name in config.variants},
+        models={
+            name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
+        },
         until_at=data.split.end_at,
+        measured_from_at=data.split.evaluate_at,
         horizon_s=data.split.end_at - data.split.evaluate_at,
         metrics={
             **{name: each for name, each in metrics.items() if name not in config.variants},
-            "tuning": chosen_by(settings_of(work)),
+            "tuning": tuned_by(settings_of(work)),
         },
     )
     columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users_at(work, "final").T, strict=True))
@@ -62,21 +72,7 @@ def fitted(work: Workspace, config: FitConfig) -> Fitted:
     return Fitted(contents, data.log.user_ids, columns)
 
 
-def chosen_by(settings: SnapshotConfig) -> dict[str, float]:
-    """What was tuned, by name."""
-    tables = settings.tables
-    return {
-        "votes_half_life_days": tables.votes_half_life_days,
-        "trend_half_life_days": tables.trend_half_life_days,
-        "trend_exponent": tables.trend_exponent,
-        "regularization": tables.regularization,
-        "popularity_half_life_days": settings.popularity.half_life_days,
-    }
-
-
-def _model(
-    work: Workspace, config: FitConfig, variant: str, metrics: Mapping[str, float]
-) -> FittedModel:
+def _model(work: Workspace, config: FitConfig, variant: str, metrics: Measures) -> FittedModel:
     booster = booster_of(work, "published", variant)
     return FittedModel(
         features=config.variants[variant].feature_names,
@@ -84,4 +80,5 @@ def _model(
         booster=booster,
         n_trees=booster_from(booster).num_boosted_rounds(),
         metrics=metrics,
+        held_out=booster_of(work, "held_out", variant),
     )

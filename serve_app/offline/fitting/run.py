@@ -27,6 +27,9 @@ class Used:
     peak_bytes: int = 0
 
 
+AGAIN = ("evaluate", "publish")
+"""They depend on what is served, and run again whenever all steps do."""
+
 Meter = Callable[[], AbstractContextManager[Used]]
 
 
@@ -65,7 +68,8 @@ def run(
     keys = keys_of(config, data)
     for name, step in steps.items():
         done = work.done(name)
-        if done is not None and done.key == keys[name] and name != only:
+        again = name == only or (only is None and name in AGAIN)
+        if done is not None and done.key == keys[name] and not again:
             yield Ran(name, False, done)
         elif only in (None, name):
             job = Job(work, config, workers, partial(progress, name))

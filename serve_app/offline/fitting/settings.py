@@ -7,9 +7,13 @@ from pydantic import Field, StringConstraints, field_validator
 
 from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.manifest import NAME_PATTERN
+from serve_app.domain.ranking import RankingConfig
 from serve_app.domain.settings import Settings
+from serve_app.offline.gate import GateConfig
 from serve_app.offline.labels import LabelConfig
-from serve_app.offline.metrics import CANDIDATES, baselines
+from serve_app.offline.leaks import LeakConfig
+from serve_app.offline.measured import CANDIDATES, POPULARITY, SERVED
+from serve_app.offline.metrics import baselines
 from serve_app.offline.snapshot import SnapshotConfig
 from serve_app.offline.train import VariantConfig
 
@@ -21,6 +25,9 @@ class FitConfig(Settings):
             learn from (moments are quantiles of the interactions' times).
         label: what users are to be led to.
         variants: what is fitted, by name.
+        candidates, ranking: as they are when serving.
+        gate: what is demanded of a fit before it is served.
+        leaks: when a source is suspected to have known what it was to foretell.
         max_examples_users: users of a window that are used, chosen at random.
         max_negatives: candidates of a user that he did nothing with and that are learnt from.
         n_tuning_users: that half-lives and the like are chosen with.
@@ -45,6 +52,9 @@ class FitConfig(Settings):
     )
     snapshot: SnapshotConfig = SnapshotConfig()
     candidates: CandidatesConfig = CandidatesConfig()
+    ranking: RankingConfig = RankingConfig()
+    gate: GateConfig = GateConfig()
+    leaks: LeakConfig = LeakConfig()
     max_examples_users: int = Field(default=20_000, ge=1)
     max_negatives: int = Field(default=150, ge=1)
     n_tuning_users: int = Field(default=500, ge=1)
@@ -54,10 +64,16 @@ class FitConfig(Settings):
     n_versions_kept: int = Field(default=5, ge=1)
     seed: int = Field(default=7, ge=0)
 
+    @property
+    def main(self) -> str:
+        """The variant that the gate judges: the first."""
+        return next(iter(self.variants))
+
     @field_validator("variants")
     @classmethod
     def _named_apart(cls, variants: Mapping[str, VariantConfig]) -> Mapping[str, VariantConfig]:
-        taken = variants.keys() & {*baselines(), CANDIDATES}
+        names = {*variants, *(f"{name}_diverse" for name in variants)}
+        taken = names & {*baselines(), CANDIDATES, POPULARITY, SERVED}
         if taken:
             raise ValueError(f"{sorted(taken)} name what the variants are compared with")
         return variants
@@ -68,7 +84,7 @@ STEP_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "features": ("snapshot", "candidates", "n_tuning_users", "seed"),
     "candidates": ("max_examples_users", "max_negatives", "min_users"),
     "train": ("variants", "n_threads", "n_train_workers"),
-    "evaluate": (),
+    "evaluate": ("ranking", "gate", "leaks"),
     "publish": ("n_versions_kept",),
 }
 """The steps in their order, and the settings that each is the first to depend on."""
