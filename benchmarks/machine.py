@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,14 +12,18 @@ from benchmarks.home import ROOT, SHOP
 _PACKAGES = ("ray", "numpy", "xgboost-cpu", "redis", "psycopg", "fastapi", "uvicorn")
 
 
-def facts() -> str:
-    """Cores, versions and the shop, on one line."""
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    shop = f"{SHOP.n_users:,} users, {SHOP.n_items:,} items, {SHOP.n_interactions:,} interactions"
+def facts(packages: Sequence[str] = _PACKAGES) -> str:
+    """Cores, versions and the commit, on one line."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return (
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}) · Python"
-        f" {platform.python_version()}, {packages} · {shop} · commit {_commit()}"
+        f" {platform.python_version()}, {versions} · commit {_commit()}"
     )
+
+
+def shop_facts() -> str:
+    """The shop that serving is measured on."""
+    return f"{SHOP.n_users:,} users, {SHOP.n_items:,} items, {SHOP.n_interactions:,} interactions"
 
 
 def _processor() -> str:

@@ -1,0 +1,82 @@
+"""``python -m benchmarks.quality``: evaluates, shows the table, and writes it down."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from benchmarks.home import ROOT
+from benchmarks.machine import facts
+from benchmarks.quality.goals import Documents, goals_of
+from benchmarks.quality.plot import plot_quality
+from benchmarks.quality.report import sections
+from benchmarks.quality.runs import DEMO_RUN, RUNS, Plan, run
+from serve_app.errors import RecserveError
+from serve_app.operations.terminal import progress_bars
+
+RESULTS = ROOT / "benchmarks/QUALITY.md"
+PLOT = "plots/quality.png"
+RETAIL = ROOT.parent / "shared/data/online_retail.parquet"
+_PACKAGES = ("numpy", "scipy", "xgboost-cpu", "implicit")
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--only", multiple=True, type=click.Choice(RUNS), help="This run; repeatable.")
+@click.option(
+    "--retail", type=_PATH, help="Table of Online Retail; see benchmarks/datasets/README.md."
+)
+@click.option("--points", type=click.IntRange(1), default=60, help="Of each grid that are tried.")
+@click.option("--work", type=_PATH, default=ROOT / ".bench/quality", help="What is kept.")
+@click.option("--out", type=_PATH, help=f"Default: {RESULTS.name}, of all runs.")
+def main(
+    only: tuple[str, ...], retail: Path | None, points: int, work: Path, out: Path | None
+) -> None:
+    """Measure our lists against other models, on Online Retail and on the demo shop."""
+    plan = Plan(work, retail or RETAIL, points)
+    names, missing = _possible(only or RUNS, plan, asked=retail is not None)
+    try:
+        with progress_bars() as progress:
+            runs = {name: run(name, plan, progress) for name in names}
+    except RecserveError as error:
+        raise click.ClickException(str(error)) from error
+    target = out or (None if only else RESULTS)
+    text = _text(runs, missing, has_plot=target is not None and _plotted(runs, target))
+    click.echo(text)
+    if target is not None:
+        target.write_text(text, "utf-8")
+        target.with_suffix(".json").write_text(_json(runs), "utf-8")
+
+
+def _possible(
+    names: Sequence[str], plan: Plan, *, asked: bool
+) -> tuple[Sequence[str], Sequence[str]]:
+    """What can be run, and a sentence on what cannot."""
+    if asked or plan.retail.is_file():
+        return names, ()
+    return [name for name in names if name == DEMO_RUN], (
+        "Online Retail is left out: its table is not here; give it with --retail (see"
+        " benchmarks/datasets/README.md).",
+    )
+
+
+def _plotted(runs: Documents, target: Path) -> bool:
+    return plot_quality(runs, target.parent / PLOT)
+
+
+def _text(runs: Documents, missing: Sequence[str], *, has_plot: bool) -> str:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    command = " ".join(["python -m benchmarks.quality", *sys.argv[1:]])
+    head = ["# Quality", f"{now} · `{command}` · {facts(_PACKAGES)}", *missing]
+    if has_plot:
+        head.append(f"![NDCG@10 of each model]({PLOT})")
+    return "\n\n".join([*head, *map(str, sections(runs, goals_of(runs)))]) + "\n"
+
+
+def _json(runs: Documents) -> str:
+    document = {"goals": [asdict(goal) for goal in goals_of(runs)], "runs": dict(runs)}
+    return json.dumps(document, indent=1, ensure_ascii=False)

@@ -1,0 +1,29 @@
+"""The data that quality is measured on, as files in the format of ``recserve load``."""
+
+from pathlib import Path
+
+from benchmarks.datasets import online_retail
+from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.load import LoadFiles
+
+DEMO = DemoConfig()
+
+
+def retail_files(source: Path, folder: Path) -> LoadFiles:
+    """
+    Online Retail, made ready from the table as it is published.
+
+    Raises:
+        DataRejected: the table is not what it must be.
+    """
+    online_retail.write(online_retail.convert(online_retail.read_source(source)), folder)
+    return _files(folder)
+
+
+def demo_files(folder: Path) -> LoadFiles:
+    write_demo(make_demo(DEMO), folder)
+    return _files(folder)
+
+
+def _files(folder: Path) -> LoadFiles:
+    return LoadFiles(*(folder / f"{name}.parquet" for name in ("items", "users", "interactions")))

@@ -1,0 +1,119 @@
+"""What the figures should be, and whether they are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.quality.kept import Document
+from benchmarks.quality.runs import DEMO_RUN, RETAIL_RUNS
+from serve_app.offline.evaluation.evaluate import FIT, OURS
+
+NDCG = "ndcg@10"
+
+Documents = Mapping[str, Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """
+    Attributes:
+        found: the figure, with its interval where it has one; empty where it was not measured.
+        is_met: ``None`` where it was not measured.
+    """
+
+    text: str
+    found: str
+    is_met: bool | None
+
+
+def goals_of(runs: Documents) -> list[Goal]:
+    return [
+        Goal(text, *measure(runs)) if all(name in runs for name in needed) else Goal(text, "", None)
+        for text, needed, measure in _GOALS
+    ]
+
+
+def ratio(document: Document, kind: str, ours: str = OURS) -> dict[str, float]:
+    """Ours over the best textbook model (``library``) or the best single of any kind."""
+    return ratio_to(document, document["best"][kind], ours)
+
+
+def ratio_to(document: Document, other: str, ours: str = OURS) -> dict[str, float]:
+    """
+    Of NDCG@10, paired: ``mean``, ``low``, ``high``; without ours, and where it cannot be said since
+    the other finds almost nothing, NaN.
+    """
+    compared = document["comparisons"].get(ours, {}).get(other, {"ratio": {}})
+    unknown = dict.fromkeys(("mean", "low", "high"), float("nan"))
+    found: dict[str, float] = compared["ratio"].get(NDCG, unknown)
+    return found
+
+
+def between(figure: Mapping[str, float], digits: int = 2) -> str:
+    """Such as "1.75 (1.62–1.89)"."""
+    mean, low, high = (f"{figure[name]:.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} ({low}–{high})"
+
+
+def measure(document: Document, model: str, name: str) -> float:
+    """NaN where the model is missing."""
+    return float(document["models"].get(model, {}).get(name, {"mean": np.nan})["mean"])
+
+
+def _textbook(runs: Documents) -> tuple[str, bool]:
+    found = ratio(runs[RETAIL_RUNS[0]], "library")
+    return between(found), found["mean"] >= 2.0
+
+
+def _single(runs: Documents) -> tuple[str, bool]:
+    found = ratio(runs[RETAIL_RUNS[0]], "single")
+    return between(found), found["mean"] >= 1.20 and found["low"] > 1.10
+
+
+def _cuts(runs: Documents) -> tuple[str, bool]:
+    means = [ratio(runs[name], "single")["mean"] for name in RETAIL_RUNS]
+    return f"{np.mean(means):.2f}", bool(np.mean(means) >= 1.15)
+
+
+def _recall(runs: Documents) -> tuple[str, bool]:
+    document = runs[RETAIL_RUNS[0]]
+    found: Any = document["models"].get(OURS, {}).get("candidate_recall")
+    return (between(found, 3), found["mean"] >= 0.60) if found else ("no lists", False)
+
+
+def _coverage(runs: Documents) -> tuple[str, bool]:
+    document = runs[RETAIL_RUNS[0]]
+    single = document["best"]["single"]
+    own, other = (measure(document, name, "coverage@20") for name in (OURS, single))
+    return f"{own:.3f} against {other:.3f}", own >= other
+
+
+def _ideal(runs: Documents) -> tuple[str, bool]:
+    found = ratio_to(runs[DEMO_RUN], "ideal")
+    return between(found), found["mean"] >= 0.80
+
+
+def _seconds(runs: Documents) -> tuple[str, bool]:
+    found = max(runs[name]["seconds"].get(FIT, np.inf) for name in (*RETAIL_RUNS, DEMO_RUN))
+    return f"{found:.0f} s", bool(found <= 180)
+
+
+_GOALS: Sequence[tuple[str, Sequence[str], Callable[[Documents], tuple[str, bool]]]] = (
+    ("Online Retail: at least 2.0 times the best textbook model", RETAIL_RUNS[:1], _textbook),
+    (
+        "Online Retail: at least 1.20 times the best single model of any kind, surely above 1.10",
+        RETAIL_RUNS[:1],
+        _single,
+    ),
+    ("Mean of the three cuts: at least 1.15 times the best single model", RETAIL_RUNS, _cuts),
+    ("Online Retail: candidates hold at least .60 of what is wanted", RETAIL_RUNS[:1], _recall),
+    (
+        "Online Retail: coverage@20 at least that of the best single model",
+        RETAIL_RUNS[:1],
+        _coverage,
+    ),
+    ("Demo shop: at least .80 of the ideal list's NDCG@10", (DEMO_RUN,), _ideal),
+    ("Every fit within 180 s", (*RETAIL_RUNS, DEMO_RUN), _seconds),
+)
