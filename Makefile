@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install run test bench check format clean
+.PHONY: install run test bench quality check format clean
 
 install: $(INSTALLED)
 
@@ -17,6 +17,10 @@ test: $(INSTALLED)
 # make bench ONLY=seed runs one part; python -m benchmarks --help names them all.
 bench: $(INSTALLED) $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(addprefix --only=,$(ONLY)) $(BENCH)
+
+# make quality ONLY=demo runs one part; python -m benchmarks.quality --help names them all.
+quality: $(INSTALLED) $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.quality $(addprefix --only=,$(ONLY)) $(QUALITY)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -70,5 +70,6 @@ def _write_baseline(made: Baseline, file: Path) -> None:
 def _read_baseline(file: Path) -> Baseline:
     with np.load(file, allow_pickle=False) as found:
         said = json.loads(str(found["said"]))
-        inner = found["inner_lists"] if "inner_lists" in found else None
-        return Baseline(found["lists"], inner, said["parameters"], said["seconds"])
+        return Baseline(
+            found["lists"], found.get("inner_lists"), said["parameters"], said["seconds"]
+        )

@@ -66,6 +66,7 @@ def _draw(axes: object, title: str, bars: Sequence[Bar]) -> None:
         axes.annotate(  # type: ignore[attr-defined]
             f"{mean:.3f}", (i, mean + above), ha="center", va="bottom", fontsize=7
         )
+    axes.margins(y=0.12)  # type: ignore[attr-defined]
     axes.set_title(title, fontsize=10)  # type: ignore[attr-defined]
     axes.tick_params(axis="x", labelrotation=60, labelsize=8)  # type: ignore[attr-defined]
     axes.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]

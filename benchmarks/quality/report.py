@@ -61,9 +61,9 @@ def _protocol(runs: Documents) -> Section:
     text = (
         f"As in [docs/evaluation.md](../docs/evaluation.md): one moment parts the interactions of"
         f" everybody, the latest {told['test_share']:.0%} are the test; hits are items new to the"
-        f" user; {told['ranking']}; items with at least {told['min_buyers']} buyers. Every model chose"
-        f" among at most {told['tuning']['max_points']} points of its grid on an inner split of the"
-        " past. The best models are the best in hindsight."
+        f" user; {told['ranking']}; items with at least {told['min_buyers']} buyers. Every model"
+        f" chose among at most {told['tuning']['max_points']} points of its grid on an inner split"
+        " of the past. The best models are the best in hindsight."
     )
     heads = ["data", "cut", "users", "wanted", "items", "interactions before"]
     rows = [

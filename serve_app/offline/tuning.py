@@ -46,7 +46,8 @@ def tuned(
     seed: int,
 ) -> SnapshotConfig:
     """
-    The settings of the grid with the largest NDCG@10; of equals, the earlier.
+    The settings of the grid with the largest NDCG@10; of equals, the earlier. Those that were given
+    where nobody came back.
 
     Args:
         world: fitted before the window of ``found``.
@@ -56,6 +57,8 @@ def tuned(
     """
     log = chosen(log, world.catalogue.listed[log.rows])
     trial = _Trial(world, log, sample(found, n_users, seed), candidates)
+    if not trial.n_users:
+        return config
     tables = trial.best_votes(config.tables)
     tables = trial.best_linear(tables)
     half_life_days = trial.best_popularity()
@@ -83,6 +86,10 @@ class _Trial:
         self._world, self._log, self._candidates = world, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
         self._queries = list(_queries(found.users[buyers], world, candidates))
+
+    @property
+    def n_users(self) -> int:
+        return len(self._queries)
 
     def best_votes(self, config: TablesConfig) -> TablesConfig:
         wanted = self._world.label.counts(self._log)
@@ -147,7 +154,7 @@ class _Trial:
             rows = rows_of(replace(query, tables=tables))[:_K]
             hits[i, : len(rows)] = np.isin(rows, bought)
         n_bought = np.array([len(rows) for rows in self._bought])
-        return float(ndcg_at(hits, n_bought, _K).mean()) if len(hits) else 0.0
+        return float(ndcg_at(hits, n_bought, _K).mean())
 
 
 def _first_allowed(order: Rows, query: Query) -> Rows:

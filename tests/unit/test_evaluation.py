@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from serve_app.domain.columns import MISSING
+from serve_app.domain.features import SOURCES
+from serve_app.domain.interactions import PURCHASE
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.evaluation import evaluate as evaluating
 from serve_app.offline.evaluation.evaluate import (
@@ -27,6 +29,7 @@ from serve_app.offline.evaluation.ours import OursConfig, served_lists
 from serve_app.offline.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.offline.evaluation.reading import Shop
 from serve_app.offline.evaluation.report import as_json, as_text
+from serve_app.offline.labels import LabelConfig
 from serve_app.offline.load import LoadFiles
 from tests.fitting import demo_shop
 
@@ -123,6 +126,34 @@ class TestEvaluation:
         assert f"{OURS} is missing" in as_text(found)
         assert json.loads(as_json(found))["skipped"][OURS]
 
+    def test_takes_further_models_and_remembers_the_tuned_ones(self, tmp_path):
+        files, kept = demo_files(tmp_path), {}
+
+        def backwards(shop, split):
+            return lambda users: np.tile(np.arange(split.past.n_items), (len(users), 1))
+
+        def keep(name, make):
+            kept.setdefault(name, make())
+            return kept[name]
+
+        def refuse(name, make):
+            return kept[name]
+
+        given = {"now_at": DemoConfig().end_at, "clock": ticks(), "further": {"last": backwards}}
+        evaluate(files, CONFIG, lambda step, share: None, keep=keep, **given)
+        again = evaluate(files, CONFIG, lambda step, share: None, keep=refuse, **given)
+
+        assert again.models["last"]["ndcg@5"].mean < again.models["popularity"]["ndcg@5"].mean
+        assert "last" in again.comparisons[OURS]
+        assert "last" not in again.best.values()
+        for name in kept:
+            assert again.models[name] == evaluation().models[name]
+
+    def test_measures_each_source_alone(self):
+        assert set(evaluation().sources) == set(SOURCES)
+        for each in evaluation().sources.values():
+            assert each.low <= each.mean <= each.high
+
 
 class TestReport:
     def test_json_has_protocol_models_and_seconds(self):
@@ -186,6 +217,33 @@ class TestOurs:
         np.testing.assert_array_equal(one.plain[here], another.plain[there])
         np.testing.assert_array_equal(one.diverse[here], another.diverse[there])
 
+    def test_recommends_again_what_was_bought_where_repeats_count(self):
+        shop, _ = shop_and_split()
+        label = LabelConfig(repeats=True)
+        split = split_at_share(shop.log, ProtocolConfig(max_users=60, label=label))
+        ours = ours_of(shop, split)
+        bought = [
+            shop.log.rows[(shop.log.users == user) & (shop.log.types == PURCHASE)]
+            for user in split.user_numbers[split.users]
+        ]
+        again = [
+            np.isin(split.item_rows[row[row != MISSING]], rows).any()
+            for row, rows in zip(ours.plain, bought, strict=True)
+        ]
+
+        assert np.mean(again) > 0.1
+
+    def test_lists_of_each_source_hold_candidates_only_once(self):
+        shop, split = shop_and_split()
+        ours = ours_of(shop, split)
+
+        assert set(ours.by_source) == set(SOURCES)
+        for lists in ours.by_source.values():
+            assert lists.shape == ours.plain.shape
+            for row in lists.tolist():
+                given = [item for item in row if item != MISSING]
+                assert len(set(given)) == len(given)
+
     def test_finds_no_more_than_its_candidates_hold(self):
         shop, split = shop_and_split()
         ours = ours_of(shop, split)
@@ -218,7 +276,8 @@ class TestOddShops:
 
     @pytest.mark.parametrize("kind", ["rating", "view", "click"])
     def test_other_interactions_than_purchases(self, tmp_path, kind):
-        found = run(self.write(tmp_path, 80, 12, type=kind, value=4.0))
+        found = run(self.write(tmp_path, 200, 30, type=kind, value=4.0))
 
-        assert set(NAMES) - set(found.models) <= {OURS, OURS_DIVERSE}
+        assert list(found.models) == NAMES
+        assert found.models[OURS]["ndcg@10"].mean > found.models["popularity"]["ndcg@10"].mean
         assert json.loads(as_json(found))["protocol"]["hit"].startswith(kind)

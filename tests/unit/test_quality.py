@@ -8,14 +8,16 @@ import pytest
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.domain.ragged import gather
 from serve_app.offline.examples import blocks
 from serve_app.offline.fit import fit
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.items import catalogue_of
+from serve_app.offline.labels import LabelConfig
 from serve_app.offline.snapshot import SnapshotConfig, snapshot
 from serve_app.offline.train import VariantConfig
 from serve_app.offline.tuning import HALF_LIVES_DAYS, tuned
-from serve_app.offline.windows import before, outcomes
+from serve_app.offline.windows import Outcomes, before, outcomes
 from serve_app.stores.warehouse import InteractionLog
 from tests.fitting import DAY_S, demo_shop, items_of, log_of
 
@@ -97,27 +99,98 @@ def test_half_lives_are_chosen_from_the_outcomes():
 
 
 def odd_shop(name):
+    """400 users: who only rate, who come once without a name and look, or who bought one thing."""
     rng = np.random.default_rng(0)
     n_items = 200 if name == "ratings" else 40
-    kind = {"ratings": "rating", "anonymous": "click", "once": "purchase"}[name]
-    n_users = 400
+    kind = {"ratings": "rating", "anonymous": "view", "once": "purchase"}[name]
     lines = []
-    for user in range(n_users):
+    for user in range(400):
         day = rng.uniform(0, 100)
         for step in range(1 if name == "once" else 6):
             row = int(rng.integers(n_items) * rng.random())
             at = day + step / 100 if name == "anonymous" else rng.uniform(0, 100)
-            lines.append((f"u{user}", row, kind, at, 4.0 if kind == "rating" else np.nan))
-            lines.append((f"u{user}", row, "purchase", at + 1e-3))
+            lines.append(
+                (f"u{user}", row, kind, at, rng.integers(3, 6) if name == "ratings" else 1)
+            )
     return items_of(n_items, price=[np.nan] * n_items, title=[""] * n_items), log_of(*lines)
 
 
 @pytest.mark.parametrize("name", ["ratings", "anonymous", "once"])
 def test_fits_where_there_are_no_prices_titles_or_repeated_visits(name):
     items, log = odd_shop(name)
-    users = demo_shop()[1].iloc[:0]
+    contents = fit(items, demo_shop()[1].iloc[:0], log, SMALL, silent).contents
 
-    fitted = fit(items, users, log, SMALL, silent)
+    assert set(contents.models) == {"main"}
+    assert np.isfinite(contents.metrics["fused"]["ndcg_at_10"])
+    ids = (*log.user_ids[:50], "nobody")
+    for lists in lists_of(contents, ids, n=10):
+        assert len(set(lists)) == len(lists) == 10
 
-    assert set(fitted.contents.models) == {"main"}
-    assert np.isfinite(fitted.contents.metrics["fused"]["ndcg_at_10"])
+
+@pytest.mark.parametrize("name", ["ratings", "anonymous", "once"])
+def test_never_offers_what_a_user_did_already_what_counts_with(name):
+    items, log = odd_shop(name)
+    contents = fit(items, demo_shop()[1].iloc[:0], log, SMALL, silent).contents
+
+    for user, rows in enumerate(lists_of(contents, log.user_ids[:50], n=10)):
+        assert not np.isin(rows, log.rows[log.users == user]).any()
+
+
+def test_offers_again_what_was_bought_where_repeats_count():
+    items, log = odd_shop("once")
+    again = replace(log, rows=log.rows % 4)
+    label = LabelConfig(repeats=True)
+    twice = InteractionLog(
+        again.user_ids,
+        *(np.repeat(getattr(again, name), 3) for name in _PARTS[:4]),
+        np.repeat(again.at, 3) + np.tile([0, 30 * DAY_S, 60 * DAY_S], len(again)),
+    )
+    contents = fit(
+        items, demo_shop()[1].iloc[:0], twice, SMALL.model_copy(update={"label": label}), silent
+    ).contents
+
+    offered = lists_of(contents, twice.user_ids[:50], n=10)
+    assert all(
+        np.isin(again.rows[again.users == user], rows).all() for user, rows in enumerate(offered)
+    )
+
+
+def lists_of(contents, user_ids, n):
+    """Rows of the best candidates, by their fused scores."""
+    batch = RequestBatch(
+        "", tuple(user_ids), np.full(len(user_ids), n), (None,) * len(user_ids), contents.until_at
+    )
+    found = find_candidates(
+        batch,
+        contents.archive.read(batch.user_ids, stale=False),
+        contents.catalogue,
+        contents.tables,
+        CandidatesConfig(),
+        allowed=AllowedItems(contents.catalogue),
+    )
+    return [found.rows[start : start + n].tolist() for start in found.offsets[:-1]]
+
+
+def test_keeps_the_settings_where_nobody_came_back():
+    items, log = odd_shop("anonymous")
+    at = float(np.quantile(log.at, 0.5))
+    world = world_at(items, before(log, at), at)
+    late = np.unique(log.users[log.at < at])
+    found = outcomes(log, at, float(log.at.max()), world.catalogue.listed)
+    settings = tuned(
+        world,
+        before(log, at),
+        sample_without(found, late),
+        SnapshotConfig(),
+        CandidatesConfig(),
+        100,
+        seed=1,
+    )
+
+    assert settings == SnapshotConfig()
+
+
+def sample_without(found, users):
+    kept = np.flatnonzero(~np.isin(found.users, users))
+    positions, offsets = gather(found.offsets, kept)
+    return Outcomes(found.users[kept], offsets, found.rows[positions], found.strengths[positions])
