@@ -244,8 +244,8 @@ class StepMissing(OperatorError):
 
     def __str__(self) -> str:
         return (
-            f"step {self.wanted!r} needs step {self.step!r}, which is not done with these data and"
-            f" settings: run `recserve fit --step {self.step}` first, or `recserve fit`"
+            f"step {self.wanted!r} needs {self.step!r}, which is not done with these data and"
+            f" settings: run `recserve fit --step {self.step}`, or `recserve fit`"
         )
 
 

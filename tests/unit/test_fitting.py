@@ -122,7 +122,7 @@ class TestRun:
     def test_a_step_alone_says_which_other_it_needs(self, work):
         fit_all(work, steps=NAMED, only="check")
 
-        with pytest.raises(StepMissing, match="'train' needs step 'features'"):
+        with pytest.raises(StepMissing, match="'train' needs 'features'"):
             fit_all(work, steps=NAMED, only="train")
 
     def test_tells_what_a_step_took(self, work):
