@@ -8,7 +8,7 @@ from pydantic import Field
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import IdIndex, Mask, NumberColumn
-from serve_app.domain.interactions import HistoryArchive, make_events
+from serve_app.domain.interactions import MAX_EVENTS, HistoryArchive, latest, make_events
 from serve_app.domain.ragged import offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
@@ -19,11 +19,17 @@ from serve_app.stores.warehouse import InteractionLog
 
 
 class SnapshotConfig(Settings):
-    """Attributes: embedding_dim: length of the item vectors."""
+    """
+    Attributes:
+        embedding_dim: length of the item vectors.
+        max_events_per_user: of the histories that models learn from; the same number as is served
+            (``PostgresConfig``).
+    """
 
     popularity: PopularityConfig = PopularityConfig()
     tables: TablesConfig = TablesConfig()
     embedding_dim: int = Field(default=32, ge=1, le=512)
+    max_events_per_user: int = Field(default=MAX_EVENTS, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def snapshot(
         at,
         catalogue,
         candidate_tables(catalogue, log, at, config.tables),
-        archive_of(log),
+        archive_of(log, config.max_events_per_user),
         user_columns(catalogue, log, user_created_at),
     )
 
@@ -84,10 +90,15 @@ def listed_at(items: Catalogue, at: float) -> Mask:
     return items.listed & ~(items.number("created_at") > at)
 
 
-def archive_of(log: InteractionLog) -> HistoryArchive:
-    lengths = np.bincount(log.users, minlength=len(log.user_ids))
-    return HistoryArchive(
-        IdIndex.of(log.user_ids),
-        offsets_of(lengths),
-        make_events(log.rows, log.types, log.at, log.values),
-    )
+def archive_of(log: InteractionLog, limit: int = MAX_EVENTS) -> HistoryArchive:
+    """
+    Histories as the store gives them.
+
+    Args:
+        limit: latest events of a user; his last purchase of every other item is there too.
+    """
+    events = make_events(log.rows, log.types, log.at, log.values)
+    offsets = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))
+    kept = latest(events, offsets, limit)
+    lengths = np.bincount(log.users[kept], minlength=len(log.user_ids))
+    return HistoryArchive(IdIndex.of(log.user_ids), offsets_of(lengths), events[kept])

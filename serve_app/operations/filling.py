@@ -72,8 +72,8 @@ def fit_bundle(workplace: Workplace, settings: Path, progress: Progress) -> Mani
 
 def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
     """
-    The settings of the fit. Candidates are found as they are when serving: a model learns to tell
-    apart what it will be shown.
+    The settings of the fit. Candidates are found as they are when serving, from histories of the
+    same length: a model learns to tell apart what it will be shown.
 
     Raises:
         SettingsInvalid: they are not as they must be.
@@ -85,6 +85,7 @@ def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
         )
     try:
         config = FitConfig.model_validate({**written, "candidates": workplace.config.candidates})
+        config = _with_histories_as_served(config, workplace)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -95,6 +96,12 @@ def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
             str(settings), f"variants: {', '.join(missing)} served but not described"
         )
     return config
+
+
+def _with_histories_as_served(config: FitConfig, workplace: Workplace) -> FitConfig:
+    limit = workplace.config.stores.postgres.max_events_per_user
+    snapshot = config.snapshot.model_copy(update={"max_events_per_user": limit})
+    return config.model_copy(update={"snapshot": snapshot})
 
 
 def forget_cached(redis_url: str) -> None:
