@@ -35,6 +35,11 @@ class CandidateTables:
         linear_weights: shape (total,), float32, how much, of either sign.
         trends: shape (n_rows,), float32, the share of its buyers that a row had lately, to a power.
         content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
+        period_starts_at: shape (n_periods,), float64, epoch seconds, ascending; the last period
+            ends with the fit.
+        period_counts: shape (n_rows, n_periods), float32, users who had to do with the row.
+        period_totals: shape (n_periods,), float32, the sums of the counts.
+        period_users: shape (n_periods,), float32, distinct users of the period.
     """
 
     popular_rows: Rows
@@ -54,3 +59,7 @@ class CandidateTables:
     linear_weights: NDArray[np.float32]
     trends: NDArray[np.float32]
     content_vectors: NDArray[np.float32]
+    period_starts_at: NDArray[np.float64]
+    period_counts: NDArray[np.float32]
+    period_totals: NDArray[np.float32]
+    period_users: NDArray[np.float32]

@@ -93,6 +93,10 @@ TABLES = CandidateTables(
     linear_weights=np.array([0.5, -0.2, 0.4, 0.3], np.float32),
     trends=np.array([1, 1, 0.5, 1, 1, 1, 1, 1], np.float32),
     content_vectors=np.zeros((N, 2), np.float32),
+    period_starts_at=np.zeros(1),
+    period_counts=np.zeros((N, 1), np.float32),
+    period_totals=np.zeros(1, np.float32),
+    period_users=np.zeros(1, np.float32),
 )
 
 
