@@ -4,7 +4,7 @@ from pathlib import Path
 
 from serve_app.config import AppConfig
 from serve_app.offline.evaluation.ours import OursConfig
-from serve_app.operations.filling import check_variants, read_fit_settings
+from serve_app.operations.filling import as_served, check_variants, read_fit_settings
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import app_config
 
@@ -22,9 +22,9 @@ def ours_config(config: Path | None, settings: Path | None) -> OursConfig:
     """
     app = AppConfig() if config is None else app_config(load_yaml(config), config)
     if settings is None:
-        fit = OursConfig().fit.model_copy(update={"candidates": app.candidates})
+        fit = as_served(OursConfig().fit, app)
     else:
-        fit = read_fit_settings(settings, app.candidates)
+        fit = read_fit_settings(settings, app)
         if config is not None:
             check_variants(app.variants, fit, settings)
     first = app.variants[0] if app.variants[0] in fit.variants else next(iter(fit.variants))

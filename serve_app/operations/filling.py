@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
-from serve_app.domain.candidates import CandidatesConfig
+from serve_app.config import AppConfig
 from serve_app.domain.manifest import Manifest
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
@@ -32,6 +32,8 @@ from serve_app.stores.warehouse import busiest_user, holds_items
 Announce = Callable[[str], None]
 Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done, 0 … 1."""
+
+_SET_ELSEWHERE = {"candidates", "ranking"}
 
 _FITTED_PREFIXES = (*CACHE_PREFIXES, ANSWER_PREFIX)
 
@@ -136,31 +138,30 @@ def step_report(ran: Ran) -> str:
 
 def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
     """
-    The settings of the fit. Candidates are found as they are when serving: a model learns to tell
-    apart what it will be shown.
+    The settings of the fit. Candidates are found as they are when serving, from histories of the
+    same length: a model learns to tell apart what it will be shown.
 
     Raises:
         SettingsInvalid: they are not as they must be.
     """
-    config = read_fit_settings(settings, workplace.config.candidates)
+    config = read_fit_settings(settings, workplace.config)
     check_variants(workplace.config.variants, config, settings)
     return config
 
 
-def read_fit_settings(settings: Path, candidates: CandidatesConfig) -> FitConfig:
+def read_fit_settings(settings: Path, app: AppConfig) -> FitConfig:
     """
-    What ``configs/fit.yaml`` says, with candidates as they are when serving.
+    What ``configs/fit.yaml`` says, and the rest as it is when serving.
 
     Raises:
         SettingsInvalid: it is not as it must be.
     """
     written = load_yaml(settings)
-    if "candidates" in written:
-        raise SettingsInvalid(
-            str(settings), "candidates: are set in args.candidates of serve_config.yaml"
-        )
+    for name in _SET_ELSEWHERE & written.keys():
+        reason = f"{name}: is set in args.{name} of serve_config.yaml"
+        raise SettingsInvalid(str(settings), reason)
     try:
-        return FitConfig.model_validate({**written, "candidates": candidates})
+        return as_served(FitConfig.model_validate(written), app)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -177,6 +178,14 @@ def check_variants(served: Sequence[str], config: FitConfig, settings: Path) -> 
         raise SettingsInvalid(
             str(settings), f"variants: {', '.join(missing)} served but not described"
         )
+
+
+def as_served(config: FitConfig, app: AppConfig) -> FitConfig:
+    """With candidates, histories and lists as they are when serving."""
+    limit = app.stores.postgres.max_events_per_user
+    snapshot = config.snapshot.model_copy(update={"max_events_per_user": limit})
+    served = {"candidates": app.candidates, "ranking": app.ranking, "snapshot": snapshot}
+    return config.model_copy(update=served)
 
 
 def forget_cached(redis_url: str) -> None:

@@ -155,7 +155,7 @@ class TestFitConfig:
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
-            ({"candidates": {}}, "candidates: are set in args.candidates"),
+            ({"candidates": {}}, "candidates: is set in args.candidates"),
             ({"label_shares": 0.1}, "label_shares: Extra inputs"),
             ({"variants": {"main": {"n_trees": 0}}}, "variants.main.n_trees: .* greater than"),
             ({"variants": {"main": {}}}, "variants: challenger served but not described"),

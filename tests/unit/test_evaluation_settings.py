@@ -65,7 +65,7 @@ def test_the_files_of_the_project_fit_together():
     ("served", "learnt", "message"),
     [
         (SERVED, "variants: {main: {}}", "variants: other served but not described"),
-        (SERVED, "candidates: {}", "are set in args.candidates"),
+        (SERVED, "candidates: {}", "is set in args.candidates"),
         (SERVED, "label: {type: look}", "label.type: Input should be"),
         (SERVED.replace("variants:", "variant:"), LEARNT, "args.variant: Extra inputs"),
         ("[]", LEARNT, "must be a mapping"),

@@ -47,12 +47,12 @@ def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) 
     Args:
         metrics: by variant or other order; of those that were measured.
     """
-    data = checked(work)
+    data, settings = checked(work), settings_of(work)
     catalogue = catalogue_at(work, "final")
     contents = BundleContents(
         catalogue=catalogue,
         tables=tables_at(work, "final"),
-        archive=archive_of(data.log, data.index),
+        archive=archive_of(data.log, data.index, settings.max_events_per_user),
         models={
             name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
         },
@@ -61,7 +61,7 @@ def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) 
         horizon_s=data.split.end_at - data.split.evaluate_at,
         metrics={
             **{name: each for name, each in metrics.items() if name not in config.variants},
-            "tuning": tuned_by(settings_of(work)),
+            "tuning": tuned_by(settings),
         },
     )
     columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users_at(work, "final").T, strict=True))
