@@ -18,6 +18,7 @@ from serve_app.offline.evaluation.protocol import ProtocolConfig
 from serve_app.offline.evaluation.report import as_json, as_text
 from serve_app.offline.fitting.settings import STEP_SETTINGS
 from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.operations.evaluating import ours_config
 from serve_app.operations.filling import FitRun, fit_bundle, load_files
 from serve_app.operations.terminal import load_report, progress_bars
 
@@ -99,15 +100,26 @@ def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ..
 @click.option("--test-share", type=click.FloatRange(0.01, 0.9), default=0.2, help="The latest.")
 @click.option("--days-earlier", type=click.FloatRange(0), default=0.0, help="Move the test back.")
 @click.option("--min-buyers", type=click.IntRange(1), default=5, help="Of the items ranked.")
-@click.option("--repeats", is_flag=True, help="What a user bought before counts as well.")
+@click.option("--repeats", is_flag=True, help="What a user had before counts as well.")
+@click.option("--settings", type=EXISTING_FILE, help="What is learnt; else defaults.")
+@click.option("--config", type=EXISTING_FILE, help="What is served; else defaults.")
 @click.option("--k", "ks", default="10,20", callback=_lengths, help="Lengths of lists.")
 @click.option("--json", "json_file", type=_TEXT, help="Also write all figures here.")
-def evaluate_command(ks: tuple[int, ...], json_file: TextIO | None, **given: Any) -> None:
+def evaluate_command(
+    repeats: bool,
+    settings: Path | None,
+    config: Path | None,
+    ks: tuple[int, ...],
+    json_file: TextIO | None,
+    **given: Any,
+) -> None:
     """Compare what would be recommended with other models, on the future of any shop's files."""
     files = LoadFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
-    config = EvaluationConfig(protocol=ProtocolConfig(**given), ks=ks)
+    ours = ours_config(config, settings)
+    label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
+    chosen = EvaluationConfig(protocol=ProtocolConfig(label=label, **given), ks=ks, ours=ours)
     with progress_bars() as progress:
-        found = evaluate(files, config, progress, now_at=time.time(), clock=time.perf_counter)
+        found = evaluate(files, chosen, progress, now_at=time.time(), clock=time.perf_counter)
     click.echo(as_text(found))
     if json_file is not None:
         json_file.write(as_json(found))
