@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from serve_app.errors import SettingsInvalid
+from serve_app.commands import data
+from serve_app.errors import NotEnoughData, SettingsInvalid
 from serve_app.offline.evaluation.ours import OursConfig
+from serve_app.offline.labels import LabelConfig
 from serve_app.operations.evaluating import ours_config
 
 ROOT = Path(__file__).parents[2]
@@ -81,3 +84,23 @@ def test_files_that_do_not_fit_are_refused(tmp_path, served, learnt, message):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingsInvalid, match="no such file"):
         ours_config(tmp_path / "none.yaml", None)
+
+
+@pytest.mark.parametrize(("flags", "repeats"), [([], False), (["--repeats"], True)])
+def test_the_command_evaluates_what_the_files_and_flags_say(tmp_path, monkeypatch, flags, repeats):
+    given = []
+
+    def evaluated(files, config, progress, **clocks):
+        given.append(config)
+        raise NotEnoughData("there are no interactions")
+
+    monkeypatch.setattr(data, "evaluate", evaluated)
+    settings = written(tmp_path, "fit.yaml", LEARNT)
+    arguments = ["--interactions", "shop.csv", "--settings", str(settings), "--days-earlier", "7"]
+    result = CliRunner().invoke(data.evaluate_command, [*arguments, *flags])
+
+    assert isinstance(result.exception, NotEnoughData)
+    [config] = given
+    assert config.protocol.label == LabelConfig(type="click", repeats=repeats)
+    assert config.protocol.days_earlier == 7
+    assert list(config.ours.fit.variants) == ["main"]
