@@ -243,10 +243,8 @@ class StepMissing(OperatorError):
         self.wanted = wanted
 
     def __str__(self) -> str:
-        return (
-            f"step {self.wanted!r} needs {self.step!r}, which is not done with these data and"
-            f" settings: run `recserve fit --step {self.step}`, or `recserve fit`"
-        )
+        what = f"step {self.wanted!r} needs {self.step!r} with the same data and settings"
+        return f"{what}: run `recserve fit --step {self.step}`, or `recserve fit`"
 
 
 class PromotionRefused(OperatorError):
