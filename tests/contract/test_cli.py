@@ -212,7 +212,7 @@ class TestFromNothingToABundle:
 
         said = recserve("models", "rollback", "--config", config)
 
-        assert_one_sentence(said, "nothing is served from", "`recserve fit`")
+        assert_one_sentence(said, "was served before: publish", "`recserve fit`")
         assert "nothing is published" in recserve("models", "list", "--config", config).out
 
 
