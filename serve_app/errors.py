@@ -139,10 +139,9 @@ class BundleMissing(BundleError):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        found = f"no bundle {self.version!r} under {self.root}"
-        if self.others:
-            return f"{found}; there are {', '.join(self.others)}"
-        return f"{found}: publish one with `recserve fit`"
+        there = ", ".join(self.others)
+        instead = f"; there are {there}" if there else ": publish one with `recserve fit`"
+        return f"no bundle {self.version!r} under {self.root}{instead}"
 
 
 class BundleDamaged(BundleError):
@@ -256,10 +255,8 @@ class PromotionRefused(OperatorError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (
-            f"{self.version} is not promoted: {self.reason}."
-            f" `recserve models promote {self.version} --force` does it all the same"
-        )
+        force = f"`recserve models promote {self.version} --force` does it all the same"
+        return f"{self.version} is not promoted: {self.reason}. {force}"
 
 
 class NothingServedBefore(OperatorError):
