@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import MISSING, IdIndex, Rows
-from serve_app.domain.ragged import Offsets, gather, offsets_of
+from serve_app.domain.columns import MISSING, IdIndex, Mask, Rows
+from serve_app.domain.ragged import Offsets, gather, offsets_of, owners
 
 INTERACTION_TYPES = ("view", "click", "cart", "purchase", "rating")
 """Kinds in the order of their codes (0 … 4); codes are stored, so only append."""
@@ -37,6 +37,35 @@ def make_events(
     # Quantities above what 16 bits hold say no more than the largest that they do.
     events["value"] = np.nan if values is None else np.clip(values, -60_000, 60_000)
     return events
+
+
+MAX_EVENTS = 500
+"""How many events of a user are read when his recommendations are made, if nothing else is set."""
+
+
+def latest(events: Events, offsets: Offsets, limit: int) -> Mask:
+    """
+    Which events a history keeps: each user's last ``limit``, and his last purchase of every item,
+    which has to stay excluded however long ago it was.
+
+    Args:
+        events: each user's oldest first.
+        offsets: shape (n_users + 1,).
+
+    Returns:
+        Shape (len(events),).
+    """
+    kept = np.repeat(offsets[1:], np.diff(offsets)) - np.arange(len(events)) <= limit
+    if not kept.all():
+        kept[_last_purchases(events, offsets)] = True
+    return np.asarray(kept, bool)
+
+
+def _last_purchases(events: Events, offsets: Offsets) -> NDArray[np.int64]:
+    purchases = np.flatnonzero(events["type"] == PURCHASE)[::-1]
+    keys = owners(offsets)[purchases] << 32 | events["row"][purchases].astype(np.int64)
+    _, last = np.unique(keys, return_index=True)
+    return purchases[last]
 
 
 @dataclass(frozen=True, slots=True)

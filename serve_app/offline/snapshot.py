@@ -9,7 +9,7 @@ from pydantic import Field
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import IdIndex, Mask, NumberColumn
-from serve_app.domain.interactions import HistoryArchive, make_events
+from serve_app.domain.interactions import MAX_EVENTS, HistoryArchive, latest, make_events
 from serve_app.domain.ragged import offsets_of
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
@@ -21,11 +21,17 @@ from serve_app.stores.warehouse import InteractionLog
 
 
 class SnapshotConfig(Settings):
-    """Attributes: embedding_dim: length of the item vectors."""
+    """
+    Attributes:
+        embedding_dim: length of the item vectors.
+        max_events_per_user: of the histories that models learn from; the same number as is served
+            (``PostgresConfig``).
+    """
 
     popularity: PopularityConfig = PopularityConfig()
     tables: TablesConfig = TablesConfig()
     embedding_dim: int = Field(default=32, ge=1, le=512)
+    max_events_per_user: int = Field(default=MAX_EVENTS, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def snapshot(
     """The arguments are those of ``numbers_at``."""
     catalogue, users = numbers_at(items, log, at, listed, user_created_at, config, label)
     tables = candidate_tables(catalogue, log, at, config.tables, label)
-    archive = archive_of(log, IdIndex.of(log.user_ids))
+    archive = archive_of(log, IdIndex.of(log.user_ids), config.max_events_per_user)
     return Snapshot(at, label, catalogue, tables, archive, users)
 
 
@@ -112,11 +118,16 @@ def listed_at(items: Catalogue, at: float) -> Mask:
     return items.listed & ~(items.number("created_at") > at)
 
 
-def archive_of(log: InteractionLog, index: IdIndex) -> HistoryArchive:
-    """Args: index: finds the log's users."""
-    lengths = np.bincount(log.users, minlength=len(log.user_ids))
-    return HistoryArchive(
-        index,
-        offsets_of(lengths),
-        make_events(log.rows, log.types, log.at, log.values),
-    )
+def archive_of(log: InteractionLog, index: IdIndex, limit: int = MAX_EVENTS) -> HistoryArchive:
+    """
+    Histories as the store gives them.
+
+    Args:
+        index: finds the log's users.
+        limit: latest events of a user; his last purchase of every other item is there too.
+    """
+    events = make_events(log.rows, log.types, log.at, log.values)
+    offsets = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))
+    kept = latest(events, offsets, limit)
+    lengths = np.bincount(log.users[kept], minlength=len(log.user_ids))
+    return HistoryArchive(index, offsets_of(lengths), events[kept])

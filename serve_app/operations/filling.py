@@ -136,15 +136,15 @@ def step_report(ran: Ran) -> str:
 
 def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
     """
-    The settings of the fit. Candidates are found as they are when serving: a model learns to tell
-    apart what it will be shown.
+    The settings of the fit. Candidates are found as they are when serving, from histories of the
+    same length: a model learns to tell apart what it will be shown.
 
     Raises:
         SettingsInvalid: they are not as they must be.
     """
     config = read_fit_settings(settings, workplace.config.candidates)
     check_variants(workplace.config.variants, config, settings)
-    return config
+    return _with_histories_as_served(config, workplace)
 
 
 def read_fit_settings(settings: Path, candidates: CandidatesConfig) -> FitConfig:
@@ -177,6 +177,12 @@ def check_variants(served: Sequence[str], config: FitConfig, settings: Path) -> 
         raise SettingsInvalid(
             str(settings), f"variants: {', '.join(missing)} served but not described"
         )
+
+
+def _with_histories_as_served(config: FitConfig, workplace: Workplace) -> FitConfig:
+    limit = workplace.config.stores.postgres.max_events_per_user
+    snapshot = config.snapshot.model_copy(update={"max_events_per_user": limit})
+    return config.model_copy(update={"snapshot": snapshot})
 
 
 def forget_cached(redis_url: str) -> None:

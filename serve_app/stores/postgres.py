@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from pydantic import Field
 
-from serve_app.domain.interactions import Events, make_events
+from serve_app.domain.interactions import MAX_EVENTS, Events, make_events
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.detached import DetachedCalls
@@ -29,7 +29,9 @@ class PostgresConfig(Settings):
         default=64, ge=1, description="Queries that may wait for a connection."
     )
     max_events_per_user: int = Field(
-        default=500, ge=1, description="Length of a history; what was bought before it is kept too."
+        default=MAX_EVENTS,
+        ge=1,
+        description="Length of a history; what was bought before it is kept too.",
     )
 
 

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.interactions import PURCHASE, Events
+from serve_app.domain.interactions import MAX_EVENTS, Events, latest
+from serve_app.domain.ragged import offsets_of
 from serve_app.errors import StoreUnavailable
 
 UserRow = NDArray[np.float64]
@@ -67,15 +68,6 @@ class Shop(Protocol):
         ...
 
 
-def latest(events: Events, limit: int) -> Events:
-    """The last ``limit`` of the events (oldest first), and the last purchase of every item."""
-    kept = np.arange(len(events), 0, -1) <= limit
-    purchases = np.flatnonzero(events["type"] == PURCHASE)[::-1]
-    _, last = np.unique(events["row"][purchases], return_index=True)
-    kept[purchases[last]] = True
-    return events[kept]
-
-
 Row = TypeVar("Row")
 
 
@@ -91,7 +83,7 @@ class InMemoryShop:
     users: Mapping[str, UserRow] = field(default_factory=dict)
     shelves: Mapping[str, ItemRow] = field(default_factory=dict)
     events: Mapping[str, Events] = field(default_factory=dict)
-    max_events_per_user: int = 500
+    max_events_per_user: int = MAX_EVENTS
     failure: StoreUnavailable | None = None
 
     async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
@@ -102,7 +94,11 @@ class InMemoryShop:
 
     async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
         found = self._pick(self.events, user_ids)
-        return {user: latest(events, self.max_events_per_user) for user, events in found.items()}
+        limit = self.max_events_per_user
+        return {
+            user: events[latest(events, offsets_of([len(events)]), limit)]
+            for user, events in found.items()
+        }
 
     def _pick(self, rows: Mapping[str, Row], ids: Sequence[str]) -> dict[str, Row]:
         if self.failure is not None:

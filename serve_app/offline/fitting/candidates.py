@@ -113,7 +113,7 @@ def _world(data: Checked, moment: str, tables: CandidateTables, work: Workspace)
         data.label,
         catalogue_at(work, moment),
         tables,
-        archive_of(known.log, data.index),
+        archive_of(known.log, data.index, settings_of(work).max_events_per_user),
         users_at(work, moment),
     )
 

@@ -52,7 +52,7 @@ def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) 
     contents = BundleContents(
         catalogue=catalogue,
         tables=tables_at(work, "final"),
-        archive=archive_of(data.log, data.index),
+        archive=archive_of(data.log, data.index, settings_of(work).max_events_per_user),
         models={
             name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
         },
