@@ -107,6 +107,7 @@ def enlarged_tables(
         linear_weights=np.tile(tables.linear_weights, n_copies),
         trends=np.tile(tables.trends, n_copies),
         content_vectors=np.tile(tables.content_vectors, (n_copies, 1)),
+        period_counts=np.tile(tables.period_counts, (n_copies, 1)),
         buyer_offsets=offsets_of(
             np.concatenate([np.diff(tables.buyer_offsets), np.zeros(n * (n_copies - 1), np.int64)])
         ),

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import Rows
-from serve_app.domain.features import DAY_S, LOG_BUYERS, SHARED, SOURCES
+from serve_app.domain.features import LOG_BUYERS, SHARED, SOURCES, days_since
 from serve_app.domain.fusion import Merged
 from serve_app.domain.interactions import Histories
+from serve_app.domain.periods import expectations, taken_by_period
 from serve_app.domain.profiles import Profiles
 from serve_app.domain.ragged import Offsets, owners
 from serve_app.domain.tables import CandidateTables
@@ -52,11 +53,12 @@ def candidate_features(
         np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
         np.einsum("ij,ij->i", profiles.contents[requests], tables.content_vectors[rows]),
         np.log1p(n_seen),
-        (at - last_at) / DAY_S,
+        days_since(last_at, at),
         log_prices - profiles.log_prices[requests],
         catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
         profiles.log_buyers[requests],
         np.log1p(np.diff(histories.offsets))[requests],
+        expectations(rows, requests, taken_by_period(histories, tables.period_starts_at), tables),
     )
     return np.column_stack(columns).astype(np.float32)
 

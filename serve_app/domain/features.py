@@ -93,6 +93,9 @@ CANDIDATE_FEATURES = (
     "candidate.buyers_to_habit",
     "candidate.habit_buyers",
     "candidate.log_events",
+    "candidate.log_expected",
+    "candidate.log_expected_by_visit",
+    "candidate.pace_to_expected",
 )
 
 CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
@@ -107,7 +110,7 @@ SHARED = slice(0, 3)
 SOURCE_SCORES = slice(0, len(SOURCES))
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
-DEFINITION = 2
+DEFINITION = 3
 """Raised whenever a formula changes under an unchanged name."""
 
 
@@ -122,6 +125,14 @@ def unknown_user() -> NDArray[np.float64]:
     counts = ("total_purchases", "num_ratings", "n_items", "n_categories", "n_active_days")
     columns[[USER_COLUMNS.index(name) for name in counts]] = 0.0
     return columns
+
+
+def days_since(moments: NDArray[np.floating], at: float) -> NDArray[np.float64]:
+    """
+    Days from moments to ``at``, NaN where unknown, and never below zero: the clock of a bundle
+    stands still some time after its fit, and users go on.
+    """
+    return np.asarray(np.maximum(at - moments, 0.0) / DAY_S, np.float64)
 
 
 def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32]:
@@ -146,8 +157,8 @@ def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32
         named["std_price"],
         np.log1p(named["n_active_days"]),
         np.log1p(named["n_items"]) - np.log1p(named["n_active_days"]),
-        (at - named["first_at"]) / DAY_S,
-        (at - named["last_at"]) / DAY_S,
+        days_since(named["first_at"], at),
+        days_since(named["last_at"], at),
     )
     return np.stack(features, axis=1).astype(np.float32)
 
@@ -182,7 +193,7 @@ def assemble(
 def _age_days(
     catalogue: Catalogue, batch: ScoringBatch, _: NDArray[np.int64]
 ) -> NDArray[np.floating]:
-    return (batch.at - catalogue.number("created_at")[batch.rows]) / DAY_S
+    return days_since(catalogue.number("created_at")[batch.rows], batch.at)
 
 
 def _price_to_avg(

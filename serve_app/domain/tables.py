@@ -38,6 +38,11 @@ class CandidateTables:
         content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
         ending_types: shape (n_types,), bool, by code of the type of interaction: whether an item is
             not recommended again to a user who did this with it.
+        period_starts_at: shape (n_periods,), float64, epoch seconds, ascending; the last period
+            ends with the fit.
+        period_counts: shape (n_rows, n_periods), float32, users who had to do with the row.
+        period_totals: shape (n_periods,), float32, the sums of the counts.
+        period_users: shape (n_periods,), float32, distinct users of the period.
     """
 
     popular_rows: Rows
@@ -58,3 +63,7 @@ class CandidateTables:
     trends: NDArray[np.float32]
     content_vectors: NDArray[np.float32]
     ending_types: Mask
+    period_starts_at: NDArray[np.float64]
+    period_counts: NDArray[np.float32]
+    period_totals: NDArray[np.float32]
+    period_users: NDArray[np.float32]

@@ -18,6 +18,7 @@ from serve_app.domain.tables import CandidateTables
 from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.linear import LinearWeights, linear_weights
 from serve_app.offline.pairs import Pairs, latest_first, pairs_of
+from serve_app.offline.periods import periods_of
 from serve_app.offline.vectors import content_vectors
 from serve_app.offline.windows import chosen
 from serve_app.stores.warehouse import InteractionLog
@@ -40,6 +41,9 @@ class TablesConfig(Settings):
         content_dim: length of the vectors of the items' words.
         shrinkage: added to the product of the norms, so that a chance meeting of two rare items is
             no similarity.
+        period_days: length of the periods in which what a user took is held against what everybody
+            took.
+        max_periods: the latest that are kept.
     """
 
     max_buyers_per_item: int = Field(default=500, ge=1)
@@ -53,6 +57,8 @@ class TablesConfig(Settings):
     trend_exponent: float = Field(default=1.0, ge=0)
     content_dim: int = Field(default=64, ge=1, le=512)
     shrinkage: float = Field(default=0.5, ge=0)
+    period_days: float = Field(default=7.0, gt=0)
+    max_periods: int = Field(default=60, ge=1)
 
 
 def candidate_tables(
@@ -81,6 +87,7 @@ def candidate_tables(
     touched = pairs_of(log, TYPE_WEIGHTS)
     near = neighbours(touched, n_rows, n_users, config)
     linear = linear_of(touched, n_rows, n_users, config)
+    periods = periods_of(log, n_rows, at, config.period_days, config.max_periods)
     popularity = catalogue.number("popularity")
     popular = _descending(catalogue.listed, popularity)
     category_rows, category_offsets = _by_category(catalogue, popular)
@@ -103,6 +110,10 @@ def candidate_tables(
         trends=trends(touched, n_rows, at, config),
         content_vectors=content_vectors(catalogue, config.content_dim),
         ending_types=label.ending_types,
+        period_starts_at=periods.starts_at,
+        period_counts=periods.counts,
+        period_totals=periods.totals,
+        period_users=periods.users,
     )
 
 

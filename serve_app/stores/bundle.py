@@ -138,6 +138,8 @@ def _check_shapes(bundle: Bundle) -> None:
             raise BundleDamaged(
                 bundle.manifest.version, f"the {name} offsets do not fit their values"
             )
+    if tables.period_counts.shape != (n_rows, len(tables.period_starts_at)):
+        raise BundleDamaged(bundle.manifest.version, "the counts of the periods do not fit them")
 
 
 def _fit(offsets: Offsets, n_lists: int, n_values: int) -> bool:

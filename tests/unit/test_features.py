@@ -21,6 +21,7 @@ from serve_app.domain.features import (
     USER_COLUMNS,
     USER_FEATURES,
     assemble,
+    days_since,
     fingerprint,
     unknown_user,
     user_features,
@@ -105,6 +106,14 @@ class TestUserFeatures:
         assert all(np.isnan(named[name]) for name in set(named) - zero)
 
 
+class TestDaysSince:
+    def test_is_never_below_zero(self):
+        # The clock of an old bundle stands still, and users go on.
+        days = days_since(np.array([AT - DAY_S, AT + DAY_S, np.nan]), AT)
+
+        np.testing.assert_array_equal(days, [1, 0, np.nan])
+
+
 class TestCandidateFeatures:
     def test_are_these_numbers(self):
         events = make_events([1, 1, 0], [0, 3, 0], [AT - 3 * DAY_S, AT - 2 * DAY_S, AT - DAY_S])
@@ -122,6 +131,11 @@ class TestCandidateFeatures:
             small_world().tables,
             trends=np.full(len(CATALOGUE), 0.5, np.float32),
             content_vectors=CATALOGUE.vectors,
+            # The first user took two items in the last of two periods, nobody anything before.
+            period_starts_at=AT - DAY_S * np.array([14.0, 7.0]),
+            period_counts=np.tile(np.array([8, 5], np.float32), (len(CATALOGUE), 1)),
+            period_totals=np.array([16, 20], np.float32),
+            period_users=np.array([16, 10], np.float32),
         )
         nothing = np.full((1, len(SOURCES)), np.nan, np.float32)
         scores, ranks = nothing.copy(), nothing.copy()
@@ -151,6 +165,9 @@ class TestCandidateFeatures:
                 "candidate.buyers_to_habit": CATALOGUE.features[1, LOG_BUYERS] - 2,
                 "candidate.habit_buyers": 2,
                 "candidate.log_events": np.log(4),
+                "candidate.log_expected": np.log(2 * 5 / 20 + 1e-4),
+                "candidate.log_expected_by_visit": np.log(5 / 10 + 1e-4),
+                "candidate.pace_to_expected": np.log(13 / 36 + 1e-6) - np.log(0.5 + 1e-4),
             },
             nan_ok=True,
         )
@@ -203,7 +220,7 @@ class TestAssemble:
 
 class TestFingerprint:
     def test_of_all_features_is_this_one(self):
-        assert fingerprint(FEATURES) == "a083e8e5d4fe"
+        assert fingerprint(FEATURES) == "4a9bf6c71e0a"
 
     @given(st.permutations(FEATURES[:6]), st.permutations(FEATURES[:6]))
     def test_is_equal_exactly_for_the_same_names_in_the_same_order(self, first, second):
@@ -216,4 +233,4 @@ class TestFingerprint:
         assert fingerprint(FEATURES) != before
 
     def test_no_feature_has_two_names(self):
-        assert len(set(FEATURES)) == len(FEATURES) == 60
+        assert len(set(FEATURES)) == len(FEATURES) == 63

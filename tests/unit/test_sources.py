@@ -94,6 +94,10 @@ TABLES = CandidateTables(
     trends=np.array([1, 1, 0.5, 1, 1, 1, 1, 1], np.float32),
     content_vectors=np.zeros((N, 2), np.float32),
     ending_types=np.array([False, False, False, True, False]),
+    period_starts_at=np.zeros(1),
+    period_counts=np.zeros((N, 1), np.float32),
+    period_totals=np.zeros(1, np.float32),
+    period_users=np.zeros(1, np.float32),
 )
 
 
