@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from serve_app.domain.columns import IdIndex
 from serve_app.errors import StepMissing
 from serve_app.offline.fit import LEARNING
 from serve_app.offline.fitting.check import check
@@ -13,6 +14,7 @@ from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import AGAIN, Used, keys_of, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
 from serve_app.offline.fitting.workspace import Workspace, key_of
+from serve_app.offline.snapshot import archive_of
 from serve_app.offline.train import VariantConfig
 from serve_app.offline.workers import Here
 from serve_app.stores.bundle_publishing import publish
@@ -182,4 +184,5 @@ class TestResults:
         made = fitted(filled, SMALL, {})
 
         assert list(made.user_ids) == list(log.user_ids)
-        np.testing.assert_array_equal(made.contents.archive.events["row"], log.rows)
+        expected = archive_of(log, IdIndex.of(log.user_ids))
+        np.testing.assert_array_equal(made.contents.archive.events["row"], expected.events["row"])
