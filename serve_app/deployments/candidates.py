@@ -7,7 +7,7 @@ from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
 from serve_app.stores.bundle import Bundle
 from serve_app.stores.bundle_shelf import BundleLocation, BundleShelf
-from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.opening import Stores
 from serve_app.stores.user_state import CacheTtls, HistoryReader
 
 
@@ -16,14 +16,12 @@ class CandidateGenerator:
 
     def __init__(
         self,
-        location: StoreLocation,
+        stores: Stores,
         bundles: BundleLocation,
-        stores: StoresConfig,
         ttls: CacheTtls,
         config: CandidatesConfig,
     ) -> None:
-        opened = Stores(location, stores)
-        self._histories = HistoryReader(opened.cache, opened.shop, ttls)
+        self._histories = HistoryReader(stores.cache, stores.shop, ttls)
         self._shelf = BundleShelf(bundles, "candidates", CandidateWorld.of)
         self._config = config
 
