@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.home import Home
+from benchmarks.home import ROOT, Home
 from benchmarks.seed_service.app_name import APP, ROUTE
 from benchmarks.serving import Running, serve, uvicorn
 
@@ -59,6 +59,7 @@ def seed(route: str) -> Start:
 
 SERVICES: Mapping[str, Start] = {
     "ours": serve,
+    "one": lambda home: serve(home, shipped=ROOT / "configs/one_process.yaml"),
     "seed": seed("def"),
     "seed-async": seed("async"),
     "naive": lambda home: serve(home, profile=None, change=one_at_a_time),
@@ -68,6 +69,7 @@ SERVICES: Mapping[str, Start] = {
 LOADS: Mapping[str, Load] = {
     "ours": Load("ours, uncached", "ours"),
     "cached": Load("ours, cached", "ours", is_cached=True),
+    "one": Load("ours in one process", "one"),
     "seed": Load("the seed's service", "seed"),
     "seed-async": Load("the seed's service with async def", "seed-async"),
     "naive": Load("the naive graph", "naive"),

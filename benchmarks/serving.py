@@ -64,17 +64,21 @@ Change = Callable[[dict[str, Any]], None]
 
 @contextlib.contextmanager
 def serve(
-    home: Home, *, profile: Path | None = FAST, change: Change | None = None
+    home: Home,
+    *,
+    profile: Path | None = FAST,
+    change: Change | None = None,
+    shipped: Path = CONFIG,
 ) -> Iterator[Running]:
     """
-    ``serve run`` on a copy of ``serve_config.yaml``.
+    ``serve run`` on a copy of a shipped configuration.
 
     Args:
         profile: file with RAY_SERVE_* variables; ``None`` for Ray's own defaults.
         change: edits the configuration before the start.
     """
     port, *own = free_ports(1 + len(_OWN_PORTS))
-    config = yaml.safe_load(CONFIG.read_text())
+    config = yaml.safe_load(shipped.read_text())
     config["http_options"]["port"] = port
     if change:
         change(config)

@@ -2,9 +2,10 @@
 
     Ingress ─┬─► FeatureFetcher ──────┐
              ├─► CandidateGenerator ──┤        (side by side)
-             ├─► Scorer-<variant> … ◄─┘        (one deployment per variant)
+             ├─► Scorer-<variant> … ◄─┘        (one per variant)
              └─► Ranker
 
+Each stage is a deployment of its own, or lives in the process of the ingress: ``args.placement``.
 The order of the calls, their deadlines and what stands in for a stage are in ``pipeline.py``.
 No ``from __future__ import annotations`` here: Serve would hand ``build_app`` a plain dict.
 """
@@ -12,6 +13,7 @@ No ``from __future__ import annotations`` here: Serve would hand ``build_app`` a
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayT
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from serve_app.config import AppConfig, bundle_location, store_location
+from serve_app.config import AppConfig, bundle_location, deployment_names, store_location
 from serve_app.deployments.candidates import CandidateGenerator
 from serve_app.deployments.features import FeatureFetcher
 from serve_app.deployments.ingress import Calls, Ingress
@@ -28,6 +30,7 @@ from serve_app.deployments.ranking import Ranker
 from serve_app.deployments.scoring import Scorer
 from serve_app.errors import StageFailed
 from serve_app.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
+from serve_app.stores.opening import Stores
 from serve_app.telemetry import RayExporter
 
 _logger = logging.getLogger("ray.serve.recserve.graph")
@@ -37,57 +40,94 @@ def build_app(config: AppConfig) -> serve.Application:
     """Entry point of ``serve_config.yaml``: ``import_path: serve_app.app:build_app``."""
     location = store_location(os.environ, Path.cwd())
     bundles = bundle_location(config, location.home)
+    stores = Stores(location, config.stores)
 
-    def deploy(cls: type, *args: object, name: str = "") -> serve.Application:
-        return serve.deployment(name=name or cls.__name__)(cls).bind(*args)
-
-    others = {
-        "FeatureFetcher": deploy(FeatureFetcher, location, config.stores, config.ttls),
-        "CandidateGenerator": deploy(
-            CandidateGenerator, location, bundles, config.stores, config.ttls, config.candidates
+    stages: dict[str, partial[Any]] = {
+        "FeatureFetcher": partial(FeatureFetcher, stores, config.ttls),
+        "CandidateGenerator": partial(
+            CandidateGenerator, stores, bundles, config.ttls, config.candidates
         ),
-        "Ranker": deploy(Ranker, bundles, config.ranking),
-        **{
-            f"Scorer-{variant}": deploy(Scorer, variant, bundles, name=f"Scorer-{variant}")
-            for variant in config.variants
-        },
+        "Ranker": partial(Ranker, bundles, config.ranking),
+        **{f"Scorer-{name}": partial(Scorer, name, bundles) for name in config.variants},
     }
-    ingress = serve.ingress()(Ingress)
-    return deploy(ingress, config, location, bundles, others, calls_of, name="Ingress")
+    deployed = deployment_names(config.variants, config.placement)
+    placed = {
+        name: deploy(name, stage) if name in deployed else stage for name, stage in stages.items()
+    }
+    http = serve.ingress()(Ingress)
+    return deploy("Ingress", partial(http, config, stores, bundles, placed, calls_of))
 
 
-def calls_of(handles: Mapping[str, DeploymentHandle[Any]]) -> Calls:
-    """The deployments as the coroutine functions that the pipeline calls."""
-    fetcher = handles["FeatureFetcher"]
-    scorers = {
-        name.removeprefix("Scorer-"): handle
-        for name, handle in handles.items()
-        if name.startswith("Scorer-")
+def deploy(name: str, made: partial[Any]) -> serve.Application:
+    """A deployment whose replicas are made so."""
+    return serve.deployment(name=name)(made.func).bind(*made.args)
+
+
+def calls_of(placed: Mapping[str, DeploymentHandle[Any] | partial[Any]]) -> Calls:
+    """
+    The stages as the coroutine functions that the pipeline calls.
+
+    Args:
+        placed: each stage by its name: the handle of its deployment, or how to make it here.
+    """
+    stages = {
+        name: place() if isinstance(place, partial) else place for name, place in placed.items()
     }
-    stages = Stages(
-        users=remote(FEATURES, fetcher.users),
-        candidates=remote(CANDIDATES, handles["CandidateGenerator"].find),
-        scorers={
-            variant: remote(scorer_of(variant), handle.score) for variant, handle in scorers.items()
-        },
-        rank=remote(RANKER, handles["Ranker"].rank),
+    fetcher = stages["FeatureFetcher"]
+    return Calls(
+        Stages(
+            users=call(FEATURES, fetcher.users),
+            candidates=call(CANDIDATES, stages["CandidateGenerator"].find),
+            scorers={
+                variant: call(scorer_of(variant), stage.score)
+                for name, stage in stages.items()
+                if (variant := name.removeprefix("Scorer-")) != name
+            },
+            rank=call(RANKER, stages["Ranker"].rank),
+        ),
+        items=call("metadata", fetcher.items),
+        exporter=RayExporter(),
     )
-    return Calls(stages, items=remote("metadata", fetcher.items), exporter=RayExporter())
+
+
+Call = Callable[[Any], Coroutine[Any, Any, Any]]
+
+
+def call(stage: str, method: DeploymentHandle[Any] | Call) -> Call:
+    """A stage's method, wherever it is, as a function that raises ``StageFailed`` and no other."""
+    if isinstance(method, DeploymentHandle):
+        return remote(stage, method)
+    return local(stage, method)
+
+
+def local(stage: str, method: Call) -> Call:
+    """The same of a stage in this process: a bug in it degrades answers as it would elsewhere."""
+
+    async def ask(argument: Any) -> Any:
+        try:
+            return await method(argument)
+        except StageFailed as error:
+            raise StageFailed(stage, error.reason) from error
+        except Exception as error:
+            _logger.error("%s failed unforeseen", stage, exc_info=error)
+            raise StageFailed(stage, "error") from error
+
+    return ask
 
 
 _LOST = (ActorDiedError, ActorUnavailableError)
 
 
-def remote(stage: str, method: DeploymentHandle[Any]) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+def remote(stage: str, method: DeploymentHandle[Any]) -> Call:
     """
-    A deployment's method as a coroutine function that raises ``StageFailed`` and nothing else.
+    The same of a stage that is a deployment.
 
     A replica that dies with a call in its hands is not retried by Serve; every stage only reads,
     so it is asked once more.
     """
     plain = method.options(request_serialization="pickle", response_serialization="pickle")
 
-    async def call(argument: Any) -> Any:
+    async def ask(argument: Any) -> Any:
         for attempts_left in (1, 0):
             try:
                 return await plain.remote(argument)
@@ -103,4 +143,4 @@ def remote(stage: str, method: DeploymentHandle[Any]) -> Callable[[Any], Corouti
                 raise StageFailed(stage, "error") from error
         raise AssertionError("unreachable")
 
-    return call
+    return ask

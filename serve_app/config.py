@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -44,18 +44,48 @@ class ResultCacheConfig(Settings):
     ttl_s: float = Field(default=300, gt=0)
 
 
+Place = Literal["deployment", "ingress"]
+
+
+class Placement(Settings):
+    """
+    Where each stage runs: as a deployment of its own, or inside the process of the ingress.
+
+    Attributes:
+        features: FeatureFetcher.
+        candidates: CandidateGenerator.
+        scoring: the scorers of all variants.
+        ranking: Ranker.
+    """
+
+    features: Place = "deployment"
+    candidates: Place = "deployment"
+    scoring: Place = "deployment"
+    ranking: Place = "deployment"
+
+    def of_stages(self, variants: tuple[str, ...]) -> dict[str, Place]:
+        """The place of each stage, by the name of its deployment."""
+        return {
+            "FeatureFetcher": self.features,
+            "CandidateGenerator": self.candidates,
+            **dict.fromkeys((f"Scorer-{variant}" for variant in variants), self.scoring),
+            "Ranker": self.ranking,
+        }
+
+
 class AppConfig(Settings):
     """
     The application.
 
     Attributes:
-        variants: names of the models served side by side; each gets a deployment
+        variants: names of the models served side by side; each gets a stage
             ``Scorer-<variant>``.
         bundles: folder or URI where ``recserve fit`` publishes; empty: ``bundles`` in the home
             folder.
     """
 
     variants: tuple[str, ...] = ("main", "challenger")
+    placement: Placement = Placement()
     bundles: str = ""
     http: HttpConfig = HttpConfig()
     result_cache: ResultCacheConfig = ResultCacheConfig()
@@ -95,10 +125,22 @@ class IngressConfig(Settings):
         return self
 
 
-def deployment_names(variants: tuple[str, ...]) -> tuple[str, ...]:
+EACH_ALONE = Placement()
+"""Every stage is a deployment of its own."""
+
+
+def deployment_names(
+    variants: tuple[str, ...], placement: Placement = EACH_ALONE
+) -> tuple[str, ...]:
     """Every deployment of the application, the ingress first."""
-    scorers = (f"Scorer-{variant}" for variant in variants)
-    return ("Ingress", "FeatureFetcher", "CandidateGenerator", *scorers, "Ranker")
+    places = placement.of_stages(variants)
+    return ("Ingress", *(stage for stage, place in places.items() if place == "deployment"))
+
+
+def stages_in_ingress(variants: tuple[str, ...], placement: Placement) -> tuple[str, ...]:
+    """The stages that run inside the process of the ingress."""
+    places = placement.of_stages(variants)
+    return tuple(stage for stage, place in places.items() if place == "ingress")
 
 
 def store_location(environment: Mapping[str, str], folder: Path) -> StoreLocation:

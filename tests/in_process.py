@@ -23,11 +23,13 @@ from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.pipeline import Stages
 from serve_app.stores.bundle_shelf import BundleLocation, BundleShelf
 from serve_app.stores.cache import InMemoryCache
-from serve_app.stores.opening import StoreLocation
+from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
 from serve_app.stores.shop import ItemRow
 from tests.bundles import location_of
 
-NOWHERE = StoreLocation(Path("/nowhere"), "postgresql://nowhere", "redis://nowhere")
+NOWHERE = Stores(
+    StoreLocation(Path("/nowhere"), "postgresql://nowhere", "redis://nowhere"), StoresConfig()
+)
 
 
 async def down(_):

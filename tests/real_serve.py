@@ -129,30 +129,38 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    home: Path, *, profile: Path | None, change: Callable[[dict[str, Any]], None] | None = None
+    home: Path,
+    *,
+    profile: Path | None,
+    change: Callable[[dict[str, Any]], None] | None = None,
+    shipped: str = "serve_config.yaml",
+    folder: Path | None = None,
 ) -> Iterator[Served]:
     """
-    ``serve run`` on a copy of ``serve_config.yaml`` with ports of its own.
+    ``serve run`` on a copy of a shipped configuration with ports of its own.
 
     Args:
         profile: file with RAY_SERVE_* variables; ``None`` for Ray's own defaults.
         change: edits the configuration before the start.
+        folder: for the copy and what Ray writes; another one than ``home`` where two services share
+            its stores.
     """
+    folder = folder or home
     port, *own_ports = free_ports(1 + len(OWN_PORTS))
-    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    config = yaml.safe_load((ROOT / shipped).read_text())
     config["http_options"]["port"] = port
     if change:
         change(config)
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / "serve_config.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "serve_config.yaml"
     path.write_text(yaml.safe_dump(config))
     environment = {
         **child_environment(os.environ, parse_env_file(profile) if profile else {}),
         "RECSERVE_HOME": str(home),
-        "RAY_TMPDIR": str(home / "ray"),
+        "RAY_TMPDIR": str(folder / "ray"),
         **dict(zip(OWN_PORTS, map(str, own_ports), strict=True)),
     }
-    log = home / "serve.log"
+    log = folder / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ray.serve.scripts", "run", str(path)],

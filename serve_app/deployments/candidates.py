@@ -1,13 +1,16 @@
 """CandidateGenerator: reads what users did and finds candidates. Holds tables, no model."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.domain.interactions import Histories
 from serve_app.stores.bundle import Bundle
 from serve_app.stores.bundle_shelf import BundleLocation, BundleShelf
-from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.opening import Stores
 from serve_app.stores.user_state import CacheTtls, HistoryReader
 
 
@@ -16,16 +19,17 @@ class CandidateGenerator:
 
     def __init__(
         self,
-        location: StoreLocation,
+        stores: Stores,
         bundles: BundleLocation,
-        stores: StoresConfig,
         ttls: CacheTtls,
         config: CandidatesConfig,
     ) -> None:
-        opened = Stores(location, stores)
-        self._histories = HistoryReader(opened.cache, opened.shop, ttls)
+        self._histories = HistoryReader(stores.cache, stores.shop, ttls)
         self._shelf = BundleShelf(bundles, "candidates", CandidateWorld.of)
         self._config = config
+        # As a scorer's: a batch takes so long that it must not block the event loop, least of all
+        # that of the ingress. A single thread: the masks of the world are not for several.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
 
     async def find(self, batch: RequestBatch) -> CandidateBatch:
         """
@@ -34,6 +38,12 @@ class CandidateGenerator:
         """
         world = await self._shelf.at(batch.bundle)
         histories = await self._histories.read(batch.user_ids, world.bundle.archive)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._found, batch, histories, world)
+
+    def _found(
+        self, batch: RequestBatch, histories: Histories, world: "CandidateWorld"
+    ) -> CandidateBatch:
         return find_candidates(
             batch,
             histories,

@@ -7,7 +7,7 @@ import numpy as np
 from serve_app.domain.batches import RequestBatch, UserFeatures
 from serve_app.domain.features import unknown_user, user_features
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.opening import Stores
 from serve_app.stores.shop import ItemRow
 from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
 
@@ -15,10 +15,9 @@ from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
 class FeatureFetcher:
     """Redis first, PostgreSQL for what it lacks; defaults for users whom neither knows."""
 
-    def __init__(self, location: StoreLocation, stores: StoresConfig, ttls: CacheTtls) -> None:
-        opened = Stores(location, stores)
-        self._users = user_reader(opened.cache, opened.shop, ttls)
-        self._items = item_reader(opened.cache, opened.shop, ttls)
+    def __init__(self, stores: Stores, ttls: CacheTtls) -> None:
+        self._users = user_reader(stores.cache, stores.shop, ttls)
+        self._items = item_reader(stores.cache, stores.shop, ttls)
 
     async def users(self, batch: RequestBatch) -> UserFeatures:
         """Features at the time of the batch; ``defaulted`` marks users no store answered for."""

@@ -6,18 +6,21 @@ annotation is a string would become a query parameter.
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
 
 from serve_app.config import MAX_N, HttpConfig
-from serve_app.deployments.body_limit import BodyLimit
+from serve_app.deployments.body_limit import App, BodyLimit
 from serve_app.deployments.composing import similar_list
+from serve_app.deployments.hot_route import PATH, Answering, HotRoute, failure_of
 from serve_app.deployments.http_errors import (
     NO_MODEL,
     access_log,
     add_errors,
+    fit_request_id,
     json_response,
     request_id_of,
 )
@@ -61,53 +64,63 @@ class Frontend(Protocol):
     def missing(self) -> list[str]: ...
 
 
-def build_api(frontend: Frontend, config: HttpConfig) -> FastAPI:
+def build_api(frontend: Frontend, config: HttpConfig) -> App:
     """All routes, their documentation, and errors in FastAPI's shape."""
     api = FastAPI(
         title="recserve",
         summary="Recommendations that answer always.",
         responses={422: {"model": Problem}},
     )
-    api.add_middleware(
-        BodyLimit,
+    add_errors(api, frontend.telemetry)
+    answer = partial(_answer, frontend)
+    _add_recommendations(api, answer)
+    _add_similar(api, frontend)
+    _add_probes(api, frontend)
+    return BodyLimit(
+        HotRoute(api, answer),
         limit_bytes=config.max_body_bytes,
         on_refused=lambda: frontend.telemetry.request(NO_MODEL, "invalid", 0.0),
     )
-    add_errors(api, frontend.telemetry)
-    _add_recommendations(api, frontend)
-    _add_similar(api, frontend)
-    _add_probes(api, frontend)
-    return api
 
 
-def _add_recommendations(api: FastAPI, frontend: Frontend) -> None:
+async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: str) -> bytes:
+    """One request from its checked body to the bytes that are sent."""
+    started_at = time.perf_counter()
+    request_id = fit_request_id(given_id)
+    question = frontend.question(
+        body.user_id, body.n, body.filters or {}, body.model_name, body.include_metadata
+    )
+    answer = await frontend.recommend(question)
+    content = {
+        "user_id": body.user_id,
+        "request_id": request_id,
+        "recommendations": orjson.Fragment(answer.recommendations),
+        "model_used": question.variant,
+        "model_version": answer.version,
+        "cached": answer.cached,
+        "degraded": answer.degraded,
+    }
+    duration_s = time.perf_counter() - started_at
+    outcome = "degraded" if answer.degraded else "ok"
+    frontend.telemetry.request(question.variant, outcome, duration_s)
+    _log(request_id, frontend.user_hash(body.user_id), question, answer, duration_s)
+    return orjson.dumps(content)
+
+
+def _add_recommendations(api: FastAPI, answer: Answering) -> None:
+    """The route as it is documented, and for what the hot route passes on."""
+
     @api.post(
-        "/recommendations",
+        PATH,
         response_model=Recommendations,
         responses={413: {"model": Problem}, 429: {"model": Problem}},
         summary="What to show to a user",
     )
     async def recommendations(body: RecommendationsRequest, request: Request) -> Response:
-        started_at = time.perf_counter()
-        request_id = request_id_of(request)
-        question = frontend.question(
-            body.user_id, body.n, body.filters or {}, body.model_name, body.include_metadata
-        )
-        answer = await frontend.recommend(question)
-        content = {
-            "user_id": body.user_id,
-            "request_id": request_id,
-            "recommendations": orjson.Fragment(answer.recommendations),
-            "model_used": question.variant,
-            "model_version": answer.version,
-            "cached": answer.cached,
-            "degraded": answer.degraded,
-        }
-        duration_s = time.perf_counter() - started_at
-        outcome = "degraded" if answer.degraded else "ok"
-        frontend.telemetry.request(question.variant, outcome, duration_s)
-        _log(request_id, frontend.user_hash(body.user_id), question, answer, duration_s)
-        return json_response(content)
+        if failure := failure_of(request.scope):
+            raise failure
+        content = await answer(body, request_id_of(request))
+        return Response(content, media_type="application/json")
 
 
 def _add_similar(api: FastAPI, frontend: Frontend) -> None:

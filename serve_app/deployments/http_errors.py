@@ -84,12 +84,16 @@ def json_response(
 
 
 def request_id_of(request: Request) -> str:
-    """The caller's own, when it is fit for a log line; a new one otherwise."""
+    """The same for all that is said of one request."""
     if not hasattr(request.state, "request_id"):
-        given = request.headers.get("x-request-id", "")
-        fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
-        request.state.request_id = given if fit else uuid4().hex
+        request.state.request_id = fit_request_id(request.headers.get("x-request-id", ""))
     return str(request.state.request_id)
+
+
+def fit_request_id(given: str) -> str:
+    """The caller's own, when it is fit for a log line; a new one otherwise."""
+    fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
+    return given if fit else uuid4().hex
 
 
 def _message(problem: Mapping[str, Any]) -> str:

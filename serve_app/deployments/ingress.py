@@ -1,4 +1,4 @@
-"""Ingress: behind HTTP, in front of the graph. Holds handles, the experiment and the bundle in
+"""Ingress: behind HTTP, in front of the graph. Holds the stages, the experiment and the bundle in
 use; decides which variant answers whom, and knows when it can answer at all."""
 
 import logging
@@ -27,7 +27,7 @@ from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.pipeline import Stages
 from serve_app.stores.bundle_shelf import BundleLocation
 from serve_app.stores.cache import Cache
-from serve_app.stores.opening import StoreLocation, Stores
+from serve_app.stores.opening import Stores
 from serve_app.telemetry import Exporter, Telemetry
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")
@@ -36,7 +36,7 @@ _logger = logging.getLogger("ray.serve.recserve.ingress")
 @dataclass(frozen=True, slots=True)
 class Calls:
     """
-    The other deployments, as coroutine functions.
+    The stages, as coroutine functions.
 
     Attributes:
         exporter: where metrics go.
@@ -53,25 +53,25 @@ class Ingress:
     def __init__(
         self,
         config: AppConfig,
-        location: StoreLocation,
+        stores: Stores,
         bundles: BundleLocation,
-        handles: Mapping[str, Any],
+        stages: Mapping[str, Any],
         calls_of: Callable[[Mapping[str, Any]], Calls],
         cache: Cache | None = None,
     ) -> None:
         """
         Args:
-            handles: the other deployments by name.
+            stages: by name, wherever they are.
             calls_of: makes coroutine functions of them.
-            cache: keeps answers and measurements; ``None`` for the one at ``location``.
+            cache: keeps answers and measurements; ``None`` for the one of ``stores``.
         """
-        calls = calls_of(handles)
+        calls = calls_of(stages)
         self._config = config
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
         self._in_use = WorldInUse(bundles, config.variants, config.candidates, config.ranking)
         self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
         self.telemetry = Telemetry(calls.exporter, now_s=time.time())
-        cache = cache or Stores(location, config.stores).cache
+        cache = cache or stores.cache
         self._reporting = Reporting(self.telemetry, cache)
         self._service = RecommendationService(
             config, calls.stages, calls.items, cache, self.telemetry

@@ -23,6 +23,8 @@ from serve_app.operations.faults import Place, Problem, accepts, faults, near, w
 DEFAULT_MAX_ONGOING_REQUESTS = 5
 DEFAULT_TARGET_ONGOING_REQUESTS = 2
 
+_UNLISTED = "Ray would give it one replica and a whole CPU of its own"
+
 
 def lint(
     config: Mapping[str, Any],
@@ -30,6 +32,7 @@ def lint(
     args_model: type[BaseModel] | None = None,
     user_config_models: Mapping[str, type[BaseModel]] | None = None,
     deployments: Collection[str] | None = None,
+    in_ingress: Collection[str] = (),
 ) -> list[str]:
     """
     Everything that Ray would refuse, ignore or regret about ``config``.
@@ -40,6 +43,7 @@ def lint(
         user_config_models: by deployment, what its ``user_config`` has to be, every other
             deployment taking none; None leaves it unchecked.
         deployments: every name that the application has; None leaves names unchecked.
+        in_ingress: stages that are placed in the ingress and therefore are no deployments.
 
     Returns:
         One sentence per place, e.g. ``applications[0].deployments[2].autoscaling_config.
@@ -47,7 +51,7 @@ def lint(
     """
     problems = faults(config, ServeDeploySchema, ())
     if accepts(ServeDeploySchema, config):
-        app = _Application(args_model, user_config_models, deployments)
+        app = _Application(args_model, user_config_models, deployments, in_ingress)
         problems += _unfit(config, app)
     return [f"{written(place)}: {message}" for place, message in problems]
 
@@ -79,6 +83,7 @@ class _Application:
     args_model: type[BaseModel] | None
     user_config_models: Mapping[str, type[BaseModel]] | None
     deployments: Collection[str] | None
+    in_ingress: Collection[str]
 
 
 def _unfit(config: Mapping[str, Any], app: _Application) -> Iterator[Problem]:
@@ -92,6 +97,8 @@ def _unfit(config: Mapping[str, Any], app: _Application) -> Iterator[Problem]:
         names = [options.get("name") for options in listed]
         for j, options in enumerate(listed):
             yield from _unfit_deployment(options, names[:j], app, (*place, "deployments", j))
+        for missing in sorted(set(app.deployments or ()) - set(names)):
+            yield (*place, "deployments"), f"{missing} is not listed: {_UNLISTED}"
 
 
 def _unfit_deployment(
@@ -100,7 +107,9 @@ def _unfit_deployment(
     name = options.get("name")
     if name in earlier:
         yield (*place, "name"), f"{name} stands here a second time"
-    if app.deployments is not None and name not in app.deployments:
+    if name in app.in_ingress:
+        yield (*place, "name"), f"{name} lives in the ingress by args.placement: leave it out here"
+    elif app.deployments is not None and name not in app.deployments:
         yield (*place, "name"), f"no such deployment; {near(name, app.deployments)}"
     user_config = options.get("user_config")
     if app.user_config_models is not None and user_config is not None:

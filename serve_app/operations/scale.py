@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from serve_app.config import APPLICATION
+from pydantic import ValidationError
+
+from serve_app.config import APPLICATION, AppConfig, stages_in_ingress
 from serve_app.errors import ServeUnreachable, SettingsInvalid
 from serve_app.operations.rest import application_of
 
@@ -116,6 +118,11 @@ def new_bounds(
         SettingsInvalid: see :func:`scale`.
     """
     known = application["deployments"]
+    if deployment in in_ingress(application):
+        raise SettingsInvalid(
+            deployment,
+            "lives in the ingress by args.placement: scale Ingress, or place it otherwise",
+        )
     if deployment not in known:
         raise SettingsInvalid(deployment, f"no such deployment; there are {', '.join(known)}")
     if not isinstance(_configured(application, deployment).get("autoscaling_config"), Mapping):
@@ -186,6 +193,21 @@ def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
         n_min=autoscaling.get("min_replicas", target),
         n_max=autoscaling.get("max_replicas", target),
     )
+
+
+def in_ingress(application: Mapping[str, Any]) -> tuple[str, ...]:
+    """
+    The stages that run inside the ingress.
+
+    Args:
+        application: as Serve reports it (``ApplicationDetails``).
+    """
+    args = (application.get("deployed_app_config") or {}).get("args") or {}
+    try:
+        config = AppConfig.model_validate(args)
+    except ValidationError:  # deployed by another build, or another application
+        return ()
+    return stages_in_ingress(config.variants, config.placement)
 
 
 def _configured(application: Mapping[str, Any], deployment: str) -> Mapping[str, Any]:

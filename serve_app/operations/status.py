@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from serve_app.config import APPLICATION
 from serve_app.domain.windows import REQUEST, WINDOW_S, Window, merged
 from serve_app.operations.rest import application_of
-from serve_app.operations.scale import Replicas, replicas_of
+from serve_app.operations.scale import Replicas, in_ingress, replicas_of
 from serve_app.operations.tables import aligned
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -41,6 +41,7 @@ class Status:
         state: of the application, in Serve's words (``RUNNING``, ``DEPLOYING`` …).
         message: Serve's, empty while all is well.
         deployments: in Serve's order.
+        in_ingress: stages that are no deployments.
         period_s: that ``traffic`` covers.
         traffic: of all replicas.
         models: version by name, as ``GET /health`` tells; empty when it did not answer.
@@ -49,6 +50,7 @@ class Status:
     state: str
     message: str
     deployments: Sequence[DeploymentStatus]
+    in_ingress: Sequence[str]
     period_s: float
     traffic: Window
     models: Mapping[str, str]
@@ -87,6 +89,7 @@ def gather(
             )
             for name, reported in application["deployments"].items()
         ],
+        in_ingress=in_ingress(application),
         # A minute that has only begun counts as far as it has come.
         period_s=max(1.0, now_s - traffic.minute * WINDOW_S) if windows else 0.0,
         traffic=traffic,
@@ -98,7 +101,7 @@ def format_status(status: Status) -> str:
     """The page, without a line break at its end."""
     parts = [
         f"{APPLICATION}: {status.state}" + (f" ({status.message})" if status.message else ""),
-        _deployments(status.deployments),
+        _deployments(status.deployments, status.in_ingress),
         _models(status.models),
         *([_stages(status), _outcomes(status)] if status.traffic.stages else [_NO_TRAFFIC]),
     ]
@@ -108,7 +111,7 @@ def format_status(status: Status) -> str:
 _NO_TRAFFIC = "no requests in the last minutes"
 
 
-def _deployments(deployments: Sequence[DeploymentStatus]) -> str:
+def _deployments(deployments: Sequence[DeploymentStatus], in_ingress: Sequence[str]) -> str:
     rows = [
         (
             one.name,
@@ -119,6 +122,8 @@ def _deployments(deployments: Sequence[DeploymentStatus]) -> str:
         for one in deployments
     ]
     messages = [f"{one.name}: {one.message}" for one in deployments if one.message]
+    if in_ingress:
+        messages.append(f"in the ingress: {', '.join(in_ingress)}")
     return "\n".join([aligned(("deployment", "state", "running", "bounds"), rows), *messages])
 
 

@@ -15,6 +15,7 @@ from serve_app.config import (
     IngressConfig,
     bundle_location,
     deployment_names,
+    stages_in_ingress,
     store_location,
 )
 from serve_app.errors import SettingsInvalid
@@ -94,12 +95,13 @@ def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> 
 
 def problems_of(workplace: Workplace) -> list[str]:
     """What Ray would ignore, refuse or regret about the configuration, and what we would."""
-    variants = workplace.config.variants
+    variants, placement = workplace.config.variants, workplace.config.placement
     found = lint(
         workplace.serve,
         args_model=AppConfig,
         user_config_models={"Ingress": IngressConfig},
-        deployments=deployment_names(variants),
+        deployments=deployment_names(variants, placement),
+        in_ingress=stages_in_ingress(variants, placement),
     )
     for deployment in _application(workplace.serve, workplace.path).get("deployments", []):
         if deployment.get("name") == "Ingress" and not found and deployment.get("user_config"):

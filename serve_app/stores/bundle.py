@@ -17,7 +17,7 @@ from serve_app.stores.bundle_manifest import check_hashes, check_sizes, read_man
 from serve_app.stores.bundle_roots import bundle_root, read_current, read_manifest_at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """
     One version, opened. Its arrays are read-only and shared by all processes of the node.

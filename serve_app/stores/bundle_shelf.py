@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from serve_app.errors import BundleError, StageFailed, StoreUnavailable
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
@@ -33,6 +35,20 @@ class BundleLocation:
 
     root: str
     cache_dir: Path
+
+
+_in_use: WeakValueDictionary[tuple[BundleLocation, str], Bundle] = WeakValueDictionary()
+_opening = Lock()
+
+
+def _shared(location: BundleLocation, version: str) -> Bundle:
+    """One opened bundle for all stages of the process, as long as one of them holds it."""
+    with _opening:
+        bundle = _in_use.get((location, version))
+        if bundle is None:
+            bundle = open_bundle(location.root, version, cache_dir=location.cache_dir)
+            _in_use[location, version] = bundle
+        return bundle
 
 
 class BundleShelf(Generic[Prepared]):
@@ -96,9 +112,7 @@ class BundleShelf(Generic[Prepared]):
             self._following = asyncio.create_task(repeat(self._open_current, POLL_S))
 
     def _open(self, version: str) -> Prepared:
-        location = self._location
-        bundle = open_bundle(location.root, version, cache_dir=location.cache_dir)
-        return self._prepare(bundle)
+        return self._prepare(_shared(self._location, version))
 
     async def _open_current(self) -> None:
         try:

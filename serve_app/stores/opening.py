@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Thread
 
@@ -96,23 +97,39 @@ class LazyShop:
 
 class Stores:
     """
-    What a replica reads from. Nothing is connected before it is used.
+    What a process reads from. Nothing is opened before it is used.
 
-    Attributes:
-        cache: Redis.
-        shop: PostgreSQL.
+    Another process that it is sent to opens its own.
     """
 
     def __init__(self, location: StoreLocation, config: StoresConfig) -> None:
+        self._location = location
+        self._config = config
+
+    def __reduce__(self) -> tuple[type["Stores"], tuple[StoreLocation, StoresConfig]]:
+        return Stores, (self._location, self._config)
+
+    @cached_property
+    def cache(self) -> RedisCache:
+        """Redis; raises as :attr:`_urls`."""
+        return RedisCache(self._urls.redis, self._config.redis)
+
+    @cached_property
+    def shop(self) -> LazyShop:
+        """PostgreSQL; raises as :attr:`_urls`."""
+        return LazyShop(self._urls.database, self._config.postgres)
+
+    @cached_property
+    def _urls(self) -> StoreUrls:
         """
         Raises:
             EmbeddedStoresFailed: they are needed and do not start.
         """
-        urls, held = location.urls()
+        urls, held = self._location.urls()
         if held is not None:
-            Thread(target=_keep, args=(location.home, held), name="lease", daemon=True).start()
-        self.cache = RedisCache(urls.redis, config.redis)
-        self.shop = LazyShop(urls.database, config.postgres)
+            home = self._location.home
+            Thread(target=_keep, args=(home, held), name="lease", daemon=True).start()
+        return urls
 
 
 def _keep(home: Path, held: Lease) -> None:

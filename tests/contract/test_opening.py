@@ -20,7 +20,7 @@ from serve_app.domain.candidates import CandidatesConfig, purchased
 from serve_app.domain.features import USER_FEATURES
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.stores.embedded import StoreUrls
-from serve_app.stores.opening import LazyShop, StoreLocation, StoresConfig, home_of
+from serve_app.stores.opening import LazyShop, StoreLocation, Stores, StoresConfig, home_of
 from serve_app.stores.postgres import PostgresConfig, PostgresShop
 from serve_app.stores.schema import Connection
 from serve_app.stores.shop import ItemRow
@@ -154,7 +154,7 @@ class TestFeatureFetcher:
         self, run: Run, location: StoreLocation, ask: Callable[[FeatureFetcher], Awaitable[Any]]
     ) -> Any:
         async def scenario() -> Any:
-            return await ask(FeatureFetcher(location, PATIENT, CacheTtls()))
+            return await ask(FeatureFetcher(Stores(location, PATIENT), CacheTtls()))
 
         return run(scenario())
 
@@ -202,7 +202,7 @@ class TestCandidateGenerator:
 
         async def scenario() -> Any:
             generator = CandidateGenerator(
-                location, location_of(root), PATIENT, CacheTtls(), CandidatesConfig()
+                Stores(location, PATIENT), location_of(root), CacheTtls(), CandidatesConfig()
             )
             batch = batch_of(users)
             return await generator.find(

@@ -57,11 +57,15 @@ def test_copies_what_the_installation_needs(cluster):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_ray_reads_every_variable_of_a_profile(profile):
-    constants = Path(find_spec("ray").origin).parent / "serve" / "_private" / "constants.py"
-    source = constants.read_text()
+    ray = Path(find_spec("ray").origin).parent
+    places = ("serve/_private/constants.py", "dashboard/modules/reporter/reporter_consts.py")
+    source = "".join((ray / place).read_text() for place in places)
+    core = (ray / "_raylet.so").read_bytes()
 
     for name in parse_env_file(PROJECT / "configs" / f"{profile}.env"):
-        assert f'"{name}"' in source
+        # What Ray's core reads is RAY_ and a name in lower case.
+        setting = name.removeprefix("RAY_")
+        assert f'"{name}"' in source or (setting.islower() and setting.encode() in core), name
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -8,8 +8,10 @@ from serve_app.config import (
     MAX_N,
     AppConfig,
     IngressConfig,
+    Placement,
     bundle_location,
     deployment_names,
+    stages_in_ingress,
     store_location,
 )
 
@@ -36,6 +38,7 @@ class TestAppConfig:
             ({"deadlines": {"ranker_s": float("inf")}}, "deadlines.ranker_s", "finite number"),
             ({"result_cache": {"ttl_s": -1}}, "result_cache.ttl_s", "greater than 0"),
             ({"http": {"max_body_bytes": 5}}, "http.max_body_bytes", "greater than or equal to"),
+            ({"placement": {"ranking": "head"}}, "placement.ranking", "'deployment' or 'ingress'"),
             ({"variants": []}, "variants", "name at least one variant, and none twice"),
             ({"variants": ["a", "a"]}, "variants", "name at least one variant, and none twice"),
             ({"variants": ["Main"]}, "variants", "'Main' is not a name like 'main'"),
@@ -56,13 +59,15 @@ class TestAppConfig:
     def test_leaves_room_for_the_longest_list(self):
         assert AppConfig().candidates.max_candidates >= MAX_N
 
-    def test_is_what_the_shipped_configuration_says(self):
-        [application] = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())["applications"]
+    @pytest.mark.parametrize("file", ["serve_config.yaml", "configs/one_process.yaml"])
+    def test_is_what_the_shipped_configurations_say(self, file):
+        [application] = yaml.safe_load((PROJECT / file).read_text())["applications"]
 
         config = AppConfig.model_validate(application["args"])
 
+        deployed = deployment_names(config.variants, config.placement)
         names = [each["name"] for each in application["deployments"]]
-        assert tuple(sorted(names)) == tuple(sorted(deployment_names(config.variants)))
+        assert tuple(sorted(names)) == tuple(sorted(deployed))
         [ingress] = [each for each in application["deployments"] if each["name"] == "Ingress"]
         IngressConfig.model_validate(ingress["user_config"]).check(config.variants)
 
@@ -87,6 +92,14 @@ class TestLocations:
         assert deployment_names(("a", "b")) == (
             *("Ingress", "FeatureFetcher", "CandidateGenerator"),
             *("Scorer-a", "Scorer-b", "Ranker"),
+        )
+
+    def test_a_stage_is_a_deployment_or_lives_in_the_ingress(self):
+        placement = Placement(candidates="ingress", scoring="ingress")
+
+        assert deployment_names(("a", "b"), placement) == ("Ingress", "FeatureFetcher", "Ranker")
+        assert stages_in_ingress(("a", "b"), placement) == (
+            *("CandidateGenerator", "Scorer-a", "Scorer-b"),
         )
 
     def test_everything_lies_in_the_home_folder_unless_told(self):

@@ -75,6 +75,10 @@ def application_with(**keys):
     return problems_after(lambda config: config["applications"][0].update(keys))
 
 
+def listed(*names):
+    return [{"name": name} for name in names]
+
+
 INGRESS = "applications[0].deployments[0]"
 
 
@@ -193,14 +197,26 @@ class TestValuesThatRayRefuses:
 
 class TestWhatRayCannotKnow:
     def test_names_a_deployment_that_the_application_does_not_have(self):
-        problems = application_with(deployments=[{"name": "Ranke"}])
+        problems = application_with(deployments=[{"name": "Ranke"}, *listed(*DEPLOYMENTS)])
 
         assert problems == [f"{INGRESS}.name: no such deployment; did you mean Ranker?"]
 
-    def test_names_a_deployment_that_stands_twice(self):
-        problems = application_with(deployments=[{"name": "Ranker"}, {"name": "Ranker"}])
+    def test_names_a_deployment_that_is_not_listed(self):
+        [problem] = application_with(deployments=listed("Ingress"))
 
-        assert problems == ["applications[0].deployments[1].name: Ranker stands here a second time"]
+        assert problem.startswith("applications[0].deployments: Ranker is not listed: Ray would")
+
+    def test_names_a_stage_that_lives_in_the_ingress(self):
+        [problem] = lint(GOOD, deployments=["Ingress"], in_ingress=["Ranker"])
+
+        assert problem.startswith(
+            "applications[0].deployments[1].name: Ranker lives in the ingress"
+        )
+
+    def test_names_a_deployment_that_stands_twice(self):
+        problems = application_with(deployments=listed("Ingress", "Ranker", "Ranker"))
+
+        assert problems == ["applications[0].deployments[2].name: Ranker stands here a second time"]
 
     def test_checks_args_down_to_their_own_keys(self):
         problems = application_with(args={"variants": {"main": {"wait": 2}}, "budget_ms": "slow"})
@@ -217,7 +233,8 @@ class TestWhatRayCannotKnow:
         ]
 
     def test_names_a_user_config_that_nobody_reads(self):
-        problems = application_with(deployments=[{"name": "Ranker", "user_config": {"salt": "s"}}])
+        ranker = {"name": "Ranker", "user_config": {"salt": "s"}}
+        problems = application_with(deployments=[ranker, *listed("Ingress")])
 
         assert problems == [f"{INGRESS}.user_config: Ranker takes none"]
 

@@ -18,7 +18,7 @@ RANKER = {
 APPLICATION = {
     "name": "recserve",
     "import_path": "serve_app.app:build_app",
-    "args": {"budget_ms": 200},
+    "args": {"placement": {"scoring": "ingress"}},
     "deployments": [INGRESS, RANKER, {"name": "Fixed", "num_replicas": 1}],
 }
 
@@ -138,6 +138,7 @@ def test_adds_no_initial_replicas_where_there_were_none():
     ("deployment", "low", "high", "message"),
     [
         ("Rankr", 1, 1, "Rankr: no such deployment; there are Ingress, Ranker, Fixed, Unlisted"),
+        ("Scorer-main", 1, 1, "Scorer-main: lives in the ingress by args.placement: scale Ingress"),
         ("Ranker", 3, 2, "min_replicas: is 3, more than max_replicas 2"),
         ("Ranker", 5, None, "min_replicas: is 5, more than max_replicas 4"),
         ("Ranker", 0, 0, "max_replicas: is 0, must be at least 1"),
@@ -173,6 +174,13 @@ def test_says_what_is_missing_when_the_replicas_do_not_come():
     assert "Ranker runs 1 of 2 replicas, bounds 2 to 3" in str(raised.value)
     assert "not enough CPU" in str(raised.value)
     assert clock.now_s == pytest.approx(10)
+
+
+def test_scales_what_another_build_deployed():
+    serve = FakeServe()
+    serve.application["args"] = {"unknown": 1}
+
+    assert scale(serve, "Ranker", min_replicas=2, max_replicas=None).after.n_running == 2
 
 
 def test_says_what_runs_when_the_application_does_not():

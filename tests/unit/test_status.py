@@ -52,6 +52,19 @@ def test_shows_each_deployment_with_its_replicas_and_bounds():
     ]
 
 
+def test_names_the_stages_that_live_in_the_ingress():
+    class OneProcess(FakeServe):
+        def details(self):
+            details = super().details()
+            args = {"placement": {"features": "ingress", "ranking": "ingress"}}
+            details["applications"]["recserve"]["deployed_app_config"] = {"args": args}
+            return details
+
+    page = status(OneProcess(Ingress=deployment(1, 1, 1, 4)), [], None, now_s=0)
+
+    assert page.splitlines()[4] == "in the ingress: FeatureFetcher, Ranker"
+
+
 def test_shows_rates_and_quantiles_over_all_replicas():
     windows = [
         window(10, **{REQUEST: [0.010] * 99, "rank": [0.002]}),

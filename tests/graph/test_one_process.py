@@ -1,0 +1,50 @@
+"""The form for a small machine: every stage in the process of the ingress."""
+
+import pytest
+
+from tests.real_serve import ROOT, served, until
+
+USERS = [*(f"u{i:06d}" for i in range(25)), "nobody"]
+QUESTIONS = [{}, {"n": 40, "filters": {"price": {"lte": 30}}, "include_metadata": True}]
+
+
+@pytest.fixture(scope="module")
+def one_process(filled_home):
+    with served(
+        filled_home,
+        profile=ROOT / "configs/fast.env",
+        shipped="configs/one_process.yaml",
+        folder=filled_home / "one",
+    ) as service:
+        until(service.is_ready, "ready", deadline_s=120)
+        yield service
+
+
+def test_gives_the_answers_of_the_graph(service, one_process):
+    for user in USERS:
+        for question in QUESTIONS:
+            graph, here = service.ask(user, **question), one_process.ask(user, **question)
+
+            assert here["recommendations"] == graph["recommendations"]
+            assert here["model_used"] == graph["model_used"]
+            assert here["degraded"] == graph["degraded"] == []
+
+
+def test_is_one_deployment(one_process):
+    assert list(one_process.replicas()) == ["Ingress"]
+
+
+def test_a_stage_in_the_ingress_cannot_be_scaled_by_itself(one_process):
+    dashboard = one_process.client().address
+    done = one_process.run(
+        *("serve_app.cli", "scale", "Ranker", "--min", "2", "--dashboard", dashboard)
+    )
+
+    assert done.returncode == 1
+    assert "Ranker: lives in the ingress" in done.stderr
+
+
+def test_doctor_finds_nothing_wrong(one_process):
+    done = one_process.run("serve_app.cli", "doctor", "--config", str(one_process.config))
+
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,74 @@
+"""The wiring, as far as it needs no cluster."""
+
+import asyncio
+import pickle
+from functools import partial
+
+import pytest
+
+from serve_app.app import build_app, calls_of, local
+from serve_app.config import AppConfig
+from serve_app.errors import StageFailed
+from tests.in_process import bug, down, logged
+
+ALL_IN_INGRESS = AppConfig.model_validate(
+    {"placement": dict.fromkeys(("features", "candidates", "scoring", "ranking"), "ingress")}
+)
+
+
+def arguments_of_ingress(config):
+    return build_app(config)._bound_deployment.init_args
+
+
+def placed_by(config):
+    [placed] = [each for each in arguments_of_ingress(config) if isinstance(each, dict)]
+    return placed
+
+
+@pytest.fixture(autouse=True)
+def stores_elsewhere(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere")
+    monkeypatch.setenv("REDIS_URL", "redis://nowhere")
+
+
+def test_each_stage_is_a_deployment_unless_told():
+    assert not any(isinstance(stage, partial) for stage in placed_by(AppConfig()).values())
+
+
+def test_a_stage_that_is_placed_in_the_ingress_travels_there_as_what_makes_it():
+    config = AppConfig.model_validate({"placement": {"scoring": "ingress"}})
+
+    inside = {name for name, stage in placed_by(config).items() if isinstance(stage, partial)}
+
+    assert inside == {"Scorer-main", "Scorer-challenger"}
+
+
+def test_stages_of_one_process_share_its_stores():
+    _, stores, _, placed, _ = pickle.loads(pickle.dumps(arguments_of_ingress(ALL_IN_INGRESS)))
+
+    assert placed["FeatureFetcher"].args[0] is stores
+    assert placed["CandidateGenerator"].args[0] is stores
+
+
+def test_a_process_opens_stores_of_its_own():
+    _, stores, *_ = arguments_of_ingress(ALL_IN_INGRESS)
+
+    here, there = stores.cache, pickle.loads(pickle.dumps(stores)).cache
+
+    assert here is stores.cache
+    assert there is not here
+
+
+def test_every_stage_can_be_called_in_one_process():
+    calls = calls_of(placed_by(ALL_IN_INGRESS))
+
+    assert set(calls.stages.scorers) == {"main", "challenger"}
+
+
+@pytest.mark.parametrize(("method", "reason"), [(down, "connection_refused"), (bug, "error")])
+def test_whatever_goes_wrong_in_a_stage_of_this_process_is_that_stages_failure(method, reason):
+    with pytest.raises(StageFailed) as failed, logged("ray.serve.recserve.graph") as records:
+        asyncio.run(local("ranker", method)(None))
+
+    assert (failed.value.stage, failed.value.reason) == ("ranker", reason)
+    assert [record.exc_info[0] for record in records] == [ZeroDivisionError] * (method is bug)
