@@ -20,6 +20,7 @@ from serve_app.offline.fitting.settings import STEP_SETTINGS
 from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.evaluating import ours_config
 from serve_app.operations.filling import FitRun, fit_bundle, load_files
+from serve_app.operations.published import page
 from serve_app.operations.terminal import load_report, progress_bars
 
 _TEXT = click.File("w", encoding="utf-8", lazy=False)
@@ -76,17 +77,12 @@ def load_command(
 @click.option("--address", help="Of a Ray cluster; without it one runs here meanwhile.")
 def fit_command(config: Path, settings: Path, **how: Any) -> None:
     """Compute features and candidate tables, train the models, publish them as one bundle."""
+    workplace = workplace_of(config)
     with progress_bars() as progress:
-        manifest = fit_bundle(
-            workplace_of(config), settings, progress, FitRun(**how), announce=click.echo
-        )
-    if manifest is None:
-        return
-    click.echo(f"published {manifest.version}: {manifest.n_items} items, {manifest.n_users} users")
-    measured = {**manifest.metrics, **{name: m.metrics for name, m in manifest.models.items()}}
-    for name, metrics in measured.items():
-        figures = "  ".join(f"{metric} {value:.4f}" for metric, value in metrics.items())
-        click.echo(f"  {name:<22} {figures}")
+        manifest = fit_bundle(workplace, settings, progress, FitRun(**how), announce=click.echo)
+    if manifest is not None:
+        click.echo(f"published {manifest.version}")
+        click.echo(page(workplace.bundles.root, manifest.version, workplace.config.variants))
 
 
 def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ...]:

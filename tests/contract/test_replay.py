@@ -1,0 +1,107 @@
+"""What is served is what was learnt from: the same users, asked of the stages and of the fit."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve_app.deployments.candidates import CandidateGenerator
+from serve_app.deployments.features import FeatureFetcher
+from serve_app.deployments.scoring import Scorer
+from serve_app.domain.batches import RequestBatch, ScoringBatch
+from serve_app.domain.candidates import CandidatesConfig
+from serve_app.domain.scoring import predict
+from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.examples import block_of
+from serve_app.offline.fitting.candidates import world_at
+from serve_app.offline.fitting.check import checked
+from serve_app.offline.fitting.settings import FitConfig
+from serve_app.offline.fitting.train import booster_of
+from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.load import LoadConfig, LoadFiles, load
+from serve_app.offline.publish import Shop, fit_and_publish, published
+from serve_app.offline.train import VariantConfig, booster_from, columns_of
+from serve_app.offline.windows import Outcomes
+from serve_app.offline.workers import Here
+from serve_app.operations.metering import metered
+from serve_app.stores.bundle_shelf import BundleLocation
+from serve_app.stores.embedded import StoreUrls
+from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.schema import Connection
+from serve_app.stores.user_state import CacheTtls
+
+# No stock: what was in stock is not known when the fit looks back, so it ignores it.
+DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
+CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=30)})
+USERS = 40
+
+
+@pytest.fixture
+def work(conn: Connection, tmp_path: Path) -> Workspace:
+    """A whole fit of what was loaded into a real PostgreSQL."""
+    files = write_demo(make_demo(DEMO), tmp_path / "demo")
+    given = LoadFiles(files.items, files.users, files.interactions)
+    load(conn, given, LoadConfig(), lambda file, share: None, now_at=DEMO.end_at)
+    conn.execute("UPDATE item_features SET in_stock = true")
+    work = Workspace(tmp_path / "fit")
+    work.folder.mkdir()
+    shop = Shop(conn, str(tmp_path / "bundles"), tmp_path / "cache")
+    for _ in fit_and_publish(
+        shop, work, CONFIG, Here(), lambda step, share: None, metered, created_at=1.0, force=True
+    ):
+        pass
+    return work
+
+
+async def served(
+    work: Workspace, urls: StoreUrls, user_ids: tuple[str, ...], at: float
+) -> tuple[ScoringBatch, np.ndarray]:
+    """What the stages make of a batch: candidates of each user with their features and scores."""
+    root = work.folder.with_name("bundles")
+    bundles = BundleLocation(str(root), root.with_name("copies"))
+    stores = Stores(StoreLocation(root.parent, urls.database, urls.redis), StoresConfig())
+    n = len(user_ids)
+    batch = RequestBatch(
+        published(work).version, user_ids, np.full(n, 10, np.int32), (None,) * n, at
+    )
+    ttls = CacheTtls()
+    users = await FeatureFetcher(stores, ttls).users(batch)
+    found = await CandidateGenerator(stores, bundles, ttls, CandidatesConfig()).find(batch)
+    assert not users.defaulted.any()
+    assert not found.stale.any()
+    scoring = ScoringBatch(
+        bundle=batch.bundle,
+        at=at,
+        offsets=found.offsets,
+        rows=found.rows,
+        candidate_features=found.features,
+        user_features=users.values,
+    )
+    return scoring, await Scorer("main", bundles).score(scoring)
+
+
+def test_requests_replayed_through_the_fit_have_equal_scores(
+    work: Workspace, store_urls: StoreUrls, database_url: str
+) -> None:
+    data = checked(work)
+    world = world_at(work, data, "final")
+    users = np.arange(USERS, dtype=np.int32)
+    viewed = Outcomes(
+        users, np.arange(USERS + 1), np.zeros(USERS, np.int32), np.ones(USERS, np.uint8)
+    )
+    urls = replace(store_urls, database=database_url)
+
+    batch, scores = asyncio.run(
+        served(work, urls, tuple(data.log.user_ids[user] for user in users), world.at)
+    )
+    replayed = block_of(world, viewed, slice(0, USERS), CONFIG.candidates)
+
+    np.testing.assert_array_equal(batch.offsets, replayed.candidates.offsets)
+    np.testing.assert_array_equal(batch.rows, replayed.candidates.rows)
+    np.testing.assert_array_equal(batch.candidate_features, replayed.candidates.features)
+    matrix = columns_of(replayed.examples.matrix, CONFIG.variants["main"].feature_names)
+    expected = predict(booster_from(booster_of(work, "published", "main")), matrix)
+    # PostgreSQL keeps some numbers of a user in single precision.
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
