@@ -54,6 +54,7 @@ class BundleContents:
         metrics: measured on the evaluation window, by list compared.
         measured_from_at: beginning of that window, epoch seconds; None where it is the window that
             the labels come from, the last ``horizon_s`` before ``until_at``.
+        n_interactions: that the fit knows; None where these are the events of the archive.
     """
 
     catalogue: Catalogue
@@ -64,6 +65,7 @@ class BundleContents:
     horizon_s: float
     metrics: Mapping[str, Mapping[str, float]]
     measured_from_at: float | None = None
+    n_interactions: int | None = None
 
 
 def publish(
@@ -144,7 +146,9 @@ def _manifest(
         ),
         n_users=len(archive.offsets) - 1,
         n_items=int(catalogue.listed.sum()),
-        n_interactions=len(archive.events),
+        n_interactions=(
+            len(archive.events) if contents.n_interactions is None else contents.n_interactions
+        ),
         files=files,
         columns=column_kinds(catalogue.columns),
         models={

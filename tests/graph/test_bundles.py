@@ -1,6 +1,6 @@
 import os
 
-from serve_app.operations.filling import fit_bundle
+from serve_app.operations.filling import FitRun, fit_bundle
 from serve_app.operations.workplace import open_workplace
 from tests.graph.traffic import traffic
 from tests.real_serve import ROOT, until
@@ -14,7 +14,9 @@ def test_a_new_bundle_is_taken_up_without_a_restart(service, tmp_path):
     settings.write_text("seed: 8\nvariants: {main: {n_trees: 20}, challenger: {n_trees: 20}}\n")
 
     with traffic(service) as seen:
-        published = fit_bundle(workplace, settings, lambda step, share: None)
+        # Fewer trees may be worse; whether they are is not the question here.
+        how = FitRun(force=True)
+        published = fit_bundle(workplace, settings, lambda step, share: None, how)
         until(
             lambda: service.http.get("/health").json()["bundle"] == published.version,
             "the new bundle",

@@ -57,6 +57,7 @@ def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) 
             name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
         },
         until_at=data.split.end_at,
+        n_interactions=len(data.log),
         measured_from_at=data.split.evaluate_at,
         horizon_s=data.split.end_at - data.split.evaluate_at,
         metrics={
