@@ -13,6 +13,7 @@ import ray
 from ray.train import Checkpoint, RunConfig, ScalingConfig, get_context, report
 from ray.train.xgboost import XGBoostTrainer
 
+from serve_app.errors import SettingsInvalid
 from serve_app.offline.workers import Part, Result, Share, Shared
 
 _AHEAD = 2
@@ -71,9 +72,15 @@ def on_ray(address: str | None, storage: str) -> Iterator[OnRay]:
         address: of a cluster that runs; ``None`` starts one on this machine for as long as this
             lasts.
         storage: see ``OnRay``.
+
+    Raises:
+        SettingsInvalid: there is no such cluster.
     """
     own: dict[str, Any] = {} if address else {"include_dashboard": False}
-    ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
+    try:
+        ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
+    except (ConnectionError, ValueError) as error:
+        raise SettingsInvalid("address of a Ray cluster", f"{address}: {error}") from error
     try:
         yield OnRay(storage)
     finally:

@@ -143,10 +143,10 @@ class TestFromNothingToABundle:
         self, home: Path, fitted: Said
     ) -> None:
         assert fitted.code == 0
-        first, *figures = published_by(fitted).splitlines()
+        page = published_by(fitted).splitlines()
         assert (home / "bundles" / version_of(fitted) / "manifest.json").exists()
-        assert ": 200 items, " in first
-        assert {line.split()[0] for line in figures} >= {"main", "challenger", "popular"}
+        assert any(line.startswith("holds") and "200 items" in line for line in page)
+        assert {line.split()[0] for line in page if line} >= {"main", "challenger", "popular"}
 
     def test_fitting_again_publishes_nothing_new(
         self, recserve: Recserve, settings: Path, fitted: Said
@@ -338,6 +338,12 @@ class TestErrors:
         config = changed_config(tmp_path, deadline={"features_s": 1})
 
         assert_one_sentence(recserve("doctor", "--config", config), str(config), "args.deadline")
+
+    def test_a_cluster_that_is_none(self, recserve: Recserve) -> None:
+        said = recserve("fit", "--address", "nowhere")
+
+        assert said.code == 1
+        assert "address of a Ray cluster: nowhere" in said.err
 
     def test_a_fit_without_a_variant_that_is_served(
         self, recserve: Recserve, tmp_path: Path, settings: Path
