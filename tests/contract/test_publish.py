@@ -1,5 +1,6 @@
 """From loaded files to a published bundle, through a real PostgreSQL."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,28 @@ from serve_app.offline.publish import Shop, fit_and_publish, published
 from serve_app.offline.train import VariantConfig
 from serve_app.offline.workers import Here
 from serve_app.operations.metering import metered
-from serve_app.stores.bundle import Bundle, current_version, open_bundle
+from serve_app.stores.bundle import Bundle, current_version, open_bundle, versions
+from serve_app.stores.bundle_promotions import promotions
+from serve_app.stores.bundle_reports import read_verdict
 from serve_app.stores.schema import Connection, connect
 
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 
 
-def fit(conn: Connection, root: Path) -> str:
+def fit(conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool = False) -> str:
     work = Workspace(root.with_name("fit"))
     work.folder.mkdir(exist_ok=True)
     shop = Shop(conn, str(root), root / "cache")
     ran = fit_and_publish(
-        shop, work, CONFIG, Here(), lambda step, share: None, metered, created_at=1.0
+        shop,
+        work,
+        config,
+        Here(),
+        lambda step, share: None,
+        metered,
+        created_at=1.0,
+        force=force,
     )
     assert [each.step for each in ran] == list(STEP_SETTINGS)
     return published(work).version
@@ -110,3 +120,46 @@ def test_leaves_the_served_bundle_alone_when_there_is_too_little(
 def test_says_that_nothing_was_ever_loaded(bare_database_url: str, tmp_path: Path) -> None:
     with connect(bare_database_url) as conn, pytest.raises(SchemaMismatch, match="recserve load"):
         fit(conn, tmp_path / "bundles")
+
+
+WORSE = CONFIG.model_copy(
+    update={"variants": {"main": VariantConfig(n_trees=1, features=("cross",))}}
+)
+"""Orders candidates by their age and price: worse than what the sources say."""
+
+
+def test_a_fit_that_is_worse_is_kept_back_with_its_report(shop: Connection, tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    first = fit(shop, root)
+
+    worse = fit(shop, root, WORSE)
+
+    assert worse != first
+    assert current_version(str(root)) == first
+    assert set(versions(str(root))) == {first, worse}
+    verdict = read_verdict(str(root), worse)
+    assert verdict is not None
+    assert not verdict.promoted
+    assert "main is not better than" in verdict.reason
+    assert (root / "reports" / worse / "report.html").exists()
+
+
+def test_a_fit_that_is_kept_back_can_be_forced(shop: Connection, tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    fit(shop, root)
+
+    worse = fit(shop, root, WORSE, force=True)
+
+    assert current_version(str(root)) == worse
+    assert promotions(str(root))[-1].by == "forced"
+
+
+def test_a_served_bundle_of_another_build_is_fitted_over(shop: Connection, tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    old = root / fit(shop, root)
+    manifest = json.loads((old / "manifest.json").read_text())
+    (old / "manifest.json").write_text(json.dumps({**manifest, "format": 1}))
+
+    version = fit(shop, root, WORSE)
+
+    assert current_version(str(root)) == version

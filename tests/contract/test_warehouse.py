@@ -13,7 +13,7 @@ from serve_app.errors import SchemaMismatch, SettingsInvalid
 from serve_app.stores import warehouse
 from serve_app.stores.fitted import write_item_features, write_user_features
 from serve_app.stores.schema import Connection, check_schema, connect, ensure_schema
-from serve_app.stores.warehouse import read_interactions, read_items, read_users
+from serve_app.stores.warehouse import data_state, read_interactions, read_items, read_users
 
 NAN = float("nan")
 
@@ -143,6 +143,29 @@ def test_reads_interactions_by_user_then_time(conn: Connection) -> None:
         np.float32,
         np.float64,
     ]
+
+
+def test_what_was_loaded_tells_other_data_apart(conn: Connection) -> None:
+    conn.execute("INSERT INTO item_features (item_id, price) VALUES ('pan', 3), ('pot', 4)")
+    states = [data_state(conn)]
+    interact(conn, ("e1", "bob", 1, 3, 2.5, 300.25))
+    states.append(data_state(conn))
+    conn.execute("UPDATE item_features SET price = 5 WHERE item_id = 'pot'")
+    states.append(data_state(conn))
+    conn.execute("DELETE FROM interactions")
+    interact(conn, ("e2", "bob", 1, 3, 2.5, 300.25))
+    states.append(data_state(conn))
+
+    assert len({tuple(state) for state in states}) == len(states)
+
+
+def test_what_a_fit_writes_back_is_no_other_data(conn: Connection) -> None:
+    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan')")
+    before = data_state(conn)
+    write_item_features(conn, np.array([0], np.int32), [0.5], [4.0], [3])
+    write_user_features(conn, ["ann"], {"n_items": [3]})
+
+    assert data_state(conn) == before
 
 
 def test_reads_no_interactions_from_an_empty_table(conn: Connection) -> None:

@@ -23,6 +23,7 @@ class TestTexts:
     def test_gives_back_every_string(self, strings):
         packed = Texts.of(strings)
 
+        assert list(packed) == strings
         assert len(packed) == len(strings)
         assert packed.take(range(len(strings))) == strings
         assert (packed.data.dtype, packed.offsets.dtype) == (np.uint8, np.int64)
@@ -33,6 +34,7 @@ class TestTexts:
         rows = data.draw(st.lists(st.integers(0, len(strings) - 1), max_size=8))
 
         assert Texts.of(strings).take(rows) == [strings[row] for row in rows]
+        assert [Texts.of(strings)[row] for row in rows] == [strings[row] for row in rows]
 
     def test_takes_a_generator(self):
         assert Texts.of(word for word in ("a", "b")).take([1]) == ["b"]
