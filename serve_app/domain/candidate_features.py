@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import Rows
+from serve_app.domain.factors import affinities, user_factors
 from serve_app.domain.features import LOG_BUYERS, SHARED, SOURCES, days_since
 from serve_app.domain.fusion import Merged
 from serve_app.domain.interactions import Histories
@@ -42,6 +43,7 @@ def candidate_features(
     # Columns have no infinite values: an item without a price simply has no such feature.
     log_prices = np.log1p(catalogue.number("price")[rows])
     scores = np.concatenate([each.scores for each in merged])
+    by_factors = _by_factors(rows, requests, histories, tables)
     columns = (
         scores,
         ranks,
@@ -59,8 +61,19 @@ def candidate_features(
         profiles.log_buyers[requests],
         np.log1p(np.diff(histories.offsets))[requests],
         expectations(rows, requests, taken_by_period(histories, tables.period_starts_at), tables),
+        by_factors,
+        _shares(np.maximum(by_factors, 0.0), offsets),
     )
     return np.column_stack(columns).astype(np.float32)
+
+
+def _by_factors(
+    rows: Rows, requests: NDArray[np.int64], histories: Histories, tables: CandidateTables
+) -> NDArray[np.float32]:
+    """Affinity by factors as it is, and scaled by the item's trend; shape (n_candidates, 2)."""
+    of_users = user_factors(histories, tables.factors_in)
+    plain = affinities(rows, requests, of_users, tables.factors_out)
+    return np.column_stack((plain, plain * tables.trends[rows]))
 
 
 def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32]:

@@ -96,6 +96,10 @@ CANDIDATE_FEATURES = (
     "candidate.log_expected",
     "candidate.log_expected_by_visit",
     "candidate.pace_to_expected",
+    "candidate.factors_plain",
+    "candidate.factors",
+    "candidate.factors_plain_share",
+    "candidate.factors_share",
 )
 
 CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
@@ -110,7 +114,7 @@ SHARED = slice(0, 3)
 SOURCE_SCORES = slice(0, len(SOURCES))
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
-DEFINITION = 3
+DEFINITION = 4
 """Raised whenever a formula changes under an unchanged name."""
 
 

@@ -35,6 +35,8 @@ class CandidateTables:
         linear_rows: shape (total,), int32, the rows that the row speaks for or against.
         linear_weights: shape (total,), float32, how much, of either sign.
         trends: shape (n_rows,), float32, the share of its buyers that a row had lately, to a power.
+        factors_in: shape (n_rows, f), float32, what a row adds to the factors of its users.
+        factors_out: shape (n_rows, f), float32, what the factors of a user are held against.
         content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
         ending_types: shape (n_types,), bool, by code of the type of interaction: whether an item is
             not recommended again to a user who did this with it.
@@ -61,6 +63,8 @@ class CandidateTables:
     linear_rows: Rows
     linear_weights: NDArray[np.float32]
     trends: NDArray[np.float32]
+    factors_in: NDArray[np.float32]
+    factors_out: NDArray[np.float32]
     content_vectors: NDArray[np.float32]
     ending_types: Mask
     period_starts_at: NDArray[np.float64]

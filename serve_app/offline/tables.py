@@ -19,7 +19,7 @@ from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.linear import LinearWeights, linear_weights
 from serve_app.offline.pairs import Pairs, latest_first, pairs_of
 from serve_app.offline.periods import periods_of
-from serve_app.offline.vectors import content_vectors
+from serve_app.offline.vectors import content_vectors, item_factors
 from serve_app.offline.windows import chosen
 from serve_app.stores.warehouse import InteractionLog
 
@@ -38,6 +38,8 @@ class TablesConfig(Settings):
         votes_half_life_days: after how long a neighbour's purchase counts half; chosen by the fit.
         trend_half_life_days: what "lately" is for the trend of an item; chosen by the fit.
         trend_exponent: how much the trend scales the autoencoder; chosen by the fit.
+        factors_dim: length of the factors of items and users.
+        factors_shrinkage: taken from their strengths, as a share of the largest.
         content_dim: length of the vectors of the items' words.
         shrinkage: added to the product of the norms, so that a chance meeting of two rare items is
             no similarity.
@@ -55,6 +57,8 @@ class TablesConfig(Settings):
     votes_half_life_days: float = Field(default=7.0, gt=0)
     trend_half_life_days: float = Field(default=7.0, gt=0)
     trend_exponent: float = Field(default=1.0, ge=0)
+    factors_dim: int = Field(default=64, ge=1, le=512)
+    factors_shrinkage: float = Field(default=0.1, ge=0, lt=1)
     content_dim: int = Field(default=64, ge=1, le=512)
     shrinkage: float = Field(default=0.5, ge=0)
     period_days: float = Field(default=7.0, gt=0)
@@ -87,6 +91,7 @@ def candidate_tables(
     touched = pairs_of(log, TYPE_WEIGHTS)
     near = neighbours(touched, n_rows, n_users, config)
     linear = linear_of(touched, n_rows, n_users, config)
+    factors = item_factors(touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage)
     periods = periods_of(log, n_rows, at, config.period_days, config.max_periods)
     popularity = catalogue.number("popularity")
     popular = _descending(catalogue.listed, popularity)
@@ -108,6 +113,8 @@ def candidate_tables(
         linear_rows=linear.rows,
         linear_weights=linear.weights,
         trends=trends(touched, n_rows, at, config),
+        factors_in=factors.taken,
+        factors_out=factors.offered,
         content_vectors=content_vectors(catalogue, config.content_dim),
         ending_types=label.ending_types,
         period_starts_at=periods.starts_at,

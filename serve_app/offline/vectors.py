@@ -1,6 +1,7 @@
 """Vectors of items: truncated singular value decompositions of their users and of their words."""
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,13 @@ from scipy.sparse import csr_array
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import TagsColumn
 from serve_app.domain.profiles import TYPE_WEIGHTS
-from serve_app.offline.pairs import pairs_of
+from serve_app.offline.pairs import Pairs, pairs_of
 from serve_app.stores.warehouse import InteractionLog
 
 _NOISE = 1e-6
 """Vectors this much shorter than the longest are rounding errors, not tastes."""
+
+_TINY = np.finfo(np.float64).tiny
 
 _WORD = re.compile(r"\w{2,}")
 _OVERSAMPLING = 10
@@ -31,12 +34,51 @@ def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray
         Shape (n_rows, n_dimensions), all zero for items without interactions.
     """
     vectors = np.zeros((n_rows, n_dimensions), np.float32)
-    matrix = _scaled(log, n_rows)
+    matrix = _scaled(pairs_of(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
     k = min(n_dimensions, *(length - 1 for length in matrix.shape))
     if k < 1 or not matrix.nnz:
         return vectors
     strengths, axes = _leading(matrix, k)
     return _of_unit_length(axes.T * np.sqrt(strengths), vectors)
+
+
+class Factors(NamedTuple):
+    """
+    Attributes:
+        taken: shape (n_rows, d), float32, what a row adds to the factors of a user who took it.
+        offered: shape (n_rows, d), float32, what the factors of a user are held against.
+    """
+
+    taken: NDArray[np.float32]
+    offered: NDArray[np.float32]
+
+
+def item_factors(
+    pairs: Pairs, n_rows: int, n_users: int, n_dimensions: int, shrinkage: float
+) -> Factors:
+    """
+    A factorisation with quadratic loss and both sides regularised, in closed form: the leading
+    singular vectors, their values made smaller by one amount (Mazumder, Hastie and Tibshirani,
+    "Spectral Regularization Algorithms for Learning Large Incomplete Matrices", JMLR 2010). The
+    matrix is scaled as for ``item_vectors``; the items' scaling is undone in what is offered.
+
+    Args:
+        shrinkage: the amount, as a share of the largest singular value.
+
+    Returns:
+        Zero where there is too little to decompose, and for items without pairs.
+    """
+    taken = np.zeros((n_rows, n_dimensions), np.float32)
+    offered = np.zeros_like(taken)
+    matrix = _scaled(pairs, n_rows, n_users)
+    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
+    if k < 1 or not matrix.nnz:
+        return Factors(taken, offered)
+    strengths, axes = _leading(matrix, k)
+    kept = np.sqrt(np.maximum(1 - shrinkage * strengths[0] / np.maximum(strengths, _TINY), 0))
+    scales = np.maximum(np.bincount(pairs.rows, minlength=n_rows), 1)[:, None] ** 0.25
+    taken[:, :k], offered[:, :k] = kept * axes.T / scales, kept * axes.T * scales
+    return Factors(taken, offered)
 
 
 def content_vectors(catalogue: Catalogue, n_dimensions: int) -> NDArray[np.float32]:
@@ -102,9 +144,7 @@ def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np
     return strengths[:k], axes[:k]
 
 
-def _scaled(log: InteractionLog, n_rows: int) -> csr_array:
-    pairs = pairs_of(log, TYPE_WEIGHTS)
-    n_users = len(log.user_ids)
+def _scaled(pairs: Pairs, n_rows: int, n_users: int) -> csr_array:
     per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
     per_item = np.bincount(pairs.rows, minlength=n_rows)[pairs.rows]
     values = pairs.weights.astype(float) / np.sqrt(np.sqrt(per_user * per_item))

@@ -130,6 +130,9 @@ class TestCandidateFeatures:
         tables = replace(
             small_world().tables,
             trends=np.full(len(CATALOGUE), 0.5, np.float32),
+            # The view of item 1 does not count beside its purchase: 1 + 0.2, times 0.5 and 3.
+            factors_in=np.full((len(CATALOGUE), 1), 0.5, np.float32),
+            factors_out=np.full((len(CATALOGUE), 1), 3.0, np.float32),
             content_vectors=CATALOGUE.vectors,
             # The first user took two items in the last of two periods, nobody anything before.
             period_starts_at=AT - DAY_S * np.array([14.0, 7.0]),
@@ -168,6 +171,10 @@ class TestCandidateFeatures:
                 "candidate.log_expected": np.log(2 * 5 / 20 + 1e-4),
                 "candidate.log_expected_by_visit": np.log(5 / 10 + 1e-4),
                 "candidate.pace_to_expected": np.log(13 / 36 + 1e-6) - np.log(0.5 + 1e-4),
+                "candidate.factors_plain": 1.8,
+                "candidate.factors": 0.9,
+                "candidate.factors_plain_share": 1.0,
+                "candidate.factors_share": 1.0,
             },
             nan_ok=True,
         )
@@ -220,7 +227,7 @@ class TestAssemble:
 
 class TestFingerprint:
     def test_of_all_features_is_this_one(self):
-        assert fingerprint(FEATURES) == "4a9bf6c71e0a"
+        assert fingerprint(FEATURES) == "513f6de2d9ac"
 
     @given(st.permutations(FEATURES[:6]), st.permutations(FEATURES[:6]))
     def test_is_equal_exactly_for_the_same_names_in_the_same_order(self, first, second):
@@ -233,4 +240,4 @@ class TestFingerprint:
         assert fingerprint(FEATURES) != before
 
     def test_no_feature_has_two_names(self):
-        assert len(set(FEATURES)) == len(FEATURES) == 63
+        assert len(set(FEATURES)) == len(FEATURES) == 67

@@ -10,7 +10,7 @@ from serve_app.offline.items import catalogue_of
 from serve_app.offline.pairs import pairs_of
 from serve_app.offline.snapshot import archive_of, listed_at
 from serve_app.offline.tables import TablesConfig, candidate_tables, linear_of, neighbours
-from serve_app.offline.vectors import content_vectors, item_vectors
+from serve_app.offline.vectors import content_vectors, item_factors, item_vectors
 from tests.fitting import DAY_S, items_of, log_of
 
 
@@ -255,6 +255,33 @@ class TestItemVectors:
     @pytest.mark.parametrize("log", [NOTHING, log_of(("ann", 0, "view", 1))])
     def test_are_zero_where_there_is_too_little_to_decompose(self, log):
         np.testing.assert_array_equal(item_vectors(log, 3, 4), np.zeros((3, 4)))
+
+
+class TestItemFactors:
+    LOG = TestItemVectors.LOG
+
+    def factors(self, log, n_dimensions=4, shrinkage=0.0):
+        pairs = pairs_of(log, TYPE_WEIGHTS)
+        return item_factors(pairs, 5, len(log.user_ids), n_dimensions, shrinkage)
+
+    def test_expect_of_a_user_what_those_took_who_took_the_same(self):
+        found = self.factors(self.LOG, 2)
+
+        expected = found.taken @ found.offered.T
+        assert expected[0] == pytest.approx([0.5, 0.5, 0, 0, 0], abs=1e-6)
+        assert expected[2] == pytest.approx([0, 0, 0.5, 0.5, 0], abs=1e-6)
+
+    def test_a_factor_weaker_than_the_shrinkage_says_nothing(self):
+        # Two items of six users against two of five: as strong as the fourth roots of 12 and 10.
+        found = self.factors(self.LOG, 2, shrinkage=0.96)
+
+        expected = found.taken @ found.offered.T
+        assert expected[0, 1] == pytest.approx(0.02, abs=1e-6)
+        assert not expected[2].any()
+
+    @pytest.mark.parametrize("log", [NOTHING, log_of(("ann", 0, "view", 1))])
+    def test_are_zero_where_there_is_too_little_to_decompose(self, log):
+        assert not any(each.any() for each in self.factors(log))
 
 
 class TestSnapshot:

@@ -1,0 +1,58 @@
+"""What a factorisation of who took what says of users and items.
+
+A user's factors are computed from his history as it is now, so that a click counts in the next
+answer: the fit leaves items' factors such that the sum over what he took is the user's.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from serve_app.domain.columns import Rows
+from serve_app.domain.interactions import Histories
+from serve_app.domain.profiles import TYPE_WEIGHTS
+from serve_app.domain.ragged import offsets_of, owners
+
+
+def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """
+    The sum of what each user's items add, every item once, by the most that he did with it.
+
+    Args:
+        histories: events on rows of ``factors`` only.
+        factors: shape (n_rows, d), what an item adds to its user.
+
+    Returns:
+        Shape (n_users, d).
+    """
+    n_users, n_rows = len(histories), len(factors)
+    keys = owners(histories.offsets) * n_rows + histories.events["row"]
+    weights = TYPE_WEIGHTS[histories.events["type"]]
+    order = np.lexsort((weights, keys))
+    last = order[np.diff(keys[order], append=-1) != 0]
+    users, rows = np.divmod(keys[last], max(n_rows, 1))
+    offsets = offsets_of(np.bincount(users, minlength=n_users))
+    taken = csr_array((weights[last], rows, offsets), shape=(n_users, n_rows))
+    return np.asarray(taken @ factors, np.float32)
+
+
+def affinities(
+    rows: Rows,
+    requests: NDArray[np.int64],
+    of_users: NDArray[np.float32],
+    factors: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """
+    How much of each candidate the factorisation expects with its user.
+
+    Args:
+        rows: shape (n,).
+        requests: shape (n,), the number of each candidate's user.
+        of_users: shape (n_users, d).
+        factors: shape (n_rows, d), what users' factors are held against.
+
+    Returns:
+        Shape (n,).
+    """
+    found: NDArray[np.float32] = np.einsum("ij,ij->i", of_users[requests], factors[rows])
+    return found
