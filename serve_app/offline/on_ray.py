@@ -37,6 +37,7 @@ class OnRay:
         self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Iterable[Part]
     ) -> Iterator[Result]:
         common: Any = ray.put(shared)
+        del shared  # the cluster has it now
         limit = max(1, _AHEAD * _n_cpus())
         waiting: deque[Any] = deque()
         for part in parts:

@@ -138,7 +138,11 @@ def _check_shapes(bundle: Bundle) -> None:
             raise BundleDamaged(
                 bundle.manifest.version, f"the {name} offsets do not fit their values"
             )
-    if tables.period_counts.shape != (n_rows, len(tables.period_starts_at)):
+    by_row = ("trends", "factors_in", "factors_out", "content_vectors", "period_counts")
+    for name in by_row:
+        if len(getattr(tables, name)) != n_rows:
+            raise BundleDamaged(bundle.manifest.version, f"{name} are not as many as the items")
+    if tables.period_counts.shape[1] != len(tables.period_starts_at):
         raise BundleDamaged(bundle.manifest.version, "the counts of the periods do not fit them")
 
 

@@ -174,6 +174,21 @@ class TestOpenBundle:
         with pytest.raises(BundleDamaged, match="buyer offsets"):
             open_bundle(root, manifest.version, cache_dir=cache)
 
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("factors_in", "factors_in are not as many as the items"),
+            ("trends", "trends are not as many as the items"),
+            ("period_starts_at", "counts of the periods do not fit"),
+        ],
+    )
+    def test_refuses_tables_that_do_not_fit_the_items(self, root, cache, name, reason):
+        tables = replace(WORLD.tables, **{name: getattr(WORLD.tables, name)[:-1]})
+        manifest = publish(root, contents(tables=tables), created_at=1.0)
+
+        with pytest.raises(BundleDamaged, match=reason):
+            open_bundle(root, manifest.version, cache_dir=cache)
+
     def test_finds_a_changed_byte_when_asked_to_verify(self, root, cache, tmp_path):
         version = publish_one(root)
         file = tmp_path / "bundles" / version / "models" / "main.ubj"

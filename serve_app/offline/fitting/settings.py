@@ -28,7 +28,8 @@ class FitConfig(Settings):
         candidates, ranking: as they are when serving.
         gate: what is demanded of a fit before it is served.
         leaks: when a source is suspected to have known what it was to foretell.
-        max_examples_users: users of a window that are used, chosen at random.
+        max_examples_users: users of a window that are used, chosen at random. The memory of the
+            training grows with them, not with the interactions.
         max_negatives: candidates of a user that he did nothing with and that are learnt from.
         n_tuning_users: that half-lives and the like are chosen with.
         min_users: in each window, with something to learn from.
@@ -55,7 +56,7 @@ class FitConfig(Settings):
     ranking: RankingConfig = RankingConfig()
     gate: GateConfig = GateConfig()
     leaks: LeakConfig = LeakConfig()
-    max_examples_users: int = Field(default=20_000, ge=1)
+    max_examples_users: int = Field(default=10_000, ge=1)
     max_negatives: int = Field(default=150, ge=1)
     n_tuning_users: int = Field(default=500, ge=1)
     min_users: int = Field(default=20, ge=1)

@@ -42,9 +42,10 @@ class _Learning(NamedTuple):
 
 
 def train(job: Job, folder: Path) -> None:
-    shared = _learning(job.work, job.config)
     tasks = [_Task(kind, variant) for kind in KINDS for variant in job.config.variants]
-    for i, (task, booster) in enumerate(zip(tasks, _boosters(shared, tasks, job), strict=True)):
+    # Handed over and not kept: the examples are most of the memory that a fit needs.
+    boosters = _boosters(_learning(job.work, job.config), tasks, job)
+    for i, (task, booster) in enumerate(zip(tasks, boosters, strict=True)):
         file = folder / task.kind / f"{task.variant}.ubj"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(booster)
