@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.domain.features import FEATURES
+from serve_app.domain.features import FEATURES, SOURCES
 from serve_app.domain.metrics import ndcg_at, ranked_hits, recall_at
 from serve_app.domain.ragged import offsets_of
 from serve_app.offline.examples import Examples
 from serve_app.offline.labels import CLICKED, WANTED
-from serve_app.offline.metrics import CANDIDATES, baselines, hits_of, means_of
+from serve_app.offline.metrics import source_ndcgs
 
 
 def hits_at(*places, width=20):
@@ -91,17 +91,17 @@ def examples_of(strengths, lengths, **columns):
     return Examples(matrix, np.array(strengths, np.uint8), offsets_of(lengths))
 
 
-class TestMeans:
-    def test_compares_every_source_and_all_fused_on_purchases(self):
-        first = examples_of(
-            [0, WANTED, CLICKED], [3], popular_rank=[1, 2, 3], fused=[0.1, 0.5, 0.2]
+class TestSources:
+    def test_each_is_measured_by_its_own_ranks_on_what_counts(self):
+        examples = examples_of(
+            [0, WANTED, CLICKED, WANTED],
+            [3, 1],
+            popular_rank=[1, 2, 3, np.nan],
+            similar_users_rank=[np.nan, np.nan, np.nan, 1],
         )
-        second = examples_of([WANTED], [1], similar_users_rank=[1], fused=[0.3])
-        orders = baselines()
 
-        means = means_of([hits_of(part, orders) for part in (first, second)], np.array([1, 2]))
+        ndcgs = source_ndcgs(examples, np.array([1, 2]))
 
-        assert means["popular"]["ndcg_at_10"] == pytest.approx(1 / np.log2(3) / 2)
-        assert means["similar_users"]["recall_at_10"] == pytest.approx(0.25)
-        assert means["fused"]["recall_at_20"] == pytest.approx(0.75)
-        assert means[CANDIDATES] == {"recall": pytest.approx(0.75), "n_users": 2.0}
+        of_two = 1 + 1 / np.log2(3)
+        assert ndcgs[:, SOURCES.index("popular")] == pytest.approx([1 / np.log2(3), 0])
+        assert ndcgs[:, SOURCES.index("similar_users")] == pytest.approx([0, 1 / of_two])
