@@ -194,18 +194,19 @@ class TestFromNothingToABundle:
         first = version_of(fitted)
         other = tmp_path / "fit.yaml"
         other.write_text(settings.read_text().replace("n_trees: 3", "n_trees: 2"))
-        second = version_of(recserve("fit", "--settings", other))
+        second = version_of(recserve("fit", "--settings", other, "--force"))
         current = home / "bundles" / "current"
         assert current.read_text() == second
 
+        # A shop so small leaves the gate's verdict to chance.
+        report = home / "bundles" / "reports" / first / "report.json"
+        report.write_text('{"verdict": {"promoted": true, "reason": "better"}}')
         assert recserve("models", "promote", first).out == f"{first} is current\n"
         assert current.read_text() == first
         assert recserve("models", "rollback").out == f"{second} is current again\n"
         assert current.read_text() == second
 
-        report = home / "bundles" / "reports" / first
-        report.mkdir(parents=True)
-        (report / "report.json").write_text('{"verdict": {"promoted": false, "reason": "worse"}}')
+        report.write_text('{"verdict": {"promoted": false, "reason": "worse"}}')
         assert_one_sentence(recserve("models", "promote", first), "kept it back (worse)", "--force")
         forced = recserve("models", "promote", first, "--force")
         assert forced.out == f"{first} is current, although its fit kept it back (worse)\n"
