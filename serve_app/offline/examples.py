@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RequestBatch, ScoringBatch
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.domain.columns import Mask
 from serve_app.domain.features import FEATURES, assemble, user_features
 from serve_app.domain.ragged import Offsets, gather, offsets_of, owners
 from serve_app.offline.snapshot import Snapshot
@@ -111,12 +112,18 @@ def thinned(examples: Examples, n_negatives: int, rng: np.random.Generator) -> E
     Users without a touched candidate left out, and at most about n untouched candidates of each.
     """
     lists = owners(examples.offsets)
-    touched = np.bincount(lists, examples.strengths > 0, minlength=len(examples)) > 0
+    touched = have_touched(examples)
     lengths = np.diff(examples.offsets)[lists]
     kept = (examples.strengths > 0) | (rng.random(len(lists)) * lengths < n_negatives)
     kept &= touched[lists]
     counts = np.bincount(lists[kept], minlength=len(examples))[touched]
     return Examples(examples.matrix[kept], examples.strengths[kept], offsets_of(counts))
+
+
+def have_touched(examples: Examples) -> Mask:
+    """Which users did anything with any of their candidates, shape (len(examples),)."""
+    lists = owners(examples.offsets)
+    return np.bincount(lists, examples.strengths > 0, minlength=len(examples)) > 0
 
 
 def joined(parts: list[Examples]) -> Examples:

@@ -12,7 +12,7 @@ from serve_app.config import AppConfig
 from serve_app.domain.manifest import Manifest
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.fitting.run import Ran
+from serve_app.offline.fitting.run import Progress, Ran
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.fitting.workspace import Workspace
 from serve_app.offline.load import LoadConfig, LoadFiles, LoadSummary, load
@@ -30,8 +30,6 @@ from serve_app.stores.user_state import CACHE_PREFIXES
 from serve_app.stores.warehouse import busiest_user, holds_items
 
 Announce = Callable[[str], None]
-Progress = Callable[[str, float], None]
-"""Is told what is being done, and the share of it that is done, 0 … 1."""
 
 _SET_ELSEWHERE = {"candidates", "ranking"}
 

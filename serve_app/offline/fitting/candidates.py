@@ -18,7 +18,7 @@ from serve_app.domain.columns import Rows
 from serve_app.domain.sources.query import NO_ROWS
 from serve_app.domain.tables import CandidateTables
 from serve_app.errors import NotEnoughData
-from serve_app.offline.examples import Examples, block_of, parts_of, thinned
+from serve_app.offline.examples import Examples, block_of, have_touched, parts_of, thinned
 from serve_app.offline.fitting.check import Checked, checked
 from serve_app.offline.fitting.features import (
     MOMENTS,
@@ -35,7 +35,7 @@ from serve_app.offline.labels import CLICKED
 from serve_app.offline.metrics import n_bought, source_ndcgs
 from serve_app.offline.snapshot import Snapshot, archive_of
 from serve_app.offline.tables import TablesConfig, candidate_tables
-from serve_app.offline.windows import Outcomes, outcomes, sample
+from serve_app.offline.windows import Outcomes, before, outcomes, sample
 
 STEP = "candidates"
 
@@ -134,8 +134,9 @@ def _tables_at(
 
 def _outcomes(data: Checked, window: str, config: FitConfig) -> Outcomes:
     split = data.split
-    until_at = split.evaluate_at if window == "past" else split.end_at
-    log = known_at(data, "latest").log if window == "past" else data.log
+    until_at, log = split.end_at, data.log
+    if window == "past":
+        until_at, log = split.evaluate_at, before(data.log, split.evaluate_at)
     start = known_at(data, window)
     found = outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
     found = sample(found, config.max_examples_users, config.seed)
@@ -148,7 +149,7 @@ def _save_shards(folder: Path, window: _Window, job: Job, place: int) -> None:
     n_users = 0
     for (number, _), shard in zip(parts, job.workers.map(_shard, window, parts), strict=True):
         save(folder / f"{number:06}", shard)
-        n_users += _n_learnt_from(shard.examples)
+        n_users += int(have_touched(shard.examples).sum())
         job.progress(0.3 + 0.7 * (place + (number + 1) / len(parts)) / len(WINDOWS))
     _check_enough(n_users, "wanted any of their candidates", window.world.at, job.config)
 
@@ -169,11 +170,6 @@ def _shard(window: _Window, part: tuple[int, slice]) -> Shard:
 def generator(seed: int, number: int) -> np.random.Generator:
     """Of a block of users, whoever works on it and when."""
     return np.random.default_rng([seed, number])
-
-
-def _n_learnt_from(examples: Examples) -> int:
-    touched = np.add.reduceat(examples.strengths > 0, examples.offsets[:-1]) if len(examples) else 0
-    return int(np.count_nonzero(touched))
 
 
 def _check_enough(n_users: int, who: str, at: float, config: FitConfig) -> None:

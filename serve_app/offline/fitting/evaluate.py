@@ -93,7 +93,6 @@ def evaluate(job: Job, folder: Path, find_served: FindServed = lambda: None) -> 
     if served is None and not verdict.promoted:
         reason = f"nothing else is there to be served, although {verdict.reason}"
         verdict = replace(verdict, promoted=True, reason=reason)
-    write_json(folder / "verdict.json", {"promoted": verdict.promoted, "reason": verdict.reason})
     # Drawing takes long to import, and only this step draws.
     from serve_app.offline.report.writing import write_report
 
@@ -109,12 +108,8 @@ def metrics_of(work: Workspace) -> dict[str, dict[str, float]]:
 
 
 def is_promoted(work: Workspace) -> bool:
-    return bool(read_json(work.of(STEP) / "verdict.json")["promoted"])
-
-
-def verdict_of(work: Workspace) -> str:
-    """The reason, half a sentence."""
-    return str(read_json(work.of(STEP) / "verdict.json")["reason"])
+    """Whether the gate lets it be served, as the report says."""
+    return bool(read_json(report_of(work) / "report.json")["verdict"]["promoted"])
 
 
 def report_of(work: Workspace) -> Path:
