@@ -106,6 +106,7 @@ def enlarged_tables(
         linear_rows=(shifts[:, None] + tables.linear_rows).ravel(),
         linear_weights=np.tile(tables.linear_weights, n_copies),
         trends=np.tile(tables.trends, n_copies),
+        recent_trends=np.tile(tables.recent_trends, (n_copies, 1)),
         factors_in=np.tile(tables.factors_in, (n_copies, 1)),
         factors_out=np.tile(tables.factors_out, (n_copies, 1)),
         content_vectors=np.tile(tables.content_vectors, (n_copies, 1)),

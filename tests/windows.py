@@ -14,6 +14,7 @@ from serve_app.offline.labels import CLICKED
 from serve_app.offline.measured import ItemFacts, Measured, item_facts, joined
 from serve_app.offline.measuring import Contest, measure
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
+from serve_app.offline.tables import TablesConfig
 from serve_app.offline.windows import Outcomes, Split, before, outcomes, split_of
 from tests.fitting import demo_shop
 
@@ -34,7 +35,9 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
     items, _, log = demo_shop()
     catalogue = catalogue_of(items, log, 8)
     nobody = np.full(len(log.user_ids), np.nan)
-    config, listed = SnapshotConfig(embedding_dim=8), listed_at(catalogue, at)
+    # What a fit finds for this shop.
+    tables = TablesConfig(regularization=30.0, content_weight=0.0)
+    config, listed = SnapshotConfig(embedding_dim=8, tables=tables), listed_at(catalogue, at)
     world = snapshot(catalogue, before(log, at), at, listed, nobody, config)
     if known_until_at is None:
         return world

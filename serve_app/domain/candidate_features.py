@@ -43,12 +43,14 @@ def candidate_features(
     # Columns have no infinite values: an item without a price simply has no such feature.
     log_prices = np.log1p(catalogue.number("price")[rows])
     scores = np.concatenate([each.scores for each in merged])
+    by_linear = _by_linear(scores[:, SOURCES.index("autoencoder")], rows, tables)
     by_factors = _by_factors(rows, requests, histories, tables)
     columns = (
         scores,
         ranks,
         _shares(scores[:, SHARED], offsets),
-        scores[:, SOURCES.index("autoencoder")] / tables.trends[rows],
+        by_linear,
+        _shares(by_linear, offsets),
         np.isfinite(ranks).sum(axis=1),
         np.concatenate([each.fused for each in merged]),
         np.where(codes >= 0, profiles.category_shares[requests, codes], 0.0),
@@ -65,6 +67,17 @@ def candidate_features(
         _shares(np.maximum(by_factors, 0.0), offsets),
     )
     return np.column_stack(columns).astype(np.float32)
+
+
+def _by_linear(
+    scores: NDArray[np.float32], rows: Rows, tables: CandidateTables
+) -> NDArray[np.float32]:
+    """
+    The autoencoder as it is, and scaled by the item's trend at each of ``TREND_DAYS``; shape
+    (n_candidates, 1 + len(TREND_DAYS)).
+    """
+    plain = (scores / tables.trends[rows])[:, None]
+    return np.column_stack((plain, plain * tables.recent_trends[rows]))
 
 
 def _by_factors(

@@ -49,6 +49,11 @@ class CandidatesConfig(Settings):
     half_life_days: float = Field(default=60.0, gt=0)
     rrf_k: float = Field(default=60.0, gt=0)
 
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Of the sources, in the order of ``SOURCES``."""
+        return np.array([getattr(self, source).weight for source in SOURCES], np.float32)
+
 
 _ASK: Mapping[str, Callable[[Query, CandidatesConfig], Hits]] = {
     "similar_users": lambda query, config: similar_users(query, config.similar_users),
@@ -87,8 +92,9 @@ def find_candidates(
     profiles = profiles_of(
         histories, catalogue, tables.content_vectors, batch.at, config.half_life_days
     )
+    weights = tables.source_weights * config.weights
     merged = [
-        _of_request(query, config)
+        _of_request(query, config, weights)
         for query in queries_of(batch, histories, profiles, catalogue, tables, allowed)
     ]
     offsets = offsets_of([len(each.rows) for each in merged])
@@ -141,14 +147,17 @@ def queries_of(
     ]
 
 
-def _of_request(query: Query, config: CandidatesConfig) -> Merged:
-    settings = [getattr(config, source) for source in SOURCES]
-    hits = [
-        _ASK[source](query, config) if setting.enabled else NO_HITS
-        for source, setting in zip(SOURCES, settings, strict=True)
+def hits_of(query: Query, config: CandidatesConfig) -> list[Hits]:
+    """What each source offers, in the order of ``SOURCES``."""
+    return [
+        _ASK[source](query, config) if getattr(config, source).enabled else NO_HITS
+        for source in SOURCES
     ]
-    weights = [setting.weight for setting in settings]
-    return merge(hits, weights, config.rrf_k, max(config.max_candidates, query.size))
+
+
+def _of_request(query: Query, config: CandidatesConfig, weights: NDArray[np.float32]) -> Merged:
+    limit = max(config.max_candidates, query.size)
+    return merge(hits_of(query, config), weights, config.rrf_k, limit)
 
 
 def _because_types(

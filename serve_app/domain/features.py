@@ -49,6 +49,9 @@ USER_FEATURES = (
 HALF_LIVES_DAYS = (1, 3, 7, 14, 30, 90)
 """Of the popularities that the models see side by side."""
 
+TREND_DAYS = (7, 30)
+"""Half-lives of the trends by which the models see the autoencoder scaled, side by side."""
+
 ITEM_FEATURES = (
     "item.popularity",
     "item.log_views",
@@ -82,6 +85,9 @@ CANDIDATE_FEATURES = (
     *(f"candidate.{source}_rank" for source in SOURCES),
     *(f"candidate.{source}_share" for source in SOURCES[:3]),
     "candidate.autoencoder_plain",
+    *(f"candidate.autoencoder_{days}d" for days in TREND_DAYS),
+    "candidate.autoencoder_plain_share",
+    *(f"candidate.autoencoder_{days}d_share" for days in TREND_DAYS),
     "candidate.n_sources",
     "candidate.fused",
     "candidate.category_share",

@@ -31,7 +31,9 @@ class Merged:
     because: Rows
 
 
-def merge(hits: Sequence[Hits], weights: Sequence[float], k: float, limit: int) -> Merged:
+def merge(
+    hits: Sequence[Hits], weights: Sequence[float] | NDArray[np.float32], k: float, limit: int
+) -> Merged:
     """
     The ``limit`` best rows by weighted reciprocal rank fusion: the sum over the sources of
     weight / (k + rank) (Cormack, Clarke and Buettcher, SIGIR 2009). Ties go to the smaller row.

@@ -15,6 +15,8 @@ class CandidateTables:
     Every order holds listed rows only, best first; ties go to the smaller row.
 
     Attributes:
+        source_weights: shape (n_sources,), float32, how much the ranks of each source count when
+            they are fused, in the order of ``features.SOURCES``.
         popular_rows: shape (n,), int32, all listed items by popularity.
         category_offsets: shape (n_categories + 1,), int64.
         category_rows: shape (n,), int32, per category code its items by popularity.
@@ -35,6 +37,8 @@ class CandidateTables:
         linear_rows: shape (total,), int32, the rows that the row speaks for or against.
         linear_weights: shape (total,), float32, how much, of either sign.
         trends: shape (n_rows,), float32, the share of its buyers that a row had lately, to a power.
+        recent_trends: shape (n_rows, len(TREND_DAYS)), float32, the same share at each of
+            ``features.TREND_DAYS``.
         factors_in: shape (n_rows, f), float32, what a row adds to the factors of its users.
         factors_out: shape (n_rows, f), float32, what the factors of a user are held against.
         content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
@@ -47,6 +51,7 @@ class CandidateTables:
         period_users: shape (n_periods,), float32, distinct users of the period.
     """
 
+    source_weights: NDArray[np.float32]
     popular_rows: Rows
     category_offsets: Offsets
     category_rows: Rows
@@ -63,6 +68,7 @@ class CandidateTables:
     linear_rows: Rows
     linear_weights: NDArray[np.float32]
     trends: NDArray[np.float32]
+    recent_trends: NDArray[np.float32]
     factors_in: NDArray[np.float32]
     factors_out: NDArray[np.float32]
     content_vectors: NDArray[np.float32]

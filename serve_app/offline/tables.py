@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import Mask, Rows
-from serve_app.domain.features import DAY_S
+from serve_app.domain.features import DAY_S, SOURCES, TREND_DAYS
 from serve_app.domain.grouping import best
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.ragged import Offsets, offsets_of
@@ -19,7 +19,7 @@ from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.linear import LinearWeights, linear_weights
 from serve_app.offline.pairs import Pairs, latest_first, pairs_of
 from serve_app.offline.periods import periods_of
-from serve_app.offline.vectors import content_vectors, item_factors
+from serve_app.offline.vectors import content_matrix, content_vectors, item_factors
 from serve_app.offline.windows import chosen
 from serve_app.stores.warehouse import InteractionLog
 
@@ -35,9 +35,13 @@ class TablesConfig(Settings):
         max_linear_items: the most-bought items for which the linear autoencoder is fitted.
         max_linear_weights: of each of them.
         regularization: of the linear autoencoder; chosen by the fit.
+        content_weight: how many users a word of the items counts for, in the linear autoencoder;
+            chosen by the fit.
         votes_half_life_days: after how long a neighbour's purchase counts half; chosen by the fit.
         trend_half_life_days: what "lately" is for the trend of an item; chosen by the fit.
         trend_exponent: how much the trend scales the autoencoder; chosen by the fit.
+        source_weights: how much the ranks of each source count when they are fused, in the order of
+            ``SOURCES``; chosen by the fit.
         factors_dim: length of the factors of items and users.
         factors_shrinkage: taken from their strengths, as a share of the largest.
         content_dim: length of the vectors of the items' words.
@@ -52,11 +56,15 @@ class TablesConfig(Settings):
     max_items_per_user: int = Field(default=200, ge=1)
     max_neighbours: int = Field(default=50, ge=1)
     max_linear_items: int = Field(default=6_000, ge=2)
-    max_linear_weights: int = Field(default=200, ge=1)
-    regularization: float = Field(default=300.0, gt=0)
+    max_linear_weights: int = Field(default=300, ge=1)
+    regularization: float = Field(default=1_000.0, gt=0)
+    content_weight: float = Field(default=30.0, ge=0)
     votes_half_life_days: float = Field(default=7.0, gt=0)
     trend_half_life_days: float = Field(default=7.0, gt=0)
     trend_exponent: float = Field(default=1.0, ge=0)
+    source_weights: tuple[float, ...] = Field(
+        default=(0.3, 1.0, 0.3, 0.2, 0.2, 0.3), min_length=len(SOURCES), max_length=len(SOURCES)
+    )
     factors_dim: int = Field(default=64, ge=1, le=512)
     factors_shrinkage: float = Field(default=0.1, ge=0, lt=1)
     content_dim: int = Field(default=64, ge=1, le=512)
@@ -90,13 +98,15 @@ def candidate_tables(
     )
     touched = pairs_of(log, TYPE_WEIGHTS)
     near = neighbours(touched, n_rows, n_users, config)
-    linear = linear_of(touched, n_rows, n_users, config)
+    content = content_matrix(catalogue)
+    linear = linear_of(touched, n_rows, n_users, content, config)
     factors = item_factors(touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage)
     periods = periods_of(log, n_rows, at, config.period_days, config.max_periods)
     popularity = catalogue.number("popularity")
     popular = _descending(catalogue.listed, popularity)
     category_rows, category_offsets = _by_category(catalogue, popular)
     return CandidateTables(
+        source_weights=np.array(config.source_weights, np.float32),
         popular_rows=popular,
         category_offsets=category_offsets,
         category_rows=category_rows,
@@ -113,9 +123,12 @@ def candidate_tables(
         linear_rows=linear.rows,
         linear_weights=linear.weights,
         trends=trends(touched, n_rows, at, config),
+        recent_trends=np.column_stack(
+            [shares_lately(touched, n_rows, at, days) for days in TREND_DAYS]
+        ).astype(np.float32),
         factors_in=factors.taken,
         factors_out=factors.offered,
-        content_vectors=content_vectors(catalogue, config.content_dim),
+        content_vectors=content_vectors(content, config.content_dim),
         ending_types=label.ending_types,
         period_starts_at=periods.starts_at,
         period_counts=periods.counts,
@@ -134,17 +147,29 @@ def decay(
 
 def trends(pairs: Pairs, n_rows: int, at: float, config: TablesConfig) -> NDArray[np.float32]:
     """The share of its users that an item has had lately, to a power, shape (n_rows,), above 0."""
-    weights = pairs.weights * decay(pairs.at, at, config.trend_half_life_days)
+    shares = shares_lately(pairs, n_rows, at, config.trend_half_life_days)
+    return (shares**config.trend_exponent).astype(np.float32)
+
+
+def shares_lately(
+    pairs: Pairs, n_rows: int, at: float, half_life_days: float
+) -> NDArray[np.float64]:
+    """The share of its users that each item has had lately, shape (n_rows,), above 0."""
+    weights = pairs.weights * decay(pairs.at, at, half_life_days)
     late = np.bincount(pairs.rows, weights, minlength=n_rows)
     ever = np.bincount(pairs.rows, pairs.weights, minlength=n_rows)
-    return (((late + 0.01) / (ever + 1)) ** config.trend_exponent).astype(np.float32)
+    return np.asarray((late + 0.01) / (ever + 1), np.float64)
 
 
-def linear_of(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> LinearWeights:
+def linear_of(
+    pairs: Pairs, n_rows: int, n_users: int, content: csr_array, config: TablesConfig
+) -> LinearWeights:
     return linear_weights(
         pairs,
         n_rows,
         n_users,
+        content,
+        config.content_weight,
         config.regularization,
         config.max_linear_items,
         config.max_linear_weights,

@@ -1,20 +1,23 @@
-"""Chooses how fast the past is forgotten, on the outcomes of a window that the tables do not know.
+"""Chooses how the sources learn, on the outcomes of a window that the tables do not know.
 
-Every point of a small grid is measured with the source that serves, one after the other: first the
-half-life of the neighbours' votes, then the autoencoder and its trend, then the popularity.
+One thing after the other, each with the source that serves: the half-life of the neighbours' votes;
+the autoencoder, one of its settings at a time; popularity; and at last how much the ranks of each
+source count, so that the candidates hold as much of what was wanted as they can.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates import CandidatesConfig, queries_of
+from serve_app.domain.candidates import CandidatesConfig, hits_of, queries_of
 from serve_app.domain.columns import Rows
+from serve_app.domain.features import SOURCES
+from serve_app.domain.fusion import merge
 from serve_app.domain.metrics import ndcg_at
 from serve_app.domain.profiles import TYPE_WEIGHTS, profiles_of, within
 from serve_app.domain.sources.autoencoder import autoencoder
@@ -22,18 +25,27 @@ from serve_app.domain.sources.query import Query
 from serve_app.domain.sources.similar_users import similar_users
 from serve_app.domain.tables import CandidateTables
 from serve_app.offline.labels import WANTED
+from serve_app.offline.linear import LinearWeights
 from serve_app.offline.pairs import latest_first, pairs_of
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig
 from serve_app.offline.tables import TablesConfig, decay, linear_of, trends
+from serve_app.offline.vectors import content_matrix
 from serve_app.offline.windows import Outcomes, chosen, sample
 from serve_app.stores.warehouse import InteractionLog
 
 HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 EXPONENTS = (0.5, 1.0)
-REGULARIZATIONS = (100.0, 300.0, 1_000.0)
+REGULARIZATIONS = (30.0, 100.0, 300.0, 1_000.0, 3_000.0)
+CONTENT_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
+SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 
 _K = 10
 _BATCH = 256
+_N_ROUNDS = 2
+_MAX_LINEAR_ITEMS = 3_000
+"""Of the most-bought items, with which the autoencoder is tried: its time grows with their cube."""
+
+Changes = Mapping[str, float]
 
 
 def tuned(
@@ -46,8 +58,8 @@ def tuned(
     seed: int,
 ) -> SnapshotConfig:
     """
-    The settings of the grid with the largest NDCG@10; of equals, the earlier. Those that were given
-    where nobody came back.
+    The settings with the largest NDCG@10, and of the fusion with the largest recall of candidates;
+    those that were given where nothing is clearly better, or nobody came back.
 
     Args:
         world: fitted before the window of ``found``.
@@ -59,11 +71,26 @@ def tuned(
     trial = _Trial(world, log, sample(found, n_users, seed), candidates)
     if not trial.n_users:
         return config
-    tables = trial.best_votes(config.tables)
-    tables = trial.best_linear(tables)
+    tables = trial.best_linear(trial.best_votes(config.tables))
+    tables = trial.best_weights(tables)
     half_life_days = trial.best_popularity()
     popularity = config.popularity.model_copy(update={"half_life_days": half_life_days})
     return config.model_copy(update={"tables": tables, "popularity": popularity})
+
+
+def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
+    """
+    The point with the largest mean, if its lead over the first is more than two standard errors of
+    the users' differences; otherwise the first. So chance among few users changes nothing.
+
+    Args:
+        values: by point, then by user.
+    """
+    table = np.asarray(values, np.float64)
+    best = int(np.argmax(table.mean(axis=1)))
+    lead = table[best] - table[0]
+    is_clear = lead.mean() > 2 * lead.std() / np.sqrt(max(len(lead), 1))
+    return best if is_clear else 0
 
 
 class _Trial:
@@ -85,6 +112,8 @@ class _Trial:
         self._bought = [bought[i] for i in buyers]
         self._world, self._log, self._candidates = world, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
+        self._content = content_matrix(world.catalogue)
+        self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
         self._queries = list(_queries(found.users[buyers], world, candidates))
 
     @property
@@ -92,50 +121,45 @@ class _Trial:
         return len(self._queries)
 
     def best_votes(self, config: TablesConfig) -> TablesConfig:
-        wanted = self._world.label.counts(self._log)
-        own = pairs_of(chosen(self._log, wanted), TYPE_WEIGHTS)
-        kept, _ = latest_first(
-            own.users, own.rows, own.at, len(self._log.user_ids), config.max_items_per_user
-        )
-        points = [
-            config.model_copy(update={"votes_half_life_days": days}) for days in HALF_LIVES_DAYS
-        ]
-        scores = []
-        for point in points:
-            weights = decay(own.at[kept], self._world.at, point.votes_half_life_days)
-            tables = replace(self._world.tables, basket_weights=weights)
-            scores.append(
-                self._ndcg(
-                    tables, lambda query: similar_users(query, self._candidates.similar_users).rows
-                )
-            )
-        return points[int(np.argmax(scores))]
+        points = [{"votes_half_life_days": days} for days in HALF_LIVES_DAYS]
+        return self._best(config, points, self._with_votes, self._similar_users)
 
     def best_linear(self, config: TablesConfig) -> TablesConfig:
-        n_rows, n_users = len(self._world.catalogue), len(self._log.user_ids)
-        points: list[TablesConfig] = []
-        scores: list[float] = []
-        for regularization in REGULARIZATIONS:
-            base = config.model_copy(update={"regularization": regularization})
-            linear = linear_of(self._touched, n_rows, n_users, base)
-            for days, exponent in product(HALF_LIVES_DAYS, EXPONENTS):
-                point = base.model_copy(
-                    update={"trend_half_life_days": days, "trend_exponent": exponent}
-                )
-                tables = replace(
-                    self._world.tables,
-                    linear_offsets=linear.offsets,
-                    linear_rows=linear.rows,
-                    linear_weights=linear.weights,
-                    trends=trends(self._touched, n_rows, self._world.at, point),
-                )
-                points.append(point)
-                scores.append(
-                    self._ndcg(
-                        tables, lambda query: autoencoder(query, self._candidates.autoencoder).rows
-                    )
-                )
-        return points[int(np.argmax(scores))]
+        """One after the other, as all combinations would be a hundred autoencoders."""
+        by_time = [
+            {"trend_half_life_days": days, "trend_exponent": exponent}
+            for days in HALF_LIVES_DAYS
+            for exponent in EXPONENTS
+        ]
+        by_content = [{"content_weight": weight} for weight in CONTENT_WEIGHTS]
+        by_size = [{"regularization": each} for each in REGULARIZATIONS]
+        for points in (by_time, by_content, by_size, by_time):
+            config = self._best(config, points, self._with_linear, self._autoencoder)
+        return config
+
+    def best_weights(self, config: TablesConfig) -> TablesConfig:
+        """
+        How much each source counts in the fusion: one weight after the other, twice, by the recall
+        of the candidates.
+        """
+        tables = self._with_linear(self._with_votes(self._world.tables, config), config)
+        hits = [hits_of(replace(query, tables=tables), self._candidates) for query in self._queries]
+        limit, k = self._candidates.max_candidates, self._candidates.rrf_k
+
+        def recalls(weights: Sequence[float]) -> list[float]:
+            return [
+                np.isin(merge(each, weights, k, limit).rows, bought).sum() / len(bought)
+                for each, bought in zip(hits, self._bought, strict=True)
+            ]
+
+        weights = list(config.source_weights)
+        for place in [*range(len(SOURCES))] * _N_ROUNDS:
+            points = [
+                [*weights[:place], weight, *weights[place + 1 :]]
+                for weight in (weights[place], *SOURCE_WEIGHTS)
+            ]
+            weights = points[clearly_best([recalls(point) for point in points])]
+        return config.model_copy(update={"source_weights": tuple(weights)})
 
     def best_popularity(self) -> float:
         log, world = self._log, self._world
@@ -145,16 +169,71 @@ class _Trial:
             weights = TYPE_WEIGHTS[log.types] * decay(log.at, world.at, days)
             sums = np.bincount(log.rows, weights, minlength=n_rows)
             order = np.lexsort((np.arange(n_rows), -sums))[: 50 * _K].astype(np.int32)
-            scores.append(self._ndcg(world.tables, partial(_first_allowed, order)))
-        return HALF_LIVES_DAYS[int(np.argmax(scores))]
+            scores.append(self._ndcgs(world.tables, partial(_first_allowed, order)))
+        return HALF_LIVES_DAYS[int(np.argmax(np.mean(scores, axis=1)))]
 
-    def _ndcg(self, tables: CandidateTables, rows_of: Callable[[Query], Rows]) -> float:
+    def _best(
+        self,
+        config: TablesConfig,
+        points: Sequence[Changes],
+        with_point: Callable[[CandidateTables, TablesConfig], CandidateTables],
+        rows_of: Callable[[Query], Rows],
+    ) -> TablesConfig:
+        """The settings with the best change, or as they are where none is clearly better."""
+        changed = (config.model_copy(update=dict(point)) for point in points)
+        configs = list(dict.fromkeys((config, *changed)))
+        tables = (with_point(self._world.tables, each) for each in configs)
+        return configs[clearly_best([self._ndcgs(each, rows_of) for each in tables])]
+
+    def _similar_users(self, query: Query) -> Rows:
+        return similar_users(query, self._candidates.similar_users).rows
+
+    def _autoencoder(self, query: Query) -> Rows:
+        return autoencoder(query, self._candidates.autoencoder).rows
+
+    def _with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
+        own = pairs_of(chosen(self._log, self._world.label.counts(self._log)), TYPE_WEIGHTS)
+        kept, _ = latest_first(
+            own.users, own.rows, own.at, len(self._log.user_ids), config.max_items_per_user
+        )
+        weights = decay(own.at[kept], self._world.at, config.votes_half_life_days)
+        return replace(tables, basket_weights=weights)
+
+    def _with_linear(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
+        linear = self._linear(config)
+        return replace(
+            tables,
+            linear_offsets=linear.offsets,
+            linear_rows=linear.rows,
+            linear_weights=linear.weights,
+            trends=trends(self._touched, len(self._world.catalogue), self._world.at, config),
+        )
+
+    def _linear(self, config: TablesConfig) -> LinearWeights:
+        """Those of the last call are kept: most points differ in the trend alone."""
+        fitted = (config.regularization, config.content_weight)
+        if self._last_linear is None or self._last_linear[0] != fitted:
+            small = min(config.max_linear_items, _MAX_LINEAR_ITEMS)
+            made = linear_of(
+                self._touched,
+                len(self._world.catalogue),
+                len(self._log.user_ids),
+                self._content,
+                config.model_copy(update={"max_linear_items": small}),
+            )
+            self._last_linear = (fitted, made)
+        return self._last_linear[1]
+
+    def _ndcgs(
+        self, tables: CandidateTables, rows_of: Callable[[Query], Rows]
+    ) -> NDArray[np.float64]:
+        """Of each user."""
         hits = np.zeros((len(self._queries), _K), bool)
         for i, (query, bought) in enumerate(zip(self._queries, self._bought, strict=True)):
             rows = rows_of(replace(query, tables=tables))[:_K]
             hits[i, : len(rows)] = np.isin(rows, bought)
         n_bought = np.array([len(rows) for rows in self._bought])
-        return float(ndcg_at(hits, n_bought, _K).mean())
+        return ndcg_at(hits, n_bought, _K)
 
 
 def _first_allowed(order: Rows, query: Query) -> Rows:

@@ -81,13 +81,32 @@ def item_factors(
     return Factors(taken, offered)
 
 
-def content_vectors(catalogue: Catalogue, n_dimensions: int) -> NDArray[np.float32]:
+def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
     """
-    Vectors of unit length whose cosine says how alike the words of two items are: titles and tags,
-    rare words counting more (tf-idf), decomposed (Deerwester et al., JASIS 1990).
+    Vectors of unit length whose cosine says how alike the words of two items are, decomposed
+    (Deerwester et al., JASIS 1990).
+
+    Args:
+        content: as ``content_matrix`` gives it.
 
     Returns:
-        Shape (len(catalogue), n_dimensions), zero for items whose words no other item has.
+        Shape (n_rows, n_dimensions), zero for items whose words no other item has.
+    """
+    vectors = np.zeros((content.shape[0], n_dimensions), np.float32)
+    k = min(n_dimensions, *(length - 1 for length in content.shape))
+    if k < 1 or not np.any(content.data):
+        return vectors
+    strengths, axes = _leading(csr_array(content.T), k)
+    return _of_unit_length(axes.T * strengths, vectors)
+
+
+def content_matrix(catalogue: Catalogue) -> csr_array:
+    """
+    How much each word says of each item: titles and tags, rare words counting more (tf-idf).
+
+    Returns:
+        Shape (len(catalogue), n_words), rows of unit length, or zero for items whose words no
+        other item has.
     """
     n_rows = len(catalogue)
     tags = catalogue.columns["tags"]
@@ -106,13 +125,7 @@ def content_vectors(catalogue: Catalogue, n_dimensions: int) -> NDArray[np.float
         shape=(n_rows, len(number_of)),
     )
     lengths = np.sqrt(matrix.multiply(matrix).sum(axis=1))
-    matrix = csr_array(matrix.multiply(_inverse(lengths)[:, None]))
-    vectors = np.zeros((n_rows, n_dimensions), np.float32)
-    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
-    if k < 1 or not np.any(matrix.data):
-        return vectors
-    strengths, axes = _leading(csr_array(matrix.T), k)
-    return _of_unit_length(axes.T * strengths, vectors)
+    return csr_array(matrix.multiply(_inverse(lengths)[:, None]))
 
 
 def _of_unit_length(raw: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:

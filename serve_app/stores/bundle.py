@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.features import SOURCES
 from serve_app.domain.interactions import HistoryArchive
 from serve_app.domain.manifest import Manifest
 from serve_app.domain.ragged import Offsets
@@ -138,10 +139,15 @@ def _check_shapes(bundle: Bundle) -> None:
             raise BundleDamaged(
                 bundle.manifest.version, f"the {name} offsets do not fit their values"
             )
-    by_row = ("trends", "factors_in", "factors_out", "content_vectors", "period_counts")
+    by_row = (
+        *("trends", "recent_trends", "factors_in", "factors_out", "content_vectors"),
+        "period_counts",
+    )
     for name in by_row:
         if len(getattr(tables, name)) != n_rows:
             raise BundleDamaged(bundle.manifest.version, f"{name} are not as many as the items")
+    if tables.source_weights.shape != (len(SOURCES),):
+        raise BundleDamaged(bundle.manifest.version, "the sources have other weights than sources")
     if tables.period_counts.shape[1] != len(tables.period_starts_at):
         raise BundleDamaged(bundle.manifest.version, "the counts of the periods do not fit them")
 

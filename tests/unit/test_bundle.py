@@ -157,7 +157,7 @@ class TestOpenBundle:
         version = publish_one(root)
         change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 1, this build reads 3"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 4"):
             open_bundle(root, version, cache_dir=cache)
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
@@ -179,6 +179,8 @@ class TestOpenBundle:
         [
             ("factors_in", "factors_in are not as many as the items"),
             ("trends", "trends are not as many as the items"),
+            ("recent_trends", "recent_trends are not as many as the items"),
+            ("source_weights", "the sources have other weights than sources"),
             ("period_starts_at", "counts of the periods do not fit"),
         ],
     )

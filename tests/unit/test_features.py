@@ -130,6 +130,7 @@ class TestCandidateFeatures:
         tables = replace(
             small_world().tables,
             trends=np.full(len(CATALOGUE), 0.5, np.float32),
+            recent_trends=np.tile(np.array([0.25, 0.5], np.float32), (len(CATALOGUE), 1)),
             # The view of item 1 does not count beside its purchase: 1 + 0.2, times 0.5 and 3.
             factors_in=np.full((len(CATALOGUE), 1), 0.5, np.float32),
             factors_out=np.full((len(CATALOGUE), 1), 3.0, np.float32),
@@ -157,6 +158,11 @@ class TestCandidateFeatures:
                 **dict(zip(CANDIDATE_FEATURES[6:], [nan, 2, nan, nan, nan, 40], strict=False)),
                 **dict(zip(CANDIDATE_FEATURES[12:], [nan, 1.0, nan], strict=False)),
                 "candidate.autoencoder_plain": 1.8,
+                "candidate.autoencoder_7d": 0.45,
+                "candidate.autoencoder_30d": 0.9,
+                "candidate.autoencoder_plain_share": 1.0,
+                "candidate.autoencoder_7d_share": 1.0,
+                "candidate.autoencoder_30d_share": 1.0,
                 "candidate.n_sources": 2,
                 "candidate.fused": 0.03,
                 "candidate.category_share": 0.75,
@@ -227,7 +233,7 @@ class TestAssemble:
 
 class TestFingerprint:
     def test_of_all_features_is_this_one(self):
-        assert fingerprint(FEATURES) == "513f6de2d9ac"
+        assert fingerprint(FEATURES) == "9ecb7b52933f"
 
     @given(st.permutations(FEATURES[:6]), st.permutations(FEATURES[:6]))
     def test_is_equal_exactly_for_the_same_names_in_the_same_order(self, first, second):
@@ -240,4 +246,4 @@ class TestFingerprint:
         assert fingerprint(FEATURES) != before
 
     def test_no_feature_has_two_names(self):
-        assert len(set(FEATURES)) == len(FEATURES) == 67
+        assert len(set(FEATURES)) == len(FEATURES) == 72

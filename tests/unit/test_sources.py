@@ -15,7 +15,7 @@ from serve_app.domain.columns import (
     TextColumn,
     Texts,
 )
-from serve_app.domain.features import DAY_S, ITEM_FEATURES
+from serve_app.domain.features import DAY_S, ITEM_FEATURES, SOURCES, TREND_DAYS
 from serve_app.domain.interactions import NO_EVENTS, PURCHASE, make_events
 from serve_app.domain.ragged import offsets_of
 from serve_app.domain.sources.autoencoder import AutoencoderConfig, autoencoder
@@ -76,6 +76,7 @@ BASKETS = ragged(np.int32, [0, 1], [0, 2, 3, 4], [5], [0])
 BUYERS = ragged(np.int32, [0, 1, 3], [0], [1], [1], [1], [2], [], [])
 LINEAR = ragged(np.int32, [1, 2], [2], [], [2], [], [], [], [])
 TABLES = CandidateTables(
+    source_weights=np.ones(len(SOURCES), np.float32),
     popular_rows=np.arange(N, dtype=np.int32),
     category_offsets=np.array([0, 3, 5, 7]),
     category_rows=np.arange(7, dtype=np.int32),
@@ -92,6 +93,7 @@ TABLES = CandidateTables(
     linear_rows=LINEAR[1],
     linear_weights=np.array([0.5, -0.2, 0.4, 0.3], np.float32),
     trends=np.array([1, 1, 0.5, 1, 1, 1, 1, 1], np.float32),
+    recent_trends=np.ones((N, len(TREND_DAYS)), np.float32),
     factors_in=np.zeros((N, 2), np.float32),
     factors_out=np.zeros((N, 2), np.float32),
     content_vectors=np.zeros((N, 2), np.float32),

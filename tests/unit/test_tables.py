@@ -2,15 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from serve_app.domain.columns import IdIndex, NumberColumn
+from serve_app.domain.features import TREND_DAYS
 from serve_app.domain.profiles import TYPE_WEIGHTS
 from serve_app.domain.ragged import owners
 from serve_app.offline.items import catalogue_of
 from serve_app.offline.pairs import pairs_of
 from serve_app.offline.snapshot import archive_of, listed_at
 from serve_app.offline.tables import TablesConfig, candidate_tables, linear_of, neighbours
-from serve_app.offline.vectors import content_vectors, item_factors, item_vectors
+from serve_app.offline.vectors import content_matrix, content_vectors, item_factors, item_vectors
 from tests.fitting import DAY_S, items_of, log_of
 
 
@@ -119,12 +121,19 @@ class TestWeights:
 
         assert tables.trends == pytest.approx([0.51 / 2, 1.26 / 3])
 
+    def test_recent_trends_are_there_by_half_life(self):
+        tables = tables_of(items_of(2), self.LOG)
+
+        late = np.exp2(-10 / np.array(TREND_DAYS))
+        assert tables.recent_trends[0] == pytest.approx((late + 0.01) / 2)
+
 
 class TestLinear:
     LOG = log_of(*[(f"u{i}", row, "purchase", 1) for i in range(9) for row in {i % 2, 2, i % 3}])
 
-    def weights(self, **config):
-        found = linear_of(pairs_of(self.LOG, TYPE_WEIGHTS), 4, 9, TablesConfig(**config))
+    def weights(self, words=None, **config):
+        content = csr_array((4, 1)) if words is None else csr_array(np.array(words, float))
+        found = linear_of(pairs_of(self.LOG, TYPE_WEIGHTS), 4, 9, content, TablesConfig(**config))
         dense = np.zeros((4, 4))
         dense[owners(found.offsets), found.rows] = found.weights
         return dense
@@ -150,9 +159,34 @@ class TestLinear:
     def test_is_empty_where_no_two_items_have_two_users(self):
         log = log_of(("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1))
 
-        found = linear_of(pairs_of(log, TYPE_WEIGHTS), 2, 2, TablesConfig())
+        content = csr_array((2, 1))
+        found = linear_of(pairs_of(log, TYPE_WEIGHTS), 2, 2, content, TablesConfig())
 
         assert found.offsets.tolist() == [0, 0, 0]
+
+    def test_a_word_counts_as_users_who_took_all_its_items(self):
+        words = [[1, 0], [0, 1], [0, 1], [0, 0]]
+        users = [(f"w{i}", row, "purchase", 1) for i in range(3) for row in (1, 2)]
+        users += [(f"v{i}", 0, "purchase", 1) for i in range(3)]
+        log = log_of(
+            *[(f"u{i}", row, "purchase", 1) for i in range(9) for row in {i % 2, 2, i % 3}], *users
+        )
+        pairs = pairs_of(log, TYPE_WEIGHTS)
+        more_users = linear_of(
+            pairs, 4, len(log.user_ids), csr_array((4, 1)), TablesConfig(regularization=2)
+        )
+
+        by_words = self.weights(words, regularization=2, content_weight=3)
+
+        assert by_words[by_words != 0] == pytest.approx(more_users.weights, abs=1e-6)
+
+    def test_words_that_count_nothing_change_nothing(self):
+        words = [[1], [0], [1], [0]]
+
+        without = self.weights(None, regularization=2, content_weight=3)
+
+        assert self.weights(words, regularization=2, content_weight=0) == pytest.approx(without)
+        assert self.weights(words, regularization=2, content_weight=3)[0, 2] > without[0, 2]
 
 
 class TestContentVectors:
@@ -160,7 +194,7 @@ class TestContentVectors:
         titles = ["Red mug", "red mug", "Blue oak lamp", "blue OAK lamp", "nothing alike"]
         catalogue = catalogue_of(items_of(5, title=titles), NOTHING, 2)
 
-        vectors = content_vectors(catalogue, 2)
+        vectors = content_vectors(content_matrix(catalogue), 2)
 
         cosines = vectors @ vectors.T
         assert cosines[0, 1] == pytest.approx(1.0, abs=1e-5)

@@ -9,7 +9,6 @@ from serve_app.domain.sources.query import NO_HITS, Hits, Query, SourceConfig
 class FavoriteCategoriesConfig(SourceConfig):
     """Attributes: n_categories: how many favourite categories are asked."""
 
-    weight: float = Field(default=0.2, ge=0)
     n_categories: int = Field(default=3, ge=1)
 
 

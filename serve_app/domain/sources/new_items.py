@@ -16,7 +16,6 @@ class NewItemsConfig(SourceConfig):
     """
 
     limit: int = Field(default=30, ge=1, le=1_000)
-    weight: float = Field(default=0.2, ge=0)
     max_age_days: float = Field(default=45.0, gt=0)
     pool: int = Field(default=400, ge=1)
 

@@ -3,14 +3,12 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from serve_app.domain.sources.query import Hits, Query, SourceConfig
 
 
 class PopularConfig(SourceConfig):
     enabled: Literal[True] = True
-    weight: float = Field(default=0.4, ge=0)
 
 
 def popular(query: Query, config: PopularConfig) -> Hits:

@@ -24,7 +24,7 @@ class SourceConfig(Settings):
     Attributes:
         enabled: whether the source is asked at all.
         limit: how many candidates it gives at most.
-        weight: how much its ranks count when the sources are fused.
+        weight: multiplies how much its ranks count when the sources are fused, as the fit found it.
     """
 
     enabled: bool = True

@@ -11,7 +11,6 @@ class RecentItemsConfig(SourceConfig):
     """Attributes: n_seeds: how many of the user's items are asked for their neighbours."""
 
     limit: int = Field(default=200, ge=1, le=1_000)
-    weight: float = Field(default=0.3, ge=0)
     n_seeds: int = Field(default=60, ge=1)
 
 

@@ -125,6 +125,11 @@ def tuned_by(settings: SnapshotConfig) -> dict[str, float]:
         "trend_half_life_days": tables.trend_half_life_days,
         "trend_exponent": tables.trend_exponent,
         "regularization": tables.regularization,
+        "content_weight": tables.content_weight,
+        **{
+            f"{source}_weight": weight
+            for source, weight in zip(SOURCES, tables.source_weights, strict=True)
+        },
         "popularity_half_life_days": settings.popularity.half_life_days,
     }
 
