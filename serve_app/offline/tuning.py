@@ -89,7 +89,9 @@ def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int
     table = np.asarray(values, np.float64)
     best = int(np.argmax(table.mean(axis=1)))
     lead = table[best] - table[0]
-    is_clear = lead.mean() > 2 * lead.std() / np.sqrt(max(len(lead), 1))
+    if len(lead) < 2:
+        return 0
+    is_clear = lead.mean() > 2 * lead.std(ddof=1) / np.sqrt(len(lead))
     return best if is_clear else 0
 
 

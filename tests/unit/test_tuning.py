@@ -37,6 +37,9 @@ class TestClearlyBest:
     def test_keeps_the_first_where_one_user_makes_the_difference(self):
         assert clearly_best([[0.1] * 50, [0.1] * 49 + [1.0]]) == 0
 
+    def test_keeps_the_first_where_there_is_but_one_user(self):
+        assert clearly_best([[0.1], [0.9]]) == 0
+
     def test_keeps_the_first_of_equals(self):
         assert clearly_best([[0.1, 0.2], [0.1, 0.2]]) == 0
 
