@@ -19,6 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "graph" in item.path.parts:
             item.add_marker(pytest.mark.graph)
+    # Its Serve lives until the session ends, and the end-to-end tests need the machine's ports.
+    items.sort(key=lambda item: "graph" in item.path.parts)
 
 
 def silent(step: str, share: float) -> None:
