@@ -10,7 +10,7 @@ import click
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import ROOT, Home, make_shop, open_home, workplace_in
-from benchmarks.machine import facts, shop_facts
+from benchmarks.machine import command_of, facts, shop_facts
 from benchmarks.parts import CLOSED, FULL, OTHERS, PARTS, QUICK, Progress, Settings, closed_part
 from benchmarks.plots import plot_closed
 from benchmarks.tables import Section
@@ -79,5 +79,5 @@ def _sections(
 
 def _head() -> list[str]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+    command = command_of("benchmarks", sys.argv[1:])
     return ["# Results", f"{now} · `{command}` · {facts()} · {shop_facts()}"]

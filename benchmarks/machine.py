@@ -2,12 +2,15 @@
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.home import ROOT, SHOP
+
+_FOLDERS_OF_THIS_MACHINE = re.compile(r"(^|=)/(?:.*/)?")
 
 _PACKAGES = ("ray", "numpy", "xgboost-cpu", "redis", "psycopg", "fastapi", "uvicorn")
 
@@ -18,6 +21,13 @@ def facts(packages: Sequence[str] = _PACKAGES) -> str:
     return (
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}) · Python"
         f" {platform.python_version()}, {versions} · commit {_commit()}"
+    )
+
+
+def command_of(module: str, arguments: Sequence[str]) -> str:
+    """The command as anybody can repeat it: of files of this machine the names alone."""
+    return " ".join(
+        [f"python -m {module}", *(_FOLDERS_OF_THIS_MACHINE.sub(r"\1", each) for each in arguments)]
     )
 
 

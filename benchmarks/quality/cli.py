@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benchmarks.home import ROOT
-from benchmarks.machine import facts
+from benchmarks.machine import command_of, facts
 from benchmarks.quality.goals import Documents, goals_of
 from benchmarks.quality.plot import plot_quality
 from benchmarks.quality.report import sections
@@ -70,7 +70,7 @@ def _plotted(runs: Documents, target: Path) -> bool:
 
 def _text(runs: Documents, missing: Sequence[str], *, has_plot: bool) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    command = " ".join(["python -m benchmarks.quality", *sys.argv[1:]])
+    command = command_of("benchmarks.quality", sys.argv[1:])
     head = ["# Quality", f"{now} · `{command}` · {facts(_PACKAGES)}", *missing]
     if has_plot:
         head.append(f"![NDCG@10 of each model]({PLOT})")

@@ -1,6 +1,6 @@
 """Fits the candidate tables: orders of items, neighbours of items, buyers and baskets."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class TablesConfig(Settings):
     votes_half_life_days: float = Field(default=7.0, gt=0)
     trend_half_life_days: float = Field(default=7.0, gt=0)
     trend_exponent: float = Field(default=1.0, ge=0)
-    source_weights: tuple[float, ...] = Field(
+    source_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default=(0.3, 1.0, 0.3, 0.2, 0.2, 0.3), min_length=len(SOURCES), max_length=len(SOURCES)
     )
     factors_dim: int = Field(default=64, ge=1, le=512)
@@ -123,9 +123,7 @@ def candidate_tables(
         linear_rows=linear.rows,
         linear_weights=linear.weights,
         trends=trends(touched, n_rows, at, config),
-        recent_trends=np.column_stack(
-            [shares_lately(touched, n_rows, at, days) for days in TREND_DAYS]
-        ).astype(np.float32),
+        recent_trends=recent_trends(touched, n_rows, at),
         factors_in=factors.taken,
         factors_out=factors.offered,
         content_vectors=content_vectors(content, config.content_dim),
@@ -149,6 +147,12 @@ def trends(pairs: Pairs, n_rows: int, at: float, config: TablesConfig) -> NDArra
     """The share of its users that an item has had lately, to a power, shape (n_rows,), above 0."""
     shares = shares_lately(pairs, n_rows, at, config.trend_half_life_days)
     return (shares**config.trend_exponent).astype(np.float32)
+
+
+def recent_trends(pairs: Pairs, n_rows: int, at: float) -> NDArray[np.float32]:
+    """The same share at each of ``TREND_DAYS``, shape (n_rows, len(TREND_DAYS))."""
+    shares = [shares_lately(pairs, n_rows, at, days) for days in TREND_DAYS]
+    return np.column_stack(shares).astype(np.float32)
 
 
 def shares_lately(

@@ -59,7 +59,8 @@ def tuned(
 ) -> SnapshotConfig:
     """
     The settings with the largest NDCG@10, and of the fusion with the largest recall of candidates;
-    those that were given where nothing is clearly better, or nobody came back.
+    those that were given where nobody came back, and, but for the half-life of popularity, where
+    nothing is clearly better.
 
     Args:
         world: fitted before the window of ``found``.
@@ -68,7 +69,9 @@ def tuned(
         n_users: that the points are measured with.
     """
     log = chosen(log, world.catalogue.listed[log.rows])
-    trial = _Trial(world, log, sample(found, n_users, seed), candidates)
+    trial = _Trial(
+        world, log, sample(found, n_users, seed), candidates, config.tables.max_items_per_user
+    )
     if not trial.n_users:
         return config
     tables = trial.best_linear(trial.best_votes(config.tables))
@@ -104,6 +107,7 @@ class _Trial:
         log: InteractionLog,
         found: Outcomes,
         candidates: CandidatesConfig,
+        max_items_per_user: int,
     ) -> None:
         bought = [
             found.rows[start:end][found.strengths[start:end] == WANTED]
@@ -114,6 +118,9 @@ class _Trial:
         self._bought = [bought[i] for i in buyers]
         self._world, self._log, self._candidates = world, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
+        own = pairs_of(chosen(log, world.label.counts(log)), TYPE_WEIGHTS)
+        kept, _ = latest_first(own.users, own.rows, own.at, len(log.user_ids), max_items_per_user)
+        self._basket_at = own.at[kept]
         self._content = content_matrix(world.catalogue)
         self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
         self._queries = list(_queries(found.users[buyers], world, candidates))
@@ -194,11 +201,7 @@ class _Trial:
         return autoencoder(query, self._candidates.autoencoder).rows
 
     def _with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
-        own = pairs_of(chosen(self._log, self._world.label.counts(self._log)), TYPE_WEIGHTS)
-        kept, _ = latest_first(
-            own.users, own.rows, own.at, len(self._log.user_ids), config.max_items_per_user
-        )
-        weights = decay(own.at[kept], self._world.at, config.votes_half_life_days)
+        weights = decay(self._basket_at, self._world.at, config.votes_half_life_days)
         return replace(tables, basket_weights=weights)
 
     def _with_linear(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:

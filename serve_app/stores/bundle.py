@@ -140,7 +140,11 @@ def _check_shapes(bundle: Bundle) -> None:
                 bundle.manifest.version, f"the {name} offsets do not fit their values"
             )
     by_row = (
-        *("trends", "recent_trends", "factors_in", "factors_out", "content_vectors"),
+        "trends",
+        "recent_trends",
+        "factors_in",
+        "factors_out",
+        "content_vectors",
         "period_counts",
     )
     for name in by_row:

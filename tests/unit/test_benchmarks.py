@@ -8,6 +8,7 @@ from benchmarks.closed_loop import Point, saturation
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Figure, quantiles_ms, ratio_of_medians, rounded
 from benchmarks.home import CONFIG
+from benchmarks.machine import command_of
 from benchmarks.open_loop import OpenRun, content_length, poisson_schedule
 from benchmarks.parts import PARTS
 from benchmarks.processes import Usage, cpu_ms_per_request, label_of, replica_of
@@ -206,3 +207,13 @@ def test_the_naive_graph_sends_every_request_by_itself_with_no_options_of_ours()
 def test_every_load_asks_a_service_that_there_is():
     assert {load.service for load in LOADS.values()} == set(SERVICES)
     assert len(set(PARTS)) == len(PARTS)
+
+
+def test_the_command_of_a_report_names_no_folder_of_this_machine():
+    arguments = ["--retail", "/data/shop/retail.parquet", "--out=/a/RESULTS.md", "benchmarks/B.md"]
+
+    command = command_of("benchmarks.quality", arguments)
+
+    assert command == (
+        "python -m benchmarks.quality --retail retail.parquet --out=RESULTS.md benchmarks/B.md"
+    )

@@ -145,6 +145,11 @@ class TestConfig:
             ({"variants": {"popular": {}}}, "compared with"),
             ({"variants": {"../main": {}}}, "String should match"),
             ({"label_share": 0.5}, "less than 0.5"),
+            ({"snapshot": {"tables": {"source_weights": [1, 1, 1]}}}, "at least 6 items"),
+            (
+                {"snapshot": {"tables": {"source_weights": [1, 1, 1, 1, 1, -1]}}},
+                "greater than or equal to 0",
+            ),
         ],
     )
     def test_refuses_what_cannot_be_fitted(self, settings, message):

@@ -129,7 +129,8 @@ class TestWeights:
 
 
 class TestLinear:
-    LOG = log_of(*[(f"u{i}", row, "purchase", 1) for i in range(9) for row in {i % 2, 2, i % 3}])
+    DEEDS = tuple((f"u{i}", row, "purchase", 1) for i in range(9) for row in {i % 2, 2, i % 3})
+    LOG = log_of(*DEEDS)
 
     def weights(self, words=None, **config):
         content = csr_array((4, 1)) if words is None else csr_array(np.array(words, float))
@@ -168,9 +169,7 @@ class TestLinear:
         words = [[1, 0], [0, 1], [0, 1], [0, 0]]
         users = [(f"w{i}", row, "purchase", 1) for i in range(3) for row in (1, 2)]
         users += [(f"v{i}", 0, "purchase", 1) for i in range(3)]
-        log = log_of(
-            *[(f"u{i}", row, "purchase", 1) for i in range(9) for row in {i % 2, 2, i % 3}], *users
-        )
+        log = log_of(*self.DEEDS, *users)
         pairs = pairs_of(log, TYPE_WEIGHTS)
         more_users = linear_of(
             pairs, 4, len(log.user_ids), csr_array((4, 1)), TablesConfig(regularization=2)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from serve_app.domain.candidates import CandidatesConfig
@@ -7,26 +5,26 @@ from serve_app.domain.features import SOURCES
 from serve_app.offline.labels import BOUGHT
 from serve_app.offline.snapshot import SnapshotConfig
 from serve_app.offline.tuning import SOURCE_WEIGHTS, clearly_best, tuned
-from serve_app.offline.windows import before, outcomes
+from serve_app.offline.windows import before, outcomes, sample
 from tests.fitting import demo_shop
 from tests.windows import split, world_at
 
 
 @pytest.fixture(scope="module")
 def chosen():
-    return settings_chosen(CandidatesConfig(max_candidates=100))
+    return settings_chosen()
 
 
-def settings_chosen(candidates, users=slice(None)):
+def settings_chosen(*, n_back=None):
+    """``n_back``: how many of the users who came back are known; all of them when ``None``."""
     at = split()
     log = before(demo_shop()[2], at.train_at)
     world = world_at(at.train_at)
     later = before(demo_shop()[2], at.evaluate_at)
     found = outcomes(later, at.train_at, at.evaluate_at, world.catalogue.listed, BOUGHT)
-    if users != slice(None):
-        found = replace(
-            found, users=found.users[:0], offsets=found.offsets[:1], rows=found.rows[:0]
-        )
+    if n_back is not None:
+        found = sample(found, n_back, 7)
+    candidates = CandidatesConfig(max_candidates=100)
     return tuned(world, log, found, SnapshotConfig(), candidates, 200, 7)
 
 
@@ -56,7 +54,7 @@ class TestTuned:
             assert weight in {*SOURCE_WEIGHTS, before_it}
 
     def test_the_same_data_choose_the_same(self, chosen):
-        assert settings_chosen(CandidatesConfig(max_candidates=100)) == chosen
+        assert settings_chosen() == chosen
 
     def test_nothing_changes_where_nobody_came_back(self):
-        assert settings_chosen(CandidatesConfig(), slice(0)) == SnapshotConfig()
+        assert settings_chosen(n_back=0) == SnapshotConfig()
