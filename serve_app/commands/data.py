@@ -1,8 +1,9 @@
 """From files to a bundle: demo, load, fit, evaluate."""
 
+import os
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -23,7 +24,14 @@ from serve_app.operations.filling import FitRun, fit_bundle, load_files
 from serve_app.operations.published import page
 from serve_app.operations.terminal import load_report, progress_bars
 
-_TEXT = click.File("w", encoding="utf-8", lazy=False)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    """Told before the work, not after it; the file itself is made when there is something in it."""
+    if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise click.BadParameter(f"{file} cannot be written")
+    return file
 
 
 @click.command("demo")
@@ -100,13 +108,15 @@ def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ..
 @click.option("--settings", type=EXISTING_FILE, help="What is learnt; else defaults.")
 @click.option("--config", type=EXISTING_FILE, help="What is served; else defaults.")
 @click.option("--k", "ks", default="10,20", callback=_lengths, help="Lengths of lists.")
-@click.option("--json", "json_file", type=_TEXT, help="Also write all figures here.")
+@click.option(
+    "--json", "json_file", type=_NEW_FILE, callback=_writable, help="Also write all figures."
+)
 def evaluate_command(
     repeats: bool,
     settings: Path | None,
     config: Path | None,
     ks: tuple[int, ...],
-    json_file: TextIO | None,
+    json_file: Path | None,
     **given: Any,
 ) -> None:
     """Compare what would be recommended with other models, on the future of any shop's files."""
@@ -118,4 +128,4 @@ def evaluate_command(
         found = evaluate(files, chosen, progress, now_at=time.time(), clock=time.perf_counter)
     click.echo(as_text(found))
     if json_file is not None:
-        json_file.write(as_json(found))
+        json_file.write_text(as_json(found), encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from serve_app.commands import data
-from serve_app.errors import NotEnoughData, SettingsInvalid
+from serve_app.errors import DataRejected, NotEnoughData, SettingsInvalid
 from serve_app.offline.evaluation.ours import OursConfig
 from serve_app.offline.labels import LabelConfig
 from serve_app.operations.evaluating import ours_config
@@ -104,3 +104,26 @@ def test_the_command_evaluates_what_the_files_and_flags_say(tmp_path, monkeypatc
     assert config.protocol.label == LabelConfig(type="click", repeats=repeats)
     assert config.protocol.days_earlier == 7
     assert list(config.ours.fit.variants) == ["main"]
+
+
+def test_an_evaluation_that_comes_to_nothing_leaves_no_file(tmp_path):
+    shop = written(tmp_path, "shop.csv", "user_id,item_id,timestamp\n")
+    figures = tmp_path / "figures.json"
+
+    result = CliRunner().invoke(
+        data.evaluate_command, ["--interactions", str(shop), "--json", str(figures)]
+    )
+
+    assert isinstance(result.exception, DataRejected)
+    assert not figures.exists()
+
+
+def test_where_figures_cannot_be_written_is_told_before_the_work(tmp_path):
+    nowhere = tmp_path / "none" / "figures.json"
+
+    result = CliRunner().invoke(
+        data.evaluate_command, ["--interactions", "shop.csv", "--json", str(nowhere)]
+    )
+
+    assert result.exit_code == 2
+    assert f"{nowhere} cannot be written" in result.output.replace("\n", "")
