@@ -16,6 +16,7 @@ from serve_app.domain.features import (
     USER_FEATURES,
 )
 from serve_app.domain.settings import Settings
+from serve_app.domain.ragged import owners
 from serve_app.offline.examples import Examples
 
 FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -89,6 +90,18 @@ def booster_from(raw: bytes) -> xgboost.Booster:
     return xgboost.Booster(model_file=bytearray(raw))
 
 
+def user_weights(examples: Examples) -> NDArray[np.float32]:
+    """
+    How much each example counts, shape (len(examples.matrix),): a user by the square root of how
+    many of his candidates he touched, relative to the average. Lists are judged user by user, and
+    who fills his first visit with a hundred ratings would count as much as fifty who come back.
+    """
+    lists = owners(examples.offsets)
+    n_touched = np.bincount(lists, examples.strengths > 0, minlength=len(examples))
+    weights = np.sqrt(max(n_touched.mean(), 1.0) / np.maximum(n_touched, 1.0))
+    return np.asarray(weights[lists], np.float32)
+
+
 def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
     """The columns of some features out of a matrix of all; the matrix itself for all of them."""
     if names == FEATURES:
@@ -117,7 +130,8 @@ def _matrix(examples: Examples, config: VariantConfig, n_threads: int) -> xgboos
     columns = columns_of(examples.matrix, config.feature_names)
     if config.is_probability:
         # A probability as label: what was only clicked counts as partly wanted.
-        return xgboost.QuantileDMatrix(columns, gains / GAINS.max(), nthread=n_threads)
+        labels, weights = gains / GAINS.max(), user_weights(examples)
+        return xgboost.QuantileDMatrix(columns, labels, weight=weights, nthread=n_threads)
     return xgboost.QuantileDMatrix(
         columns, gains, group=np.diff(examples.offsets), nthread=n_threads
     )

@@ -9,7 +9,7 @@ from serve_app.offline.examples import Examples, thinned
 from serve_app.offline.fit import fit
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.labels import CLICKED, WANTED
-from serve_app.offline.train import VariantConfig
+from serve_app.offline.train import VariantConfig, user_weights
 from serve_app.offline.windows import before, chosen, outcomes, sample, split_of
 from serve_app.stores.bundle import open_bundle
 from serve_app.stores.bundle_publishing import publish
@@ -229,3 +229,24 @@ class TestThinned:
         assert (thin.strengths > 0).sum() == 2
         assert 15 < len(thin.strengths) < 75
         assert np.diff(thin.offsets).sum() == len(thin.strengths)
+
+
+class TestUserWeights:
+    def test_a_user_who_touched_a_hundred_counts_as_much_as_ten_who_touched_one(self):
+        strengths = np.full(111, WANTED, np.uint8)
+        strengths[-1] = 0
+        examples = Examples(
+            np.zeros((111, 1), np.float32), strengths, np.array([0, 100, *range(101, 111), 111])
+        )
+
+        weights = user_weights(examples)
+
+        assert weights[:100].sum() == pytest.approx(weights[100:110].sum())
+        assert weights[110] == weights[109], "who touched nothing counts as who touched one"
+
+    def test_users_alike_count_as_if_there_were_no_weights(self):
+        examples = Examples(
+            np.zeros((8, 1), np.float32), np.array([1, 1, 0, 0] * 2, np.uint8), np.array([0, 4, 8])
+        )
+
+        assert user_weights(examples).tolist() == [1.0] * 8
