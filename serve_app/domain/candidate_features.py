@@ -1,7 +1,5 @@
 """What the candidate stage knows of a user and an item; columns as ``CANDIDATE_FEATURES``."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,13 +11,12 @@ from serve_app.domain.fusion import Merged
 from serve_app.domain.interactions import Histories
 from serve_app.domain.periods import expectations, taken_by_period
 from serve_app.domain.profiles import Profiles
-from serve_app.domain.ragged import Offsets, owners
+from serve_app.domain.ragged import Offsets, lengths_of, owners
 from serve_app.domain.tables import CandidateTables
 
 
 def candidate_features(
-    merged: Sequence[Merged],
-    offsets: Offsets,
+    merged: Merged,
     histories: Histories,
     profiles: Profiles,
     catalogue: Catalogue,
@@ -28,31 +25,28 @@ def candidate_features(
 ) -> NDArray[np.float32]:
     """
     Args:
-        merged: the candidates of each request.
-        offsets: shape (n_requests + 1,), where each request's candidates start.
+        merged: the candidates.
         at: epoch seconds.
 
     Returns:
         Shape (n_candidates, len(CANDIDATE_FEATURES)).
     """
-    rows = np.concatenate([each.rows for each in merged])
-    ranks = np.concatenate([each.ranks for each in merged])
+    rows, scores, offsets = merged.rows, merged.scores, merged.offsets
     requests = owners(offsets)
     n_seen, last_at = _seen(rows, requests, histories, len(catalogue))
     codes = catalogue.categories.codes[rows]
     # Columns have no infinite values: an item without a price simply has no such feature.
     log_prices = np.log1p(catalogue.number("price")[rows])
-    scores = np.concatenate([each.scores for each in merged])
     by_linear = _by_linear(scores[:, SOURCES.index("autoencoder")], rows, tables)
     by_factors = _by_factors(rows, requests, histories, tables)
     columns = (
         scores,
-        ranks,
+        merged.ranks,
         _shares(scores[:, SHARED], offsets),
         by_linear,
         _shares(by_linear, offsets),
-        np.isfinite(ranks).sum(axis=1),
-        np.concatenate([each.fused for each in merged]),
+        np.isfinite(merged.ranks).sum(axis=1),
+        merged.fused,
         np.where(codes >= 0, profiles.category_shares[requests, codes], 0.0),
         np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
         np.einsum("ij,ij->i", profiles.contents[requests], tables.content_vectors[rows]),
@@ -61,7 +55,7 @@ def candidate_features(
         log_prices - profiles.log_prices[requests],
         catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
         profiles.log_buyers[requests],
-        np.log1p(np.diff(histories.offsets))[requests],
+        np.log1p(lengths_of(histories.offsets))[requests],
         expectations(rows, requests, taken_by_period(histories, tables.period_starts_at), tables),
         by_factors,
         _shares(np.maximum(by_factors, 0.0), offsets),
@@ -93,8 +87,8 @@ def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32
     """Each score in relation to the best of its request; NaN where there is none."""
     if not len(scores):
         return scores
-    filled = np.nan_to_num(scores)
-    lengths = np.diff(offsets)
+    filled = np.where(np.isnan(scores), np.float32(0), scores)
+    lengths = lengths_of(offsets)
     best = np.zeros((len(lengths), scores.shape[1]), np.float32)
     best[lengths > 0] = np.maximum.reduceat(filled, offsets[:-1][lengths > 0])
     divisors = np.repeat(best, lengths, axis=0)

@@ -1,6 +1,7 @@
 """Finds candidates: asks every source, fuses what they offer, and says what is known of each."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import MISSING, Mask, Rows
 from serve_app.domain.features import SOURCES
 from serve_app.domain.fusion import Merged, merge
+from serve_app.domain.grouping import Keys, in_sorted
 from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, Events, Histories
 from serve_app.domain.profiles import Profiles, profiles_of, within
-from serve_app.domain.ragged import offsets_of
+from serve_app.domain.ragged import owners
 from serve_app.domain.settings import Settings
 from serve_app.domain.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.sources.favorite_categories import (
@@ -24,7 +26,7 @@ from serve_app.domain.sources.favorite_categories import (
 )
 from serve_app.domain.sources.new_items import NewItemsConfig, new_items
 from serve_app.domain.sources.popular import PopularConfig, popular
-from serve_app.domain.sources.query import NO_HITS, Hits, Query
+from serve_app.domain.sources.query import Hits, Queries, no_hits
 from serve_app.domain.sources.recent_items import RecentItemsConfig, recent_items
 from serve_app.domain.sources.similar_users import SimilarUsersConfig, similar_users
 from serve_app.domain.tables import CandidateTables
@@ -55,16 +57,15 @@ class CandidatesConfig(Settings):
         return np.array([getattr(self, source).weight for source in SOURCES], np.float32)
 
 
-_ASK: Mapping[str, Callable[[Query, CandidatesConfig], Hits]] = {
-    "similar_users": lambda query, config: similar_users(query, config.similar_users),
-    "autoencoder": lambda query, config: autoencoder(query, config.autoencoder),
-    "recent_items": lambda query, config: recent_items(query, config.recent_items),
-    "favorite_categories": lambda query, config: favorite_categories(
-        query, config.favorite_categories
-    ),
-    "new_items": lambda query, config: new_items(query, config.new_items),
-    "popular": lambda query, config: popular(query, config.popular),
+_ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
+    "similar_users": similar_users,
+    "autoencoder": autoencoder,
+    "recent_items": recent_items,
+    "favorite_categories": favorite_categories,
+    "new_items": new_items,
+    "popular": popular,
 }
+"""By the name of its settings in ``CandidatesConfig``."""
 
 _PURCHASES = np.arange(len(INTERACTION_TYPES)) == PURCHASE
 
@@ -92,35 +93,34 @@ def find_candidates(
     profiles = profiles_of(
         histories, catalogue, tables.content_vectors, batch.at, config.half_life_days
     )
-    weights = tables.source_weights * config.weights
-    merged = [
-        _of_request(query, config, weights)
-        for query in queries_of(batch, histories, profiles, catalogue, tables, allowed)
-    ]
-    offsets = offsets_of([len(each.rows) for each in merged])
-    rows = np.concatenate([each.rows for each in merged])
-    because = np.concatenate([each.because for each in merged])
+    merged = merge(
+        hits_of(queries_of(batch, histories, profiles, catalogue, tables, allowed), config),
+        tables.source_weights * config.weights,
+        config.rrf_k,
+        np.maximum(config.max_candidates, batch.sizes),
+        len(catalogue),
+    )
     return CandidateBatch(
         bundle=batch.bundle,
-        offsets=offsets,
-        rows=rows,
-        features=candidate_features(
-            merged, offsets, histories, profiles, catalogue, tables, batch.at
-        ),
-        because=because,
-        because_type=_because_types(because, offsets, histories),
+        offsets=merged.offsets,
+        rows=merged.rows,
+        features=candidate_features(merged, histories, profiles, catalogue, tables, batch.at),
+        because=merged.because,
+        because_type=_because_types(merged, histories, len(catalogue)),
         stale=histories.stale,
     )
 
 
 def purchased(events: Events) -> Rows:
     """Distinct rows that the user bought, ascending."""
-    return rows_of(events, _PURCHASES)
+    return np.unique(events["row"][_PURCHASES[events["type"]]])
 
 
-def rows_of(events: Events, types: Mask) -> Rows:
-    """Distinct rows that the user did something of these types with, ascending."""
-    return np.unique(events["row"][types[events["type"]]])
+def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
+    """Distinct rows that the users did something of these types with, as ascending keys."""
+    events = histories.events
+    chosen = np.flatnonzero(types[events["type"]])
+    return np.unique(owners(histories.offsets)[chosen] * n_rows + events["row"][chosen])
 
 
 def queries_of(
@@ -130,43 +130,32 @@ def queries_of(
     catalogue: Catalogue,
     tables: CandidateTables,
     allowed: AllowedItems,
-) -> list[Query]:
-    bounds = histories.offsets
-    return [
-        Query(
-            catalogue=catalogue,
-            tables=tables,
-            allowed=allowed.for_request(wanted, rows_of(histories.of_user(i), tables.ending_types)),
-            events=histories.of_user(i),
-            weights=profiles.weights[bounds[i] : bounds[i + 1]],
-            category_shares=profiles.category_shares[i],
-            size=int(batch.sizes[i]),
-            at=batch.at,
-        )
-        for i, wanted in enumerate(batch.filters)
-    ]
+) -> Queries:
+    done = keys_of(histories, tables.ending_types, len(catalogue))
+    return Queries(
+        catalogue=catalogue,
+        tables=tables,
+        allowed=allowed.for_requests(batch.filters, done),
+        histories=histories,
+        weights=profiles.weights,
+        category_shares=profiles.category_shares,
+        sizes=batch.sizes,
+        at=batch.at,
+    )
 
 
-def hits_of(query: Query, config: CandidatesConfig) -> list[Hits]:
+def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
     """What each source offers, in the order of ``SOURCES``."""
-    return [
-        _ASK[source](query, config) if getattr(config, source).enabled else NO_HITS
-        for source in SOURCES
-    ]
+    found = []
+    for source in SOURCES:
+        own = getattr(config, source)
+        found.append(_ASK[source](queries, own) if own.enabled else no_hits(len(queries)))
+    return found
 
 
-def _of_request(query: Query, config: CandidatesConfig, weights: NDArray[np.float32]) -> Merged:
-    limit = max(config.max_candidates, query.size)
-    return merge(hits_of(query, config), weights, config.rrf_k, limit)
-
-
-def _because_types(
-    because: Rows, offsets: NDArray[np.int64], histories: Histories
-) -> NDArray[np.uint8]:
+def _because_types(merged: Merged, histories: Histories, n_rows: int) -> NDArray[np.uint8]:
     """What the user did with the item that led to each candidate; a purchase says most."""
-    types = np.zeros(len(because), np.uint8)
-    for i in range(len(offsets) - 1):
-        own = slice(offsets[i], offsets[i + 1])
-        bought = np.isin(because[own], purchased(histories.of_user(i)))
-        types[own][bought & (because[own] != MISSING)] = PURCHASE
-    return types
+    bought = in_sorted(
+        owners(merged.offsets) * n_rows + merged.because, keys_of(histories, _PURCHASES, n_rows)
+    )
+    return np.where(bought & (merged.because != MISSING), PURCHASE, 0).astype(np.uint8)

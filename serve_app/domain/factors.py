@@ -6,12 +6,12 @@ answer: the fit leaves items' factors such that the sum over what he took is the
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from serve_app.domain.columns import Rows
+from serve_app.domain.grouping import strongest_by_key
 from serve_app.domain.interactions import Histories
 from serve_app.domain.profiles import TYPE_WEIGHTS
-from serve_app.domain.ragged import offsets_of, owners
+from serve_app.domain.ragged import offsets_of, owners, sum_of_each
 
 
 def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -28,12 +28,10 @@ def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[
     n_users, n_rows = len(histories), len(factors)
     keys = owners(histories.offsets) * n_rows + histories.events["row"]
     weights = TYPE_WEIGHTS[histories.events["type"]]
-    order = np.lexsort((weights, keys))
-    last = order[np.diff(keys[order], append=-1) != 0]
-    users, rows = np.divmod(keys[last], max(n_rows, 1))
-    offsets = offsets_of(np.bincount(users, minlength=n_users))
-    taken = csr_array((weights[last], rows, offsets), shape=(n_users, n_rows))
-    return np.asarray(taken @ factors, np.float32)
+    taken, strongest = strongest_by_key(keys, weights)
+    added = weights[strongest, None] * factors[histories.events["row"][strongest]]
+    offsets = offsets_of(np.bincount(taken // max(n_rows, 1), minlength=n_users))
+    return np.asarray(sum_of_each(added, offsets), np.float32)
 
 
 def affinities(

@@ -3,48 +3,45 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import Rows
+from serve_app.domain.columns import Mask, Rows
+from serve_app.domain.ragged import owners
+
+Keys = NDArray[np.int64]
+"""A list and a row in one number, ``list * n_rows + row``: ascending keys go list by list."""
 
 _DENSE_RATIO = 16
-"""Sorting a value takes about as long as going over so many rows."""
+"""Sorting a value takes about as long as going over so many keys."""
 
 
-def sum_by_row(
-    rows: NDArray[np.integer], values: NDArray[np.floating]
-) -> tuple[Rows, NDArray[np.float32]]:
-    """Distinct rows, ascending, and the sum of the values of each; both shape (m,)."""
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = _group_starts(ordered)
-    if not len(starts):
-        return np.empty(0, np.int32), np.empty(0, np.float32)
-    sums = np.add.reduceat(values[order], starts)
-    return ordered[starts].astype(np.int32), sums.astype(np.float32)
-
-
-def sum_within(
-    rows: NDArray[np.integer], values: NDArray[np.floating], n_rows: int
-) -> tuple[Rows, NDArray[np.float32]]:
+def sum_by_key(
+    keys: Keys, values: NDArray[np.floating], n_keys: int
+) -> tuple[Keys, NDArray[np.float32]]:
     """
-    ``sum_by_row`` where rows are below ``n_rows``: an array of all rows is filled when that is
-    cheaper than sorting. Rows whose values sum to zero are left out.
+    Distinct keys, ascending, and the sum of the values of each; both shape (m,). Keys whose values
+    sum to zero are left out.
+
+    Values are added up in their order and with the same rounding, whatever else is among them.
+
+    Args:
+        keys: shape (n,), below ``n_keys``.
     """
-    if n_rows <= _DENSE_RATIO * len(rows):
-        totals = np.bincount(rows, values, minlength=n_rows)
-        touched = np.flatnonzero(totals)
-        return touched.astype(np.int32), totals[touched].astype(np.float32)
-    distinct, sums = sum_by_row(rows, values)
+    if n_keys <= _DENSE_RATIO * len(keys):
+        totals = np.bincount(keys, values, minlength=n_keys)
+        found = totals.nonzero()[0]
+        return found, totals[found].astype(np.float32)
+    order = np.argsort(keys, kind="stable")
+    starts = _group_starts(keys[order])
+    groups = owners(np.append(starts, len(keys)))
+    sums = np.bincount(groups, values[order], minlength=len(starts))
     kept = sums != 0
-    return distinct[kept], sums[kept]
+    return keys[order[starts[kept]]], sums[kept].astype(np.float32)
 
 
-def best_by_row(
-    rows: NDArray[np.integer], values: NDArray[np.floating]
-) -> tuple[Rows, NDArray[np.int64]]:
-    """Distinct rows, ascending, and the position of the largest value of each; shape (m,)."""
-    order = np.lexsort((-values, rows))
-    starts = _group_starts(rows[order])
-    return rows[order[starts]].astype(np.int32), order[starts]
+def strongest_by_key(keys: Keys, values: NDArray[np.floating]) -> tuple[Keys, NDArray[np.int64]]:
+    """Distinct keys, ascending, and the position of the first largest value of each."""
+    order = np.lexsort((-values, keys))
+    first = order[_group_starts(keys[order])]
+    return keys[first], first
 
 
 def best(rows: Rows, scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
@@ -56,16 +53,20 @@ def best(rows: Rows, scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     return kept[np.lexsort((rows[kept], -scores[kept]))[:k]]
 
 
-def in_sorted(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which rows occur in an ascending array, shape (len(rows),)."""
+def in_sorted(values: NDArray[np.integer], ascending: NDArray[np.integer]) -> Mask:
+    """Which values occur in an ascending array, shape (len(values),)."""
     if not len(ascending):
-        return np.zeros(len(rows), bool)
-    at = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[at] == rows
+        return np.zeros(len(values), bool)
+    found: Mask = ascending[places_in(values, ascending)] == values
     return found
 
 
+def places_in(values: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where each value stands in an ascending array, if it does; shape (len(values),)."""
+    return np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+
+
 def _group_starts(ordered: NDArray[np.integer]) -> NDArray[np.int64]:
-    if not len(ordered):
-        return np.empty(0, np.int64)
-    return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    is_first = np.ones(len(ordered), bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return is_first.nonzero()[0]

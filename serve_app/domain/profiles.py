@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.features import DAY_S, LOG_BUYERS
 from serve_app.domain.interactions import Histories
-from serve_app.domain.ragged import offsets_of, owners
+from serve_app.domain.ragged import offsets_of, owners, sum_of_each
 
 TYPE_WEIGHTS = np.array([0.2, 0.3, 0.6, 1.0, 0.5], np.float32)
 """How much an interaction says, by the code of its type (view, click, cart, purchase, rating)."""
@@ -93,10 +92,9 @@ def profiles_of(
 def _tastes(
     histories: Histories, vectors: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    shape = (len(histories), len(vectors))
-    matrix = csr_array((weights, histories.events["row"], histories.offsets), shape=shape)
-    means = matrix @ vectors
-    return _rows_divided(means, np.linalg.norm(means, axis=1))
+    said = weights[:, None] * vectors[histories.events["row"]]
+    means = sum_of_each(said, histories.offsets)
+    return _rows_divided(means, np.sqrt(np.einsum("ij,ij->i", means, means)))
 
 
 def _means(

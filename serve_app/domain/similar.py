@@ -32,14 +32,15 @@ def similar_items(
     min(n, number of other allowed items) of them.
     """
     own = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])
-    kept = allowed.keeps(tables.neighbour_rows[own])
-    near = tables.neighbour_rows[own][kept][:n]
+    neighbours = tables.neighbour_rows[own]
+    kept = allowed.keeps(np.zeros(len(neighbours), np.int64), neighbours)
+    near = neighbours[kept][:n]
     scores = np.zeros(n, np.float32)
     scores[: len(near)] = tables.neighbour_scores[own][kept][:n]
     rows = near
     for ordered in (_of_category(row, catalogue, tables), tables.popular_rows):
         if len(rows) < n:
-            more = allowed.first(ordered, n + len(rows) + 1)
+            more, _ = allowed.first(ordered, n + len(rows) + 1)
             known = np.sort(np.append(rows, row))
             rows = np.concatenate([rows, more[~in_sorted(more, known)]])[:n]
     return SimilarItems(rows.astype(np.int32), scores[: len(rows)])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RankingBatch
-from serve_app.domain.candidates import rows_of
+from serve_app.domain.candidates import keys_of
 from serve_app.domain.columns import MISSING, Rows
 from serve_app.domain.features import (
     CANDIDATE_FEATURES,
@@ -143,15 +143,12 @@ def _diverse(
 
 def _most_bought(users: NDArray[np.int32], world: Snapshot) -> Rows:
     """The items with the most buyers of all time that may still be recommended to the user."""
-    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
     histories = world.archive.of_rows(users, stale=False)
+    done = keys_of(histories, world.tables.ending_types, len(world.catalogue))
+    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
     rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
-    lists = np.full((len(users), WIDTH), MISSING, np.int32)
-    for i in range(len(users)):
-        excluded = rows_of(histories.of_user(i), world.tables.ending_types)
-        own = allowed.for_request(None, excluded).first(rows, WIDTH)
-        lists[i, : len(own)] = own
-    return lists
+    own = allowed.for_requests([None] * len(users), done).first(rows, WIDTH)
+    return pad(*own, WIDTH, MISSING)
 
 
 def _bought(found: Outcomes, users: NDArray[np.int64]) -> Wanted:

@@ -15,8 +15,8 @@ from serve_app.domain.features import (
     ITEM_FEATURES,
     USER_FEATURES,
 )
-from serve_app.domain.settings import Settings
 from serve_app.domain.ragged import owners
+from serve_app.domain.settings import Settings
 from serve_app.offline.examples import Examples
 
 FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {

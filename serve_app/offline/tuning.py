@@ -5,25 +5,24 @@ the autoencoder, one of its settings at a time; popularity; and at last how much
 source count, so that the candidates hold as much of what was wanted as they can.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.allowed import AllowedItems
-from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates import CandidatesConfig, hits_of, queries_of
+from serve_app.domain.candidates import CandidatesConfig, hits_of
 from serve_app.domain.columns import Rows
 from serve_app.domain.features import SOURCES
 from serve_app.domain.fusion import merge
-from serve_app.domain.metrics import ndcg_at
-from serve_app.domain.profiles import TYPE_WEIGHTS, profiles_of, within
+from serve_app.domain.profiles import TYPE_WEIGHTS
+from serve_app.domain.ragged import owners
 from serve_app.domain.sources.autoencoder import autoencoder
-from serve_app.domain.sources.query import Query
+from serve_app.domain.sources.query import Queries
 from serve_app.domain.sources.similar_users import similar_users
 from serve_app.domain.tables import CandidateTables
+from serve_app.offline.askers import Askers, K, Ragged
 from serve_app.offline.labels import WANTED
 from serve_app.offline.linear import LinearWeights
 from serve_app.offline.pairs import latest_first, pairs_of
@@ -39,8 +38,7 @@ REGULARIZATIONS = (30.0, 100.0, 300.0, 1_000.0, 3_000.0)
 CONTENT_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
 SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 
-_K = 10
-_BATCH = 256
+_BATCH = 64
 _N_ROUNDS = 2
 _MAX_LINEAR_ITEMS = 3_000
 """Of the most-bought items, with which the autoencoder is tried: its time grows with their cube."""
@@ -109,13 +107,15 @@ class _Trial:
         candidates: CandidatesConfig,
         max_items_per_user: int,
     ) -> None:
-        bought = [
-            found.rows[start:end][found.strengths[start:end] == WANTED]
-            for start, end in zip(found.offsets[:-1], found.offsets[1:], strict=True)
-        ]
         has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
-        buyers = [i for i, rows in enumerate(bought) if len(rows) and has_history[i]]
-        self._bought = [bought[i] for i in buyers]
+        n_bought = np.bincount(
+            owners(found.offsets), found.strengths == WANTED, minlength=len(found)
+        )
+        self._buyers = np.flatnonzero((n_bought > 0) & has_history)
+        self._parts = [
+            Askers.of(found, self._buyers[start : start + _BATCH], world, candidates)
+            for start in range(0, len(self._buyers), _BATCH)
+        ]
         self._world, self._log, self._candidates = world, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
         own = pairs_of(chosen(log, world.label.counts(log)), TYPE_WEIGHTS)
@@ -123,11 +123,10 @@ class _Trial:
         self._basket_at = own.at[kept]
         self._content = content_matrix(world.catalogue)
         self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
-        self._queries = list(_queries(found.users[buyers], world, candidates))
 
     @property
     def n_users(self) -> int:
-        return len(self._queries)
+        return len(self._buyers)
 
     def best_votes(self, config: TablesConfig) -> TablesConfig:
         points = [{"votes_half_life_days": days} for days in HALF_LIVES_DAYS]
@@ -152,14 +151,19 @@ class _Trial:
         of the candidates.
         """
         tables = self._with_linear(self._with_votes(self._world.tables, config), config)
-        hits = [hits_of(replace(query, tables=tables), self._candidates) for query in self._queries]
+        hits = [
+            hits_of(replace(part.queries, tables=tables), self._candidates) for part in self._parts
+        ]
         limit, k = self._candidates.max_candidates, self._candidates.rrf_k
+        n_rows = len(self._world.catalogue)
 
-        def recalls(weights: Sequence[float]) -> list[float]:
-            return [
-                np.isin(merge(each, weights, k, limit).rows, bought).sum() / len(bought)
-                for each, bought in zip(hits, self._bought, strict=True)
-            ]
+        def recalls(weights: Sequence[float]) -> NDArray[np.float64]:
+            return np.concatenate(
+                [
+                    part.recalls(merge(each, weights, k, limit, n_rows))
+                    for each, part in zip(hits, self._parts, strict=True)
+                ]
+            )
 
         weights = list(config.source_weights)
         for place in [*range(len(SOURCES))] * _N_ROUNDS:
@@ -177,7 +181,7 @@ class _Trial:
         for days in HALF_LIVES_DAYS:
             weights = TYPE_WEIGHTS[log.types] * decay(log.at, world.at, days)
             sums = np.bincount(log.rows, weights, minlength=n_rows)
-            order = np.lexsort((np.arange(n_rows), -sums))[: 50 * _K].astype(np.int32)
+            order = np.lexsort((np.arange(n_rows), -sums))[: 50 * K].astype(np.int32)
             scores.append(self._ndcgs(world.tables, partial(_first_allowed, order)))
         return HALF_LIVES_DAYS[int(np.argmax(np.mean(scores, axis=1)))]
 
@@ -186,19 +190,21 @@ class _Trial:
         config: TablesConfig,
         points: Sequence[Changes],
         with_point: Callable[[CandidateTables, TablesConfig], CandidateTables],
-        rows_of: Callable[[Query], Rows],
+        lists_of: Callable[[Queries], Ragged],
     ) -> TablesConfig:
         """The settings with the best change, or as they are where none is clearly better."""
         changed = (config.model_copy(update=dict(point)) for point in points)
         configs = list(dict.fromkeys((config, *changed)))
         tables = (with_point(self._world.tables, each) for each in configs)
-        return configs[clearly_best([self._ndcgs(each, rows_of) for each in tables])]
+        return configs[clearly_best([self._ndcgs(each, lists_of) for each in tables])]
 
-    def _similar_users(self, query: Query) -> Rows:
-        return similar_users(query, self._candidates.similar_users).rows
+    def _similar_users(self, queries: Queries) -> Ragged:
+        hits = similar_users(queries, self._candidates.similar_users)
+        return hits.rows, hits.offsets
 
-    def _autoencoder(self, query: Query) -> Rows:
-        return autoencoder(query, self._candidates.autoencoder).rows
+    def _autoencoder(self, queries: Queries) -> Ragged:
+        hits = autoencoder(queries, self._candidates.autoencoder)
+        return hits.rows, hits.offsets
 
     def _with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
         weights = decay(self._basket_at, self._world.at, config.votes_half_life_days)
@@ -230,33 +236,13 @@ class _Trial:
         return self._last_linear[1]
 
     def _ndcgs(
-        self, tables: CandidateTables, rows_of: Callable[[Query], Rows]
+        self, tables: CandidateTables, lists_of: Callable[[Queries], Ragged]
     ) -> NDArray[np.float64]:
         """Of each user."""
-        hits = np.zeros((len(self._queries), _K), bool)
-        for i, (query, bought) in enumerate(zip(self._queries, self._bought, strict=True)):
-            rows = rows_of(replace(query, tables=tables))[:_K]
-            hits[i, : len(rows)] = np.isin(rows, bought)
-        n_bought = np.array([len(rows) for rows in self._bought])
-        return ndcg_at(hits, n_bought, _K)
-
-
-def _first_allowed(order: Rows, query: Query) -> Rows:
-    return query.allowed.first(order, _K)
-
-
-def _queries(users: Rows, world: Snapshot, config: CandidatesConfig) -> Iterator[Query]:
-    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
-    for start in range(0, len(users), _BATCH):
-        part = users[start : start + _BATCH]
-        n = len(part)
-        batch = RequestBatch("", ("",) * n, np.full(n, _K, np.int32), (None,) * n, world.at)
-        histories = within(world.archive.of_rows(part, stale=False), world.catalogue)
-        profiles = profiles_of(
-            histories,
-            world.catalogue,
-            world.tables.content_vectors,
-            world.at,
-            config.half_life_days,
+        return np.concatenate(
+            [part.ndcgs(lists_of(replace(part.queries, tables=tables))) for part in self._parts]
         )
-        yield from queries_of(batch, histories, profiles, world.catalogue, world.tables, allowed)
+
+
+def _first_allowed(order: Rows, queries: Queries) -> Ragged:
+    return queries.allowed.first(order, K)

@@ -179,9 +179,10 @@ def test_a_filter_however_narrow_leaves_enough_candidates(raw, n, user):
     wanted = filter_of(**raw)
     histories = history_of((user,))
     mask = AllowedItems(CATALOGUE).for_request(wanted, purchased(histories.of_user(0)))
-    n_allowed = mask.keeps(np.arange(len(CATALOGUE), dtype=np.int32)).sum()
+    everything = np.arange(len(CATALOGUE), dtype=np.int32)
+    n_allowed = mask.keeps(np.zeros_like(everything), everything).sum()
 
     found = find(histories, batch_of((user,), n, wanted))
 
-    assert mask.keeps(found.rows).all()
+    assert mask.keeps(np.zeros_like(found.rows), found.rows).all()
     assert len(found.rows) >= min(n, n_allowed)

@@ -141,15 +141,18 @@ class TestCandidateFeatures:
             period_totals=np.array([16, 20], np.float32),
             period_users=np.array([16, 10], np.float32),
         )
-        nothing = np.full((1, len(SOURCES)), np.nan, np.float32)
-        scores, ranks = nothing.copy(), nothing.copy()
+        scores, ranks = np.full((2, 2, len(SOURCES)), np.nan, np.float32)
         scores[0, [1, 5]], ranks[0, [1, 5]] = [0.9, 12], [2, 40]
-        first = Merged(np.array([1], np.int32), scores, ranks, np.array([0.03]), np.array([-1]))
-        second = Merged(np.array([2], np.int32), nothing, nothing, np.array([0.01]), np.array([-1]))
-
-        found = candidate_features(
-            [first, second], np.array([0, 1, 2]), histories, profiles, CATALOGUE, tables, AT
+        merged = Merged(
+            offsets=np.array([0, 1, 2]),
+            rows=np.array([1, 2], np.int32),
+            scores=scores,
+            ranks=ranks,
+            fused=np.array([0.03, 0.01], np.float32),
+            because=np.array([-1, -1], np.int32),
         )
+
+        found = candidate_features(merged, histories, profiles, CATALOGUE, tables, AT)
 
         nan = np.nan
         assert dict(zip(CANDIDATE_FEATURES, found[0].tolist(), strict=True)) == pytest.approx(

@@ -3,13 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.domain.fusion import merge
-from serve_app.domain.sources.query import NO_HITS, Hits
+from serve_app.domain import fusion
+from serve_app.domain.sources.query import Hits, no_hits
+
+N_ROWS = 31
 
 
 def hits(*rows, because=()):
+    """What a source offers the only request."""
     scores = np.arange(len(rows), 0, -1).astype(np.float32)
-    return Hits(np.array(rows, np.int32), scores, np.array(because, np.int32))
+    offsets = np.array([0, len(rows)])
+    return Hits(np.array(rows, np.int32), scores, offsets, np.array(because, np.int32))
+
+
+def merge(lists, weights, k, limit):
+    return fusion.merge(lists, weights, k, limit, N_ROWS)
 
 
 LISTS = st.lists(
@@ -41,7 +49,7 @@ def test_remembers_what_led_to_a_candidate():
 
 
 def test_nothing_from_nothing():
-    assert len(merge([NO_HITS, NO_HITS], [1, 1], k=60, limit=10).rows) == 0
+    assert len(merge([no_hits(1), no_hits(1)], [1, 1], k=60, limit=10).rows) == 0
 
 
 @given(LISTS, st.integers(1, 20))
@@ -75,3 +83,22 @@ def test_the_order_of_the_sources_does_not_matter(lists, random):
 
     assert set(a.rows.tolist()) == set(b.rows.tolist())
     np.testing.assert_allclose(a.fused, b.fused, rtol=1e-5)
+
+
+def test_requests_are_merged_each_by_itself():
+    first = Hits(
+        np.array([7, 5, 5], np.int32), np.array([2, 1, 9], np.float32), np.array([0, 2, 3])
+    )
+    second = Hits(
+        np.array([5, 8, 7], np.int32),
+        np.array([3, 2, 1], np.float32),
+        np.array([0, 1, 3]),
+        known_keys=np.array([5, 6, N_ROWS + 5, N_ROWS + 7, N_ROWS + 8]),
+        known_scores=np.array([3, 2, 0.5, 1, 2], np.float32),
+    )
+
+    merged = merge([first, second], [1.0, 1.0], 60, np.array([1, 9]))
+
+    assert merged.offsets.tolist() == [0, 1, 4]
+    assert merged.rows.tolist() == [5, 5, 8, 7]
+    np.testing.assert_array_equal(merged.scores, [[1, 3], [9, 0.5], [np.nan, 2], [np.nan, 1]])

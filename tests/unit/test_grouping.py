@@ -3,34 +3,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.domain.grouping import best, best_by_row, in_sorted, sum_by_row
+from serve_app.domain.grouping import best, in_sorted, strongest_by_key, sum_by_key
 
 PAIRS = st.lists(st.tuples(st.integers(0, 8), st.integers(-5, 5)), max_size=30)
+DENSE, SORTED = 9, 1_000
 
 
 def split(pairs):
-    rows = np.array([row for row, _ in pairs], np.int32)
-    return rows, np.array([value for _, value in pairs], np.float32)
+    keys = np.array([key for key, _ in pairs], np.int64)
+    return keys, np.array([value for _, value in pairs], np.float32)
 
 
-@given(PAIRS)
-def test_sums_what_belongs_together(pairs):
-    rows, sums = sum_by_row(*split(pairs))
+@pytest.mark.parametrize("n_keys", [DENSE, SORTED])
+@given(pairs=PAIRS)
+def test_sums_what_belongs_together_and_leaves_out_nothing_but_zeros(n_keys, pairs):
+    keys, sums = sum_by_key(*split(pairs), n_keys)
 
     expected = {}
-    for row, value in pairs:
-        expected[row] = expected.get(row, 0) + value
-    assert dict(zip(rows.tolist(), sums.tolist(), strict=True)) == expected
-    assert rows.tolist() == sorted(expected)
+    for key, value in pairs:
+        expected[key] = expected.get(key, 0) + value
+    found = {key: value for key, value in expected.items() if value}
+    assert dict(zip(keys.tolist(), sums.tolist(), strict=True)) == found
+    assert keys.tolist() == sorted(found)
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.floats(0, 1, width=32)), max_size=30))
+def test_sums_are_rounded_alike_however_they_are_made(pairs):
+    dense, by_sorting = (sum_by_key(*split(pairs), n_keys) for n_keys in (DENSE, SORTED))
+
+    np.testing.assert_array_equal(dense[0], by_sorting[0])
+    np.testing.assert_array_equal(dense[1], by_sorting[1])
 
 
 @given(PAIRS)
-def test_finds_the_largest_of_each(pairs):
-    rows, positions = best_by_row(*split(pairs))
+def test_finds_the_first_largest_of_each(pairs):
+    keys, positions = strongest_by_key(*split(pairs))
 
-    assert rows.tolist() == sorted({row for row, _ in pairs})
-    for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
-        assert pairs[position] == (row, max(value for other, value in pairs if other == row))
+    assert keys.tolist() == sorted({key for key, _ in pairs})
+    for key, position in zip(keys.tolist(), positions.tolist(), strict=True):
+        largest = max(value for other, value in pairs if other == key)
+        assert position == pairs.index((key, largest))
 
 
 @given(st.lists(st.integers(-3, 3), max_size=20), st.integers(1, 25), st.randoms())
@@ -51,8 +63,6 @@ def test_tells_which_rows_are_in_an_ascending_array(rows, ascending):
     assert found.tolist() == [row in ascending for row in rows]
 
 
-@pytest.mark.parametrize("grouped", [sum_by_row, best_by_row])
-def test_nothing_groups_to_nothing(grouped):
-    rows, others = grouped(np.empty(0, np.int32), np.empty(0, np.float32))
-
-    assert (len(rows), len(others)) == (0, 0)
+def test_nothing_groups_to_nothing():
+    assert [len(each) for each in sum_by_key(*split([]), DENSE)] == [0, 0]
+    assert [len(each) for each in strongest_by_key(*split([]))] == [0, 0]

@@ -2,7 +2,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.domain.ragged import gather, offsets_of, owners, pad, positions_within
+from serve_app.domain.ragged import (
+    best_of_each,
+    gather,
+    offsets_of,
+    owners,
+    pad,
+    positions_within,
+    sum_of_each,
+)
 
 property_test = settings(max_examples=150, deadline=None)
 
@@ -70,3 +78,33 @@ def test_no_lists_at_all():
     assert pad(np.zeros(0, np.float32), offsets, 3, 0).shape == (0, 3)
     positions, taken = gather(offsets, np.zeros(0, np.int64))
     assert (positions.tolist(), taken.tolist()) == ([], [0])
+
+
+@property_test
+@given(lists_of_numbers, st.data())
+def test_the_best_of_each_list_come_first_and_equal_ones_in_their_order(lists, data):
+    values, offsets = flat(lists)
+    limits = data.draw(
+        st.lists(st.integers(0, 6), min_size=len(lists), max_size=len(lists)) | st.integers(0, 6)
+    )
+
+    places, taken = best_of_each(
+        values % 5 + 0.0, offsets, limits if isinstance(limits, int) else np.array(limits, int)
+    )
+
+    each = [limits] * len(lists) if isinstance(limits, int) else limits
+    expected = [
+        sorted(range(start, start + len(one)), key=lambda i: -(values[i] % 5))[:limit]
+        for one, start, limit in zip(lists, offsets[:-1].tolist(), each, strict=True)
+    ]
+    assert unflat(places, taken) == expected
+
+
+@property_test
+@given(lists_of_numbers)
+def test_rows_are_summed_list_by_list(lists):
+    values, offsets = flat(lists)
+
+    sums = sum_of_each(np.column_stack((values, 2 * values)), offsets)
+
+    assert sums.tolist() == [[sum(one), 2 * sum(one)] for one in lists]

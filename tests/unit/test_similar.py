@@ -67,7 +67,7 @@ def test_an_item_without_category_is_followed_by_popular_ones(related):
 
     found = similar_items(related, 5, replace(CATALOGUE, columns=columns), TABLES, allowed)
 
-    assert found.rows.tolist() == allowed.only(TABLES.popular_rows)[:5].tolist()
+    assert found.rows.tolist() == allowed.first(TABLES.popular_rows, 5)[0].tolist()
 
 
 def test_a_neighbour_that_is_not_allowed_is_left_out(related):
@@ -88,12 +88,12 @@ def test_a_neighbour_that_is_not_allowed_is_left_out(related):
 def test_gives_every_other_allowed_item_or_as_many_as_are_wanted(row, n, hidden):
     mask = CATALOGUE.sellable.copy()
     mask[list(hidden)] = False
-    allowed = Allowed(mask, np.empty(0, np.int32))
+    allowed = Allowed((mask,), np.zeros(1, int), np.empty(0, np.int64))
     n_others = int(mask.sum() - mask[row])
 
     found = similar(row, n, allowed)
 
     assert len(found.rows) == len(found.scores) == min(n, n_others)
     assert len(set(found.rows.tolist())) == len(found.rows)
-    assert allowed.keeps(found.rows).all()
+    assert mask[found.rows].all()
     assert row not in found.rows

@@ -16,7 +16,7 @@ from serve_app.domain.columns import (
     Texts,
 )
 from serve_app.domain.features import DAY_S, ITEM_FEATURES, SOURCES, TREND_DAYS
-from serve_app.domain.interactions import NO_EVENTS, PURCHASE, make_events
+from serve_app.domain.interactions import NO_EVENTS, PURCHASE, Histories, make_events
 from serve_app.domain.ragged import offsets_of
 from serve_app.domain.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.sources.favorite_categories import (
@@ -25,7 +25,7 @@ from serve_app.domain.sources.favorite_categories import (
 )
 from serve_app.domain.sources.new_items import NewItemsConfig, new_items
 from serve_app.domain.sources.popular import PopularConfig, popular
-from serve_app.domain.sources.query import Query
+from serve_app.domain.sources.query import Queries
 from serve_app.domain.sources.recent_items import RecentItemsConfig, recent_items
 from serve_app.domain.sources.similar_users import SimilarUsersConfig, similar_users
 from serve_app.domain.tables import CandidateTables
@@ -111,14 +111,14 @@ def query(*, liked=(), hidden=(), shares=(0, 0, 0), size=3):
     mask[list(hidden)] = False
     rows, weights = zip(*liked, strict=True) if liked else ((), ())
     events = make_events(rows, [PURCHASE] * len(rows), [AT] * len(rows)) if rows else NO_EVENTS
-    return Query(
+    return Queries(
         catalogue=CATALOGUE,
         tables=TABLES,
-        allowed=Allowed(mask, np.empty(0, np.int32)),
-        events=events,
+        allowed=Allowed((mask,), np.zeros(1, int), np.empty(0, np.int64)),
+        histories=Histories.of([events]),
         weights=np.array(weights, np.float32),
-        category_shares=np.array(shares, np.float32),
-        size=size,
+        category_shares=np.array([shares], np.float32),
+        sizes=np.array([size]),
         at=AT,
     )
 
@@ -162,7 +162,7 @@ class TestAutoencoder:
         hits = autoencoder(query(liked=[(0, 1.0)], hidden=[1]), AutoencoderConfig())
 
         assert hits.rows.tolist() == []
-        assert hits.known_rows.tolist() == [1]
+        assert hits.known_keys.tolist() == [1]
 
     def test_offers_nothing_without_history(self):
         assert autoencoder(query(), AutoencoderConfig()).rows.tolist() == []

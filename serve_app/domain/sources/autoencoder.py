@@ -6,9 +6,8 @@ offline; they are applied to the history as it is now.
 
 from pydantic import Field
 
-from serve_app.domain.grouping import sum_within
-from serve_app.domain.ragged import gather, owners
-from serve_app.domain.sources.query import NO_HITS, Hits, Query, SourceConfig, best_hits
+from serve_app.domain.grouping import sum_by_key
+from serve_app.domain.sources.query import Hits, Queries, SourceConfig, best_hits
 
 
 class AutoencoderConfig(SourceConfig):
@@ -18,13 +17,11 @@ class AutoencoderConfig(SourceConfig):
     n_seeds: int = Field(default=300, ge=1)
 
 
-def autoencoder(query: Query, config: AutoencoderConfig) -> Hits:
-    tables = query.tables
-    seeds, strengths = query.touched(config.n_seeds)
-    positions, taken = gather(tables.linear_offsets, seeds)
-    if not len(positions):
-        return NO_HITS
-    votes = tables.linear_weights[positions] * strengths[owners(taken)]
-    rows, sums = sum_within(tables.linear_rows[positions], votes, len(query.catalogue))
-    rows, sums = rows[sums > 0], sums[sums > 0]
-    return best_hits(query, rows, sums * tables.trends[rows], config.limit)
+def autoencoder(queries: Queries, config: AutoencoderConfig) -> Hits:
+    tables, n_rows = queries.tables, queries.n_rows
+    votes = queries.touched(config.n_seeds).votes(
+        tables.linear_offsets, tables.linear_rows, tables.linear_weights, n_rows
+    )
+    keys, sums = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    keys, sums = keys[sums > 0], sums[sums > 0]
+    return best_hits(queries, keys, sums * tables.trends[keys % n_rows], config.limit)

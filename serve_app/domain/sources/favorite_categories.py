@@ -1,9 +1,11 @@
 """What is popular in the categories that the user likes most."""
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from serve_app.domain.sources.query import NO_HITS, Hits, Query, SourceConfig
+from serve_app.domain.ragged import best_of_each, offsets_of, owners, positions_within
+from serve_app.domain.sources.query import Hits, Queries, SourceConfig
 
 
 class FavoriteCategoriesConfig(SourceConfig):
@@ -12,23 +14,23 @@ class FavoriteCategoriesConfig(SourceConfig):
     n_categories: int = Field(default=3, ge=1)
 
 
-def favorite_categories(query: Query, config: FavoriteCategoriesConfig) -> Hits:
-    favorites = np.argsort(-query.category_shares, kind="stable")[: config.n_categories]
-    favorites = favorites[query.category_shares[favorites] > 0]
-    if not len(favorites):
-        return NO_HITS
-    each = -(-config.limit // len(favorites))
-    offsets, by_category = query.tables.category_offsets, query.tables.category_rows
-    found = [
-        query.allowed.first(by_category[offsets[code] : offsets[code + 1]], each)
-        for code in favorites
-    ]
-    # The first of the favourite category is worth its share, the second half of it, and so on.
-    scores = np.concatenate(
-        [
-            query.category_shares[code] / np.arange(1, len(rows) + 1, dtype=np.float32)
-            for code, rows in zip(favorites, found, strict=True)
-        ]
+def favorite_categories(queries: Queries, config: FavoriteCategoriesConfig) -> Hits:
+    shares = queries.category_shares
+    favorites = np.argsort(-shares, axis=1, kind="stable")[:, : config.n_categories]
+    liked = np.take_along_axis(shares, favorites, axis=1) > 0
+    requests, codes = np.nonzero(liked)[0], favorites[liked]
+    n_liked = liked.sum(axis=1)
+    bounds = queries.tables.category_offsets
+    rows, offsets = queries.allowed.first_within(
+        queries.tables.category_rows,
+        bounds[codes],
+        bounds[codes + 1],
+        requests,
+        -(-config.limit // n_liked[requests]),
     )
-    top = np.argsort(-scores, kind="stable")[: config.limit]
-    return Hits(np.concatenate(found)[top], scores[top])
+    # The first of the favourite category is worth its share, the second half of it, and so on.
+    each = owners(offsets)
+    ranks = (positions_within(offsets) + 1).astype(np.float32)
+    scores: NDArray[np.float32] = shares[requests, codes][each] / ranks
+    top, offsets = best_of_each(scores, offsets[offsets_of(n_liked)], config.limit)
+    return Hits(rows[top], scores[top], offsets)

@@ -4,8 +4,8 @@ import numpy as np
 from pydantic import Field
 
 from serve_app.domain.features import DAY_S
-from serve_app.domain.grouping import best
-from serve_app.domain.sources.query import Hits, Query, SourceConfig
+from serve_app.domain.ragged import best_of_each, offsets_of, owners
+from serve_app.domain.sources.query import Hits, Queries, SourceConfig
 
 
 class NewItemsConfig(SourceConfig):
@@ -20,17 +20,16 @@ class NewItemsConfig(SourceConfig):
     pool: int = Field(default=400, ge=1)
 
 
-def new_items(query: Query, config: NewItemsConfig) -> Hits:
-    created_at = query.catalogue.number("created_at")
-    rows = query.allowed.first(query.tables.newest_rows, config.pool)
-    age_days = (query.at - created_at[rows]) / DAY_S
-    rows, age_days = (
-        rows[age_days <= config.max_age_days],
-        age_days[age_days <= config.max_age_days],
-    )
-    codes = query.catalogue.categories.codes[rows]
-    shares = np.where(codes >= 0, query.category_shares[codes], 0.0)
+def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
+    rows, offsets = queries.allowed.first(queries.tables.newest_rows, config.pool)
+    requests = owners(offsets)
+    age_days = (queries.at - queries.catalogue.number("created_at")[rows]) / DAY_S
+    is_new = age_days <= config.max_age_days
+    rows, requests, age_days = rows[is_new], requests[is_new], age_days[is_new]
+    codes = queries.catalogue.categories.codes[rows]
+    shares = np.where(codes >= 0, queries.category_shares[requests, codes], 0.0)
     # A share of nothing must not make all scores equal: freshness orders what is left.
     scores = ((shares + 0.01) * (1 - age_days / (2 * config.max_age_days))).astype(np.float32)
-    top = best(rows, scores, config.limit)
-    return Hits(rows[top], scores[top])
+    offsets = offsets_of(np.bincount(requests, minlength=len(queries)))
+    top, offsets = best_of_each(scores, offsets, config.limit)
+    return Hits(rows[top], scores[top], offsets)

@@ -4,14 +4,16 @@ from typing import Literal
 
 import numpy as np
 
-from serve_app.domain.sources.query import Hits, Query, SourceConfig
+from serve_app.domain.sources.query import Hits, Queries, SourceConfig
 
 
 class PopularConfig(SourceConfig):
     enabled: Literal[True] = True
 
 
-def popular(query: Query, config: PopularConfig) -> Hits:
+def popular(queries: Queries, config: PopularConfig) -> Hits:
     # As many as are wanted, whatever the limit: the other sources may find nothing at all.
-    rows = query.allowed.first(query.tables.popular_rows, max(config.limit, query.size))
-    return Hits(rows, query.catalogue.number("popularity")[rows].astype(np.float32))
+    limits = np.maximum(config.limit, queries.sizes)
+    rows, offsets = queries.allowed.first(queries.tables.popular_rows, limits)
+    scores = queries.catalogue.number("popularity")[rows].astype(np.float32)
+    return Hits(rows, scores, offsets)

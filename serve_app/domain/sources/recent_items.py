@@ -1,10 +1,13 @@
 """Items close to those that the user had to do with (item-to-item neighbours)."""
 
+from dataclasses import replace
+
+import numpy as np
 from pydantic import Field
 
-from serve_app.domain.grouping import best_by_row, sum_by_row
-from serve_app.domain.ragged import gather, owners
-from serve_app.domain.sources.query import NO_HITS, Hits, Query, SourceConfig, best_hits
+from serve_app.domain.grouping import strongest_by_key, sum_by_key
+from serve_app.domain.ragged import owners
+from serve_app.domain.sources.query import Hits, Queries, SourceConfig, best_hits
 
 
 class RecentItemsConfig(SourceConfig):
@@ -14,15 +17,14 @@ class RecentItemsConfig(SourceConfig):
     n_seeds: int = Field(default=60, ge=1)
 
 
-def recent_items(query: Query, config: RecentItemsConfig) -> Hits:
-    tables = query.tables
-    seeds, strengths = query.seeds(config.n_seeds)
-    positions, taken = gather(tables.neighbour_offsets, seeds)
-    rows = tables.neighbour_rows[positions]
-    if not len(rows):
-        return NO_HITS
-    seed_of = owners(taken)
-    votes = tables.neighbour_scores[positions] * strengths[seed_of]
-    distinct, scores = sum_by_row(rows, votes)
-    _, strongest = best_by_row(rows, votes)
-    return best_hits(query, distinct, scores, config.limit, seeds[seed_of[strongest]])
+def recent_items(queries: Queries, config: RecentItemsConfig) -> Hits:
+    tables, n_rows = queries.tables, queries.n_rows
+    seeds = queries.seeds(config.n_seeds)
+    votes = seeds.votes(
+        tables.neighbour_offsets, tables.neighbour_rows, tables.neighbour_scores, n_rows
+    )
+    keys, sums = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    hits = best_hits(queries, keys, sums, config.limit)
+    voted, strongest = strongest_by_key(votes.keys, votes.strengths)
+    led = strongest[np.searchsorted(voted, owners(hits.offsets) * n_rows + hits.rows)]
+    return replace(hits, because=seeds.rows[votes.voters[led]].astype(np.int32))

@@ -6,12 +6,13 @@ longer it is ago. Computed from the history as it is now, so a new user has neig
 first event.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import Field
 
-from serve_app.domain.grouping import best, sum_within
-from serve_app.domain.ragged import gather, owners
-from serve_app.domain.sources.query import NO_HITS, Hits, Query, SourceConfig, best_hits
+from serve_app.domain.grouping import sum_by_key
+from serve_app.domain.sources.query import Hits, Queries, Scored, SourceConfig, best_hits
 
 
 class SimilarUsersConfig(SourceConfig):
@@ -26,20 +27,24 @@ class SimilarUsersConfig(SourceConfig):
     n_neighbours: int = Field(default=300, ge=1)
 
 
-def similar_users(query: Query, config: SimilarUsersConfig) -> Hits:
+def similar_users(queries: Queries, config: SimilarUsersConfig) -> Hits:
     """Scores are the weighted share of the neighbours who bought an item, lately counting most."""
-    tables = query.tables
-    seeds, strengths = query.seeds(config.n_seeds)
-    positions, taken = gather(tables.buyer_offsets, seeds)
-    if not len(positions):
-        return NO_HITS
-    n_users = len(tables.basket_offsets) - 1
-    users, overlaps = sum_within(tables.buyers[positions], strengths[owners(taken)], n_users)
-    sizes = tables.basket_offsets[users + 1] - tables.basket_offsets[users]
-    similarities = overlaps / np.sqrt(np.maximum(sizes, 1))
-    nearest = best(users, similarities, config.n_neighbours)
-    positions, taken = gather(tables.basket_offsets, users[nearest])
-    shares = similarities[nearest] / max(similarities[nearest].sum(), np.finfo(np.float32).tiny)
-    votes = shares[owners(taken)] * tables.basket_weights[positions]
-    rows, scores = sum_within(tables.basket_rows[positions], votes, len(query.catalogue))
-    return best_hits(query, rows, scores, config.limit)
+    tables, n_rows = queries.tables, queries.n_rows
+    baskets = (tables.basket_offsets, tables.basket_rows, tables.basket_weights)
+    votes = _neighbours(queries, config).votes(*baskets, n_rows)
+    found = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    return best_hits(queries, *found, config.limit)
+
+
+def _neighbours(queries: Queries, config: SimilarUsersConfig) -> Scored:
+    """The nearest users of each request, and each one's share of their similarities."""
+    n, tables = len(queries), queries.tables
+    starts, n_users = tables.basket_offsets, len(tables.basket_offsets) - 1
+    shared = queries.seeds(config.n_seeds).votes(tables.buyer_offsets, tables.buyers, None, n_users)
+    keys, overlaps = sum_by_key(shared.keys, shared.strengths, n * n_users)
+    found = Scored.of(keys, overlaps, n_users)
+    sizes = np.maximum(starts[found.rows + 1] - starts[found.rows], 1)
+    similarities = overlaps / np.sqrt(sizes).astype(np.float32)
+    nearest = replace(found, scores=similarities).best(config.n_neighbours, n)
+    totals = np.bincount(nearest.requests, nearest.scores, minlength=n)[nearest.requests]
+    return replace(nearest, scores=(nearest.scores / totals).astype(np.float32))
