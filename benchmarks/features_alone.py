@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.figures import quantiles_ms
 from benchmarks.home import Home
 from serve_app.deployments.features import FeatureFetcher
-from serve_app.stores.opening import StoresConfig
+from serve_app.stores.opening import Stores, StoresConfig
 from serve_app.stores.user_state import CacheTtls
 
 SIZES = (1, 10, 50, 100, 500)
@@ -20,7 +20,7 @@ def features_alone(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
 
 
 async def _measure(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
-    fetcher = FeatureFetcher(home.workplace.location, StoresConfig(), CacheTtls())
+    fetcher = FeatureFetcher(Stores(home.workplace.location, StoresConfig()), CacheTtls())
     item_ids = home.bundle().catalogue.item_ids
     rng = np.random.default_rng(1)
     found = {}

@@ -25,7 +25,7 @@ from serve_app.domain.batches import (
     UserFeatures,
 )
 from serve_app.domain.ragged import gather
-from serve_app.domain.ranking import fused_scores
+from serve_app.domain.ranking import fused_scores, ranking_batch
 from serve_app.domain.settings import Settings
 from serve_app.errors import StageFailed, StageTimedOut
 
@@ -104,7 +104,7 @@ async def recommend(
     run = _Run(batch, stages, floor, deadlines, observer)
     users, candidates = await asyncio.gather(run.users(), run.candidates())
     scores = await run.scores(variants, users, candidates)
-    ranked = await run.rank(RankingBatch(candidates, batch.sizes, scores))
+    ranked = await run.rank(ranking_batch(candidates, batch.sizes, scores))
     return Answers(ranked, candidates, run.degraded())
 
 

@@ -60,7 +60,7 @@ def _write(file: Path, write: Callable[[Path], object]) -> None:
 
 
 def _write_baseline(made: Baseline, file: Path) -> None:
-    arrays = {"lists": made.lists}
+    arrays: dict[str, Any] = {"lists": made.lists}
     if made.inner_lists is not None:
         arrays["inner_lists"] = made.inner_lists
     said = json.dumps({"parameters": dict(made.parameters), "seconds": made.seconds})

@@ -24,7 +24,7 @@ class Ranker:
         Raises:
             StageFailed: the batch's bundle cannot be opened.
         """
-        catalogue = await self._shelf.at(batch.candidates.bundle)
+        catalogue = await self._shelf.at(batch.bundle)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, rank, batch, catalogue, self._config)
 

@@ -101,12 +101,21 @@ class ScoringBatch:
 @dataclass(frozen=True, slots=True)
 class RankingBatch:
     """
+    What the ranker needs of a batch: scored candidates, without the features that only models read.
+
     Attributes:
+        bundle, offsets, rows, because, because_type: as in ``CandidateBatch``.
+        source_ranks: shape (total, n_sources), float32, rank in each source, NaN where it is not.
         sizes: shape (n,), int32, recommendations wanted.
-        scores: shape (total,), float32, of ``candidates.rows``; NaN ranks last.
+        scores: shape (total,), float32; NaN ranks last.
     """
 
-    candidates: CandidateBatch
+    bundle: str
+    offsets: Offsets
+    rows: Rows
+    source_ranks: NDArray[np.float32]
+    because: Rows
+    because_type: NDArray[np.uint8]
     sizes: NDArray[np.int32]
     scores: NDArray[np.float32]
 

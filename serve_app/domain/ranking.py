@@ -9,7 +9,7 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import MISSING, Mask, Rows
 from serve_app.domain.diversity import DiversityConfig, diversify
 from serve_app.domain.features import FUSED, SOURCE_RANKS, SOURCES
-from serve_app.domain.ragged import Offsets, offsets_of, owners, pad, positions_within
+from serve_app.domain.ragged import Offsets, best_of_each, lengths_of, offsets_of, pad
 from serve_app.domain.reasons import choose_reasons
 from serve_app.domain.settings import Settings
 
@@ -27,16 +27,35 @@ class RankingConfig(Settings):
     min_ratings: int = Field(default=5, ge=1)
 
 
+def ranking_batch(
+    candidates: CandidateBatch, sizes: NDArray[np.int32], scores: NDArray[np.float32]
+) -> RankingBatch:
+    """
+    Args:
+        sizes: shape (n,), recommendations wanted.
+        scores: shape (total,), of the candidates.
+    """
+    return RankingBatch(
+        bundle=candidates.bundle,
+        offsets=candidates.offsets,
+        rows=candidates.rows,
+        source_ranks=candidates.features[:, SOURCE_RANKS],
+        because=candidates.because,
+        because_type=candidates.because_type,
+        sizes=sizes,
+        scores=scores,
+    )
+
+
 def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
     """For each request min(size, number of its candidates) items, best first."""
-    candidates = batch.candidates
     places, offsets = _picked(batch, catalogue, config.diversity)
-    rows = candidates.rows[places]
+    rows = batch.rows[places]
     reasons, subjects = choose_reasons(
-        candidates.features[places, SOURCE_RANKS],
+        batch.source_ranks[places],
         SOURCES,
-        candidates.because[places],
-        candidates.because_type[places],
+        batch.because[places],
+        batch.because_type[places],
         catalogue.categories.codes[rows],
         _highly_rated(rows, catalogue, config),
     )
@@ -55,8 +74,8 @@ def _picked(
 ) -> tuple[NDArray[np.int64], Offsets]:
     """Places of the chosen candidates, request by request, and where each request's start."""
     pool, pool_offsets = _pool(batch, config)
-    rows = batch.candidates.rows[pool]
-    lengths = np.diff(pool_offsets)
+    rows = batch.rows[pool]
+    lengths = lengths_of(pool_offsets)
     width = int(lengths.max(initial=0))
     padded_rows = pad(rows, pool_offsets, width, 0)
     picks = diversify(
@@ -74,12 +93,8 @@ def _picked(
 
 def _pool(batch: RankingBatch, config: DiversityConfig) -> tuple[NDArray[np.int64], Offsets]:
     """Places of the best-scored candidates of each request: what a list is picked from."""
-    offsets = batch.candidates.offsets
-    keys = np.where(np.isfinite(batch.scores), -batch.scores, np.inf)
-    order = np.lexsort((keys, owners(offsets)))
-    limits = np.maximum(batch.sizes, config.pool_size)
-    kept = positions_within(offsets) < np.repeat(limits, np.diff(offsets))
-    return order[kept], offsets_of(np.minimum(np.diff(offsets), limits))
+    scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
+    return best_of_each(scores, batch.offsets, np.maximum(batch.sizes, config.pool_size))
 
 
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:

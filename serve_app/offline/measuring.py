@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.allowed import AllowedItems
-from serve_app.domain.batches import CandidateBatch, RankingBatch
+from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.candidates import keys_of
 from serve_app.domain.columns import MISSING, Rows
 from serve_app.domain.features import (
@@ -17,7 +17,7 @@ from serve_app.domain.features import (
     SOURCES,
 )
 from serve_app.domain.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
-from serve_app.domain.ranking import RankingConfig, rank
+from serve_app.domain.ranking import RankingConfig, rank, ranking_batch
 from serve_app.offline.evaluation.measures import hits_of
 from serve_app.offline.evaluation.protocol import Wanted
 from serve_app.offline.examples import Examples
@@ -137,7 +137,7 @@ def _diverse(
     scores: NDArray[np.float32], candidates: CandidateBatch, world: Snapshot, config: RankingConfig
 ) -> Rows:
     sizes = np.full(len(candidates), WIDTH, np.int32)
-    ranked = rank(RankingBatch(candidates, sizes, scores), world.catalogue, config)
+    ranked = rank(ranking_batch(candidates, sizes, scores), world.catalogue, config)
     return pad(ranked.rows, ranked.offsets, WIDTH, MISSING)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from serve_app.domain.allowed import AllowedItems
-from serve_app.domain.batches import RankingBatch, UserFeatures
+from serve_app.domain.batches import UserFeatures
 from serve_app.domain.candidates import CandidatesConfig, find_candidates, purchased
 from serve_app.domain.features import USER_FEATURES, unknown_user, user_features
-from serve_app.domain.ranking import RankingConfig, rank, rank_plainly
+from serve_app.domain.ranking import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.errors import StageFailed, StageTimedOut
 from serve_app.pipeline import Deadlines, Floor, Stages, recommend
 from tests.worlds import batch_of, small_world
@@ -233,7 +233,7 @@ def test_ranking_honours_each_requests_size():
     found = candidates_of(batch)
 
     ranked = rank(
-        RankingBatch(found, batch.sizes, found.rows.astype(np.float32)),
+        ranking_batch(found, batch.sizes, found.rows.astype(np.float32)),
         WORLD.catalogue,
         RankingConfig(),
     )

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.domain.batches import CandidateBatch, RankingBatch
+from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.columns import MISSING
 from serve_app.domain.diversity import DiversityConfig
 from serve_app.domain.features import CANDIDATE_FEATURES, FUSED, SOURCE_RANKS
 from serve_app.domain.ragged import offsets_of
-from serve_app.domain.ranking import RankingConfig, fused_scores, rank, rank_plainly
+from serve_app.domain.ranking import RankingConfig, fused_scores, rank, rank_plainly, ranking_batch
 from serve_app.domain.reasons import REASON_CODES
 from tests.worlds import small_world
 
@@ -19,25 +19,30 @@ CATALOGUE = small_world().catalogue
 CONFIG = RankingConfig()
 
 
-def batch_of(candidates, sizes, scores=None):
-    """Candidates as rows per request; scores descend with their position unless given."""
-    lengths = [len(rows) for rows in candidates]
+def found_of(candidates):
+    """Candidates as rows per request; what only ``popular`` offers."""
     rows = np.array([row for own in candidates for row in own], np.int32)
     features = np.full((len(rows), len(CANDIDATE_FEATURES)), np.nan, np.float32)
     features[:, SOURCE_RANKS.stop - 1] = 1
     features[:, FUSED] = np.arange(len(rows))
-    found = CandidateBatch(
+    return CandidateBatch(
         bundle="v",
-        offsets=offsets_of(lengths),
+        offsets=offsets_of([len(own) for own in candidates]),
         rows=rows,
         features=features,
         because=np.full(len(rows), MISSING, np.int32),
         because_type=np.zeros(len(rows), np.uint8),
         stale=np.zeros(len(candidates), bool),
     )
+
+
+def batch_of(candidates, sizes, scores=None):
+    """Scores descend with the position unless given."""
     if scores is None:
-        scores = -np.concatenate([np.arange(n) for n in lengths] or [np.empty(0)])
-    return RankingBatch(found, np.array(sizes, np.int32), np.asarray(scores, np.float32))
+        scores = -np.concatenate([np.arange(len(own)) for own in candidates] or [np.empty(0)])
+    return ranking_batch(
+        found_of(candidates), np.array(sizes, np.int32), np.asarray(scores, np.float32)
+    )
 
 
 def lists(ranked):
@@ -123,9 +128,7 @@ def test_what_only_the_popular_source_knows_is_called_popular_or_highly_rated():
 
 
 def test_the_order_of_the_sources_stands_in_for_scores():
-    batch = batch_of([[1, 2], [3]], [1, 1])
-
-    assert fused_scores(batch.candidates).tolist() == [0, 1, 2]
+    assert fused_scores(found_of([[1, 2], [3]])).tolist() == [0, 1, 2]
 
 
 def test_nobody_gets_anything_out_of_nothing():

@@ -6,11 +6,10 @@ import pytest
 
 from serve_app.deployments import world as world_module
 from serve_app.deployments.world import World, WorldInUse
-from serve_app.domain.batches import RankingBatch
 from serve_app.domain.candidates import CandidatesConfig, purchased
 from serve_app.domain.columns import MISSING
 from serve_app.domain.features import SOURCE_RANKS, SOURCES
-from serve_app.domain.ranking import RankingConfig, fused_scores
+from serve_app.domain.ranking import RankingConfig, fused_scores, ranking_batch
 from serve_app.errors import StageFailed
 from serve_app.stores.bundle import open_bundle
 from tests.bundles import DAY_S, damage, location_of, publish_world
@@ -56,7 +55,7 @@ class TestWorld:
         found = world.floor.candidates(batch_of(USERS))
 
         ranked = world.floor.rank(
-            RankingBatch(found, np.full(len(USERS), 20, np.int32), fused_scores(found))
+            ranking_batch(found, np.full(len(USERS), 20, np.int32), fused_scores(found))
         )
 
         assert np.diff(ranked.offsets).tolist() == [20] * len(USERS)

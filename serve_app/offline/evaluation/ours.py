@@ -13,7 +13,6 @@ from pydantic import Field
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import (
     CandidateBatch,
-    RankingBatch,
     RequestBatch,
     ScoringBatch,
 )
@@ -29,7 +28,7 @@ from serve_app.domain.features import (
 )
 from serve_app.domain.grouping import in_sorted
 from serve_app.domain.ragged import Offsets, gather, offsets_of, owners, pad
-from serve_app.domain.ranking import RankingConfig, rank, rank_plainly
+from serve_app.domain.ranking import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.domain.scoring import load_booster, predict
 from serve_app.domain.settings import Settings
 from serve_app.offline.evaluation.lists import Lists
@@ -150,7 +149,7 @@ def _answers(
         columns = user_columns[split.user_numbers[split.users[part]]]
         scoring = _scoring(candidates, user_features(columns, batch.at), batch.at)
         scores = predict(booster, assemble(model.features, bundle.catalogue, scoring))
-        ranking = RankingBatch(candidates, batch.sizes, scores)
+        ranking = ranking_batch(candidates, batch.sizes, scores)
         plain = rank_plainly(ranking, bundle.catalogue, config.ranking)
         diverse = rank(ranking, bundle.catalogue, config.ranking)
         yield Ours(
