@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.columns import MISSING, Rows
-from serve_app.domain.grouping import Keys, places_in
+from serve_app.domain.grouping import Keys, distinct_keys, places_in
 from serve_app.domain.ragged import Offsets, best_of_each, offsets_of, owners, positions_within
 from serve_app.domain.sources.query import Hits
 
@@ -54,7 +54,7 @@ def merge(
     """
     n = len(hits[0].offsets) - 1
     offered = [owners(each.offsets) * n_rows + each.rows for each in hits]
-    keys, places = np.unique(np.concatenate(offered), return_inverse=True)
+    keys, places = distinct_keys(np.concatenate(offered))
     scores = np.full((len(keys), len(hits)), np.nan, np.float32)
     ranks = np.full((len(keys), len(hits)), np.nan, np.float32)
     because = np.full(len(keys), MISSING, np.int32)

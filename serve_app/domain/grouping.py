@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.columns import Mask, Rows
-from serve_app.domain.ragged import owners
 
 Keys = NDArray[np.int64]
 """A list and a row in one number, ``list * n_rows + row``: ascending keys go list by list."""
@@ -29,19 +28,27 @@ def sum_by_key(
         totals = np.bincount(keys, values, minlength=n_keys)
         found = totals.nonzero()[0]
         return found, totals[found].astype(np.float32)
-    order = np.argsort(keys, kind="stable")
-    starts = _group_starts(keys[order])
-    groups = owners(np.append(starts, len(keys)))
-    sums = np.bincount(groups, values[order], minlength=len(starts))
+    distinct, groups, order = _grouped(keys)
+    sums = np.bincount(groups, values[order], minlength=len(distinct))
     kept = sums != 0
-    return keys[order[starts[kept]]], sums[kept].astype(np.float32)
+    return distinct[kept], sums[kept].astype(np.float32)
 
 
 def strongest_by_key(keys: Keys, values: NDArray[np.floating]) -> tuple[Keys, NDArray[np.int64]]:
     """Distinct keys, ascending, and the position of the first largest value of each."""
-    order = np.lexsort((-values, keys))
-    first = order[_group_starts(keys[order])]
-    return keys[first], first
+    distinct, groups, order = _grouped(keys)
+    ordered, starts = values[order], np.searchsorted(groups, np.arange(len(distinct)))
+    largest = np.maximum.reduceat(ordered, starts) if len(keys) else ordered
+    are_largest = (ordered == largest[groups]).nonzero()[0]
+    return distinct, order[are_largest[np.searchsorted(are_largest, starts)]]
+
+
+def distinct_keys(keys: Keys) -> tuple[Keys, NDArray[np.int64]]:
+    """Distinct keys, ascending, and for each of the given ones where it stands among them."""
+    distinct, groups, order = _grouped(keys)
+    places = np.empty_like(order)
+    places[order] = groups
+    return distinct, places
 
 
 def best(rows: Rows, scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
@@ -66,7 +73,13 @@ def places_in(values: NDArray[np.integer], ascending: NDArray[np.integer]) -> ND
     return np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
 
 
-def _group_starts(ordered: NDArray[np.integer]) -> NDArray[np.int64]:
-    is_first = np.ones(len(ordered), bool)
+def _grouped(keys: Keys) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct keys, ascending; and of the keys in a stable order, their groups and positions."""
+    # Key and position in one number: sorting values is several times faster than sorting positions.
+    n = max(len(keys), 1)
+    composed = keys * n + np.arange(len(keys))
+    composed.sort()
+    ordered, order = np.divmod(composed, n)
+    is_first = np.ones(len(keys), bool)
     is_first[1:] = ordered[1:] != ordered[:-1]
-    return is_first.nonzero()[0]
+    return ordered[is_first], is_first.cumsum() - 1, order
