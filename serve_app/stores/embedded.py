@@ -43,6 +43,9 @@ class Lease:
 
     def close(self) -> None:
         """Give the stores up. Closing twice does no harm."""
+        # Closing alone would leave the connection open while somebody waits for its end.
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
     def wait_lost(self) -> None:
@@ -108,5 +111,7 @@ def _ask(where: Places, deadline_s: float) -> Lease | None:
         answer = json.loads(line)
         if "error" in answer:
             raise EmbeddedStoresFailed(where.home, answer["error"])
+        # The deadline was for the start: who holds a lease waits for its end however long it takes.
+        connection.settimeout(None)
         unless_granted.pop_all()
         return Lease(StoreUrls(answer["database_url"], answer["redis_url"]), connection)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pytest
@@ -106,6 +107,16 @@ def own_home(tmp_path: Path) -> Iterator[Path]:
 
 
 class TestLease:
+    def test_is_not_lost_when_the_time_that_the_start_may_take_is_over(self, home: Path) -> None:
+        with lease(home), lease(home, start_timeout_s=0.5) as held:
+            waiting = Thread(target=held.wait_lost, daemon=True)
+            waiting.start()
+            waiting.join(timeout=1.5)
+
+            assert waiting.is_alive()
+        waiting.join(timeout=10)
+        assert not waiting.is_alive(), "closing ends the waiting"
+
     def test_is_shared_by_processes(self, home: Path) -> None:
         with another_process_holds(home) as (_, database_url), lease(home) as ours:
             assert ours.urls.database == database_url
