@@ -1,4 +1,5 @@
-"""What grows with what: a larger catalogue, more candidates, more replicas."""
+"""What grows with what: a larger catalogue, more users, candidates, replicas; and what settings of
+the batches give."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bigger_catalogue import enlarged
-from benchmarks.home import Home, forget_answers, warm
+from benchmarks.home import SHOP, Home, forget_answers, warm
+from benchmarks.more_users import more_users
 from benchmarks.processes import Usage
+from benchmarks.services import SERVICES
 from benchmarks.serving import Change, Running, serve
 from benchmarks.wrk import ClosedRun, run_wrk
 from serve_app.domain.features import SOURCES
 from serve_app.stores.bundle_publishing import publish
 
+STAGES = ("FeatureFetcher", "CandidateGenerator", "Ranker", "Scorer-")
+
 N_CANDIDATES = (100, 300, 1_000)
+MAX_BATCH = (1, 8, 32, 64, 128)
+MAX_IN_FLIGHT = (1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +31,13 @@ class Case:
         name: what grew, e.g. "catalogue".
         size: to how much.
         change: of the configuration.
+        n_more_users: that the stores hold besides those of the shop.
     """
 
     name: str
     size: int
     change: Change
+    n_more_users: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +55,29 @@ class Grown:
     memory: Mapping[str, Usage]
 
 
-def cases(home: Home, n_items: tuple[int, ...], n_replicas: tuple[int, ...]) -> list[Case]:
+def cases(
+    home: Home, n_items: tuple[int, ...], n_users: tuple[int, ...], n_replicas: tuple[int, ...]
+) -> list[Case]:
     """Makes the larger bundles that are not there yet; replicas grow on the largest catalogue."""
     folders = {n: bundles_of(home, n) for n in n_items}
     largest = folders[max(n_items)]
     return [
         *(Case("catalogue", n, _with_bundles(folder)) for n, folder in folders.items()),
+        *(Case("users", n, _unchanged, n - SHOP.n_users) for n in n_users),
         *(Case("candidates", n, _with_candidates(n)) for n in N_CANDIDATES),
         *(Case("replicas", n, _with_replicas(n, largest)) for n in n_replicas),
     ]
 
 
+def batch_cases() -> list[Case]:
+    """How many requests travel together, and how many batches at a time."""
+    sizes = [Case("max_batch", n, _with_batches(max_batch=n)) for n in MAX_BATCH]
+    return sizes + [Case("max_in_flight", n, _with_batches(max_in_flight=n)) for n in MAX_IN_FLIGHT]
+
+
 def grown(home: Home, case: Case, seconds: int) -> Grown:
     warm(home)
-    with serve(home, change=case.change) as running:
+    with more_users(home, case.n_more_users), serve(home, change=case.change) as running:
         _run(running, 16, 2)
         return Grown(case, _run(running, 1, seconds), _run(running, 64, seconds), _memory(running))
 
@@ -81,6 +99,15 @@ def memory_per_replica(one: Grown, two: Grown, stage: str) -> float:
     )
 
 
+def memory_of_empty(home: Home) -> float:
+    """Megabytes of a replica of the empty graph, on average."""
+    with SERVICES["empty"](home) as running:
+        _run(running, 16, 2)
+        found = _memory(running)
+    stages = [use for name, use in found.items() if name.startswith(STAGES)]
+    return sum(use.pss_mb for use in stages) / sum(use.n for use in stages)
+
+
 def _run(running: Running, connections: int, seconds: int) -> ClosedRun:
     forget_answers(running.home)
     return run_wrk(running.url, running.home.users, connections=connections, duration_s=seconds)
@@ -93,6 +120,14 @@ def _memory(running: Running) -> Mapping[str, Usage]:
 def _args(config: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = config["applications"][0]["args"]
     return found
+
+
+def _unchanged(config: dict[str, Any]) -> None:
+    """The shipped configuration."""
+
+
+def _with_batches(**settings: int) -> Change:
+    return lambda config: _args(config)["coalescing"].update(settings)
 
 
 def _with_bundles(root: Path) -> Change:

@@ -1,0 +1,44 @@
+"""A shop with more users: in PostgreSQL and in Redis there are many whom nobody asks for."""
+
+import contextlib
+from collections.abc import Iterator
+
+import redis
+
+from benchmarks.home import Home
+from serve_app.domain.features import USER_COLUMNS
+from serve_app.stores.user_state import CACHE_PREFIXES
+
+_CHUNK = 10_000
+_TTL_S = 3_600
+_PREFIX = "more-"
+
+_ADD = """
+INSERT INTO user_features (user_id, total_purchases, n_items, n_categories, n_active_days)
+SELECT %s || number, 5, 5, 3, 4 FROM generate_series(1, %s) AS number
+"""
+_REMOVE = "DELETE FROM user_features WHERE user_id LIKE %s"
+
+
+@contextlib.contextmanager
+def more_users(home: Home, n: int) -> Iterator[None]:
+    """The stores hold n users more for a while."""
+    with home.workplace.database() as conn:
+        conn.execute(_REMOVE, (f"{_PREFIX}%",))
+        conn.execute(_ADD, (_PREFIX, n))
+    client = redis.Redis.from_url(home.urls.redis)
+    keys = [f"{CACHE_PREFIXES[0]}{_PREFIX}{number}" for number in range(1, n + 1)]
+    row = bytes(8 * len(USER_COLUMNS))
+    try:
+        for start in range(0, n, _CHUNK):
+            pipeline = client.pipeline(transaction=False)
+            for key in keys[start : start + _CHUNK]:
+                pipeline.set(key, row, ex=_TTL_S)
+            pipeline.execute()
+        yield
+    finally:
+        for start in range(0, n, _CHUNK):
+            client.unlink(*keys[start : start + _CHUNK])
+        client.close()
+        with home.workplace.database() as conn:
+            conn.execute(_REMOVE, (f"{_PREFIX}%",))
