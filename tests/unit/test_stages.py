@@ -54,7 +54,7 @@ def computation():
 def test_ranking_leaves_the_loop_free(monkeypatch, published, computation):
     location, version = published
     monkeypatch.setattr(ranking, "rank", computation)
-    batch = SimpleNamespace(candidates=SimpleNamespace(bundle=version))
+    batch = SimpleNamespace(bundle=version)
 
     assert computation.runs_beside_the_loop(lambda: Ranker(location, RankingConfig()).rank(batch))
 
