@@ -27,6 +27,9 @@ from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
 from serve_app.stores.shop import ItemRow
 from tests.bundles import location_of
 
+PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
+"""Deadlines where slow answers count, not what replaces them on a busy machine."""
+
 NOWHERE = Stores(
     StoreLocation(Path("/nowhere"), "postgresql://nowhere", "redis://nowhere"), StoresConfig()
 )

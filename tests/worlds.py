@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from serve_app.domain.batches import RequestBatch
+from serve_app.domain.columns import Rows
 from serve_app.domain.filters import Filter
-from serve_app.domain.interactions import TYPE_CODES
+from serve_app.domain.interactions import PURCHASE, TYPE_CODES, Events
 from serve_app.offline.demo import DemoConfig, make_demo
 from serve_app.offline.items import catalogue_of
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig, snapshot
@@ -35,6 +36,11 @@ def batch_of(user_ids: tuple[str, ...], n: int = 10, wanted: Filter | None = Non
     """Requests that differ in their user only."""
     sizes = np.full(len(user_ids), n, np.int32)
     return RequestBatch("", user_ids, sizes, (wanted,) * len(user_ids), AT)
+
+
+def purchased(events: Events) -> Rows:
+    """Distinct rows that the user bought, ascending."""
+    return np.unique(events["row"][events["type"] == PURCHASE])
 
 
 def _log(interactions: pd.DataFrame, items: pd.DataFrame) -> InteractionLog:

@@ -99,7 +99,7 @@ def _seen(
     rows: Rows, requests: NDArray[np.int64], histories: Histories, n_rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """How many events the user has on each candidate, and when the last was (NaN: never)."""
-    keys = owners(histories.offsets) * n_rows + histories.events["row"]
+    keys = histories.keys(n_rows)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     wanted = requests * n_rows + rows

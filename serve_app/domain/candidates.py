@@ -11,11 +11,11 @@ from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidate_features import candidate_features
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.columns import MISSING, Mask, Rows
+from serve_app.domain.columns import MISSING, Mask
 from serve_app.domain.features import SOURCES
 from serve_app.domain.fusion import Merged, merge
 from serve_app.domain.grouping import Keys, in_sorted
-from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, Events, Histories
+from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, Histories
 from serve_app.domain.profiles import Profiles, profiles_of, within
 from serve_app.domain.ragged import owners
 from serve_app.domain.settings import Settings
@@ -111,16 +111,9 @@ def find_candidates(
     )
 
 
-def purchased(events: Events) -> Rows:
-    """Distinct rows that the user bought, ascending."""
-    return np.unique(events["row"][_PURCHASES[events["type"]]])
-
-
 def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
     """Distinct rows that the users did something of these types with, as ascending keys."""
-    events = histories.events
-    chosen = np.flatnonzero(types[events["type"]])
-    return np.unique(owners(histories.offsets)[chosen] * n_rows + events["row"][chosen])
+    return np.unique(histories.keys(n_rows)[types[histories.events["type"]]])
 
 
 def queries_of(

@@ -11,7 +11,7 @@ from serve_app.domain.columns import Rows
 from serve_app.domain.grouping import strongest_by_key
 from serve_app.domain.interactions import Histories
 from serve_app.domain.profiles import TYPE_WEIGHTS
-from serve_app.domain.ragged import offsets_of, owners, sum_of_each
+from serve_app.domain.ragged import offsets_of, sum_of_each
 
 
 def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -26,9 +26,8 @@ def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[
         Shape (n_users, d).
     """
     n_users, n_rows = len(histories), len(factors)
-    keys = owners(histories.offsets) * n_rows + histories.events["row"]
     weights = TYPE_WEIGHTS[histories.events["type"]]
-    taken, strongest = strongest_by_key(keys, weights)
+    taken, strongest = strongest_by_key(histories.keys(n_rows), weights)
     added = weights[strongest, None] * factors[histories.events["row"][strongest]]
     offsets = offsets_of(np.bincount(taken // max(n_rows, 1), minlength=n_users))
     return np.asarray(sum_of_each(added, offsets), np.float32)

@@ -86,6 +86,11 @@ class Histories:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def keys(self, n_rows: int) -> NDArray[np.int64]:
+        """User and item of each event in one number, ``user * n_rows + row``, shape (total,)."""
+        keys: NDArray[np.int64] = owners(self.offsets) * n_rows + self.events["row"]
+        return keys
+
     def of_user(self, i: int) -> Events:
         return self.events[self.offsets[i] : self.offsets[i + 1]]
 

@@ -13,11 +13,11 @@ from serve_app.domain.columns import MISSING, Rows
 from serve_app.domain.fusion import Merged
 from serve_app.domain.metrics import ndcg_at
 from serve_app.domain.profiles import profiles_of, within
-from serve_app.domain.ragged import Offsets, gather, offsets_of, owners, pad
+from serve_app.domain.ragged import Offsets, owners, pad
 from serve_app.domain.sources.query import Queries
 from serve_app.offline.evaluation.measures import hits_of
 from serve_app.offline.evaluation.protocol import Wanted
-from serve_app.offline.labels import WANTED
+from serve_app.offline.metrics import bought_of
 from serve_app.offline.snapshot import Snapshot
 from serve_app.offline.windows import Outcomes
 
@@ -41,11 +41,7 @@ class Askers(NamedTuple):
         world: Snapshot,
         config: CandidatesConfig,
     ) -> "Askers":
-        positions, offsets = gather(found.offsets, buyers)
-        is_bought = found.strengths[positions] == WANTED
-        lengths = np.bincount(owners(offsets), is_bought, minlength=len(buyers)).astype(np.int64)
-        bought = Wanted(offsets_of(lengths), found.rows[positions[is_bought]])
-        return cls(_queries(found.users[buyers], world, config), bought)
+        return cls(_queries(found.users[buyers], world, config), bought_of(found, buyers))
 
     def ndcgs(self, lists: Ragged) -> NDArray[np.float64]:
         """NDCG@10 of each."""

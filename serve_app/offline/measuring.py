@@ -19,11 +19,10 @@ from serve_app.domain.features import (
 from serve_app.domain.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.ranking import RankingConfig, rank, ranking_batch
 from serve_app.offline.evaluation.measures import hits_of
-from serve_app.offline.evaluation.protocol import Wanted
 from serve_app.offline.examples import Examples
 from serve_app.offline.labels import WANTED
 from serve_app.offline.measured import POPULARITY, SERVED, WIDTH, Measured
-from serve_app.offline.metrics import Order, baselines, n_bought
+from serve_app.offline.metrics import Order, baselines, bought_of, n_bought
 from serve_app.offline.snapshot import Snapshot
 from serve_app.offline.train import GAINS
 from serve_app.offline.windows import Outcomes
@@ -81,7 +80,7 @@ def measure(
     for name, order in baselines().items():
         lists[name] = _best(order(examples), candidates)
     lists[POPULARITY] = _most_bought(found.users[users][buyers], world)
-    relevant = _bought(found, users.start + buyers)
+    relevant = bought_of(found, users.start + buyers)
     calibrated = tuple(name for name in contest.variants if name in contest.probabilities)
     return Measured(
         names=tuple(lists),
@@ -149,13 +148,6 @@ def _most_bought(users: NDArray[np.int32], world: Snapshot) -> Rows:
     rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
     own = allowed.for_requests([None] * len(users), done).first(rows, WIDTH)
     return pad(*own, WIDTH, MISSING)
-
-
-def _bought(found: Outcomes, users: NDArray[np.int64]) -> Wanted:
-    positions, offsets = gather(found.offsets, users)
-    bought = found.strengths[positions] == WANTED
-    lengths = np.bincount(owners(offsets), bought, minlength=len(users)).astype(np.int64)
-    return Wanted(offsets_of(lengths), found.rows[positions[bought]])
 
 
 def _n_found(examples: Examples) -> NDArray[np.int64]:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from serve_app.domain.features import FEATURES, SOURCES
 from serve_app.domain.metrics import ndcg_at, ranked_hits
-from serve_app.domain.ragged import owners
+from serve_app.domain.ragged import gather, offsets_of, owners
+from serve_app.offline.evaluation.protocol import Wanted
 from serve_app.offline.examples import Examples
 from serve_app.offline.labels import WANTED
 from serve_app.offline.windows import Outcomes
@@ -27,6 +28,14 @@ def n_bought(found: Outcomes) -> NDArray[np.int64]:
     """How many new items each user bought, shape (len(found),)."""
     bought = found.strengths == WANTED
     return np.bincount(owners(found.offsets), bought, minlength=len(found)).astype(np.int64)
+
+
+def bought_of(found: Outcomes, users: NDArray[np.int64]) -> Wanted:
+    """The new items that each of some users bought, by row; ``users`` are places in ``found``."""
+    positions, offsets = gather(found.offsets, users)
+    bought = found.strengths[positions] == WANTED
+    lengths = np.bincount(owners(offsets), bought, minlength=len(users)).astype(np.int64)
+    return Wanted(offsets_of(lengths), found.rows[positions[bought]])
 
 
 def source_ndcgs(examples: Examples, n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:

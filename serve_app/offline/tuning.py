@@ -17,14 +17,13 @@ from serve_app.domain.columns import Rows
 from serve_app.domain.features import SOURCES
 from serve_app.domain.fusion import merge
 from serve_app.domain.profiles import TYPE_WEIGHTS
-from serve_app.domain.ragged import owners
 from serve_app.domain.sources.autoencoder import autoencoder
 from serve_app.domain.sources.query import Queries
 from serve_app.domain.sources.similar_users import similar_users
 from serve_app.domain.tables import CandidateTables
 from serve_app.offline.askers import Askers, K, Ragged
-from serve_app.offline.labels import WANTED
 from serve_app.offline.linear import LinearWeights
+from serve_app.offline.metrics import n_bought
 from serve_app.offline.pairs import latest_first, pairs_of
 from serve_app.offline.snapshot import Snapshot, SnapshotConfig
 from serve_app.offline.tables import TablesConfig, decay, linear_of, trends
@@ -108,10 +107,7 @@ class _Trial:
         max_items_per_user: int,
     ) -> None:
         has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
-        n_bought = np.bincount(
-            owners(found.offsets), found.strengths == WANTED, minlength=len(found)
-        )
-        self._buyers = np.flatnonzero((n_bought > 0) & has_history)
+        self._buyers = np.flatnonzero((n_bought(found) > 0) & has_history)
         self._parts = [
             Askers.of(found, self._buyers[start : start + _BATCH], world, candidates)
             for start in range(0, len(self._buyers), _BATCH)

@@ -16,7 +16,7 @@ import pytest
 
 from serve_app.deployments.candidates import CandidateGenerator
 from serve_app.deployments.features import FeatureFetcher
-from serve_app.domain.candidates import CandidatesConfig, purchased
+from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.features import USER_FEATURES
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.stores.embedded import StoreUrls
@@ -26,7 +26,7 @@ from serve_app.stores.schema import Connection
 from serve_app.stores.shop import ItemRow
 from serve_app.stores.user_state import CacheTtls
 from tests.bundles import location_of, publish_world
-from tests.worlds import AT, batch_of, small_world
+from tests.worlds import AT, batch_of, purchased, small_world
 
 PATIENT = StoresConfig.model_validate({"redis": {"timeout_s": 2}, "postgres": {"timeout_s": 2}})
 CATALOGUE = small_world().catalogue

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.domain.allowed import AllowedItems
-from serve_app.domain.candidates import CandidatesConfig, find_candidates, purchased
+from serve_app.domain.candidates import CandidatesConfig, find_candidates
 from serve_app.domain.features import CANDIDATE_FEATURES, SOURCE_RANKS, SOURCES
 from serve_app.domain.filter_parsing import parse_filter
 from serve_app.domain.interactions import (
@@ -14,7 +14,7 @@ from serve_app.domain.interactions import (
     Histories,
     make_events,
 )
-from tests.worlds import AT, batch_of, small_world
+from tests.worlds import AT, batch_of, purchased, small_world
 
 WORLD = small_world()
 CATALOGUE = WORLD.catalogue

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from serve_app.config import MAX_N, AppConfig
 from serve_app.deployments.http_errors import NO_OBJECT
 from serve_app.domain.allowed import AllowedItems
-from serve_app.domain.candidates import purchased
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filter_parsing import parse_filter
 from tests.bundles import publish_world
-from tests.in_process import Api, BrokenCache, bug, down, logged
-from tests.worlds import small_world
+from tests.in_process import PATIENT, Api, BrokenCache, bug, down, logged
+from tests.worlds import purchased, small_world
 
 WORLD = small_world()
 CATALOGUE = WORLD.catalogue
@@ -34,10 +33,8 @@ def published(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def api(published):
-    """Slow answers count here, not what replaces them on a busy machine."""
     root, version = published
-    patient = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
-    with Api(root, AppConfig.model_validate({"deadlines": patient})) as opened:
+    with Api(root, AppConfig.model_validate({"deadlines": PATIENT})) as opened:
         yield opened.until_in_use(version)
 
 

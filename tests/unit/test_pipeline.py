@@ -7,12 +7,12 @@ import pytest
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import UserFeatures
-from serve_app.domain.candidates import CandidatesConfig, find_candidates, purchased
+from serve_app.domain.candidates import CandidatesConfig, find_candidates
 from serve_app.domain.features import USER_FEATURES, unknown_user, user_features
 from serve_app.domain.ranking import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.errors import StageFailed, StageTimedOut
 from serve_app.pipeline import Deadlines, Floor, Stages, recommend
-from tests.worlds import batch_of, small_world
+from tests.worlds import batch_of, purchased, small_world
 
 WORLD = small_world()
 ALLOWED = AllowedItems(WORLD.catalogue)

@@ -15,11 +15,18 @@ from serve_app.domain.ranking import RankingConfig
 from serve_app.stores.bundle import open_bundle
 from serve_app.telemetry import Telemetry
 from tests.bundles import DAY_S, location_of, publish_world
-from tests.in_process import BrokenCache, Counts, bug, down, logged, new_cache, shown, stages_over
+from tests.in_process import (
+    PATIENT,
+    BrokenCache,
+    Counts,
+    bug,
+    down,
+    logged,
+    new_cache,
+    shown,
+    stages_over,
+)
 from tests.worlds import AT
-
-PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
-"""Slow answers count here, not what replaces them on a busy machine."""
 
 CONFIG = AppConfig.model_validate({"deadlines": PATIENT})
 USERS = [f"u{number:06d}" for number in range(12)]

@@ -6,14 +6,14 @@ import pytest
 
 from serve_app.deployments import world as world_module
 from serve_app.deployments.world import World, WorldInUse
-from serve_app.domain.candidates import CandidatesConfig, purchased
+from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.columns import MISSING
 from serve_app.domain.features import SOURCE_RANKS, SOURCES
 from serve_app.domain.ranking import RankingConfig, fused_scores, ranking_batch
 from serve_app.errors import StageFailed
 from serve_app.stores.bundle import open_bundle
 from tests.bundles import DAY_S, damage, location_of, publish_world
-from tests.worlds import AT, batch_of, small_world
+from tests.worlds import AT, batch_of, purchased, small_world
 
 VARIANTS = ("main", "challenger")
 USERS = tuple(f"u{number:06d}" for number in range(30))

@@ -154,8 +154,7 @@ class Queries:
 
     @cached_property
     def _event_keys(self) -> Keys:
-        keys: Keys = owners(self.histories.offsets) * self.n_rows + self.histories.events["row"]
-        return keys
+        return self.histories.keys(self.n_rows)
 
 
 @dataclass(frozen=True, slots=True)
