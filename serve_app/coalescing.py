@@ -1,6 +1,7 @@
 """Natural batching: what waits when a slot is free leaves together; nobody waits for a timer."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ class CoalescingConfig(Settings):
         max_in_flight: batches under way at the same time.
         max_batch: questions in one batch.
         max_waiting: questions that wait for a slot; more are refused.
+        max_wait_s: once the longest waiting has waited this long, whoever comes is refused:
+            how many that is depends on the machine, how long an asker waits does not.
         retry_after_s: what a refused caller is told.
     """
 
     max_in_flight: int = Field(default=2, ge=1)
     max_batch: int = Field(default=64, ge=1)
     max_waiting: int = Field(default=512, ge=1)
+    max_wait_s: float = Field(default=2.0, gt=0)
     retry_after_s: int = Field(default=1, ge=1)
 
 
@@ -34,6 +38,7 @@ class CoalescingConfig(Settings):
 class _Waiting(Generic[Question, Answer]):
     question: Question
     answer: "asyncio.Future[Answer]"
+    since_s: float
 
 
 class Coalescer(Generic[Question, Answer]):
@@ -48,10 +53,16 @@ class Coalescer(Generic[Question, Answer]):
         self,
         process: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
         config: CoalescingConfig,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``process`` answers a batch: one answer per question, in order."""
+        """
+        Args:
+            process: answers a batch: one answer per question, in order.
+            clock: seconds, never going back.
+        """
         self._process = process
         self._config = config
+        self._clock = clock
         self._waiting: deque[_Waiting[Question, Answer]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -60,15 +71,21 @@ class Coalescer(Generic[Question, Answer]):
         The answer, or the error of the batch that the question travelled in.
 
         Raises:
-            Overloaded: ``max_waiting`` others wait already.
+            Overloaded: ``max_waiting`` others wait already, or one has waited ``max_wait_s``.
         """
-        if len(self._waiting) >= self._config.max_waiting:
+        now_s = self._clock()
+        if self._is_full(now_s):
             raise Overloaded(self._config.retry_after_s)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(question, answer)
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(question, answer, now_s))
         self._leave()
         return await answer
+
+    def _is_full(self, now_s: float) -> bool:
+        if not self._waiting:
+            return False
+        waited_s = now_s - self._waiting[0].since_s
+        return len(self._waiting) >= self._config.max_waiting or waited_s > self._config.max_wait_s
 
     def _leave(self) -> None:
         while self._waiting and len(self._under_way) < self._config.max_in_flight:

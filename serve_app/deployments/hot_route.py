@@ -1,16 +1,17 @@
 """``POST /recommendations`` from bytes to bytes: without FastAPI, a seventh of the ingress' work.
 
-Only what is right goes this way. Whatever is wrong, or merely unusual, goes to FastAPI as it came,
-which finds the same and has the words for it.
+Only what is right goes this way, and what is refused because too many wait. Whatever is wrong, or
+merely unusual, goes to FastAPI as it came, which finds the same and has the words for it.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import ValidationError
 
 from serve_app.deployments.body_limit import App, Message, Receive, Scope, Send
 from serve_app.deployments.http_models import RecommendationsRequest
+from serve_app.errors import Overloaded
 
 PATH = "/recommendations"
 _JSON = b"application/json"
@@ -26,9 +27,11 @@ class Answering(Protocol):
 class HotRoute:
     """ASGI in front of the whole API."""
 
-    def __init__(self, api: App, answer: Answering) -> None:
+    def __init__(self, api: App, answer: Answering, shed: Callable[[Overloaded, str], App]) -> None:
+        """``shed`` tells the caller with this ``x-request-id`` that too many wait."""
         self._api = api
         self._answer = answer
+        self._shed = shed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", PATH):
@@ -39,6 +42,8 @@ class HotRoute:
             given_id = headers.get(b"x-request-id", b"").decode("latin-1")
             try:
                 return await _send_json(send, await self._answer(body, given_id))
+            except Overloaded as refused:
+                return await self._shed(refused, given_id)(scope, receive, send)
             except Exception as failure:  # FastAPI tells the caller; see ``http_errors``.
                 scope.setdefault("state", {})[_FAILURE] = failure
         return await self._api(scope, _replaying(messages, receive), send)

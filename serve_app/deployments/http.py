@@ -23,6 +23,7 @@ from serve_app.deployments.http_errors import (
     fit_request_id,
     json_response,
     request_id_of,
+    shed,
 )
 from serve_app.deployments.http_models import (
     MAX_ID_CHARS,
@@ -36,6 +37,7 @@ from serve_app.deployments.http_models import (
 from serve_app.deployments.questions import Answer, Question
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.similar import SimilarItems
+from serve_app.errors import Overloaded
 from serve_app.telemetry import Telemetry
 
 
@@ -77,7 +79,7 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
     _add_similar(api, frontend)
     _add_probes(api, frontend)
     return BodyLimit(
-        HotRoute(api, answer),
+        HotRoute(api, answer, partial(_shed, frontend)),
         limit_bytes=config.max_body_bytes,
         on_refused=lambda: frontend.telemetry.request(NO_MODEL, "invalid", 0.0),
     )
@@ -105,6 +107,10 @@ async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: st
     frontend.telemetry.request(question.variant, outcome, duration_s)
     _log(request_id, frontend.user_hash(body.user_id), question, answer, duration_s)
     return orjson.dumps(content)
+
+
+def _shed(frontend: Frontend, refused: Overloaded, given_id: str) -> Response:
+    return shed(frontend.telemetry, refused, fit_request_id(given_id))
 
 
 def _add_recommendations(api: FastAPI, answer: Answering) -> None:

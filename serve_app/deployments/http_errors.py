@@ -28,17 +28,8 @@ NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type applicatio
 def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
     """Handlers for everything that a route or FastAPI itself raises."""
 
-    def refuse(
-        request: Request,
-        outcome: str,
-        status: int,
-        detail: object,
-        headers: Mapping[str, str] | None = None,
-    ) -> Response:
-        telemetry.request(NO_MODEL, outcome, 0.0)
-        line = {"request_id": request_id_of(request), "outcome": outcome, "status": status}
-        access_log.info(orjson.dumps(line).decode())
-        return json_response({"detail": detail}, status, headers)
+    def refuse(request: Request, outcome: str, status: int, detail: object) -> Response:
+        return refusal(telemetry, request_id_of(request), outcome, status, detail)
 
     @api.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
@@ -62,8 +53,7 @@ def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
 
     @api.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:
-        headers = {"retry-after": str(error.retry_after_s)}
-        return refuse(request, "shed", error.http_status, str(error), headers)
+        return shed(telemetry, error, request_id_of(request))
 
     @api.exception_handler(CallerError)
     async def anticipated(request: Request, error: CallerError) -> Response:
@@ -74,6 +64,27 @@ def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
         request_id = request_id_of(request)
         _logger.error("request %s failed", request_id, exc_info=error)
         return refuse(request, "error", 500, f"an internal error, logged as {request_id}")
+
+
+def shed(telemetry: Telemetry, error: Overloaded, request_id: str) -> Response:
+    """Also for the hot route: when most are refused, saying so has to be cheap."""
+    headers = {"retry-after": str(error.retry_after_s)}
+    return refusal(telemetry, request_id, "shed", error.http_status, str(error), headers)
+
+
+def refusal(
+    telemetry: Telemetry,
+    request_id: str,
+    outcome: str,
+    status: int,
+    detail: object,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """What the caller is told; counted and logged."""
+    telemetry.request(NO_MODEL, outcome, 0.0)
+    line = {"request_id": request_id, "outcome": outcome, "status": status}
+    access_log.info(orjson.dumps(line).decode())
+    return json_response({"detail": detail}, status, headers)
 
 
 def json_response(

@@ -65,7 +65,10 @@ class RecommendationService:
         self._cache = cache
         self._telemetry = telemetry
         self._clock = clock
-        self._lookups = Coalescer(self._look_up, config.coalescing)
+        # All that wait are looked up at once: a second queue of batches in front of the graph's
+        # would let people wait twice as long as they may.
+        at_once = {"max_batch": config.coalescing.max_waiting}
+        self._lookups = Coalescer(self._look_up, config.coalescing.model_copy(update=at_once))
         self._graph = Coalescer(self._answer, config.coalescing)
         self._writes: set[asyncio.Task[None]] = set()
 

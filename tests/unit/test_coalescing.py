@@ -81,6 +81,25 @@ def test_refuses_when_too_many_wait():
     assert run(test()) == 3
 
 
+def test_refuses_once_somebody_has_waited_too_long():
+    async def test():
+        gate, now_s = Gate(), [100.0]
+        coalescer = Coalescer(
+            gate, CoalescingConfig(max_in_flight=1, max_wait_s=0.5), clock=lambda: now_s[0]
+        )
+        tasks = await ask_all(coalescer, [1, 2])
+        now_s[0] += 0.5
+        tasks += await ask_all(coalescer, [3])
+        now_s[0] += 0.1
+        with pytest.raises(Overloaded):
+            await coalescer.ask(4)
+        gate.open.set()
+        assert await asyncio.gather(*tasks) == [10, 20, 30]
+        return await coalescer.ask(5)
+
+    assert run(test()) == 50
+
+
 def test_an_asker_who_left_does_not_travel():
     async def test():
         gate = Gate()

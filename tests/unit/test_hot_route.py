@@ -30,7 +30,7 @@ def passed_on(monkeypatch):
             found.append(scope["path"])
             await self._api(scope, receive, send)
 
-        await whole(HotRoute(api, self._answer), scope, receive, send)
+        await whole(HotRoute(api, self._answer, self._shed), scope, receive, send)
 
     monkeypatch.setattr(HotRoute, "__call__", watched)
     return found

@@ -429,7 +429,8 @@ class TestOtherErrors:
         assert ("content-length" in response.request.headers) is not chunked
         assert response.json() == {"detail": "the body may have at most 262144 bytes"}
 
-    def test_429_says_when_to_come_again(self, open_api):
+    @pytest.mark.parametrize("kind", ["application/json", "application/vnd.shop+json"])
+    def test_429_says_when_to_come_again(self, open_api, kind):
         queue = {"max_in_flight": 1, "max_batch": 1, "max_waiting": 1, "retry_after_s": 7}
         patient = {"candidates_s": 60}
         config = AppConfig.model_validate(
@@ -445,7 +446,11 @@ class TestOtherErrors:
 
         async def scenario():
             posts = [
-                asyncio.create_task(api.client.post("/recommendations", json={"user_id": user}))
+                asyncio.create_task(
+                    api.client.post(
+                        "/recommendations", json={"user_id": user}, headers={"content-type": kind}
+                    )
+                )
                 for user in USERS[:4]
             ]
             refused: set[asyncio.Task[httpx.Response]] = set()

@@ -13,6 +13,7 @@ from serve_app.deployments.world import World
 from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.ranking import RankingConfig
 from serve_app.stores.bundle import open_bundle
+from serve_app.stores.cache import InMemoryCache
 from serve_app.telemetry import Telemetry
 from tests.bundles import DAY_S, location_of, publish_world
 from tests.in_process import (
@@ -97,6 +98,26 @@ def test_questions_that_wait_travel_as_one_batch(root, worlds):
     assert sum(len(batch) for batch in served.batches) == len(USERS)
     assert len(served.batches) <= 3
     assert [answer.n_items for answer in answers] == [5] * len(USERS)
+
+
+def test_the_cache_is_asked_for_all_that_wait_at_once(root, worlds):
+    looked_up = []
+
+    class Watched(InMemoryCache):
+        async def get_many(self, keys):
+            looked_up.append(len(keys))
+            await asyncio.sleep(0)
+            return await super().get_many(keys)
+
+    config = AppConfig.model_validate(
+        {"coalescing": {"max_in_flight": 1, "max_batch": 2}, "deadlines": PATIENT}
+    )
+    served = Served(root, config, cache=Watched(lambda: 0.0))
+
+    served.ask(worlds[0], *(ask_of(user) for user in USERS))
+
+    assert looked_up == [1, len(USERS) - 1]
+    assert max(len(batch) for batch in served.batches) == 2
 
 
 def test_both_variants_travel_in_one_batch_and_score_apart(root, worlds):
