@@ -30,7 +30,7 @@ def plot_closed(done: Sequence[Turn], folder: Path) -> list[Path]:
             axes.errorbar(xs, middles, [below, above], marker="o", label=LOADS[load].title)
         axes.set_xticks(xs, map(str, xs))
         axes.grid(visible=True, alpha=0.3)
-        axes.legend()
+        canvas.legend(loc="outside lower center", ncols=3, fontsize="small")
         canvas.savefig(folder / f"{name}.png", dpi=120)
         written.append(folder / f"{name}.png")
     return written
