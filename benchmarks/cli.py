@@ -1,7 +1,7 @@
 """`python -m benchmarks`: measures, shows the tables, and writes them down."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,17 @@ import click
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import ROOT, Home, make_shop, open_home, workplace_in
 from benchmarks.machine import command_of, facts, shop_facts
-from benchmarks.parts import CLOSED, FULL, OTHERS, PARTS, QUICK, Progress, Settings, closed_part
+from benchmarks.parts import (
+    CLOSED,
+    FULL,
+    OTHERS,
+    PARTS,
+    QUICK,
+    QUICK_PARTS,
+    Progress,
+    Settings,
+    closed_part,
+)
 from benchmarks.plots import plot_closed
 from benchmarks.tables import Section
 from serve_app.errors import OperatorError
@@ -30,7 +40,7 @@ PLOTS = ROOT / "benchmarks/plots"
 @click.option("--connections", type=int, multiple=True, help="Of the closed loops; repeatable.")
 @click.option("--home", type=click.Path(path_type=Path), default=ROOT / ".bench/shop")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help=f"Default: {RESULTS.name}, for all parts."
+    "--out", type=click.Path(path_type=Path), help=f"Default: {RESULTS.name}, unless --only."
 )
 def main(
     only: tuple[str, ...],
@@ -41,40 +51,40 @@ def main(
     out: Path | None,
 ) -> None:
     """Measure recserve against the usual service, a naive graph and an empty one."""
-    settings = FULL if full else QUICK
+    settings, default = (FULL, PARTS) if full else (QUICK, QUICK_PARTS)
     plan = settings.closed
     plan = replace(plan, rounds=rounds or plan.rounds, connections=connections or plan.connections)
     try:
-        sections = _measure(home, only or PARTS, replace(settings, closed=plan))
+        told = list(_head())
+        # Shown as they are found: the whole takes long, and may be ended before.
+        for section in _measure(home, only or default, replace(settings, closed=plan)):
+            click.echo(f"\n{section}")
+            told.append(str(section))
     except (BenchmarkFailed, OperatorError) as error:
         raise click.ClickException(str(error)) from error
-    text = "\n\n".join([*_head(), *map(str, sections)]) + "\n"
-    click.echo(text)
     if out or not only:
-        (out or RESULTS).write_text(text)
+        (out or RESULTS).write_text("\n\n".join(told) + "\n")
 
 
-def _measure(folder: Path, parts: Sequence[str], settings: Settings) -> list[Section]:
+def _measure(folder: Path, parts: Sequence[str], settings: Settings) -> Iterator[Section]:
     folder.mkdir(parents=True, exist_ok=True)
     workplace = workplace_in(folder)
     with progress_bars() as progress, workplace.stores() as urls:
         make_shop(workplace, progress)
         home = open_home(folder, urls, workplace)
-        return _sections(home, parts, settings, progress)
+        yield from _sections(home, parts, settings, progress)
 
 
 def _sections(
     home: Home, parts: Sequence[str], settings: Settings, progress: Progress
-) -> list[Section]:
-    sections = []
+) -> Iterator[Section]:
     if closed := [part for part in parts if part in CLOSED]:
         section, done = closed_part(home, settings, progress, closed)
-        sections.append(section)
         plot_closed(done, PLOTS)
+        yield section
     for part in parts:
         if part in OTHERS:
-            sections.append(OTHERS[part](home, settings, progress))
-    return sections
+            yield OTHERS[part](home, settings, progress)
 
 
 def _head() -> list[str]:

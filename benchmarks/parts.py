@@ -243,3 +243,6 @@ OTHERS: Mapping[str, Callable[[Home, Settings, Progress], Section]] = {
 
 PARTS = (*CLOSED, *OTHERS)
 """Values of ``ONLY``."""
+
+QUICK_PARTS = tuple(part for part in PARTS if part != "batches")
+"""Each setting of the batches wants a start of its own; who tunes them asks for that part."""
