@@ -41,6 +41,7 @@ class Settings:
         open_seconds: of each rate of the open loop.
         catalogues: numbers of items.
         n_users: in the stores.
+        n_replicas: of every stage; the first two say what one more costs.
         n_calls: of each size, for features alone.
     """
 
@@ -48,6 +49,7 @@ class Settings:
     open_seconds: int
     catalogues: tuple[int, ...]
     n_users: tuple[int, ...]
+    n_replicas: tuple[int, ...]
     n_calls: int
     profile_seconds: int
 
@@ -56,7 +58,8 @@ QUICK = Settings(
     Plan(rounds=2, seconds=4),
     open_seconds=10,
     catalogues=(10_000, 1_000_000),
-    n_users=(200_000,),
+    n_users=(),
+    n_replicas=(1, 2),
     n_calls=300,
     profile_seconds=6,
 )
@@ -65,6 +68,7 @@ FULL = Settings(
     open_seconds=60,
     catalogues=(10_000, 100_000, 1_000_000),
     n_users=(100_000, 1_000_000),
+    n_replicas=(1, 2, 4),
     n_calls=3_000,
     profile_seconds=20,
 )
@@ -137,9 +141,9 @@ def _open_row(share: float, run: OpenRun) -> list[str]:
 
 
 def growth_part(home: Home, settings: Settings, progress: Progress) -> Section:
-    cases = growth.cases(home, settings.catalogues, settings.n_users, (1, 2))
+    cases = growth.cases(home, settings.catalogues, settings.n_users, settings.n_replicas)
     done = _grown("growth", home, cases, settings, progress)
-    one, two = (each for each in done if each.case.name == "replicas")
+    one, two = [each for each in done if each.case.name == "replicas"][:2]
     empty_mb = growth.memory_of_empty(home)
     costs = [
         [stage, rounded(cost), rounded(cost - empty_mb)]
