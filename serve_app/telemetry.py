@@ -22,6 +22,9 @@ BATCH_BOUNDS = (0.5, 1.5, 2.5, 3.5, 4.5, 6.5, 8.5, 12.5, 16.5, 24.5, 32.5, 48.5,
 
 Tags = tuple[str, ...]
 
+NO_MODEL = "none"
+"""Counted as the variant of requests that reached none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -42,7 +45,9 @@ class Metric:
 METRICS = {
     "recserve_requests_total": Metric("Requests answered.", ("variant", "outcome")),
     "recserve_request_duration_seconds": Metric(
-        "From the arrival of a request to its answer.", ("variant",), STAGE_BOUNDS_S
+        "From the arrival of a request to its answer; not of refused ones.",
+        ("variant",),
+        STAGE_BOUNDS_S,
     ),
     "recserve_stage_duration_seconds": Metric(
         "One batch in one stage, hops included.", ("stage",), STAGE_BOUNDS_S
@@ -77,11 +82,15 @@ class Telemetry:
         self._window = Window(int(now_s) // WINDOW_S)
 
     def request(self, variant: str, outcome: str, duration_s: float) -> None:
-        """One request was answered; ``outcome`` is ok, degraded, invalid, shed or error."""
-        self._counts["recserve_requests_total", (variant, outcome)] += 1
-        self._window.outcomes[variant, outcome] += 1
+        """One request was answered; ``outcome`` is ok or degraded."""
+        self._outcome(variant, outcome)
         self._window.observe(REQUEST, duration_s)
         self._observe("recserve_request_duration_seconds", (variant,), duration_s)
+
+    def refused(self, outcome: str) -> None:
+        """One request got no answer; ``outcome`` is invalid, shed or error. It has no duration:
+        under overload the quick refusals would hide how long the answers take."""
+        self._outcome(NO_MODEL, outcome)
 
     def stage(self, name: str, duration_s: float) -> None:
         """One batch came back from a stage."""
@@ -126,6 +135,10 @@ class Telemetry:
         if minute != window.minute:
             self._window = Window(minute)
         return window
+
+    def _outcome(self, variant: str, outcome: str) -> None:
+        self._counts["recserve_requests_total", (variant, outcome)] += 1
+        self._window.outcomes[variant, outcome] += 1
 
     def _observe(self, name: str, tags: Tags, value: float) -> None:
         if self._exporter is not None:

@@ -17,7 +17,6 @@ from serve_app.deployments.body_limit import App, BodyLimit
 from serve_app.deployments.composing import similar_list
 from serve_app.deployments.hot_route import PATH, Answering, HotRoute, failure_of
 from serve_app.deployments.http_errors import (
-    NO_MODEL,
     access_log,
     add_errors,
     fit_request_id,
@@ -81,7 +80,7 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
     return BodyLimit(
         HotRoute(api, answer, partial(_shed, frontend)),
         limit_bytes=config.max_body_bytes,
-        on_refused=lambda: frontend.telemetry.request(NO_MODEL, "invalid", 0.0),
+        on_refused=lambda: frontend.telemetry.refused("invalid"),
     )
 
 

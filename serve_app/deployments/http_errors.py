@@ -19,9 +19,6 @@ from serve_app.telemetry import Telemetry
 access_log = logging.getLogger("ray.serve.recserve.access")
 _logger = logging.getLogger("ray.serve.recserve.http")
 
-NO_MODEL = "none"
-"""Counted as the variant of requests that reached none."""
-
 NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type application/json"
 
 
@@ -81,7 +78,7 @@ def refusal(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """What the caller is told; counted and logged."""
-    telemetry.request(NO_MODEL, outcome, 0.0)
+    telemetry.refused(outcome)
     line = {"request_id": request_id, "outcome": outcome, "status": status}
     access_log.info(orjson.dumps(line).decode())
     return json_response({"detail": detail}, status, headers)

@@ -89,6 +89,16 @@ def test_writes_seconds_as_whole_milliseconds():
     assert float(p50_ms) == pytest.approx(12_000, rel=0.03)
 
 
+def test_shows_requests_that_were_all_refused():
+    refused = Window(10)
+    refused.outcomes["none", "shed"] = 6
+
+    page = status(FakeServe(), [refused], None, now_s=11 * 60)
+
+    assert page.splitlines()[-1].split() == ["none", "shed", "6", "0.1"]
+    assert "ms" not in page
+
+
 def test_a_minute_that_has_begun_counts_as_far_as_it_has_come():
     page = status(FakeServe(), [window(10, **{REQUEST: [0.01] * 30})], None, now_s=10 * 60 + 10)
 

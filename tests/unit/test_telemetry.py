@@ -149,6 +149,19 @@ class TestTelemetry:
             ("recserve_batch_size", (), 8.0),
         ]
 
+    def test_refused_requests_are_counted_and_hide_no_latency(self):
+        exporter = RecordingExporter()
+        telemetry = Telemetry(exporter, now_s=0)
+        telemetry.refused("shed")
+        telemetry.request("main", "ok", 0.01)
+
+        window = telemetry.flush(1)
+
+        assert ("recserve_requests_total", ("none", "shed"), 1) in exporter.counts
+        assert window.outcomes == {("none", "shed"): 1, ("main", "ok"): 1}
+        assert [name for name, _, _ in exporter.values] == ["recserve_request_duration_seconds"]
+        assert window.stages["request"].n == 1
+
     def test_gives_the_minute_so_far_at_each_flush(self):
         telemetry = Telemetry(None, now_s=120)
         telemetry.request("main", "ok", 0.01)
