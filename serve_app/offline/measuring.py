@@ -20,7 +20,6 @@ from serve_app.domain.ragged import Offsets, Scalar, gather, offsets_of, owners,
 from serve_app.domain.ranking import RankingConfig, rank, ranking_batch
 from serve_app.offline.evaluation.measures import hits_of
 from serve_app.offline.examples import Examples
-from serve_app.offline.labels import WANTED
 from serve_app.offline.measured import POPULARITY, SERVED, WIDTH, Measured
 from serve_app.offline.metrics import Order, baselines, bought_of, n_bought
 from serve_app.offline.snapshot import Snapshot
@@ -90,7 +89,7 @@ def measure(
         n_past=_n_past(world, found.users[users][buyers]),
         relevant=relevant.items,
         offsets=relevant.offsets,
-        n_found=_n_found(examples),
+        n_found=n_bought(examples),
         offered=_offered(scores[next(iter(contest.variants))], examples),
         calibration=_calibration([scores[name] for name in calibrated], examples),
     )
@@ -148,11 +147,6 @@ def _most_bought(users: NDArray[np.int32], world: Snapshot) -> Rows:
     rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
     own = allowed.for_requests([None] * len(users), done).first(rows, WIDTH)
     return pad(*own, WIDTH, MISSING)
-
-
-def _n_found(examples: Examples) -> NDArray[np.int64]:
-    bought = examples.strengths == WANTED
-    return np.bincount(owners(examples.offsets), bought, minlength=len(examples)).astype(np.int64)
 
 
 def _n_past(world: Snapshot, users: NDArray[np.int32]) -> NDArray[np.int64]:

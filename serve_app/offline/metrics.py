@@ -24,7 +24,7 @@ def baselines() -> dict[str, Order]:
     return {**orders, "fused": lambda examples: examples.matrix[:, fused]}
 
 
-def n_bought(found: Outcomes) -> NDArray[np.int64]:
+def n_bought(found: Outcomes | Examples) -> NDArray[np.int64]:
     """How many new items each user bought, shape (len(found),)."""
     bought = found.strengths == WANTED
     return np.bincount(owners(found.offsets), bought, minlength=len(found)).astype(np.int64)

@@ -99,14 +99,13 @@ def gather(
 
 def format_status(status: Status) -> str:
     """The page, without a line break at its end."""
-    traffic = status.traffic
+    found = ((_stages, status.traffic.stages), (_outcomes, status.traffic.outcomes))
+    tables = [table(status) for table, counted in found if counted]
     parts = [
         f"{APPLICATION}: {status.state}" + (f" ({status.message})" if status.message else ""),
         _deployments(status.deployments, status.in_ingress),
         _models(status.models),
-        *([_stages(status)] if traffic.stages else []),
-        *([_outcomes(status)] if traffic.outcomes else []),
-        *([] if traffic.stages or traffic.outcomes else [_NO_TRAFFIC]),
+        *(tables or [_NO_TRAFFIC]),
     ]
     return "\n\n".join(parts)
 
