@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from serve_app.domain.batches import ScoringBatch
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.features import assemble
-from serve_app.domain.scoring import load_booster, predict
+from serve_app.domain.scoring import Scoring, load_booster, scoring_of
 from serve_app.errors import BundleMissing
 from serve_app.pipeline import scorer_of
 from serve_app.stores.bundle import Bundle
@@ -49,16 +48,16 @@ class Scorer:
         if manifest is None:
             raise BundleMissing(str(bundle.folder), self._variant)
         booster = load_booster(bundle.model_path(self._variant), manifest)
-        return Model(booster, manifest.features, bundle.catalogue)
+        return Model(scoring_of(booster), manifest.features, bundle.catalogue)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A booster, and what its features are made from."""
+    """How it scores, and what its features are made from."""
 
-    booster: xgboost.Booster
+    scoring: Scoring
     features: tuple[str, ...]
     catalogue: Catalogue
 
     def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
-        return predict(self.booster, assemble(self.features, self.catalogue, batch))
+        return self.scoring(assemble(self.features, self.catalogue, batch))

@@ -183,10 +183,10 @@ def assemble(
         names: the features that the model was fitted with, in its order, out of ``FEATURES``.
 
     Returns:
-        Shape (len(batch.rows), len(names)).
+        Shape (len(batch.rows), len(names)); each column is contiguous.
     """
     requests = owners(batch.offsets)
-    matrix = np.empty((len(batch.rows), len(names)), np.float32)
+    columns = np.empty((len(names), len(batch.rows)), np.float32)
     blocks = (
         (USER_FEATURES, lambda i: batch.user_features[requests, i]),
         (ITEM_FEATURES, lambda i: catalogue.features[batch.rows, i]),
@@ -196,8 +196,8 @@ def assemble(
     for group, column in blocks:
         for i, name in enumerate(group):
             if name in names:
-                matrix[:, names.index(name)] = column(i)
-    return matrix
+                columns[names.index(name)] = column(i)
+    return columns.T
 
 
 def _age_days(

@@ -102,7 +102,7 @@ def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesCo
         candidate_features=candidates.features,
         user_features=user_features(world.users[users], world.at),
     )
-    matrix = assemble(FEATURES, world.catalogue, scoring)
+    matrix = np.ascontiguousarray(assemble(FEATURES, world.catalogue, scoring))
     strengths = _strengths(candidates, found, part, len(world.catalogue))
     return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
 

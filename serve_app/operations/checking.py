@@ -4,11 +4,13 @@ import sys
 from collections.abc import Mapping
 
 from serve_app.domain.manifest import lacking_models
+from serve_app.domain.trees import is_compiled
 from serve_app.operations.doctor import (
     Check,
     Failed,
     Skipped,
     bundle_whole,
+    compiled_trees,
     config_keys,
     disk_writable,
     environment_profile,
@@ -31,6 +33,7 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
     ports = needed_ports(workplace.port, environment)
     return [
         python_version(sys.version_info[:2]),
+        compiled_trees(is_compiled()),
         disk_writable(workplace.location.home, MIN_FREE_BYTES),
         config_keys(lambda: problems_of(workplace)),
         environment_profile(environment),

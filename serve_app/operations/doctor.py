@@ -91,6 +91,17 @@ def python_version(version: tuple[int, int] = sys.version_info[:2]) -> Check:
     return Check("Python version", run)
 
 
+def compiled_trees(is_compiled: bool) -> Check:
+    """Scorers have the compiled form of the trees; without it they answer as well, but slower."""
+
+    def run() -> str:
+        if is_compiled:
+            return "compiled"
+        raise Skipped("no C compiler when recserve was installed: scorers take ten times as long")
+
+    return Check("model trees", run)
+
+
 def config_keys(problems: Callable[[], Sequence[str]]) -> Check:
     """``problems`` (see :func:`serve_app.operations.lint.lint`) finds nothing."""
 

@@ -8,6 +8,7 @@ from serve_app.operations.doctor import (
     Check,
     Outcome,
     bundle_whole,
+    compiled_trees,
     config_keys,
     disk_writable,
     environment_profile,
@@ -68,6 +69,11 @@ def test_names_the_pythons_that_fit(version):
         Outcome.FAIL,
         f"this is Python 3.{version[1]}: use 3.11 to 3.13",
     )
+
+
+@pytest.mark.parametrize(("is_compiled", "outcome"), [(True, Outcome.PASS), (False, Outcome.SKIP)])
+def test_says_whether_scorers_have_the_fast_form_of_the_trees(is_compiled, outcome):
+    assert outcome_of(compiled_trees(is_compiled))[0] == outcome
 
 
 def test_knows_a_store_that_answers_from_one_that_does_not():

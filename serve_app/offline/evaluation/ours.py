@@ -29,7 +29,7 @@ from serve_app.domain.features import (
 from serve_app.domain.grouping import in_sorted
 from serve_app.domain.ragged import Offsets, gather, offsets_of, owners, pad
 from serve_app.domain.ranking import RankingConfig, rank, rank_plainly, ranking_batch
-from serve_app.domain.scoring import load_booster, predict
+from serve_app.domain.scoring import load_booster, scoring_of
 from serve_app.domain.settings import Settings
 from serve_app.offline.evaluation.lists import Lists
 from serve_app.offline.evaluation.protocol import Split, Wanted
@@ -132,7 +132,7 @@ def _answers(
 ) -> Iterator[Ours]:
     variant = next(iter(config.fit.variants))
     model = bundle.manifest.models[variant]
-    booster = load_booster(bundle.model_path(variant), model)
+    scoring_by = scoring_of(load_booster(bundle.model_path(variant), model))
     # What was in stock then is not known.
     allowed = AllowedItems(bundle.catalogue, include_out_of_stock=True)
     for start in range(0, len(split.users), _BLOCK_USERS):
@@ -148,7 +148,7 @@ def _answers(
         )
         columns = user_columns[split.user_numbers[split.users[part]]]
         scoring = _scoring(candidates, user_features(columns, batch.at), batch.at)
-        scores = predict(booster, assemble(model.features, bundle.catalogue, scoring))
+        scores = scoring_by(assemble(model.features, bundle.catalogue, scoring))
         ranking = ranking_batch(candidates, batch.sizes, scores)
         plain = rank_plainly(ranking, bundle.catalogue, config.ranking)
         diverse = rank(ranking, bundle.catalogue, config.ranking)

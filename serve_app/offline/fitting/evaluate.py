@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from serve_app.domain.features import SOURCES
 from serve_app.domain.manifest import Manifest
 from serve_app.domain.ranking import RankingConfig
-from serve_app.domain.scoring import predict
+from serve_app.domain.scoring import scoring_of
 from serve_app.offline.examples import parts_of
 from serve_app.offline.fitting.candidates import (
     Shard,
@@ -63,8 +63,8 @@ class _Model(NamedTuple):
     booster: bytes
 
     def order(self) -> Order:
-        booster = booster_from(self.booster)
-        return lambda candidates: predict(booster, columns_of(candidates.matrix, self.features))
+        scoring = scoring_of(booster_from(self.booster))
+        return lambda candidates: scoring(columns_of(candidates.matrix, self.features))
 
 
 class _Shared(NamedTuple):
