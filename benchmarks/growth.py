@@ -19,7 +19,8 @@ from serve_app.stores.bundle_publishing import publish
 
 STAGES = ("FeatureFetcher", "CandidateGenerator", "Ranker", "Scorer-")
 
-N_CANDIDATES = (100, 300, 1_000)
+N_CANDIDATES = (100, 1_000)
+"""Beside the 300 that are shipped."""
 MAX_BATCH = (1, 8, 32, 64, 128)
 MAX_IN_FLIGHT = (1, 2, 4)
 
@@ -58,12 +59,15 @@ class Grown:
 def cases(
     home: Home, n_items: tuple[int, ...], n_users: tuple[int, ...], n_replicas: tuple[int, ...]
 ) -> list[Case]:
-    """Makes the larger bundles that are not there yet; replicas grow on the largest catalogue."""
-    folders = {n: bundles_of(home, n) for n in n_items}
+    """
+    Makes the larger bundles that are not there yet. Every stage has one replica where nothing else
+    is said; replicas grow on the largest catalogue, the last of the cases named so.
+    """
+    folders = {n: bundles_of(home, n) for n in sorted(n_items)}
     largest = folders[max(n_items)]
     return [
-        *(Case("catalogue", n, _with_bundles(folder)) for n, folder in folders.items()),
-        *(Case("users", n, _unchanged, n - SHOP.n_users) for n in n_users),
+        *(Case("catalogue", n, _with_replicas(1, folder)) for n, folder in folders.items()),
+        *(Case("users", n, _with_replicas(1), n - SHOP.n_users) for n in n_users),
         *(Case("candidates", n, _with_candidates(n)) for n in N_CANDIDATES),
         *(Case("replicas", n, _with_replicas(n, largest)) for n in n_replicas),
     ]
@@ -122,31 +126,30 @@ def _args(config: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _unchanged(config: dict[str, Any]) -> None:
-    """The shipped configuration."""
-
-
 def _with_batches(**settings: int) -> Change:
     return lambda config: _args(config)["coalescing"].update(settings)
-
-
-def _with_bundles(root: Path) -> Change:
-    return lambda config: _args(config).update(bundles=str(root))
 
 
 def _with_candidates(n: int) -> Change:
     """Every source gives its share, so that so many are found."""
 
     def change(config: dict[str, Any]) -> None:
+        _with_replicas(1)(config)
         limits = {source: {"limit": min(1_000, n)} for source in SOURCES}
         _args(config)["candidates"] = {"max_candidates": n, **limits}
 
     return change
 
 
-def _with_replicas(n: int, root: Path) -> Change:
+def _with_replicas(n: int, root: Path | None = None) -> Change:
+    """
+    Args:
+        root: of the bundles, where they are not the shop's own.
+    """
+
     def change(config: dict[str, Any]) -> None:
-        _args(config)["bundles"] = str(root)
+        if root is not None:
+            _args(config)["bundles"] = str(root)
         for deployment in config["applications"][0]["deployments"]:
             if deployment["name"] != "Ingress":
                 del deployment["autoscaling_config"]

@@ -70,7 +70,7 @@ def make_shop(workplace: Workplace, progress: Progress) -> None:
     load_files(
         workplace, LoadFiles(made.items, made.users, made.interactions), LoadConfig(), progress
     )
-    fit_bundle(workplace, ROOT / "configs/fit.yaml", progress)
+    fit_bundle(workplace, ROOT / "benchmarks/fit.yaml", progress)
 
 
 def open_home(folder: Path, urls: StoreUrls, workplace: Workplace) -> Home:
