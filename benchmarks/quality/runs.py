@@ -1,6 +1,7 @@
 """What is run: the evaluator on each data set and cut, and our fit without each source."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def settings(days_earlier: int, points: int) -> EvaluationConfig:
     return EvaluationConfig(
         protocol=ProtocolConfig(days_earlier=float(days_earlier)),
         max_points=points,
-        ours=ours_config(CONFIG, ROOT / "configs/fit.yaml"),
+        ours=ours_config(CONFIG, ROOT / "configs/fit.yaml", n_threads=os.cpu_count()),
     )
 
 

@@ -121,7 +121,7 @@ def evaluate_command(
 ) -> None:
     """Compare what would be recommended with other models, on the future of any shop's files."""
     files = LoadFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
-    ours = ours_config(config, settings)
+    ours = ours_config(config, settings, n_threads=os.cpu_count())
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
     chosen = EvaluationConfig(protocol=ProtocolConfig(label=label, **given), ks=ks, ours=ours)
     with progress_bars() as progress:

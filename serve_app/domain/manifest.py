@@ -34,7 +34,7 @@ class ModelManifest(Settings):
         file: name below the bundle's folder.
         features: what the model was fitted with, in its order.
         fingerprint: ``domain.features.fingerprint(features)`` of the build that fitted it.
-        objective: XGBoost's name of what was optimised.
+        objective: XGBoost's names of what was optimised, with " + " between them.
         n_trees: trees in the model.
         metrics: measured on the evaluation window, by name.
         held_out: file of the model that was measured, which has not learnt from the window that it

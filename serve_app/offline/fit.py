@@ -46,12 +46,13 @@ def fit(
     Raises:
         NotEnoughData: no items, too few interactions, or too few users who bought something new.
     """
-    steps: Mapping[str, Step] = {
+    steps: dict[str, Step] = {
         "check": partial(check, read=lambda: (items, users, log)),
         **LEARNING,
     }
     if not measure:
-        steps = {name: step for name, step in steps.items() if step is not evaluate}
+        steps = {**steps, "train": partial(train, kinds=("published",))}
+        del steps["evaluate"]
     with TemporaryDirectory(prefix="recserve-fit-") as folder:
         work = Workspace(Path(folder))
         for _ in run(steps, work, config, None, Here(), progress):

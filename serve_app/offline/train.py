@@ -1,7 +1,8 @@
 """Fits the scorers: gradient-boosted trees on past candidates."""
 
 from collections.abc import Mapping
-from typing import Literal
+from itertools import product
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xgboost
@@ -30,19 +31,46 @@ GAINS = np.array([0, 0, 0, 1, 2, 4], np.float32)
 """Relevance by strength of what the user did: nothing, view, rating, click, cart, purchase."""
 
 
+N_PAIRS = 10
+"""Of a user's candidates, that those which a ranking objective learns from stand above: a list."""
+
+Objective = Literal["binary:logistic", "rank:ndcg", "rank:pairwise"]
+
+
+class Member(NamedTuple):
+    """
+    One of the models whose average a variant is.
+
+    Attributes:
+        number: of those with this objective, which differ in their seeds.
+    """
+
+    objective: Objective
+    number: int
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether scores say how likely a candidate is wanted."""
+        return self.objective == "binary:logistic"
+
+
 class VariantConfig(Settings):
     """
     How one variant is fitted.
 
     Attributes:
-        objective: a binary objective learns whether a candidate is bought, a ranking one the order
-            of a user's candidates.
+        objectives: a binary objective learns whether a candidate is bought, a ranking one the order
+            of a user's candidates. What models of several objectives say is averaged.
+        n_models: of each objective, with seeds of their own, averaged.
         features: names of features, or of groups of them (user, item, candidate, cross).
         n_trees: all are fitted. On Online Retail the quality is about the same for 150 trees of
             depth 4 and 300 of depth 3, and stopping early by held-out users chose worse numbers.
     """
 
-    objective: Literal["binary:logistic", "rank:ndcg", "rank:pairwise"] = "binary:logistic"
+    objectives: tuple[Objective, ...] = Field(
+        default=("binary:logistic", "rank:ndcg"), min_length=1
+    )
+    n_models: int = Field(default=2, ge=1, le=10)
     features: tuple[str, ...] = tuple(FEATURE_GROUPS)
     n_trees: int = Field(default=250, ge=1, le=1_000)
     max_depth: int = Field(default=3, ge=1, le=12)
@@ -66,7 +94,11 @@ class VariantConfig(Settings):
     @property
     def is_probability(self) -> bool:
         """Whether scores say how likely a candidate is wanted."""
-        return self.objective == "binary:logistic"
+        return all(member.is_probability for member in self.members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(*each) for each in product(self.objectives, range(self.n_models)))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -75,11 +107,13 @@ class VariantConfig(Settings):
         return tuple(dict.fromkeys(name for names in expanded for name in names))
 
 
-def train(examples: Examples, config: VariantConfig, seed: int, n_threads: int) -> xgboost.Booster:
+def train(
+    examples: Examples, config: VariantConfig, member: Member, seed: int, n_threads: int
+) -> xgboost.Booster:
     """The same examples, settings and number of threads give the same model."""
     return xgboost.train(
-        _parameters(config, seed, n_threads),
-        _matrix(examples, config, n_threads),
+        _parameters(config, member, seed, n_threads),
+        _matrix(examples, config, member, n_threads),
         num_boost_round=config.n_trees,
         verbose_eval=False,
     )
@@ -109,9 +143,12 @@ def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[n
     return matrix[:, [FEATURES.index(name) for name in names]]
 
 
-def _parameters(config: VariantConfig, seed: int, n_threads: int) -> dict[str, object]:
+def _parameters(
+    config: VariantConfig, member: Member, seed: int, n_threads: int
+) -> dict[str, object]:
+    of_lists = {} if member.is_probability else {"lambdarank_num_pair_per_sample": N_PAIRS}
     return {
-        "objective": config.objective,
+        "objective": member.objective,
         "tree_method": "hist",
         "max_depth": config.max_depth,
         "learning_rate": config.learning_rate,
@@ -119,19 +156,27 @@ def _parameters(config: VariantConfig, seed: int, n_threads: int) -> dict[str, o
         "subsample": config.subsample,
         "colsample_bytree": config.colsample,
         "reg_lambda": config.reg_lambda,
-        "seed": seed,
+        "seed": seed + member.number,
         "nthread": n_threads,
+        **of_lists,
     }
 
 
-def _matrix(examples: Examples, config: VariantConfig, n_threads: int) -> xgboost.QuantileDMatrix:
+def _matrix(
+    examples: Examples, config: VariantConfig, member: Member, n_threads: int
+) -> xgboost.QuantileDMatrix:
     """Quantised at once: the numbers themselves are not held twice."""
-    gains = GAINS[examples.strengths]
+    gains, weights = GAINS[examples.strengths], user_weights(examples)
     columns = columns_of(examples.matrix, config.feature_names)
-    if config.is_probability:
+    if member.is_probability:
         # A probability as label: what was only clicked counts as partly wanted.
-        labels, weights = gains / GAINS.max(), user_weights(examples)
-        return xgboost.QuantileDMatrix(columns, labels, weight=weights, nthread=n_threads)
+        return xgboost.QuantileDMatrix(
+            columns, gains / GAINS.max(), weight=weights, nthread=n_threads
+        )
     return xgboost.QuantileDMatrix(
-        columns, gains, group=np.diff(examples.offsets), nthread=n_threads
+        columns,
+        gains,
+        group=np.diff(examples.offsets),
+        weight=weights[examples.offsets[:-1]],
+        nthread=n_threads,
     )

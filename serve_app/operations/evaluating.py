@@ -9,13 +9,17 @@ from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import app_config
 
 
-def ours_config(config: Path | None, settings: Path | None) -> OursConfig:
+def ours_config(
+    config: Path | None, settings: Path | None, *, n_threads: int | None = None
+) -> OursConfig:
     """
     Candidates and ranking as they are served, of the first variant that is.
 
     Args:
         config: ``serve_config.yaml``; defaults when ``None``.
         settings: ``configs/fit.yaml``; defaults when ``None``.
+        n_threads: that train a model; nothing else works beside it here. ``None``: as the settings
+            say.
 
     Raises:
         SettingsInvalid: a file is not as it must be, or they do not fit together.
@@ -28,5 +32,8 @@ def ours_config(config: Path | None, settings: Path | None) -> OursConfig:
         if config is not None:
             check_variants(app.variants, fit, settings)
     first = app.variants[0] if app.variants[0] in fit.variants else next(iter(fit.variants))
-    only = {"variants": {first: fit.variants[first]}}
-    return OursConfig(fit=fit.model_copy(update=only), ranking=app.ranking)
+    changed = {
+        "variants": {first: fit.variants[first]},
+        "n_threads": fit.n_threads if n_threads is None else n_threads,
+    }
+    return OursConfig(fit=fit.model_copy(update=changed), ranking=app.ranking)

@@ -26,7 +26,7 @@ class FittedModel:
     """
     Attributes:
         features: names, in the order of the matrix that it was fitted on.
-        objective: XGBoost's name of what was optimised.
+        objective: XGBoost's names of what was optimised, with " + " between them.
         booster: XGBoost's own binary form (UBJSON).
         n_trees: trees in the model.
         metrics: measured on the evaluation window, by name.

@@ -15,7 +15,9 @@ from serve_app.commands import data
 from serve_app.stores.embedded import lease
 
 PROJECT = Path(__file__).parents[2]
-FIT = {"variants": {"main": {"n_trees": 3}, "challenger": {"objective": "rank:ndcg", "n_trees": 3}}}
+FIT = {
+    "variants": {"main": {"n_trees": 3}, "challenger": {"objectives": ["rank:ndcg"], "n_trees": 3}}
+}
 DEMO = ("--users", "150", "--items", "200", "--interactions", "6000")
 
 

@@ -42,7 +42,7 @@ def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workpla
 def settings_of(folder: Path, **changes: object) -> Path:
     variants = {
         "main": {"n_trees": 3},
-        "challenger": {"objective": "rank:ndcg", "n_trees": 3},
+        "challenger": {"objectives": ["rank:ndcg"], "n_trees": 3},
     }
     path = folder / "fit.yaml"
     path.write_text(yaml.safe_dump({"variants": variants, **changes}))

@@ -18,7 +18,7 @@ from serve_app.offline.workers import Here
 from serve_app.stores.bundle_publishing import publish
 from tests.fitting import demo_shop
 
-CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=10)}, n_tuning_users=20)
+CONFIG = FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=10)}, n_tuning_users=20)
 
 
 @pytest.fixture(scope="module")
@@ -63,4 +63,4 @@ def test_several_processes_train_one_model_together(cluster, tmp_path):
     metrics = fit(cluster, CONFIG.model_copy(update={"n_train_workers": 2}), tmp_path).models
 
     assert metrics["main"].metrics["ndcg_at_10"] > 0.2
-    assert metrics["main"].n_trees == 10
+    assert metrics["main"].n_trees == 2 * 10, "of each objective"

@@ -127,3 +127,10 @@ def test_where_figures_cannot_be_written_is_told_before_the_work(tmp_path):
 
     assert result.exit_code == 2
     assert f"{nowhere} cannot be written" in result.output.replace("\n", "")
+
+
+def test_models_are_trained_with_as_many_threads_as_are_given(tmp_path):
+    learnt = written(tmp_path, "fit.yaml", f"{LEARNT}n_threads: 3\n")
+
+    assert ours_config(None, learnt, n_threads=2).fit.n_threads == 2
+    assert ours_config(None, learnt).fit.n_threads == 3

@@ -18,7 +18,7 @@ from tests.fitting import DAY_S, demo_shop, items_of, log_of
 CONFIG = FitConfig(
     variants={
         "main": VariantConfig(n_trees=20),
-        "challenger": VariantConfig(objective="rank:ndcg", n_trees=20, features=("candidate",)),
+        "challenger": VariantConfig(objectives=("rank:ndcg",), n_trees=20, features=("candidate",)),
     }
 )
 
@@ -80,7 +80,7 @@ class TestFit:
             booster = load_booster(bundle.model_path(variant), model)
             scores = predict(booster, np.zeros((4, len(model.features)), np.float32))
             assert np.isfinite(scores).all()
-            assert model.n_trees == 20
+            assert model.n_trees == 20 * len(CONFIG.variants[variant].members)
 
     def test_gives_back_the_columns_of_users_that_were_learnt(self, fitted):
         _, _, log = demo_shop()

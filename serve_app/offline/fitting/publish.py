@@ -77,9 +77,9 @@ def _model(work: Workspace, config: FitConfig, variant: str, metrics: Measures) 
     booster = booster_of(work, "published", variant)
     return FittedModel(
         features=config.variants[variant].feature_names,
-        objective=config.variants[variant].objective,
+        objective=" + ".join(config.variants[variant].objectives),
         booster=booster,
         n_trees=booster_from(booster).num_boosted_rounds(),
         metrics=metrics,
-        held_out=booster_of(work, "held_out", variant),
+        held_out=booster_of(work, "held_out", variant) if metrics else None,
     )

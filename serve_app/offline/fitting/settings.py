@@ -47,7 +47,10 @@ class FitConfig(Settings):
     label: LabelConfig = LabelConfig()
     variants: Mapping[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], VariantConfig] = (
         Field(
-            default={"main": VariantConfig(), "challenger": VariantConfig(objective="rank:ndcg")},
+            default={
+                "main": VariantConfig(),
+                "challenger": VariantConfig(objectives=("binary:logistic",), n_models=1),
+            },
             min_length=1,
         )
     )

@@ -5,17 +5,20 @@ measured; the second has learnt from both. On Online Retail, where Christmas com
 not know the latest window lose much of their quality; on the demo shop it makes no difference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from serve_app.offline.averaging import averaged
 from serve_app.offline.examples import Examples, joined, thinned
 from serve_app.offline.fitting.candidates import generator, shards_of
 from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.train import Member
 from serve_app.offline.train import train as train_booster
 from serve_app.offline.workers import Share
 
@@ -27,6 +30,7 @@ KINDS = ("held_out", "published")
 class _Task(NamedTuple):
     kind: str
     variant: str
+    member: Member
 
 
 class _Learning(NamedTuple):
@@ -41,15 +45,17 @@ class _Learning(NamedTuple):
     config: FitConfig
 
 
-def train(job: Job, folder: Path) -> None:
-    tasks = [_Task(kind, variant) for kind in KINDS for variant in job.config.variants]
+def train(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
+    variants = job.config.variants
+    wanted = list(product(kinds, variants))
+    tasks = [_Task(*each, member) for each in wanted for member in variants[each[1]].members]
     # Handed over and not kept: the examples are most of the memory that a fit needs.
     boosters = _boosters(_learning(job.work, job.config), tasks, job)
-    for i, (task, booster) in enumerate(zip(tasks, boosters, strict=True)):
-        file = folder / task.kind / f"{task.variant}.ubj"
+    for i, (kind, variant) in enumerate(wanted):
+        file = folder / kind / f"{variant}.ubj"
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(booster)
-        job.progress((i + 1) / len(tasks))
+        file.write_bytes(averaged(list(islice(boosters, len(variants[variant].members)))))
+        job.progress((i + 1) / len(wanted))
 
 
 def booster_of(work: Workspace, kind: str, variant: str) -> bytes:
@@ -86,5 +92,7 @@ def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
     number, n_shares = share
     if n_shares > 1:
         examples = examples.lists(np.arange(number, len(examples), n_shares))
-    booster = train_booster(examples, config.variants[task.variant], config.seed, config.n_threads)
+    booster = train_booster(
+        examples, config.variants[task.variant], task.member, config.seed, config.n_threads
+    )
     return bytes(booster.save_raw("ubj"))
