@@ -29,11 +29,14 @@ from serve_app.offline.evaluation.ours import OursConfig, served_lists
 from serve_app.offline.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.offline.evaluation.reading import Shop
 from serve_app.offline.evaluation.report import as_json, as_text
+from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.labels import LabelConfig
 from serve_app.offline.load import LoadFiles
+from serve_app.offline.train import VariantConfig
 from tests.fitting import demo_shop
 
-CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50)
+QUICK = OursConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
+CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
 NAMES = [*(model.name for model in MODELS), FUSED, OURS, OURS_DIVERSE]
 
 
@@ -181,8 +184,7 @@ def shop_and_split():
 
 
 def ours_of(shop, split, width=10):
-    config = OursConfig()
-    return served_lists(shop, split, width, config, lambda step, share: None)
+    return served_lists(shop, split, width, QUICK, lambda step, share: None)
 
 
 class TestOurs:
