@@ -162,7 +162,17 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
     process.wait()
-    psutil.wait_procs(started, timeout=STOP_DEADLINE_S)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while time.monotonic() < deadline and not all(map(_has_ended, started)):
+        time.sleep(0.1)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Also where whoever took it over has not looked at it yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextlib.contextmanager
