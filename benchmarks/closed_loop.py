@@ -113,7 +113,7 @@ def _warm_up(running: Running, load: Load, users: Path) -> None:
             running.url,
             users,
             connections=connections,
-            duration_s=2,
+            duration_s=1,
             path=load.path,
             skip=skip,
             is_repeated=load.is_cached,

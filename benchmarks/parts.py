@@ -56,12 +56,12 @@ class Settings:
 
 QUICK = Settings(
     Plan(rounds=2, seconds=3),
-    open_seconds=8,
+    open_seconds=6,
     catalogues=(10_000, 1_000_000),
     n_users=(),
     n_replicas=(2,),
     n_calls=300,
-    profile_seconds=5,
+    profile_seconds=3,
 )
 FULL = Settings(
     Plan(rounds=5, seconds=15),
