@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define BLOCK 256    /* rows; what the nodes of the deepest tree say of them fits into 64 KB */
+#define BLOCK 512    /* rows; what the nodes of the deepest tree say of them fits into 128 KB */
 #define MAX_NODES 63 /* depth 6, MAX_DEPTH of trees.py */
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)

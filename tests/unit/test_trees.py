@@ -50,10 +50,10 @@ def test_scores_are_those_of_xgboost(objective, depth):
 
 
 @compiled
-@pytest.mark.parametrize("n_rows", [0, 1, 255, 256, 257, 600])
+@pytest.mark.parametrize("n_rows", [0, 1, 511, 512, 513, 1_200])
 def test_an_answer_does_not_depend_on_how_many_are_asked_for(n_rows):
     model = trees_of(booster_of().save_raw("json"))
-    matrix = rows_of(600)
+    matrix = rows_of(1_200)
 
     np.testing.assert_array_equal(
         scores_of(model, matrix[:n_rows]), scores_of(model, matrix)[:n_rows]
