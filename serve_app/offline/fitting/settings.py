@@ -59,7 +59,7 @@ class FitConfig(Settings):
     ranking: RankingConfig = RankingConfig()
     gate: GateConfig = GateConfig()
     leaks: LeakConfig = LeakConfig()
-    max_examples_users: int = Field(default=10_000, ge=1)
+    max_examples_users: int = Field(default=5_000, ge=1)
     max_negatives: int = Field(default=150, ge=1)
     n_tuning_users: int = Field(default=500, ge=1)
     min_users: int = Field(default=20, ge=1)
