@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import xgboost
+from serve_app.offline.train import booster_from
 
 
 def averaged(models: Sequence[bytes]) -> bytes:
@@ -19,7 +19,7 @@ def averaged(models: Sequence[bytes]) -> bytes:
     """
     if len(models) == 1:
         return models[0]
-    documents = [json.loads(_booster(model).save_raw("json")) for model in models]
+    documents = [json.loads(booster_from(model).save_raw("json")) for model in models]
     whole = documents[-1]
     trees = [tree for document in documents for tree in _scaled_trees(document, len(models))]
     for number, tree in enumerate(trees):
@@ -29,7 +29,7 @@ def averaged(models: Sequence[bytes]) -> bytes:
     forest["tree_info"] = [0] * len(trees)
     forest["iteration_indptr"] = list(range(len(trees) + 1))
     forest["gbtree_model_param"]["num_trees"] = str(len(trees))
-    return bytes(_booster(json.dumps(whole).encode()).save_raw("ubj"))
+    return bytes(booster_from(json.dumps(whole).encode()).save_raw("ubj"))
 
 
 def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any]]:
@@ -49,7 +49,3 @@ def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any
 def _forest(document: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = document["learner"]["gradient_booster"]["model"]
     return found
-
-
-def _booster(model: bytes) -> xgboost.Booster:
-    return xgboost.Booster(model_file=bytearray(model))

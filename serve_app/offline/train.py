@@ -30,9 +30,8 @@ FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
 GAINS = np.array([0, 0, 0, 1, 2, 4], np.float32)
 """Relevance by strength of what the user did: nothing, view, rating, click, cart, purchase."""
 
-
-N_PAIRS = 10
-"""Of a user's candidates, that those which a ranking objective learns from stand above: a list."""
+LIST_LENGTH = 10
+"""A ranking objective compares this many of a user's best candidates with all of them."""
 
 Objective = Literal["binary:logistic", "rank:ndcg", "rank:pairwise"]
 
@@ -146,7 +145,7 @@ def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[n
 def _parameters(
     config: VariantConfig, member: Member, seed: int, n_threads: int
 ) -> dict[str, object]:
-    of_lists = {} if member.is_probability else {"lambdarank_num_pair_per_sample": N_PAIRS}
+    of_lists = {} if member.is_probability else {"lambdarank_num_pair_per_sample": LIST_LENGTH}
     return {
         "objective": member.objective,
         "tree_method": "hist",
