@@ -154,5 +154,7 @@ def _with_replicas(n: int, root: Path | None = None) -> Change:
             if deployment["name"] != "Ingress":
                 del deployment["autoscaling_config"]
                 deployment["num_replicas"] = n
+                # Together they claim no more of the machine than one does: all of them start.
+                deployment["ray_actor_options"]["num_cpus"] /= n
 
     return change
