@@ -64,13 +64,14 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
     if objective not in _OBJECTIVES or depth > MAX_DEPTH:
         return None
     n_nodes = 2**depth - 1
+    is_probability = objective == "binary:logistic"
     trees = Trees(
         np.zeros((len(grown), n_nodes), np.int32),
         np.zeros((len(grown), n_nodes), np.float32),
         np.zeros((len(grown), n_nodes), np.uint8),
         np.zeros((len(grown), n_nodes + 1), np.float32),
-        _base(learner, objective),
-        objective == "binary:logistic",
+        _base(learner, is_probability),
+        is_probability,
     )
     for number, tree in enumerate(grown):
         _lay_out(trees, number, tree, 0, 0)
@@ -124,11 +125,11 @@ def _depth(tree: Mapping[str, Any], node: int = 0) -> int:
     return 0 if left < 0 else 1 + max(_depth(tree, left), _depth(tree, right))
 
 
-def _base(learner: Mapping[str, Any], objective: str) -> np.float32:
+def _base(learner: Mapping[str, Any], is_probability: bool) -> np.float32:
     """The common start, which XGBoost keeps on the scale of the scores."""
     score = np.float32(learner["learner_model_param"]["base_score"].strip("[]"))
     one = np.float32(1)
-    return -np.log(one / score - one) if objective == "binary:logistic" else score
+    return -np.log(one / score - one) if is_probability else score
 
 
 def _lay_out(trees: Trees, number: int, tree: Mapping[str, Any], node: int, place: int) -> None:

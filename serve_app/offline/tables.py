@@ -1,4 +1,4 @@
-"""Fits the candidate tables: orders of items, neighbours of items, buyers and baskets."""
+"""Fits the candidate tables: what users did as neighbours of items, buyers, baskets, weights."""
 
 from typing import Annotated, NamedTuple
 
@@ -8,7 +8,7 @@ from pydantic import Field
 from scipy.sparse import csr_array
 
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.columns import Mask, Rows
+from serve_app.domain.columns import Rows
 from serve_app.domain.features import DAY_S, SOURCES, TREND_DAYS
 from serve_app.domain.grouping import best
 from serve_app.domain.profiles import TYPE_WEIGHTS
@@ -17,6 +17,7 @@ from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
 from serve_app.offline.labels import BOUGHT, Label
 from serve_app.offline.linear import LinearWeights, linear_weights
+from serve_app.offline.orders import orders_of
 from serve_app.offline.pairs import Pairs, latest_first, pairs_of
 from serve_app.offline.periods import periods_of
 from serve_app.offline.vectors import content_matrix, content_vectors, item_factors
@@ -102,15 +103,9 @@ def candidate_tables(
     linear = linear_of(touched, n_rows, n_users, content, config)
     factors = item_factors(touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage)
     periods = periods_of(log, n_rows, at, config.period_days, config.max_periods)
-    popularity = catalogue.number("popularity")
-    popular = _descending(catalogue.listed, popularity)
-    category_rows, category_offsets = _by_category(catalogue, popular)
     return CandidateTables(
         source_weights=np.array(config.source_weights, np.float32),
-        popular_rows=popular,
-        category_offsets=category_offsets,
-        category_rows=category_rows,
-        newest_rows=_descending(catalogue.listed, catalogue.number("created_at")),
+        **orders_of(catalogue)._asdict(),
         neighbour_offsets=near.offsets,
         neighbour_rows=near.rows,
         neighbour_scores=near.scores,
@@ -227,17 +222,3 @@ def _user_item_matrix(pairs: Pairs, n_rows: int, n_users: int, config: TablesCon
     values = pairs.weights[kept] / np.sqrt(np.repeat(lengths, lengths))
     shape = (n_users, n_rows)
     return csr_array((values.astype(np.float64), pairs.rows[kept], offsets), shape=shape)
-
-
-def _descending(listed: Mask, values: NDArray[np.floating]) -> Rows:
-    rows = np.flatnonzero(listed & np.isfinite(values))
-    return rows[np.lexsort((rows, -values[rows]))].astype(np.int32)
-
-
-def _by_category(catalogue: Catalogue, ordered: Rows) -> tuple[Rows, Offsets]:
-    """Rows of each category in their given order."""
-    categories = catalogue.categories
-    known = ordered[categories.codes[ordered] >= 0]
-    codes = categories.codes[known]
-    lengths = np.bincount(codes, minlength=categories.n_words)
-    return known[np.argsort(codes, kind="stable")], offsets_of(lengths)
