@@ -20,7 +20,8 @@ from serve_app.stores.bundle_publishing import publish
 STAGES = ("FeatureFetcher", "CandidateGenerator", "Ranker", "Scorer-")
 
 N_CANDIDATES = (100, 1_000)
-"""Beside the 300 that are shipped."""
+"""Beside as many as are shipped."""
+
 MAX_BATCH = (1, 8, 32, 64, 128)
 MAX_IN_FLIGHT = (1, 2, 4)
 

@@ -152,10 +152,12 @@ def growth_part(home: Home, settings: Settings, progress: Progress) -> Section:
         if stage.startswith(growth.STAGES)
         for cost in [growth.memory_per_replica(one, two, stage)]
     ]
+    n_candidates = home.workplace.config.candidates.max_candidates
     said = (
         f"PSS (MB) that a second replica costs, at {max(settings.catalogues):,} items; a replica of"
-        f" the empty graph has {empty_mb:.0f}. Where nothing else is said: one replica, 300"
-        f" candidates, {SHOP.n_items:,} items. Added users are in both stores and not asked for."
+        f" the empty graph has {empty_mb:.0f}. Where nothing else is said: one replica,"
+        f" {n_candidates} candidates, {SHOP.n_items:,} items. Added users are in both stores and not"
+        " asked for."
     )
     return Section(
         "Growth", [_grown_table(done), said, Table(["stage", "MB", "beyond an empty one"], costs)]
