@@ -156,8 +156,8 @@ def growth_part(home: Home, settings: Settings, progress: Progress) -> Section:
     said = (
         f"PSS (MB) that a second replica costs, at {max(settings.catalogues):,} items; a replica of"
         f" the empty graph has {empty_mb:.0f}. Where nothing else is said: one replica,"
-        f" {n_candidates} candidates, {SHOP.n_items:,} items. Added users are in both stores and not"
-        " asked for."
+        f" {n_candidates} candidates, {SHOP.n_items:,} items. Added users are in both stores and"
+        " not asked for."
     )
     return Section(
         "Growth", [_grown_table(done), said, Table(["stage", "MB", "beyond an empty one"], costs)]
