@@ -1,10 +1,12 @@
 """The demo shop's own known tastes as a model to compare with."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.data import DEMO
-from serve_app.offline.demo import make_hidden
+from serve_app.offline.demo import Hidden, make_hidden
 from serve_app.offline.demo_ideal import ideal_scores
 from serve_app.offline.evaluation.past import Scorer
 from serve_app.offline.evaluation.protocol import Split
@@ -16,9 +18,7 @@ _N_MOMENTS = 4
 def ideal_scorer(shop: Shop, split: Split) -> Scorer:
     """Scores of the ranked items in the test's window, by what the simulation knows."""
     hidden = make_hidden(DEMO)
-    number_of = {f"i{number:06d}": i for i, number in enumerate(hidden.item_numbers.tolist())}
-    ids = shop.items["item_id"].to_numpy()[split.item_rows]
-    items = np.array([number_of[item_id] for item_id in ids], np.int32)
+    items = items_of(shop.items["item_id"].to_numpy()[split.item_rows], hidden)
     users = np.array([int(split.known.user_ids[i][1:]) for i in split.user_numbers], np.int32)
     bounds = np.linspace(split.cut_at, split.end_at, _N_MOMENTS + 1)
     moments = (bounds[:-1] + bounds[1:]) / 2
@@ -27,3 +27,9 @@ def ideal_scorer(shop: Shop, split: Split) -> Scorer:
         return ideal_scores(hidden.shop, users[numbers], items, moments)
 
     return scores
+
+
+def items_of(ids: Iterable[str], hidden: Hidden) -> NDArray[np.int32]:
+    """Numbers in the assortment of the items with these ids."""
+    number_of = {f"i{number:06d}": i for i, number in enumerate(hidden.item_numbers.tolist())}
+    return np.array([number_of[item_id] for item_id in ids], np.int32)

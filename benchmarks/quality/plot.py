@@ -17,6 +17,7 @@ _COLOURS = {
     "fusion": "#8fae9b",
     "recserve": "#d1703c",
     "recserve, diverse": "#e6a67f",
+    "insider": "#7a7a86",
     "ideal": "#40404a",
 }
 
@@ -31,6 +32,7 @@ def bars_of(document: Document) -> list[Bar]:
         "fusion": "rrf",
         "recserve": OURS,
         "recserve, diverse": OURS_DIVERSE,
+        "insider": "insider",
         "ideal": "ideal",
     }
     return [(label, models[name][NDCG]) for label, name in chosen.items() if name in models]

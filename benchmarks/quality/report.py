@@ -14,7 +14,7 @@ from benchmarks.quality.goals import (
     ratio_to,
 )
 from benchmarks.quality.kept import Document
-from benchmarks.quality.runs import CUTS, DEMO_RUN, RETAIL_RUNS, SOURCES_RUN, WHOLE
+from benchmarks.quality.runs import CUTS, DEMO_RUN, KNOWING, RETAIL_RUNS, SOURCES_RUN, WHOLE
 from benchmarks.tables import Section, Table
 from serve_app.offline.evaluation.bootstrap import interval, resampled_means
 from serve_app.offline.evaluation.evaluate import ANSWERS, FIT, OURS, OURS_DIVERSE
@@ -135,8 +135,9 @@ def _verdicts(document: Document) -> list[str]:
         for kind, what in _BEST.items():
             best = document["best"][kind]
             lines.append(f"- `{ours}` / `{best}` ({what}): {between(ratio(document, kind, ours))}")
-        if "ideal" in document["models"]:
-            lines.append(f"- `{ours}` / `ideal`: {between(ratio_to(document, 'ideal', ours))}")
+        for knowing in (name for name in KNOWING if name in document["models"]):
+            found = between(ratio_to(document, knowing, ours))
+            lines.append(f"- `{ours}` / `{knowing}`: {found}")
     recall = document["models"][OURS]["candidate_recall"]
     n = document["parameters"][OURS]["candidates"]
     lines.append(f"- recall of the {n:.0f} candidates: {between(recall, 3)}")

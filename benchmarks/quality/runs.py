@@ -12,14 +12,16 @@ import numpy as np
 from benchmarks.home import CONFIG, ROOT
 from benchmarks.quality.data import DEMO, demo_files, retail_files
 from benchmarks.quality.ideal import ideal_scorer
+from benchmarks.quality.insider import insider_scorer
 from benchmarks.quality.kept import Document, keeping, kept, key_of, key_of_files
 from serve_app.domain.features import SOURCES
 from serve_app.offline.evaluation.evaluate import EvaluationConfig, evaluate
 from serve_app.offline.evaluation.lists import Lists
 from serve_app.offline.evaluation.measures import hits_of, ndcg
 from serve_app.offline.evaluation.ours import OursConfig, served_lists
+from serve_app.offline.evaluation.past import Scorer
 from serve_app.offline.evaluation.protocol import ProtocolConfig, Split, split_at_share
-from serve_app.offline.evaluation.reading import read_shop
+from serve_app.offline.evaluation.reading import Shop, read_shop
 from serve_app.offline.evaluation.report import as_json
 from serve_app.offline.load import LoadFiles
 from serve_app.operations.evaluating import ours_config
@@ -31,6 +33,12 @@ CUTS = (0, 28, 56)
 RETAIL_RUNS = tuple(f"{RETAIL}-{days}" for days in CUTS)
 RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN)
 WHOLE = "all sources"
+
+KNOWING: Mapping[str, Callable[[Shop, Split], Scorer]] = {
+    "ideal": ideal_scorer,
+    "insider": insider_scorer,
+}
+"""What could be done on the demo shop by who knows more than its files tell."""
 
 Progress = Callable[[str, float], None]
 
@@ -97,7 +105,7 @@ def _evaluated(
             lambda step, share: progress(f"{name}: {step}", share),
             now_at=_now_at(),
             clock=time.perf_counter,
-            further={"ideal": ideal_scorer} if name == DEMO_RUN else {},
+            further=KNOWING if name == DEMO_RUN else {},
             keep=keeping(plan.work / "rivals", key_of(data, of_rivals, key_of_files(_OF_RIVALS))),
         )
         document: Document = json.loads(as_json(found))

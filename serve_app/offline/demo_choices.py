@@ -4,7 +4,14 @@ import numpy as np
 
 from serve_app.domain.columns import Rows
 from serve_app.offline.demo_assortment import CATEGORIES, SEASONS
-from serve_app.offline.demo_tastes import DAY_S, Assortment, Floats, Numbers, Shoppers
+from serve_app.offline.demo_tastes import (
+    DAY_S,
+    Assortment,
+    Floats,
+    Numbers,
+    Shoppers,
+    Vectors,
+)
 
 _YEAR_S = 365.2425 * DAY_S
 N_SEEN = 6
@@ -22,7 +29,20 @@ def seasonal_demand(at: Floats) -> Floats:
 def match(shoppers: Shoppers, users: Numbers, assortment: Assortment, items: Numbers) -> Floats:
     """How well items suit users, shape of ``users`` and ``items`` broadcast; mostly in -3 … 3."""
     taste = (shoppers.tastes[users] * assortment.traits[items]).sum(axis=-1)
-    too_dear = shoppers.price_levels[users] - assortment.price_levels[items]
+    return _suits(taste, shoppers.price_levels[users], assortment, items)
+
+
+def match_all(shoppers: Shoppers, users: Numbers, assortment: Assortment) -> Floats:
+    """``match`` of every item, shape (len(users), len(assortment))."""
+    taste = shoppers.tastes[users] @ assortment.traits.T
+    everything = np.arange(len(assortment))
+    return _suits(taste, shoppers.price_levels[users, None], assortment, everything)
+
+
+def _suits(
+    taste: Floats | Vectors, price_levels: Vectors, assortment: Assortment, items: Numbers
+) -> Floats:
+    too_dear = price_levels - assortment.price_levels[items]
     suits: Floats = taste + assortment.quality[items] - 0.4 * too_dear.astype(np.float64) ** 2
     return suits
 

@@ -7,7 +7,7 @@ of these scores are the best that anybody could make, and the yardstick for what
 import numpy as np
 
 from serve_app.domain.columns import MISSING, Rows
-from serve_app.offline.demo_choices import N_SEEN, match, seasonal_demand
+from serve_app.offline.demo_choices import N_SEEN, match_all, seasonal_demand
 from serve_app.offline.demo_purchases import ALONG_SHARE, Shop, buying_chance
 from serve_app.offline.demo_shopping import VIEWS_PER_VISIT
 from serve_app.offline.demo_tastes import Floats
@@ -48,8 +48,7 @@ def _bought_browsing(shop: Shop, users: Rows, at: float) -> Floats:
     assortment = shop.assortment
     demand = shop.shoppers.favours[users] * seasonal_demand(np.array([at])) * assortment.stocked
     demand /= demand.sum(axis=1, keepdims=True)
-    everything = np.arange(len(assortment))
-    suits = match(shop.shoppers, users[:, None], assortment, everything[None, :])
+    suits = match_all(shop.shoppers, users, assortment)
     taken = choice_chances(shop, suits, at)
     bought: Floats = (
         VIEWS_PER_VISIT * demand[:, assortment.categories] * taken * buying_chance(suits)

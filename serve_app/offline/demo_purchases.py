@@ -19,6 +19,8 @@ _CONSUMABLE = np.array([category.consumable for category in CATEGORIES])
 _DECISIVENESS = 0.4
 _CLICK_LEVEL, _CART_LEVEL, _PAID_SHARE = 0.6, 0.3, 0.65
 
+RATING_NOISE = 0.7
+
 ALONG_SHARE = 0.15
 """Of the purchases, those that bring their partner with them."""
 
@@ -42,10 +44,19 @@ def _chance(suits: Floats, level: float) -> Floats:
     return chance
 
 
+def clicking_chance(suits: Floats) -> Floats:
+    """How likely an item that is looked at is clicked, shape of ``suits``."""
+    return _chance(suits, _CLICK_LEVEL)
+
+
+def carting_chance(suits: Floats) -> Floats:
+    """How likely an item that is clicked comes into the cart, shape of ``suits``."""
+    return _chance(suits, _CART_LEVEL)
+
+
 def buying_chance(suits: Floats) -> Floats:
     """How likely an item that is looked at is bought, shape of ``suits``."""
-    chance: Floats = _chance(suits, _CLICK_LEVEL) * _chance(suits, _CART_LEVEL) * _PAID_SHARE
-    return chance
+    return clicking_chance(suits) * carting_chance(suits) * _PAID_SHARE
 
 
 def _quantities(shop: Shop, items: Rows, rng: np.random.Generator) -> Floats:
@@ -57,8 +68,8 @@ def _quantities(shop: Shop, items: Rows, rng: np.random.Generator) -> Floats:
 def funnel(shop: Shop, views: Interactions, rng: np.random.Generator) -> Interactions:
     """Views, and of those that suit the user some clicks, carts and purchases."""
     suits = match(shop.shoppers, views.users, shop.assortment, views.items)
-    clicked = rng.random(len(views)) < _chance(suits, _CLICK_LEVEL)
-    carted = clicked & (rng.random(len(views)) < _chance(suits, _CART_LEVEL))
+    clicked = rng.random(len(views)) < clicking_chance(suits)
+    carted = clicked & (rng.random(len(views)) < carting_chance(suits))
     bought = carted & (rng.random(len(views)) < _PAID_SHARE)
     quantities = _quantities(shop, views.items[bought], rng)
     return Interactions.joined(
@@ -120,12 +131,18 @@ def bought_again(shop: Shop, visited: Interactions, rng: np.random.Generator) ->
     )
 
 
+def usual_stars(suits: Floats) -> Floats:
+    """What an item is rated on average, before it is rounded; shape of ``suits``."""
+    return 2.6 + 0.55 * suits
+
+
 def ratings(shop: Shop, visited: Interactions, rng: np.random.Generator) -> Interactions:
     """Days after a purchase, one to five stars by how well the item suits."""
     bought = visited.where(visited.types == PURCHASE)
     rated = bought.where(rng.random(len(bought)) < 0.25)
     suits = match(shop.shoppers, rated.users, shop.assortment, rated.items)
-    stars = np.clip(np.rint(2.6 + 0.55 * suits + rng.normal(0.0, 0.7, len(rated))), 1.0, 5.0)
+    noise = rng.normal(0.0, RATING_NOISE, len(rated))
+    stars = np.clip(np.rint(usual_stars(suits) + noise), 1.0, 5.0)
     delay_s = (2.0 + 12.0 * rng.random(len(rated))) * DAY_S
     rated = replace(rated, visits=visited.next_visit + np.arange(len(rated)))
     return rated.then("rating", delay_s, stars)

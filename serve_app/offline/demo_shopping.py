@@ -27,6 +27,9 @@ _MORE_THAN_A_VISIT_HOLDS = 20
 VIEWS_PER_VISIT = 4.0
 """On average."""
 
+SECOND_SHARE = 0.25
+"""Of the views of a visit, those in the second category that it has in mind."""
+
 _NAMES = [category.name for category in CATEGORIES]
 _GOES_WITH = np.array([_NAMES.index(category.goes_with) for category in CATEGORIES], np.int32)
 
@@ -89,7 +92,7 @@ def _views(shop: Shop, n_visits: int, rng: np.random.Generator) -> Interactions:
 
     offsets = offsets_of(rng.geometric(1 / VIEWS_PER_VISIT, n_visits))
     visits = owners(offsets)
-    second = (rng.random(len(visits)) < 0.25).astype(np.int64)
+    second = (rng.random(len(visits)) < SECOND_SHARE).astype(np.int64)
     categories = intents[visits, second]
     viewed_at = at[visits] + positions_within(offsets) * 90.0 + rng.random(len(visits)) * 30.0
     items = choose(shop.shoppers, users[visits], shop.assortment, categories, viewed_at, rng)

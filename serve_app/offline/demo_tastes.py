@@ -21,9 +21,10 @@ DAY_S = 86_400.0
 
 # Chosen so that lists for everybody find something and personal lists find several times as much.
 _HIDDEN_TRAITS = 6
-_TASTE_STRENGTH = 1.3
-_CATEGORY_CONCENTRATION = 0.9
-_CURIOSITY = 0.05
+TASTE_STRENGTH = 1.3
+PRICE_SPREAD = 0.8
+CATEGORY_CONCENTRATION = 0.9
+CURIOSITY = 0.05
 _FAME_EXPONENT = 1.3
 
 
@@ -77,11 +78,17 @@ class Shoppers:
     activity: Floats
 
 
+def appeals() -> Floats:
+    """The share of interest that each category has with everybody, shape (n_categories,)."""
+    appeal = np.array([category.appeal for category in CATEGORIES], np.float64)
+    shares: Floats = appeal / appeal.sum()
+    return shares
+
+
 def make_assortment(
     n_items: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Assortment:
-    appeal = np.array([category.appeal for category in CATEGORIES])
-    drawn = rng.choice(len(CATEGORIES), n_items, p=appeal / appeal.sum())
+    drawn = rng.choice(len(CATEGORIES), n_items, p=appeals())
     categories = np.sort(drawn).astype(np.int32)
     shelves = offsets_of(np.bincount(categories, minlength=len(CATEGORIES)))
     place = np.arange(n_items) - shelves[categories]
@@ -118,19 +125,18 @@ def _traits(styles: Rows, rng: np.random.Generator) -> Vectors:
 def make_shoppers(
     n_users: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Shoppers:
-    appeal = np.array([category.appeal for category in CATEGORIES])
-    appeal /= appeal.sum()
+    appeal = appeals()
     # Shares of interest that are large in a few categories; anybody buys anything at times.
-    favours = rng.standard_gamma(_CATEGORY_CONCENTRATION * appeal, (n_users, len(CATEGORIES)))
+    favours = rng.standard_gamma(CATEGORY_CONCENTRATION * appeal, (n_users, len(CATEGORIES)))
     favours /= favours.sum(axis=1, keepdims=True)
-    favours += _CURIOSITY * appeal
+    favours += CURIOSITY * appeal
     n_traits = len(STYLES) + _HIDDEN_TRAITS
     # Half were there before the period began; the rest arrive evenly through it.
     arrived_at = start_at + (end_at - start_at) * np.maximum(rng.random(n_users) * 2 - 1, 0.0)
     return Shoppers(
         favours=favours.astype(np.float32),
-        tastes=_TASTE_STRENGTH * rng.standard_normal((n_users, n_traits), np.float32),
-        price_levels=0.8 * rng.standard_normal(n_users, np.float32),
+        tastes=TASTE_STRENGTH * rng.standard_normal((n_users, n_traits), np.float32),
+        price_levels=PRICE_SPREAD * rng.standard_normal(n_users, np.float32),
         arrived_at=arrived_at // DAY_S * DAY_S,
         activity=rng.lognormal(0.0, 0.9, n_users),
     )
