@@ -75,8 +75,12 @@ def make_shop(workplace: Workplace, progress: Progress) -> None:
         workplace, LoadFiles(made.items, made.users, made.interactions), LoadConfig(), progress
     )
     settings = yaml.safe_load((ROOT / "configs/fit.yaml").read_text())
+    # As large as the models of a shop whose users are all learnt from.
+    variants = {
+        name: {**each, "min_ranking_users": 0} for name, each in settings["variants"].items()
+    }
     learnt = folder / "fit.yaml"
-    learnt.write_text(yaml.safe_dump({**settings, **FEW_USERS}))
+    learnt.write_text(yaml.safe_dump({**settings, **FEW_USERS, "variants": variants}))
     fit_bundle(workplace, learnt, progress)
 
 

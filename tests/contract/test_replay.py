@@ -34,7 +34,7 @@ from serve_app.stores.user_state import CacheTtls
 
 # No stock: what was in stock is not known when the fit looks back, so it ignores it.
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
-CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=30)})
+CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=30, min_ranking_users=0)})
 USERS = 40
 
 

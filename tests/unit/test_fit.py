@@ -17,7 +17,7 @@ from tests.fitting import DAY_S, demo_shop, items_of, log_of
 
 CONFIG = FitConfig(
     variants={
-        "main": VariantConfig(n_trees=20),
+        "main": VariantConfig(n_trees=20, min_ranking_users=0),
         "challenger": VariantConfig(objectives=("rank:ndcg",), n_trees=20, features=("candidate",)),
     }
 )
@@ -80,7 +80,7 @@ class TestFit:
             booster = load_booster(bundle.model_path(variant), model)
             scores = predict(booster, np.zeros((4, len(model.features)), np.float32))
             assert np.isfinite(scores).all()
-            assert model.n_trees == 20 * len(CONFIG.variants[variant].members)
+            assert model.n_trees == 20 * {"main": 4, "challenger": 2}[variant]
 
     def test_gives_back_the_columns_of_users_that_were_learnt(self, fitted):
         _, _, log = demo_shop()
@@ -132,6 +132,19 @@ class TestConfig:
 
         assert config.feature_names[:2] == ("item.trend", ITEM_FEATURES[0])
         assert len(config.feature_names) == len(ITEM_FEATURES) + 2
+
+    def test_a_ranking_objective_wants_enough_users(self):
+        config = VariantConfig(min_ranking_users=100)
+        few, enough = config.members(99), config.members(100)
+
+        assert [member.objective for member in few] == ["binary:logistic"] * 2
+        assert [member.objective for member in enough] == ["binary:logistic"] * 2 + [
+            "rank:ndcg"
+        ] * 2
+
+    def test_a_ranking_objective_alone_is_learnt_from_any_users(self):
+        config = VariantConfig(objectives=("rank:ndcg",), min_ranking_users=100)
+        assert config.members(1) == config.members(100)
 
     def test_default_variants_use_every_feature(self):
         for variant in FitConfig().variants.values():

@@ -13,6 +13,7 @@ from serve_app.offline.fitting.check import check
 from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import AGAIN, Used, keys_of, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
+from serve_app.offline.fitting.train import give_probabilities
 from serve_app.offline.fitting.workspace import Workspace, key_of
 from serve_app.offline.snapshot import archive_of
 from serve_app.offline.train import VariantConfig
@@ -61,6 +62,17 @@ def named(*names):
 
 
 NAMED = named(*STEP_SETTINGS)
+
+
+class TestTrain:
+    def test_scores_of_few_users_are_probabilities(self, filled):
+        assert give_probabilities(filled) == {"main": True}
+
+    def test_scores_are_no_probabilities_where_an_order_was_learnt_too(self, work):
+        ranked = SMALL.variants["main"].model_copy(update={"min_ranking_users": 0})
+        fit_all(work, SMALL.model_copy(update={"variants": {"main": ranked}}))
+
+        assert give_probabilities(work) == {"main": False}
 
 
 class TestRun:

@@ -5,7 +5,7 @@ measured; the second has learnt from both. On Online Retail, where Christmas com
 not know the latest window lose much of their quality; on the demo shop it makes no difference.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from serve_app.offline.examples import Examples, joined, thinned
 from serve_app.offline.fitting.candidates import generator, shards_of
 from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.fitting.workspace import Workspace
+from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
 from serve_app.offline.train import Member
 from serve_app.offline.train import train as train_booster
 from serve_app.offline.workers import Share
@@ -25,6 +25,8 @@ from serve_app.offline.workers import Share
 STEP = "train"
 
 KINDS = ("held_out", "published")
+
+_SCALES = "are_probabilities.json"
 
 
 class _Task(NamedTuple):
@@ -46,21 +48,34 @@ class _Learning(NamedTuple):
 
 
 def train(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
-    variants = job.config.variants
-    wanted = list(product(kinds, variants))
-    tasks = [_Task(*each, member) for each in wanted for member in variants[each[1]].members]
+    learning = _learning(job.work, job.config)
+    n_users = len(learning.examples)
+    members = {name: each.members(n_users) for name, each in job.config.variants.items()}
+    wanted = list(product(kinds, members))
+    tasks = [_Task(kind, name, member) for kind, name in wanted for member in members[name]]
+    boosters = _boosters(learning, tasks, job)
     # Handed over and not kept: the examples are most of the memory that a fit needs.
-    boosters = _boosters(_learning(job.work, job.config), tasks, job)
-    for i, (kind, variant) in enumerate(wanted):
-        file = folder / kind / f"{variant}.ubj"
+    del learning
+    for i, (kind, name) in enumerate(wanted):
+        file = folder / kind / f"{name}.ubj"
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(averaged(list(islice(boosters, len(variants[variant].members)))))
+        file.write_bytes(averaged(list(islice(boosters, len(members[name])))))
         job.progress((i + 1) / len(wanted))
+    write_json(
+        folder / _SCALES,
+        {name: all(each.is_probability for each in members[name]) for name in members},
+    )
 
 
 def booster_of(work: Workspace, kind: str, variant: str) -> bytes:
     """In XGBoost's own binary form (UBJSON)."""
     return (work.of(STEP) / kind / f"{variant}.ubj").read_bytes()
+
+
+def give_probabilities(work: Workspace) -> Mapping[str, bool]:
+    """Of each variant, whether its scores say how likely a candidate is wanted."""
+    found: Mapping[str, bool] = read_json(work.of(STEP) / _SCALES)
+    return found
 
 
 def _learning(work: Workspace, config: FitConfig) -> _Learning:
