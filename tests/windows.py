@@ -46,7 +46,7 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
 
 
 def likely(examples: Examples) -> NDArray[np.float32]:
-    """A probability: higher for what more sources offer."""
+    """Log-odds, higher for what more sources offer."""
     return examples.matrix[:, FEATURES.index("candidate.n_sources")] / 10
 
 

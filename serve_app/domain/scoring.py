@@ -52,13 +52,14 @@ def scoring_of(booster: xgboost.Booster) -> Scoring:
 
 def predict(booster: xgboost.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """
-    Scores of one row per candidate, shape (n,), on the scale of the model's objective: for
-    ``binary:logistic`` a probability, for a ranking objective only their order has a meaning.
+    Scores of one row per candidate, shape (n,): what the trees add up to, whatever the objective,
+    so that diversity weighs the same for every variant. For ``binary:logistic`` they are log-odds,
+    for a ranking objective only their order has a meaning.
 
     Args:
         matrix: shape (n, f), as ``domain.features.assemble`` makes it.
     """
     if not len(matrix):
         return np.empty(0, np.float32)
-    scores = booster.inplace_predict(matrix, validate_features=False)
+    scores = booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
     return np.asarray(scores, np.float32)

@@ -32,7 +32,6 @@ class Trees:
         missing_left: the same shape, uint8, whether a missing number goes left, too.
         leaves: shape (n_trees, n_nodes + 1), float32.
         base: what every row starts with.
-        is_probability: whether the scores are on a scale from 0 to 1.
     """
 
     features: NDArray[np.int32]
@@ -40,7 +39,6 @@ class Trees:
     missing_left: NDArray[np.uint8]
     leaves: NDArray[np.float32]
     base: np.float32
-    is_probability: bool
 
 
 def is_compiled() -> bool:
@@ -64,14 +62,12 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
     if objective not in _OBJECTIVES or depth > MAX_DEPTH:
         return None
     n_nodes = 2**depth - 1
-    is_probability = objective == "binary:logistic"
     trees = Trees(
         np.zeros((len(grown), n_nodes), np.int32),
         np.zeros((len(grown), n_nodes), np.float32),
         np.zeros((len(grown), n_nodes), np.uint8),
         np.zeros((len(grown), n_nodes + 1), np.float32),
-        _base(learner, is_probability),
-        is_probability,
+        _base(learner),
     )
     for number, tree in enumerate(grown):
         _lay_out(trees, number, tree, 0, 0)
@@ -80,8 +76,7 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
 
 def scores_of(trees: Trees, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """
-    Scores of rows, shape (n,): what the leaves say is added up in XGBoost's order and precision,
-    and only the logistic function is rounded differently (more exactly).
+    Scores of rows, shape (n,): what the leaves say, added up in XGBoost's order and precision.
 
     Args:
         matrix: shape (n, f); fastest where columns are contiguous.
@@ -99,9 +94,7 @@ def scores_of(trees: Trees, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         *trees.features.shape,
         margins.ctypes.data,
     )
-    if not trees.is_probability:
-        return margins
-    return (1.0 / (1.0 + np.exp(-margins.astype(np.float64)))).astype(np.float32)
+    return margins
 
 
 def _compiled() -> Any:
@@ -125,10 +118,11 @@ def _depth(tree: Mapping[str, Any], node: int = 0) -> int:
     return 0 if left < 0 else 1 + max(_depth(tree, left), _depth(tree, right))
 
 
-def _base(learner: Mapping[str, Any], is_probability: bool) -> np.float32:
-    """The common start, which XGBoost keeps on the scale of the scores."""
+def _base(learner: Mapping[str, Any]) -> np.float32:
+    """The common start, which XGBoost keeps on the scale of the objective."""
     score = np.float32(learner["learner_model_param"]["base_score"].strip("[]"))
     one = np.float32(1)
+    is_probability = learner["objective"]["name"] == "binary:logistic"
     return -np.log(one / score - one) if is_probability else score
 
 

@@ -35,7 +35,7 @@ class Measured:
 
     Attributes:
         names: of the orders: variants, ``<variant>_diverse``, sources, ``fused`` and the like.
-        calibrated: names of the orders whose scores are probabilities.
+        calibrated: names of the orders whose scores are log-odds of being wanted.
         lists: shape (n_names, n, WIDTH), int32, rows of the catalogue, best first, ``MISSING``
             behind the end of a list.
         hits: shape of ``lists``, which places hold what the user bought.

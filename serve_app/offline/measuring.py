@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import CandidateBatch
@@ -40,7 +41,7 @@ class Contest:
 
     Attributes:
         variants: orders by name, at least one; the first is the main one.
-        probabilities: names of the variants whose scores are probabilities.
+        probabilities: names of the variants whose scores are log-odds of being wanted.
         served: the order of the model that is served now, where it can be compared.
         ranking: how the served lists are made diverse.
     """
@@ -163,10 +164,10 @@ def _offered(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.bool
     return _taken(known, _places(scores, examples.offsets), 0)
 
 
-def _calibration(scores: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
+def _calibration(log_odds: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
     labels = (GAINS / GAINS.max())[examples.strengths]
-    sums = np.zeros((len(scores), N_BINS, 3))
-    for i, predicted in enumerate(scores):
+    sums = np.zeros((len(log_odds), N_BINS, 3))
+    for i, predicted in enumerate(map(expit, log_odds)):
         bins = np.digitize(predicted, _EDGES)
         for j, values in enumerate((predicted, labels, None)):
             sums[i, :, j] = np.bincount(bins, values, minlength=N_BINS)

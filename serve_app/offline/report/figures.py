@@ -55,7 +55,7 @@ class Figures:
         candidate_recall: share of what users bought that was among their candidates.
         activity, ages, sources: of the main variant and of what it is compared with.
         gains: by variant, shares of the features that gain most, largest first.
-        calibration: by variant whose scores are probabilities.
+        calibration: by variant whose scores are log-odds of being wanted.
         recommended: items that most lists of the main variant hold.
         changes: since the last bundle, by order and measure; counts of the data have no order.
     """
