@@ -18,7 +18,9 @@ from serve_app.offline.workers import Here
 from serve_app.stores.bundle_publishing import publish
 from tests.fitting import demo_shop
 
-CONFIG = FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=10)}, n_tuning_users=20)
+CONFIG = FitConfig(
+    variants={"main": VariantConfig(n_models=1, n_trees=10, min_ranking_users=0)}, n_tuning_users=20
+)
 
 
 @pytest.fixture(scope="module")
