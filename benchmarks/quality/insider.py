@@ -28,13 +28,13 @@ from serve_app.offline.demo_purchases import (
 from serve_app.offline.demo_shopping import SECOND_SHARE
 from serve_app.offline.demo_tastes import (
     CATEGORY_CONCENTRATION,
-    CURIOSITY,
     PRICE_SPREAD,
     TASTE_STRENGTH,
     Assortment,
     Floats,
     Shoppers,
     appeals,
+    favours_of,
 )
 from serve_app.offline.evaluation.past import Scorer
 from serve_app.offline.evaluation.protocol import Split
@@ -78,7 +78,10 @@ def likely_shoppers(shop: Shop, seen: Seen, rng: np.random.Generator) -> list[Sh
     tastes = sampled(of_tastes(shop.assortment, seen), unknown, _N_STEPS_TASTES, N_DRAWS, rng)
     usual = np.tile(np.log(appeals()), (seen.n_users, 1))
     interests = sampled(of_interests(shop, seen), usual, _N_STEPS_INTERESTS, N_DRAWS, rng)
-    return [_shoppers(state, _favours(logs)) for state, logs in zip(tastes, interests, strict=True)]
+    return [
+        _shoppers(state, favours_of(np.exp(logs)))
+        for state, logs in zip(tastes, interests, strict=True)
+    ]
 
 
 def of_tastes(assortment: Assortment, seen: Seen) -> Density:
@@ -120,7 +123,7 @@ def of_interests(shop: Shop, seen: Seen) -> Density:
     no_turn = (1 - SECOND_SHARE) ** visits.n_views + SECOND_SHARE**visits.n_views
 
     def density(state: Floats) -> Floats:
-        demand = _favours(state)[visits.users] * seasons
+        demand = favours_of(np.exp(state))[visits.users] * seasons
         share = np.take_along_axis(demand, own, axis=1)[:, 0] / demand.sum(axis=1)
         alone = np.where(visits.is_only, share + (1 - share) * no_turn, 1.0)
         told = np.log(share * alone)
@@ -150,12 +153,6 @@ def _log_choices(assortment: Assortment, suits: Floats, looks: Looks) -> Floats:
 def _taste_spreads(n: int) -> Floats:
     """Standard deviations of tastes, and of the price level behind them, shape (n,)."""
     return np.array([TASTE_STRENGTH] * (n - 1) + [PRICE_SPREAD])
-
-
-def _favours(logs: Floats) -> Floats:
-    interest = np.exp(logs)
-    favours: Floats = interest / interest.sum(axis=1, keepdims=True) + CURIOSITY * appeals()
-    return favours
 
 
 def _shoppers(state: Floats, favours: Floats) -> Shoppers:

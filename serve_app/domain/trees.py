@@ -67,7 +67,7 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
         np.zeros((len(grown), n_nodes), np.float32),
         np.zeros((len(grown), n_nodes), np.uint8),
         np.zeros((len(grown), n_nodes + 1), np.float32),
-        _base(learner),
+        _base(learner, objective),
     )
     for number, tree in enumerate(grown):
         _lay_out(trees, number, tree, 0, 0)
@@ -118,12 +118,11 @@ def _depth(tree: Mapping[str, Any], node: int = 0) -> int:
     return 0 if left < 0 else 1 + max(_depth(tree, left), _depth(tree, right))
 
 
-def _base(learner: Mapping[str, Any]) -> np.float32:
+def _base(learner: Mapping[str, Any], objective: str) -> np.float32:
     """The common start, which XGBoost keeps on the scale of the objective."""
     score = np.float32(learner["learner_model_param"]["base_score"].strip("[]"))
     one = np.float32(1)
-    is_probability = learner["objective"]["name"] == "binary:logistic"
-    return -np.log(one / score - one) if is_probability else score
+    return -np.log(one / score - one) if objective == "binary:logistic" else score
 
 
 def _lay_out(trees: Trees, number: int, tree: Mapping[str, Any], node: int, place: int) -> None:

@@ -24,7 +24,7 @@ _HIDDEN_TRAITS = 6
 TASTE_STRENGTH = 1.3
 PRICE_SPREAD = 0.8
 CATEGORY_CONCENTRATION = 0.9
-CURIOSITY = 0.05
+_CURIOSITY = 0.05
 _FAME_EXPONENT = 1.3
 
 
@@ -85,6 +85,17 @@ def appeals() -> Floats:
     return shares
 
 
+def favours_of(interests: Floats) -> Floats:
+    """
+    Shares of interest that are large in a few categories; anybody buys anything at times.
+
+    Args:
+        interests: shape (n, n_categories), gamma variables.
+    """
+    favours: Floats = interests / interests.sum(axis=1, keepdims=True) + _CURIOSITY * appeals()
+    return favours
+
+
 def make_assortment(
     n_items: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Assortment:
@@ -125,11 +136,8 @@ def _traits(styles: Rows, rng: np.random.Generator) -> Vectors:
 def make_shoppers(
     n_users: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Shoppers:
-    appeal = appeals()
-    # Shares of interest that are large in a few categories; anybody buys anything at times.
-    favours = rng.standard_gamma(CATEGORY_CONCENTRATION * appeal, (n_users, len(CATEGORIES)))
-    favours /= favours.sum(axis=1, keepdims=True)
-    favours += CURIOSITY * appeal
+    shapes = CATEGORY_CONCENTRATION * appeals()
+    favours = favours_of(rng.standard_gamma(shapes, (n_users, len(CATEGORIES))))
     n_traits = len(STYLES) + _HIDDEN_TRAITS
     # Half were there before the period began; the rest arrive evenly through it.
     arrived_at = start_at + (end_at - start_at) * np.maximum(rng.random(n_users) * 2 - 1, 0.0)

@@ -91,12 +91,6 @@ def candidate_tables(
     log = chosen(log, catalogue.listed[log.rows])
     n_rows, n_users = len(catalogue), len(log.user_ids)
     bought = pairs_of(chosen(log, label.counts(log)), TYPE_WEIGHTS)
-    buyers, buyer_offsets = latest_first(
-        bought.rows, bought.users, bought.at, n_rows, config.max_buyers_per_item
-    )
-    basket, basket_offsets = latest_first(
-        bought.users, bought.rows, bought.at, n_users, config.max_items_per_user
-    )
     touched = pairs_of(log, TYPE_WEIGHTS)
     near = neighbours(touched, n_rows, n_users, config)
     content = content_matrix(catalogue)
@@ -109,11 +103,7 @@ def candidate_tables(
         neighbour_offsets=near.offsets,
         neighbour_rows=near.rows,
         neighbour_scores=near.scores,
-        buyer_offsets=buyer_offsets,
-        buyers=bought.users[buyers],
-        basket_offsets=basket_offsets,
-        basket_rows=bought.rows[basket],
-        basket_weights=decay(bought.at[basket], at, config.votes_half_life_days),
+        **baskets_of(bought, n_rows, n_users, at, config)._asdict(),
         linear_offsets=linear.offsets,
         linear_rows=linear.rows,
         linear_weights=linear.weights,
@@ -127,6 +117,35 @@ def candidate_tables(
         period_counts=periods.counts,
         period_totals=periods.totals,
         period_users=periods.users,
+    )
+
+
+class Baskets(NamedTuple):
+    """Fields of ``domain.tables.CandidateTables``."""
+
+    buyer_offsets: Offsets
+    buyers: NDArray[np.int32]
+    basket_offsets: Offsets
+    basket_rows: Rows
+    basket_weights: NDArray[np.float32]
+
+
+def baskets_of(
+    bought: Pairs, n_rows: int, n_users: int, at: float, config: TablesConfig
+) -> Baskets:
+    """The latest buyers of each item and the latest items of each user."""
+    buyers, buyer_offsets = latest_first(
+        bought.rows, bought.users, bought.at, n_rows, config.max_buyers_per_item
+    )
+    basket, basket_offsets = latest_first(
+        bought.users, bought.rows, bought.at, n_users, config.max_items_per_user
+    )
+    return Baskets(
+        buyer_offsets=buyer_offsets,
+        buyers=bought.users[buyers],
+        basket_offsets=basket_offsets,
+        basket_rows=bought.rows[basket],
+        basket_weights=decay(bought.at[basket], at, config.votes_half_life_days),
     )
 
 
