@@ -1,8 +1,5 @@
-import signal
-import sys
-
 from benchmarks.cli import main
+from benchmarks.stopping import exit_on_sigterm
 
-# As Ctrl-C does: what was started is stopped, too.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+exit_on_sigterm()
 main(prog_name="python -m benchmarks")

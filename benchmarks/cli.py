@@ -28,7 +28,7 @@ from serve_app.errors import OperatorError
 from serve_app.operations.terminal import progress_bars
 
 RESULTS = ROOT / "benchmarks/RESULTS.md"
-PLOTS = ROOT / "benchmarks/plots"
+PLOTS = "plots"
 
 
 @click.command()
@@ -54,33 +54,38 @@ def main(
     settings, default = (FULL, PARTS) if full else (QUICK, QUICK_PARTS)
     plan = settings.closed
     plan = replace(plan, rounds=rounds or plan.rounds, connections=connections or plan.connections)
+    target = out or (None if only else RESULTS)
+    plots = target and target.parent / PLOTS
     try:
         told = list(_head())
         # Shown as they are found: the whole takes long, and may be ended before.
-        for section in _measure(home, only or default, replace(settings, closed=plan)):
+        for section in _measure(home, only or default, replace(settings, closed=plan), plots):
             click.echo(f"\n{section}")
             told.append(str(section))
     except (BenchmarkFailed, OperatorError) as error:
         raise click.ClickException(str(error)) from error
-    if out or not only:
-        (out or RESULTS).write_text("\n\n".join(told) + "\n")
+    if target is not None:
+        target.write_text("\n\n".join(told) + "\n", "utf-8")
 
 
-def _measure(folder: Path, parts: Sequence[str], settings: Settings) -> Iterator[Section]:
+def _measure(
+    folder: Path, parts: Sequence[str], settings: Settings, plots: Path | None
+) -> Iterator[Section]:
     folder.mkdir(parents=True, exist_ok=True)
     workplace = workplace_in(folder)
     with progress_bars() as progress, workplace.stores() as urls:
         make_shop(workplace, progress)
         home = open_home(folder, urls, workplace)
-        yield from _sections(home, parts, settings, progress)
+        yield from _sections(home, parts, settings, plots, progress)
 
 
 def _sections(
-    home: Home, parts: Sequence[str], settings: Settings, progress: Progress
+    home: Home, parts: Sequence[str], settings: Settings, plots: Path | None, progress: Progress
 ) -> Iterator[Section]:
     if closed := [part for part in parts if part in CLOSED]:
         section, done = closed_part(home, settings, progress, closed)
-        plot_closed(done, PLOTS)
+        if plots is not None:
+            plot_closed(done, plots)
         yield section
     for part in parts:
         if part in OTHERS:

@@ -12,6 +12,7 @@ import click
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import CONFIG, ROOT, workplace_in
 from benchmarks.machine import facts
+from benchmarks.stopping import exit_on_sigterm
 from benchmarks.tables import Section, Table
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.fitting.settings import STEP_SETTINGS
@@ -114,4 +115,5 @@ def _fit(home: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_on_sigterm()
+    main(prog_name="python -m benchmarks.fit_scale")

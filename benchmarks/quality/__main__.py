@@ -1,3 +1,5 @@
 from benchmarks.quality.cli import main
+from benchmarks.stopping import exit_on_sigterm
 
+exit_on_sigterm()
 main(prog_name="python -m benchmarks.quality")

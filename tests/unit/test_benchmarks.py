@@ -1,4 +1,7 @@
 import math
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from benchmarks.answers import are_same, capped
 from benchmarks.closed_loop import Point, saturation
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Figure, quantiles_ms, ratio_of_medians, rounded
-from benchmarks.home import CONFIG
+from benchmarks.home import CONFIG, ROOT
 from benchmarks.machine import command_of
 from benchmarks.open_loop import OpenRun, content_length, poisson_schedule
 from benchmarks.parts import PARTS
@@ -217,3 +220,23 @@ def test_the_command_of_a_report_names_no_folder_of_this_machine():
     assert command == (
         "python -m benchmarks.quality --retail retail.parquet --out=RESULTS.md benchmarks/B.md"
     )
+
+
+def test_what_a_benchmark_started_is_stopped_on_sigterm():
+    code = (
+        "from benchmarks.stopping import exit_on_sigterm\n"
+        "import signal\n"
+        "exit_on_sigterm()\n"
+        "try:\n"
+        "    print('started', flush=True)\n"
+        "    signal.pause()\n"
+        "finally:\n"
+        "    print('stopped', flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT
+    ) as benchmark:
+        assert benchmark.stdout.readline() == b"started\n"
+        benchmark.terminate()
+        assert benchmark.stdout.read() == b"stopped\n"
+    assert benchmark.returncode == 128 + signal.SIGTERM
