@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.config import AppConfig, bundle_location, deployment_names, store_location
@@ -106,16 +106,10 @@ def local(stage: str, method: Call) -> Call:
     async def ask(argument: Any) -> Any:
         try:
             return await method(argument)
-        except StageFailed as error:
-            raise StageFailed(stage, error.reason) from error
         except Exception as error:
-            _logger.error("%s failed unforeseen", stage, exc_info=error)
-            raise StageFailed(stage, "error") from error
+            raise StageFailed(stage, _reason(stage, error)) from error
 
     return ask
-
-
-_LOST = (ActorDiedError, ActorUnavailableError)
 
 
 def remote(stage: str, method: DeploymentHandle[Any]) -> Call:
@@ -128,19 +122,26 @@ def remote(stage: str, method: DeploymentHandle[Any]) -> Call:
     plain = method.options(request_serialization="pickle", response_serialization="pickle")
 
     async def ask(argument: Any) -> Any:
-        for attempts_left in (1, 0):
+        try:
             try:
                 return await plain.remote(argument)
-            except _LOST as error:
-                if not attempts_left:
-                    raise StageFailed(stage, type(error).__name__) from error
-            except StageFailed as error:
-                raise StageFailed(stage, error.reason) from error
-            except (DeploymentUnavailableError, BackPressureError) as error:
-                raise StageFailed(stage, type(error).__name__) from error
-            except (RayError, RayServeException, RayTaskError) as error:
-                _logger.error("%s failed unforeseen", stage, exc_info=error)
-                raise StageFailed(stage, "error") from error
-        raise AssertionError("unreachable")
+            except _LOST:
+                return await plain.remote(argument)
+        except Exception as error:
+            raise StageFailed(stage, _reason(stage, error)) from error
 
     return ask
+
+
+_LOST = (ActorDiedError, ActorUnavailableError)
+_WITHOUT_REPLICA = (*_LOST, DeploymentUnavailableError, BackPressureError)
+
+
+def _reason(stage: str, error: Exception) -> str:
+    """What the pipeline is told. What nobody foresaw is logged: only its kind travels on."""
+    if isinstance(error, StageFailed):
+        return error.reason
+    if isinstance(error, _WITHOUT_REPLICA):
+        return type(error).__name__
+    _logger.error("%s failed unforeseen", stage, exc_info=error)
+    return "error"

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
 from serve_app.domain.settings import Settings
-from serve_app.errors import Overloaded
+from serve_app.errors import Overloaded, StageFailed
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -72,6 +73,7 @@ class Coalescer(Generic[Question, Answer]):
 
         Raises:
             Overloaded: ``max_waiting`` others wait already, or one has waited ``max_wait_s``.
+            StageFailed: somebody stopped the batch on its way.
         """
         now_s = self._clock()
         if self._is_full(now_s):
@@ -92,7 +94,8 @@ class Coalescer(Generic[Question, Answer]):
             batch = self._next_batch()
             if not batch:
                 return
-            task = asyncio.create_task(self._travel(batch))
+            # In nobody's context: else Serve would cancel all with whoever made room for them.
+            task = asyncio.create_task(self._travel(batch), context=Context())
             self._under_way.add(task)
             task.add_done_callback(self._arrive)
 
@@ -112,11 +115,17 @@ class Coalescer(Generic[Question, Answer]):
     async def _travel(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
         try:
             answers = await self._process([each.question for each in batch])
-        except Exception as error:  # Whatever it is, it belongs to the askers.
-            for each in batch:
+            for each, answer in zip(batch, answers, strict=True):
                 if not each.answer.done():
-                    each.answer.set_exception(error)
-            return
-        for each, answer in zip(batch, answers, strict=True):
-            if not each.answer.done():
-                each.answer.set_result(answer)
+                    each.answer.set_result(answer)
+        except Exception as error:  # Whatever it is, it belongs to the askers.
+            _fail(batch, error)
+        except asyncio.CancelledError:
+            _fail(batch, StageFailed("batch", "cancelled"))
+            raise
+
+
+def _fail(batch: Sequence[_Waiting[Any, Any]], error: Exception) -> None:
+    for each in batch:
+        if not each.answer.done():
+            each.answer.set_exception(error)

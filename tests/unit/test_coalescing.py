@@ -1,9 +1,10 @@
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
 from serve_app.coalescing import Coalescer, CoalescingConfig
-from serve_app.errors import Overloaded
+from serve_app.errors import Overloaded, StageFailed
 
 
 class Gate:
@@ -141,3 +142,50 @@ def test_an_error_reaches_all_of_its_batch_and_none_after_it():
     first, second = run(test())
     assert isinstance(first, ZeroDivisionError)
     assert second == 2
+
+
+def test_a_batch_that_is_stopped_leaves_nobody_waiting():
+    async def test():
+        async def process(questions):
+            raise asyncio.CancelledError
+
+        coalescer = Coalescer(process, CoalescingConfig())
+        with pytest.raises(StageFailed, match="batch: cancelled"):
+            await coalescer.ask(1)
+
+    run(test())
+
+
+def test_a_batch_with_too_few_answers_leaves_nobody_waiting():
+    async def test():
+        async def process(questions):
+            return questions[:1]
+
+        coalescer = Coalescer(process, CoalescingConfig(max_in_flight=1))
+        tasks = await ask_all(coalescer, [1, 2, 3])
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, second, third = run(test())
+    assert (first, second) == (1, 2)
+    assert isinstance(third, ValueError)
+
+
+def test_a_batch_travels_in_nobodys_context():
+    async def test():
+        asker = ContextVar("asker", default="nobody")
+        seen = []
+
+        async def process(questions):
+            seen.append(asker.get())
+            return questions
+
+        coalescer = Coalescer(process, CoalescingConfig(max_in_flight=1))
+
+        async def ask(name):
+            asker.set(name)
+            await coalescer.ask(name)
+
+        await asyncio.gather(ask("ann"), ask("bob"))
+        return seen
+
+    assert run(test()) == ["nobody", "nobody"]
