@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import redis
 import yaml
 
 from benchmarks.seed_service.filling import fill_seed
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import fit_bundle, load_files
-from serve_app.operations.workplace import PATIENT, Workplace, open_workplace, use_cache
+from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
-from serve_app.stores.cache import ANSWER_PREFIX, forget_prefix
+from serve_app.stores.cache import ANSWER_PREFIX
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.postgres import PostgresConfig, PostgresShop
 from serve_app.stores.redis_cache import RedisCache
@@ -98,12 +99,10 @@ def open_home(folder: Path, urls: StoreUrls, workplace: Workplace) -> Home:
 
 def forget_answers(home: Home) -> None:
     """Every question is a new one again."""
-
-    async def forget(cache: RedisCache) -> None:
+    with redis.Redis.from_url(home.urls.redis) as client:
         for prefix in (ANSWER_PREFIX, "recs:"):
-            await forget_prefix(cache, prefix)
-
-    use_cache(home.urls.redis, forget)
+            for key in client.scan_iter(match=f"{prefix}*", count=1_000):
+                client.unlink(key)
 
 
 def warm(home: Home) -> None:

@@ -98,9 +98,6 @@ class BrokenCache:
     async def set_many(self, values, ttl_s):
         self._fail()
 
-    async def forget(self, keys):
-        self._fail()
-
     async def keys(self, prefix):
         self._fail()
 

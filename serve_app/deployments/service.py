@@ -19,6 +19,7 @@ from serve_app.domain.features import SOURCE_RANKS, SOURCES
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.pipeline import Answers, Stages, recommend
 from serve_app.stores.cache import Cache
+from serve_app.stores.epochs import of_epoch, read_current
 from serve_app.stores.shop import ItemRow
 from serve_app.telemetry import Telemetry
 
@@ -32,10 +33,16 @@ NO_BUNDLE = Answer(b"[]", 0, "", (BUNDLE,))
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question, and the world it is answered from."""
+    """
+    A question, and the world it is answered from.
+
+    Attributes:
+        epoch: of the caches when it was asked; ``None`` when its answer is not to be kept.
+    """
 
     question: Question
     world: World
+    epoch: bytes | None
 
 
 ItemsStage = Callable[[Sequence[str]], Awaitable[Mapping[str, ItemRow]]]
@@ -77,19 +84,23 @@ class RecommendationService:
         Raises:
             Overloaded: too many questions wait.
         """
+        epoch = None
         if self._config.result_cache.enabled:
-            found = await self._lookups.ask(answer_key(question, world.version, self._settings))
+            key = answer_key(question, world.version, self._settings)
+            epoch, found = await self._lookups.ask(key)
             self._telemetry.cache(hits=int(found is not None), misses=int(found is None))
             if found is not None:
                 return Answer(found, found.count(b'"item_id"'), world.version, cached=True)
-        return await self._graph.ask(_Asked(question, world))
+        return await self._graph.ask(_Asked(question, world, epoch))
 
-    async def _look_up(self, keys: Sequence[str]) -> list[bytes | None]:
+    async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
+        """The epoch and the answer of each, ``None`` where there is none."""
         try:
-            return await self._cache.get_many(keys)
+            current = await read_current(self._cache, keys)
         except StoreUnavailable as failure:
             _logger.warning("answers are not read from the cache: %s", failure)
-            return [None] * len(keys)
+            return [(None, None)] * len(keys)
+        return [(current.epoch, answer) for answer in current.values]
 
     async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
         """All questions of a batch are answered from one world: the newest that one brought."""
@@ -113,7 +124,7 @@ class RecommendationService:
         )
         self._count_sources(answers)
         composed = await self._compose(questions, answers, world)
-        self._keep(questions, composed)
+        self._keep(asked, composed)
         return composed
 
     async def _compose(
@@ -148,15 +159,15 @@ class RecommendationService:
         self._telemetry.degraded(METADATA, reason, len(ids))
         return {item_id: described(item_id, world.bundle.catalogue) for item_id in ids}, True
 
-    def _keep(self, questions: Sequence[Question], answers: Sequence[Answer]) -> None:
+    def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """A degraded answer is not kept: the next one may be whole."""
-        if not self._config.result_cache.enabled:
+        values: dict[str, bytes] = {}
+        for each, answer in zip(asked, answers, strict=True):
+            if each.epoch is not None and not answer.degraded:
+                key = answer_key(each.question, answer.version, self._settings)
+                values |= of_epoch(each.epoch, {key: answer.recommendations})
+        if not values:
             return
-        values = {
-            answer_key(question, answer.version, self._settings): answer.recommendations
-            for question, answer in zip(questions, answers, strict=True)
-            if not answer.degraded
-        }
         task = asyncio.create_task(self._write(values))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)

@@ -23,7 +23,7 @@ from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import Meter, Progress, Ran, Step, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
-from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
+from serve_app.offline.fitting.workspace import Workspace, code_key, read_json, write_json
 from serve_app.offline.workers import Workers
 from serve_app.stores.bundle import current_version, open_bundle
 from serve_app.stores.bundle_promotions import promote
@@ -92,8 +92,8 @@ def fit_and_publish(
         PUBLISH: partial(_publish, shop=shop, created_at=created_at, force=force),
     }
     steps = {name: steps[name] for name in STEP_SETTINGS}
-    data = data_state(shop.conn)
-    return run(steps, work, config, data, workers, progress, meter, only=only)
+    sources = [code_key(), data_state(shop.conn)]
+    return run(steps, work, config, sources, workers, progress, meter, only=only)
 
 
 def published(work: Workspace) -> Manifest:

@@ -1,5 +1,6 @@
 """From files to something that can be served: load, fit, and forgetting what has been cached."""
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,17 +24,13 @@ from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
 from serve_app.stores.bundle import current_version
 from serve_app.stores.bundle_files import exclusive
-from serve_app.stores.cache import ANSWER_PREFIX, forget_prefix
-from serve_app.stores.redis_cache import RedisCache
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
 from serve_app.stores.schema import connect, ensure_schema
-from serve_app.stores.user_state import CACHE_PREFIXES
 from serve_app.stores.warehouse import busiest_user, holds_items
 
 Announce = Callable[[str], None]
 
 _SET_ELSEWHERE = {"candidates", "ranking"}
-
-_FITTED_PREFIXES = (*CACHE_PREFIXES, ANSWER_PREFIX)
 
 
 def load_files(
@@ -195,12 +192,9 @@ def forget_cached(redis_url: str) -> None:
             same; what Redis holds of before is given until its time to live is over.
     """
 
-    async def forget(cache: RedisCache) -> None:
-        for prefix in _FITTED_PREFIXES:
-            await forget_prefix(cache, prefix)
-
+    epoch = secrets.token_bytes(EPOCH_BYTES)
     try:
-        use_cache(redis_url, forget)
+        use_cache(redis_url, lambda cache: begin_epoch(cache, epoch))
     except StoreUnavailable as failure:
         raise SettingsInvalid("REDIS_URL", f"the caches are not emptied: {failure}") from failure
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-ANSWER_PREFIX = "recserve:answer:1:"
+ANSWER_PREFIX = "recserve:answer:2:"
 """Of the keys under which answers are kept."""
 
 
@@ -32,15 +32,6 @@ class Cache(Protocol):
         """
         ...
 
-    async def forget(self, keys: Sequence[str]) -> None:
-        """
-        Forget the keys; those that are absent are no error.
-
-        Raises:
-            StoreUnavailable: no answer; some may have been forgotten.
-        """
-        ...
-
     async def keys(self, prefix: str) -> list[str]:
         """
         All keys that start with ``prefix``, in no order. Slow: walks the whole cache.
@@ -49,18 +40,6 @@ class Cache(Protocol):
             StoreUnavailable: no answer.
         """
         ...
-
-
-async def forget_prefix(cache: Cache, prefix: str) -> int:
-    """
-    Forget all keys that start with ``prefix``; returns how many there were.
-
-    Raises:
-        StoreUnavailable: no answer; some may have been forgotten.
-    """
-    keys = await cache.keys(prefix)
-    await cache.forget(keys)
-    return len(keys)
 
 
 class InMemoryCache:
@@ -76,10 +55,6 @@ class InMemoryCache:
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         until = self._clock() + ttl_s
         self._values.update({key: (value, until) for key, value in values.items()})
-
-    async def forget(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            self._values.pop(key, None)
 
     async def keys(self, prefix: str) -> list[str]:
         return [

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
+from serve_app.stores.epochs import of_epoch, read_current
 
 Value = TypeVar("Value")
 
@@ -66,7 +67,7 @@ class Reader(Generic[Value]):
     async def read(self, ids: Sequence[str]) -> Found[Value]:
         """One round trip to the cache, and one to the shop for all that the cache lacks."""
         distinct = list(dict.fromkeys(ids))
-        cached = await self._cached(distinct)
+        epoch, cached = await self._cached(distinct)
         values = {id_: value for id_, value in cached.items() if value is not None}
         missing = [id_ for id_ in distinct if id_ not in cached]
         if not missing:
@@ -76,20 +77,27 @@ class Reader(Generic[Value]):
         except StoreUnavailable as failure:
             _logger.warning("%s not loaded: %s", self._kind.prefix, failure)
             return Found(values, frozenset(missing))
-        self._write_back(missing, loaded)
+        if epoch is not None:
+            self._write_back(epoch, missing, loaded)
         return Found({**values, **loaded})
 
     async def settled(self) -> None:
         """Waits until everything read so far is written back."""
         await asyncio.gather(*self._writes)
 
-    async def _cached(self, ids: Sequence[str]) -> dict[str, Value | None]:
-        """What the cache says: a value, or ``None`` for a thing known not to exist."""
+    async def _cached(self, ids: Sequence[str]) -> tuple[bytes | None, dict[str, Value | None]]:
+        """
+        The epoch, ``None`` while the cache is down, and what is cached: a value, or ``None`` for a
+        thing known not to exist.
+        """
         try:
-            raw = await self._cache.get_many([self._kind.prefix + id_ for id_ in ids])
+            current = await read_current(self._cache, [self._kind.prefix + id_ for id_ in ids])
         except StoreUnavailable as failure:
             _logger.warning("%s not read from the cache: %s", self._kind.prefix, failure)
-            return {}
+            return None, {}
+        return current.epoch, self._decoded(ids, current.values)
+
+    def _decoded(self, ids: Sequence[str], raw: Sequence[bytes | None]) -> dict[str, Value | None]:
         known: dict[str, Value | None] = {}
         for id_, value in zip(ids, raw, strict=True):
             if value is None:
@@ -100,18 +108,18 @@ class Reader(Generic[Value]):
                 _logger.warning("%s: unreadable in the cache: %s", self._kind.prefix, error)
         return known
 
-    def _write_back(self, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
+    def _write_back(self, epoch: bytes, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
         """Beside the answer: nobody waits for the cache to be filled."""
-        task = asyncio.create_task(self._write(asked, loaded))
+        task = asyncio.create_task(self._write(epoch, asked, loaded))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _write(self, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
+    async def _write(self, epoch: bytes, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
         kind = self._kind
         present = {kind.prefix + id_: kind.encode(value) for id_, value in loaded.items()}
         absent = {kind.prefix + id_: _ABSENT for id_ in asked if id_ not in loaded}
         try:
-            await self._cache.set_many(present, kind.ttl_s)
-            await self._cache.set_many(absent, kind.absent_ttl_s)
+            await self._cache.set_many(of_epoch(epoch, present), kind.ttl_s)
+            await self._cache.set_many(of_epoch(epoch, absent), kind.absent_ttl_s)
         except StoreUnavailable as failure:
             _logger.warning("%s not written back: %s", kind.prefix, failure)

@@ -64,11 +64,6 @@ class RedisCache:
                 pipeline.set(key, value, px=max(1, round(ttl_s * 1e3)))
             await pipeline.execute()
 
-    async def forget(self, keys: Sequence[str]) -> None:
-        with _failures_named():
-            for start in range(0, len(keys), _CHUNK):
-                await self._redis.unlink(*keys[start : start + _CHUNK])
-
     async def keys(self, prefix: str) -> list[str]:
         with _failures_named():
             found = self._redis.scan_iter(match=f"{_escaped(prefix)}*", count=_CHUNK)

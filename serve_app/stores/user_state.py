@@ -14,7 +14,7 @@ from serve_app.stores.cache import Cache
 from serve_app.stores.read_through import Kind, Reader
 from serve_app.stores.shop import ItemRow, Shop, UserRow
 
-CACHE_PREFIXES = ("recserve:user:1:", "recserve:item:1:", "recserve:history:1:")
+CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:2:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES
 
 

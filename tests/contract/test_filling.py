@@ -23,6 +23,7 @@ from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
 from serve_app.stores.bundle import current_version, versions
 from serve_app.stores.cache import ANSWER_PREFIX
+from serve_app.stores.epochs import EPOCH_BYTES, of_epoch, read_current
 from serve_app.stores.opening import StoreLocation
 from serve_app.stores.user_state import CACHE_PREFIXES
 
@@ -53,16 +54,19 @@ def silent(step: str, share: float) -> None:
     """Nobody watches."""
 
 
-def cache_holds(workplace: Workplace) -> list[str]:
+KEYS = [f"{prefix}x" for prefix in (*CACHE_PREFIXES, ANSWER_PREFIX)]
+
+
+def holding(workplace: Workplace) -> list[bytes | None]:
+    """The cached values that hold."""
     assert workplace.location.redis_url
-    return sorted(use_cache(workplace.location.redis_url, lambda cache: cache.keys("")))
+    return use_cache(workplace.location.redis_url, lambda cache: read_current(cache, KEYS)).values
 
 
 def fill_cache(workplace: Workplace) -> None:
-    """One key of every kind that is computed from what was loaded, and one that is not."""
+    """One key of every kind that is computed from what was loaded."""
     assert workplace.location.redis_url
-    keys = [*CACHE_PREFIXES, ANSWER_PREFIX, "recserve:window:1:"]
-    values = {f"{key}x": b"1" for key in keys}
+    values = of_epoch(bytes(EPOCH_BYTES), dict.fromkeys(KEYS, b"1"))
     use_cache(workplace.location.redis_url, lambda cache: cache.set_many(values, 60))
 
 
@@ -126,7 +130,7 @@ class TestForgetting:
 
         load_files(workplace, LoadFiles(users=users), LoadConfig(), silent)
 
-        assert cache_holds(workplace) == ["recserve:window:1:x"]
+        assert holding(workplace) == [None] * len(KEYS)
 
     def test_a_fit_that_fails_forgets_nothing(self, workplace: Workplace, tmp_path: Path) -> None:
         fill_cache(workplace)
@@ -134,7 +138,7 @@ class TestForgetting:
         with pytest.raises(NotEnoughData):
             fit_bundle(workplace, settings_of(tmp_path), silent)
 
-        assert len(cache_holds(workplace)) == 5
+        assert holding(workplace) == [b"1"] * len(KEYS)
         assert current_version(workplace.bundles.root) is None
 
     def test_a_cache_that_does_not_answer_is_named(self, tmp_path: Path) -> None:

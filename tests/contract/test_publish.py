@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from serve_app.errors import NotEnoughData, SchemaMismatch
+from serve_app.offline import publish
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
+from serve_app.offline.fitting.run import AGAIN, Ran
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
 from serve_app.offline.fitting.workspace import Workspace
 from serve_app.offline.load import LoadConfig, LoadFiles, load
@@ -24,22 +26,30 @@ CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 
 
-def fit(conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool = False) -> str:
+def ran_by(
+    conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool = False
+) -> list[Ran]:
     work = Workspace(root.with_name("fit"))
     work.folder.mkdir(exist_ok=True)
     shop = Shop(conn, str(root), root / "cache")
-    ran = fit_and_publish(
-        shop,
-        work,
-        config,
-        Here(),
-        lambda step, share: None,
-        metered,
-        created_at=1.0,
-        force=force,
+    return list(
+        fit_and_publish(
+            shop,
+            work,
+            config,
+            Here(),
+            lambda step, share: None,
+            metered,
+            created_at=1.0,
+            force=force,
+        )
     )
+
+
+def fit(conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool = False) -> str:
+    ran = ran_by(conn, root, config, force=force)
     assert [each.step for each in ran] == list(STEP_SETTINGS)
-    return published(work).version
+    return published(Workspace(root.with_name("fit"))).version
 
 
 @pytest.fixture
@@ -103,6 +113,17 @@ def test_fitting_again_changes_nothing(shop: Connection, tmp_path: Path) -> None
 
     assert fit(shop, tmp_path / "bundles") == first
     assert shop.execute(stamps).fetchone() == before
+
+
+def test_another_build_does_not_go_on_with_what_this_one_left(
+    shop: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran_by(shop, tmp_path / "bundles")
+    assert {each.step for each in ran_by(shop, tmp_path / "bundles") if each.again} == set(AGAIN)
+
+    monkeypatch.setattr(publish, "code_key", lambda: "of another build")
+
+    assert all(each.again for each in ran_by(shop, tmp_path / "bundles"))
 
 
 def test_leaves_the_served_bundle_alone_when_there_is_too_little(

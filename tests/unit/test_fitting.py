@@ -14,7 +14,7 @@ from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import AGAIN, Used, keys_of, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
 from serve_app.offline.fitting.train import give_probabilities
-from serve_app.offline.fitting.workspace import Workspace, key_of
+from serve_app.offline.fitting.workspace import PACKAGES, Workspace, code_key, key_of
 from serve_app.offline.snapshot import archive_of
 from serve_app.offline.train import VariantConfig
 from serve_app.offline.workers import Here
@@ -198,3 +198,36 @@ class TestResults:
         assert list(made.user_ids) == list(log.user_ids)
         expected = archive_of(log, IdIndex.of(log.user_ids))
         np.testing.assert_array_equal(made.contents.archive.events["row"], expected.events["row"])
+
+
+class TestCodeKey:
+    @pytest.fixture
+    def package(self, tmp_path):
+        folder = tmp_path / "package"
+        (folder / "inner").mkdir(parents=True)
+        (folder / "a.py").write_text("A = 1\n")
+        (folder / "inner" / "b.py").write_text("B = 2\n")
+        return folder
+
+    @pytest.mark.parametrize(
+        ("file", "content"),
+        [("a.py", "A = 2\n"), ("inner/b.py", "B = 2"), ("new.py", "")],
+        ids=["changed", "inner", "added"],
+    )
+    def test_another_build_has_another_key(self, package, file, content):
+        before = code_key([package])
+
+        (package / file).write_text(content)
+
+        assert code_key([package]) != before
+
+    def test_where_the_code_lies_and_what_else_lies_there_does_not_count(self, package, tmp_path):
+        before = code_key([package])
+        (package / "a.pyc").write_bytes(b"\0")
+        (tmp_path / "elsewhere").mkdir()
+
+        assert code_key([package.rename(tmp_path / "elsewhere" / "package")]) == before
+
+    def test_it_is_of_the_packages_that_learn(self):
+        assert all((folder / "__init__.py").is_file() for folder in PACKAGES)
+        assert code_key() == code_key(PACKAGES)

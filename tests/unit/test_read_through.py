@@ -4,6 +4,7 @@ import pytest
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import InMemoryCache
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, of_epoch, read_current
 from serve_app.stores.read_through import Kind, Reader
 
 
@@ -127,7 +128,37 @@ def test_names_everything_when_both_are_down(shop):
 
 
 def test_reads_anew_what_cannot_be_decoded(cache, shop):
-    asyncio.run(cache.set_many({"square:2": b"four"}, 100))
+    asyncio.run(cache.set_many(of_epoch(bytes(EPOCH_BYTES), {"square:2": b"four"}), 100))
 
     assert read(cache, shop, "2").values == {"2": 4}
-    assert asyncio.run(cache.get_many(["square:2"])) == [b"4"]
+    assert asyncio.run(read_current(cache, ["square:2"])).values == [b"4"]
+
+
+def test_what_was_read_before_a_load_and_written_after_it_does_not_hold(cache, shop):
+    async def load_meanwhile(ids):
+        found = await shop.load(ids)
+        await begin_epoch(cache, b"e" * EPOCH_BYTES)
+        return found
+
+    async def scenario():
+        reader = Reader(SQUARE, cache, load_meanwhile)
+        await reader.read(["2", "x"])
+        await reader.settled()
+
+    asyncio.run(scenario())
+
+    assert sorted(asyncio.run(cache.keys("square:"))) == ["square:2", "square:x"]
+    assert read(cache, shop, "2", "x").values == {"2": 4}
+    assert shop.asked == [["2", "x"], ["2", "x"]]
+
+
+def test_a_new_epoch_is_not_the_one_before_any(cache, shop):
+    read(cache, shop, "2")
+
+    asyncio.run(begin_epoch(cache, b"1" * EPOCH_BYTES))
+    read(cache, shop, "2")
+    asyncio.run(begin_epoch(cache, b"2" * EPOCH_BYTES))
+    read(cache, shop, "2")
+    read(cache, shop, "2")
+
+    assert shop.asked == [["2"]] * 3

@@ -12,8 +12,10 @@ from serve_app.deployments.service import RecommendationService
 from serve_app.deployments.world import World
 from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.ranking import RankingConfig
+from serve_app.errors import StoreUnavailable
 from serve_app.stores.bundle import open_bundle
-from serve_app.stores.cache import InMemoryCache
+from serve_app.stores.cache import ANSWER_PREFIX, InMemoryCache
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current
 from serve_app.telemetry import Telemetry
 from tests.bundles import DAY_S, location_of, publish_world
 from tests.in_process import (
@@ -116,7 +118,7 @@ def test_the_cache_is_asked_for_all_that_wait_at_once(root, worlds):
 
     served.ask(worlds[0], *(ask_of(user) for user in USERS))
 
-    assert looked_up == [1, len(USERS) - 1]
+    assert looked_up == [1 + 1, len(USERS) - 1 + 1], "and for the epoch"
     assert max(len(batch) for batch in served.batches) == 2
 
 
@@ -166,7 +168,7 @@ def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds)
 
     settings = CONFIG.model_dump_json()
     keys = [answer_key(ask_of(), world.version, settings) for world in worlds]
-    kept, other = asyncio.run(served.cache.get_many(keys))
+    kept, other = asyncio.run(read_current(served.cache, keys)).values
 
     assert kept == first.recommendations
     assert other is None
@@ -204,9 +206,44 @@ def test_a_cache_that_is_down_is_a_warning_and_not_a_failure(root, worlds):
     assert answer.n_items == 5
     assert answer.degraded == ()
     assert [record.getMessage() for record in records] == [
-        "answers are not read from the cache: redis: ConnectionError",
-        "answers are not kept in the cache: redis: ConnectionError",
+        "answers are not read from the cache: redis: ConnectionError"
     ]
+
+
+def test_an_answer_that_is_lost_on_its_way_into_the_cache_is_a_warning(root, worlds):
+    class Full(InMemoryCache):
+        async def set_many(self, values, ttl_s):
+            raise StoreUnavailable("redis", "OutOfMemoryError")
+
+    served = Served(root, cache=Full(lambda: 0.0))
+
+    with logged(LOGGER) as records:
+        [answer] = served.ask(worlds[0], ask_of())
+
+    assert answer.n_items == 5
+    assert [record.getMessage() for record in records] == [
+        "answers are not kept in the cache: redis: OutOfMemoryError"
+    ]
+
+
+def test_an_answer_that_was_under_way_during_a_load_is_not_given_again(root, worlds):
+    cache = new_cache()
+    stages = stages_over(location_of(root), CONFIG)
+
+    async def load_meanwhile(batch):
+        found = await stages.candidates(batch)
+        await begin_epoch(cache, b"e" * EPOCH_BYTES)
+        return found
+
+    served = Served(root, cache=cache, candidates=load_meanwhile)
+
+    [during] = served.ask(worlds[0], ask_of())
+    kept = asyncio.run(served.cache.keys(ANSWER_PREFIX))
+    [after] = served.ask(worlds[0], ask_of())
+
+    assert during.recommendations == after.recommendations
+    assert len(kept) == 1, "it was written, and does not hold"
+    assert not after.cached
 
 
 @pytest.mark.parametrize("items", [down, "never"], ids=["failed", "late"])

@@ -8,6 +8,7 @@ from serve_app.domain.features import USER_COLUMNS
 from serve_app.domain.interactions import PURCHASE, HistoryArchive, make_events
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import InMemoryCache
+from serve_app.stores.epochs import EPOCH_BYTES, of_epoch
 from serve_app.stores.shop import InMemoryShop, ItemRow
 from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
 
@@ -58,7 +59,8 @@ def test_items_are_the_same_from_both_stores():
 def test_rows_of_another_build_are_read_anew():
     async def scenario():
         cache = new_cache()
-        await cache.set_many({"recserve:user:1:ann": b"12345678", "recserve:item:1:i": b"{}"}, 9)
+        rows = {"recserve:user:2:ann": b"12345678", "recserve:item:2:i": b"{}"}
+        await cache.set_many(of_epoch(bytes(EPOCH_BYTES), rows), 9)
         shop = InMemoryShop(failure=DOWN)
         users = await user_reader(cache, shop, CacheTtls()).read(["ann"])
         items = await item_reader(cache, shop, CacheTtls()).read(["i"])
@@ -94,7 +96,8 @@ def test_the_archive_answers_when_no_store_does_and_says_so():
 
 def test_a_cached_history_is_not_stale_while_postgres_is_down():
     cache = new_cache()
-    asyncio.run(cache.set_many({"recserve:history:1:bob": BOUGHT.tobytes()}, 9))
+    own = of_epoch(bytes(EPOCH_BYTES), {"recserve:history:2:bob": BOUGHT.tobytes()})
+    asyncio.run(cache.set_many(own, 9))
 
     read = histories(InMemoryShop(failure=DOWN), cache)
 

@@ -46,7 +46,7 @@ def run(
     steps: Mapping[str, Step],
     work: Workspace,
     config: FitConfig,
-    data: object,
+    sources: object,
     workers: Workers,
     progress: Progress,
     meter: Meter = lambda: nullcontext(Used()),
@@ -56,16 +56,16 @@ def run(
     """
     Args:
         steps: in their order.
-        data: identifies the data; what can be written as JSON.
+        sources: identifies the data and the code; what can be written as JSON.
         only: a step that runs alone, whether or not it is done; those before it must be.
 
     Yields:
         Each step when it is done.
 
     Raises:
-        StepMissing: a step before the only one is not done, or with other data or settings.
+        StepMissing: a step before the only one is not done, or with other sources or settings.
     """
-    keys = keys_of(config, data)
+    keys = keys_of(config, sources)
     for name, step in steps.items():
         done = work.done(name)
         again = name == only or (only is None and name in AGAIN)
@@ -80,10 +80,10 @@ def run(
             return
 
 
-def keys_of(config: FitConfig, data: object) -> dict[str, str]:
-    """By step: of the data, its settings and those of all steps before it."""
+def keys_of(config: FitConfig, sources: object) -> dict[str, str]:
+    """By step: of the sources, its settings and those of all steps before it."""
     written = config.model_dump(mode="json")
-    keys, key = {}, key_of(data)
+    keys, key = {}, key_of(sources)
     for step, names in STEP_SETTINGS.items():
         key = key_of(key, {name: written[name] for name in names})
         keys[step] = key

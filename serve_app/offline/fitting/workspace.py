@@ -1,21 +1,24 @@
 """What the steps of a fit leave on the disk: a folder for each, whole or not there.
 
-A step's key is made of all that its results depend on: the data, its settings, and the key of the
-step before. A folder with the right key is used again, any other is made anew; so a fit that was
-killed goes on where it was, and a step can be run again alone with other settings.
+A step's key is made of all that its results depend on: the code, the data, its settings, and the
+key of the step before. A folder with the right key is used again, any other is made anew; so a fit
+that was killed goes on where it was, and a step can be run again alone with other settings.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from serve_app.domain.manifest import FORMAT
+import serve_app
 from serve_app.stores.bundle_files import partial_folder
+
+PACKAGES = tuple(Path(serve_app.__file__).parent / name for name in ("domain", "offline"))
+"""Packages that the results of a step depend on."""
 
 _DONE = "done.json"
 
@@ -74,8 +77,18 @@ class Workspace:
 
 def key_of(*parts: object) -> str:
     """Identifies values that can be written as JSON; 16 hex digits."""
-    text = json.dumps([FORMAT, *parts], sort_keys=True, separators=(",", ":"))
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
+
+
+def code_key(packages: Sequence[Path] = PACKAGES) -> str:
+    """Identifies the code of some packages: a build must not go on with what another has left."""
+    digest = sha256()
+    for folder in packages:
+        for file in sorted(folder.rglob("*.py")):
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(folder.parent)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def write_json(file: Path, value: object) -> None:
