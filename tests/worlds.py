@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from serve_app.domain.batches import RequestBatch
+from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.columns import Rows
 from serve_app.domain.filters import Filter
 from serve_app.domain.interactions import PURCHASE, TYPE_CODES, Events
@@ -19,11 +20,13 @@ CONFIG = SnapshotConfig(embedding_dim=8)
 
 
 @cache
-def small_world() -> Snapshot:
+def small_world(*, categorised: bool = True) -> Snapshot:
     """80 users, 300 items, 4,000 interactions."""
     shop = make_demo(DemoConfig(n_users=80, n_items=300, n_interactions=4_000, seed=3))
     items = shop.items.to_pandas()
     items["item_row"] = np.arange(len(items))
+    if not categorised:
+        items["category"] = UNCATEGORISED
     items["created_at"] = _epoch_s(items["created_at"])
     items["attributes"] = [{"brand": brand} for brand in items["brand"]]
     log = _log(shop.interactions.to_pandas(), items)

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from serve_app.domain.batches import RankedBatch
-from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.catalogue import UNCATEGORISED, Catalogue
 from serve_app.domain.columns import NumberColumn
 from serve_app.domain.reasons import reason_text
 from serve_app.domain.similar import SimilarItems
@@ -56,7 +56,7 @@ def described(item_id: str, catalogue: Catalogue) -> Metadata:
 
     return {
         "title": catalogue.titles.at(row),
-        "category": catalogue.categories.word(row),
+        "category": catalogue.categories.word(row) or UNCATEGORISED,
         "price": number("price"),
         "tags": tags.words(row),  # type: ignore[union-attr]
         "in_stock": bool(catalogue.in_stock[row]),

@@ -14,8 +14,8 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.columns import MISSING, Mask
 from serve_app.domain.features import SOURCES
 from serve_app.domain.fusion import Merged, merge
-from serve_app.domain.grouping import Keys, in_sorted
-from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, Histories
+from serve_app.domain.grouping import Keys, places_in, strongest_by_key
+from serve_app.domain.interactions import INTERACTION_TYPES, Histories
 from serve_app.domain.profiles import Profiles, profiles_of, within
 from serve_app.domain.ragged import owners
 from serve_app.domain.settings import Settings
@@ -67,7 +67,8 @@ _ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
 }
 """By the name of its settings in ``CandidatesConfig``."""
 
-_PURCHASES = np.arange(len(INTERACTION_TYPES)) == PURCHASE
+_BY_STRENGTH = ("view", "click", "cart", "rating", "purchase")
+_STRENGTHS = np.array([_BY_STRENGTH.index(name) for name in INTERACTION_TYPES])
 
 
 def find_candidates(
@@ -147,8 +148,11 @@ def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
 
 
 def _because_types(merged: Merged, histories: Histories, n_rows: int) -> NDArray[np.uint8]:
-    """What the user did with the item that led to each candidate; a purchase says most."""
-    bought = in_sorted(
-        owners(merged.offsets) * n_rows + merged.because, keys_of(histories, _PURCHASES, n_rows)
-    )
-    return np.where(bought & (merged.because != MISSING), PURCHASE, 0).astype(np.uint8)
+    """The most that the user did with the item that led to each candidate."""
+    types = histories.events["type"]
+    keys, strongest = strongest_by_key(histories.keys(n_rows), _STRENGTHS[types])
+    found = np.zeros(len(merged.rows), np.uint8)
+    led = np.flatnonzero(merged.because != MISSING)
+    own = owners(merged.offsets)[led] * n_rows + merged.because[led]
+    found[led] = types[strongest][places_in(own, keys)]
+    return found

@@ -21,6 +21,9 @@ from serve_app.domain.columns import (
     Texts,
 )
 
+UNCATEGORISED = "unknown"
+"""What the stores call the category of an item that has none; the catalogue knows none of it."""
+
 STANDARD_COLUMNS: Mapping[str, type] = {
     "category": TextColumn,
     "price": NumberColumn,

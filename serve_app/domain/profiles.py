@@ -22,7 +22,7 @@ class Profiles:
     """
     Attributes:
         weights: shape (n_events,), float32, what each event of the histories says at this time.
-        category_shares: shape (n_users, n_categories), float32, rows sum to 1, or to 0 without
+        category_shares: shape (n_users, max(n_categories, 1)), float32, sums of 1, or of 0 without
             history.
         tastes: shape (n_users, d), float32, weighted mean of item vectors, unit length or zero.
         contents: shape (n_users, c), float32, the same of the vectors of the items' words.
@@ -71,7 +71,8 @@ def profiles_of(
     """
     rows, users = histories.events["row"], owners(histories.offsets)
     weights = event_weights(histories, at, half_life_days)
-    n_categories = catalogue.categories.n_words
+    # Without any category there is one that nobody likes: ``MISSING`` has a column to point at.
+    n_categories = max(catalogue.categories.n_words, 1)
     codes = catalogue.categories.codes[rows]
     known = codes >= 0
     totals = np.bincount(

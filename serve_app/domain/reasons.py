@@ -40,7 +40,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("because_bought", "Because of what you bought", Subject.ITEM, "Because you bought {}"),
     Reason("because_viewed", "Because of what you viewed", Subject.ITEM, "Because you viewed {}"),
     Reason("because_rated", "Because of what you rated", Subject.ITEM, "Because you rated {}"),
-    Reason("similar_users", "Bought by people like you"),
+    Reason("similar_users", "Popular with people like you"),
     Reason("favorite_category", "Popular right now", Subject.CATEGORY, "Popular in {}"),
     Reason("new_items", "New", Subject.CATEGORY, "New in {}"),
     Reason("highly_rated", "Highly rated", Subject.CATEGORY, "Highly rated in {}"),

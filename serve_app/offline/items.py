@@ -1,6 +1,6 @@
 """Items of the warehouse as a catalogue: placed by row, attributes as typed columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
+from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED, Catalogue
 from serve_app.domain.columns import (
     Column,
     FlagColumn,
@@ -50,7 +50,7 @@ def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) ->
     stock = np.zeros(n, bool)
     stock[rows] = items["in_stock"]
     standard: dict[str, Column] = {
-        "category": TextColumn.of(_placed(items["category"], rows, n, None)),
+        "category": TextColumn.of(_placed(_categories(items), rows, n, None)),
         "price": NumberColumn(numbers[0]),
         "tags": TagsColumn.of(_placed(items["tags"], rows, n, ())),
         "in_stock": FlagColumn(stock),
@@ -69,6 +69,10 @@ def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) ->
         vectors=np.zeros((n, n_dimensions), np.float32),
         features=np.zeros((n, len(ITEM_FEATURES)), np.float32),
     )
+
+
+def _categories(items: pd.DataFrame) -> list[str | None]:
+    return [None if name == UNCATEGORISED else name for name in items["category"]]
 
 
 def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray[np.float64]:
@@ -107,7 +111,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _placed(values: pd.Series, rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:
+def _placed(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:
     placed = [empty] * n
     for row, value in zip(rows.tolist(), values, strict=True):
         placed[row] = value

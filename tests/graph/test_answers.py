@@ -36,7 +36,7 @@ def test_personal_reasons_come_from_the_users_own_history(service):
     }
 
     assert any(reason.startswith("Because you bought ") for reason in reasons)
-    assert "Bought by people like you" in reasons
+    assert "Popular with people like you" in reasons
 
 
 def test_the_second_answer_comes_from_the_cache_and_says_so(service):

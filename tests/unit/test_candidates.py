@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.domain.columns import MISSING
 from serve_app.domain.features import CANDIDATE_FEATURES, SOURCE_RANKS, SOURCES
 from serve_app.domain.filter_parsing import parse_filter
 from serve_app.domain.interactions import (
@@ -96,16 +97,42 @@ def test_one_click_changes_the_next_candidates():
     assert np.isin(found.rows[led], neighbours).all()
 
 
-def test_says_what_the_user_did_with_the_item_that_led_to_a_candidate():
+@pytest.mark.parametrize(
+    ("did", "most"),
+    [
+        (("view",), "view"),
+        (("rating", "view"), "rating"),
+        (("cart", "click"), "cart"),
+        (("purchase", "rating", "view"), "purchase"),
+    ],
+)
+def test_says_the_most_that_the_user_did_with_the_item_that_led_to_a_candidate(did, most):
     row = int(np.argmax(np.diff(WORLD.tables.neighbour_offsets)))
-    viewed = make_events([row], [TYPE_CODES["view"]], [AT])
-    bought = make_events([row, row], [TYPE_CODES["view"], PURCHASE], [AT - 9, AT])
+    events = make_events([row] * len(did), [TYPE_CODES[name] for name in did], [AT] * len(did))
 
-    found = find(Histories.of([viewed, bought]), batch_of(("a", "b")))
+    found = find(Histories.of([NO_EVENTS, events]), batch_of(("nobody", "somebody")))
 
-    first, second = (slice(found.offsets[i], found.offsets[i + 1]) for i in (0, 1))
-    assert set(found.because_type[first][found.because[first] == row]) == {TYPE_CODES["view"]}
-    assert set(found.because_type[second][found.because[second] == row]) == {PURCHASE}
+    assert set(found.because_type[found.because == row]) == {TYPE_CODES[most]}
+
+
+def test_a_shop_without_categories_has_candidates_and_speaks_of_none():
+    world = small_world(categorised=False)
+    user = an_active_user()
+
+    found = find_candidates(
+        batch_of((user,)),
+        world.archive.read((user,), stale=False),
+        world.catalogue,
+        world.tables,
+        CandidatesConfig(),
+        allowed=AllowedItems(world.catalogue),
+    )
+
+    assert (world.catalogue.categories.codes == MISSING).all()
+    ranks = found.features[:, SOURCE_RANKS]
+    by_source = dict(zip(SOURCES, np.isfinite(ranks).sum(axis=0), strict=True))
+    assert by_source["favorite_categories"] == 0
+    assert by_source["similar_users"] > 0
 
 
 def test_events_on_items_that_came_after_the_catalogue_are_ignored():

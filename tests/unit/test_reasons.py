@@ -151,7 +151,7 @@ def catalogue():
         ("because_bought", BOARD, "Because you bought Oak serving board"),
         ("because_viewed", 0, "Because you viewed Rake {}"),
         ("because_rated", BOARD, "Because you rated Oak serving board"),
-        ("similar_users", MISSING, "Bought by people like you"),
+        ("similar_users", MISSING, "Popular with people like you"),
         ("favorite_category", KITCHEN, "Popular in kitchen"),
         ("favorite_category", MISSING, "Popular right now"),
         ("new_items", KITCHEN, "New in kitchen"),

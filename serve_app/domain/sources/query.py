@@ -111,7 +111,7 @@ class Queries:
     Attributes:
         histories: the users' events.
         weights: shape (n_events,), float32, what each says (see ``domain.profiles``).
-        category_shares: shape (n, n_categories), float32, the users' interest by category code.
+        category_shares: shape (n, max(n_categories, 1)), float32, interest by category code.
         sizes: shape (n,), recommendations wanted.
         at: epoch seconds.
     """

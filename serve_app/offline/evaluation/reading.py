@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.errors import DataRejected
 from serve_app.offline.load import DAY_S, LoadConfig, LoadFiles
 from serve_app.offline.load_attributes import AttributeKind, attribute_kinds
@@ -152,7 +153,7 @@ def _item_table(described: pd.DataFrame) -> pd.DataFrame:
             "item_row": np.arange(n, dtype=np.int32),
             "item_id": ids,
             "title": _column(described, "title").where(lambda title: title.notna(), ids),
-            "category": _given(described, "category", lambda: "unknown"),
+            "category": _given(described, "category", lambda: UNCATEGORISED),
             "price": price,
             "tags": _given(described, "tags", list),
             "in_stock": np.array(_given(described, "in_stock", lambda: True), bool),
