@@ -38,9 +38,14 @@ def scorer_of(variant: str) -> str:
 
 
 class Deadlines(Settings):
-    """How long each stage may take before something simpler stands in for it, in seconds."""
+    """
+    How long each stage may take before something simpler stands in for it, in seconds.
 
-    features_s: float = Field(default=0.3, gt=0)
+    The first two outlast the timeouts of both stores (``StoresConfig``), by what a call through the
+    graph takes: a stage that still answers names those users whom no store answered for.
+    """
+
+    features_s: float = Field(default=0.4, gt=0)
     candidates_s: float = Field(default=0.6, gt=0)
     scorer_s: float = Field(default=0.6, gt=0)
     ranker_s: float = Field(default=0.4, gt=0)

@@ -24,6 +24,7 @@ from serve_app.pipeline import Stages
 from serve_app.stores.bundle_shelf import BundleLocation, BundleShelf
 from serve_app.stores.cache import InMemoryCache
 from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.read_through import Found
 from serve_app.stores.shop import ItemRow
 from tests.bundles import location_of
 
@@ -46,7 +47,7 @@ async def bug(_):
 async def shown(item_ids):
     """What the shop says of its items."""
     item = ItemRow("A title", "things", 9.5, ("blue",), True, 4.5, 12, {"brand": "Ash"})
-    return dict.fromkeys(item_ids, item)
+    return Found(dict.fromkeys(item_ids, item))
 
 
 def stages_over(location: BundleLocation, config: AppConfig) -> Stages:

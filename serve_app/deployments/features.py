@@ -1,13 +1,13 @@
 """FeatureFetcher: model features of users, and metadata of items. Holds clients, no model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from serve_app.domain.batches import RequestBatch, UserFeatures
 from serve_app.domain.features import unknown_user, user_features
-from serve_app.errors import StoreUnavailable
 from serve_app.stores.opening import Stores
+from serve_app.stores.read_through import Found
 from serve_app.stores.shop import ItemRow
 from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
 
@@ -27,17 +27,9 @@ class FeatureFetcher:
         defaulted = np.array([user_id in found.unanswered for user_id in batch.user_ids])
         return UserFeatures(user_features(columns, batch.at), defaulted)
 
-    async def items(self, item_ids: Sequence[str]) -> Mapping[str, ItemRow]:
-        """
-        Metadata of the items that are known.
-
-        Raises:
-            StoreUnavailable: some of them could not be read.
-        """
-        found = await self._items.read(item_ids)
-        if found.unanswered:
-            raise StoreUnavailable("metadata", "store_unavailable")
-        return found.values
+    async def items(self, item_ids: Sequence[str]) -> Found[ItemRow]:
+        """Metadata of the items that are known, and those that no store answered for."""
+        return await self._items.read(item_ids)
 
 
 def default_users(batch: RequestBatch) -> UserFeatures:

@@ -20,6 +20,7 @@ from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.pipeline import Answers, Stages, recommend
 from serve_app.stores.cache import Cache
 from serve_app.stores.epochs import of_epoch, read_current
+from serve_app.stores.read_through import Found
 from serve_app.stores.shop import ItemRow
 from serve_app.telemetry import Telemetry
 
@@ -45,7 +46,20 @@ class _Asked:
     epoch: bytes | None
 
 
-ItemsStage = Callable[[Sequence[str]], Awaitable[Mapping[str, ItemRow]]]
+ItemsStage = Callable[[Sequence[str]], Awaitable[Found[ItemRow]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """
+    Attributes:
+        metadata: by item id.
+        replaced: ids for which the catalogue stands in for the stores, and why it does.
+    """
+
+    metadata: Mapping[str, Metadata]
+    replaced: frozenset[str]
+    reason: str
 
 
 class RecommendationService:
@@ -131,33 +145,41 @@ class RecommendationService:
         self, questions: Sequence[Question], answers: Answers, world: World
     ) -> list[Answer]:
         catalogue, ranked = world.bundle.catalogue, answers.ranked
-        described_for = [i for i, each in enumerate(questions) if each.include_metadata]
-        ids = chain.from_iterable(item_ids(ranked, i, catalogue) for i in described_for)
-        metadata, lost = await self._metadata(list(dict.fromkeys(ids)), world)
+        wanted = {
+            i: item_ids(ranked, i, catalogue)
+            for i, each in enumerate(questions)
+            if each.include_metadata
+        }
+        shown = await self._shown(list(dict.fromkeys(chain.from_iterable(wanted.values()))), world)
+        replaced = {i for i, ids in wanted.items() if not shown.replaced.isdisjoint(ids)}
+        if replaced:
+            self._telemetry.degraded(METADATA, shown.reason, len(replaced))
         return [
             Answer(
-                compose(ranked, i, catalogue, metadata if each.include_metadata else None),
+                compose(ranked, i, catalogue, shown.metadata if i in wanted else None),
                 int(ranked.offsets[i + 1] - ranked.offsets[i]),
                 world.version,
-                answers.degraded[i] + ((METADATA,) if lost and each.include_metadata else ()),
+                answers.degraded[i] + ((METADATA,) if i in replaced else ()),
             )
-            for i, each in enumerate(questions)
+            for i in range(len(questions))
         ]
 
-    async def _metadata(
-        self, ids: Sequence[str], world: World
-    ) -> tuple[Mapping[str, Metadata], bool]:
-        """Metadata by item id, and whether the catalogue had to stand in for the stores."""
+    async def _shown(self, ids: Sequence[str], world: World) -> _Shown:
         if not ids:
-            return {}, False
+            return _Shown({}, frozenset(), "")
         try:
             async with asyncio.timeout(self._config.deadlines.features_s):
-                rows = await self._items(ids)
-            return {item_id: asdict(row) for item_id, row in rows.items()}, False
+                found = await self._items(ids)
+            reason = "store_unavailable"
         except (StageFailed, TimeoutError) as failure:
+            found = Found({}, frozenset(ids))
             reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
-        self._telemetry.degraded(METADATA, reason, len(ids))
-        return {item_id: described(item_id, world.bundle.catalogue) for item_id in ids}, True
+        metadata: dict[str, Metadata] = {
+            item_id: asdict(row) for item_id, row in found.values.items()
+        }
+        catalogue = world.bundle.catalogue
+        metadata |= {item_id: described(item_id, catalogue) for item_id in found.unanswered}
+        return _Shown(metadata, found.unanswered, reason)
 
     def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """A degraded answer is not kept: the next one may be whole."""

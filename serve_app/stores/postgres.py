@@ -20,7 +20,7 @@ class PostgresConfig(Settings):
     """How the serving side reads PostgreSQL."""
 
     pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
-    timeout_s: float = Field(default=0.25, ge=0.001, description="Longest wait for one query.")
+    timeout_s: float = Field(default=0.2, ge=0.001, description="Longest wait for one query.")
     connect_timeout_s: int = Field(default=2, ge=2, description="Longest wait for a connection.")
     reconnect_pause_s: float = Field(
         default=1.0, gt=0, description="Between attempts while the server is down."

@@ -22,6 +22,7 @@ from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.opening import LazyShop, StoreLocation, Stores, StoresConfig, home_of
 from serve_app.stores.postgres import PostgresConfig, PostgresShop
+from serve_app.stores.read_through import Found
 from serve_app.stores.schema import Connection
 from serve_app.stores.shop import ItemRow
 from serve_app.stores.user_state import CacheTtls
@@ -181,11 +182,14 @@ class TestFeatureFetcher:
 
         found = self.fetch(run, location, lambda fetcher: fetcher.items([item_id, "none"]))
 
-        assert found == {item_id: ItemRow("Pan", "unknown", 9.5, (), True, None, 0, {})}
+        assert found == Found({item_id: ItemRow("Pan", "unknown", 9.5, (), True, None, 0, {})})
 
-    def test_says_that_items_could_not_be_read(self, run: Run, nowhere: StoreLocation) -> None:
-        with pytest.raises(StoreUnavailable, match="metadata: store_unavailable"):
-            self.fetch(run, nowhere, lambda fetcher: fetcher.items(["pan"]))
+    def test_names_the_items_that_no_store_answered_for(
+        self, run: Run, nowhere: StoreLocation
+    ) -> None:
+        found = self.fetch(run, nowhere, lambda fetcher: fetcher.items(["pan"]))
+
+        assert found == Found({}, frozenset({"pan"}))
 
 
 class TestCandidateGenerator:

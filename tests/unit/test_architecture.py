@@ -49,7 +49,7 @@ ALLOWED = {
     "redis": ("stores",),
     "psycopg": ("stores",),
     "psycopg_pool": ("stores",),
-    "xgboost": ("deployments.scoring", "domain.scoring", "offline.train"),
+    "xgboost": ("domain.scoring", "offline.train"),
     "scipy": ("domain", "offline"),
     "pandas": ("offline", "stores.warehouse"),
     "pyarrow": ("offline", "stores.bundle_remote"),

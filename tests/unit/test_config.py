@@ -126,3 +126,14 @@ class TestLocations:
 
         assert bundles.root == "s3://shop/bundles"
         assert bundles.cache_dir == Path("/home/bundle-copies")
+
+
+def test_stages_outlast_both_of_their_stores_and_the_queue_all_stages():
+    config = AppConfig()
+    stores_s = config.stores.redis.timeout_s + config.stores.postgres.timeout_s
+    deadlines = config.deadlines
+
+    assert min(deadlines.features_s, deadlines.candidates_s) - stores_s > 0.05
+    first_s = max(deadlines.features_s, deadlines.candidates_s)
+    all_s = first_s + deadlines.scorer_s + deadlines.ranker_s + deadlines.features_s
+    assert config.coalescing.max_wait_s >= all_s

@@ -16,6 +16,7 @@ from serve_app.errors import StoreUnavailable
 from serve_app.stores.bundle import open_bundle
 from serve_app.stores.cache import ANSWER_PREFIX, InMemoryCache
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current
+from serve_app.stores.read_through import Found
 from serve_app.telemetry import Telemetry
 from tests.bundles import DAY_S, location_of, publish_world
 from tests.in_process import (
@@ -261,7 +262,34 @@ def test_only_those_who_want_metadata_are_told_that_it_was_replaced(root, worlds
     assert (with_it.degraded, without.degraded) == (("metadata",), ())
     assert all(each["metadata"]["title"] for each in orjson.loads(with_it.recommendations))
     reason = "timed_out" if items == "never" else "connection_refused"
-    assert served.counted("recserve_degraded_total") == {("metadata", reason): 5}
+    assert served.counted("recserve_degraded_total") == {("metadata", reason): 1}
+
+
+def test_one_item_that_no_store_answers_for_degrades_only_whom_it_is_shown_to(root, worlds):
+    [plain, other] = Served(root).ask(worlds[0], ask_of("u000001"), ask_of("u000002"))
+    own, others = (
+        {each["item_id"] for each in orjson.loads(answer.recommendations)}
+        for answer in (plain, other)
+    )
+    [lost, *_] = sorted(own - others)
+
+    async def without_one(item_ids):
+        found = await shown(item_ids)
+        values = {item_id: row for item_id, row in found.values.items() if item_id != lost}
+        return Found(values, frozenset({lost} & set(item_ids)))
+
+    served = Served(root, items=without_one)
+    first, second = served.ask(
+        worlds[0],
+        ask_of("u000001", include_metadata=True),
+        ask_of("u000002", include_metadata=True),
+    )
+
+    assert (first.degraded, second.degraded) == (("metadata",), ())
+    titles = {e["item_id"]: e["metadata"]["title"] for e in orjson.loads(first.recommendations)}
+    assert titles[lost] != "A title"
+    assert {title for item_id, title in titles.items() if item_id != lost} == {"A title"}
+    assert served.counted("recserve_degraded_total") == {("metadata", "store_unavailable"): 1}
 
 
 def test_a_bug_reaches_everybody_in_its_batch_and_nobody_else(root, worlds):
