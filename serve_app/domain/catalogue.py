@@ -85,4 +85,4 @@ class Catalogue:
     def in_stock(self) -> Mask:
         column = self.columns["in_stock"]
         assert isinstance(column, FlagColumn)
-        return column.values
+        return np.asarray(column.values == 1)

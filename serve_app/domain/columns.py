@@ -107,9 +107,17 @@ class NumberColumn:
 
 @dataclass(frozen=True, slots=True)
 class FlagColumn:
-    """Yes or no per row. Attributes: values: shape (n,), bool."""
+    """Yes or no per row.
 
-    values: Mask
+    Attributes:
+        values: shape (n,), int8, 1 for yes, 0 for no, ``MISSING`` where it is not known.
+    """
+
+    values: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, flags: Iterable[bool | None]) -> "FlagColumn":
+        return cls(np.array([MISSING if flag is None else flag for flag in flags], np.int8))
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _matches(
         case NumberColumn():
             return _numbers_match(column.values, operator, operands)
         case FlagColumn():
-            return column.values if operands[0] else ~column.values
+            return np.asarray(column.values == int(bool(operands[0])))
         case TextColumn():
             # Code MISSING reads the last entry, which stands for no word.
             return _wanted_words(column.vocabulary, column.code_of, operands)[column.codes]

@@ -9,7 +9,7 @@ from pydantic import Field
 from serve_app.domain.features import fingerprint
 from serve_app.domain.settings import Settings
 
-FORMAT: Literal[4] = 4
+FORMAT: Literal[5] = 5
 """Raised whenever files of a bundle change their name, form or meaning."""
 
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{8}")
@@ -65,7 +65,7 @@ class Manifest(Settings):
         metrics: measured on the evaluation window, by list compared (popularity, fused …).
     """
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
     created_at: float
     until_at: float

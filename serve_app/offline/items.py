@@ -47,13 +47,11 @@ def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) ->
     numbers = np.full((3, n), np.nan)
     numbers[0, rows] = items["price"]
     numbers[1] = first_seen(items, log, n)
-    stock = np.zeros(n, bool)
-    stock[rows] = items["in_stock"]
     standard: dict[str, Column] = {
         "category": TextColumn.of(_placed(_categories(items), rows, n, None)),
         "price": NumberColumn(numbers[0]),
         "tags": TagsColumn.of(_placed(items["tags"], rows, n, ())),
-        "in_stock": FlagColumn(stock),
+        "in_stock": FlagColumn.of(_placed(items["in_stock"], rows, n, False)),
         "created_at": NumberColumn(numbers[1]),
         "avg_rating": NumberColumn(numbers[2]),
         "num_ratings": NumberColumn(np.zeros(n)),
@@ -97,7 +95,7 @@ def attribute_columns(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Colu
 def _column(values: Sequence[Any]) -> Column:
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, bool) for value in known):
-        return FlagColumn(np.array([value is True for value in values]))
+        return FlagColumn.of(values)
     if known and all(isinstance(value, Real) and not isinstance(value, bool) for value in known):
         return NumberColumn(
             np.array([np.nan if value is None else value for value in values], float)

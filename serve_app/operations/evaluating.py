@@ -31,9 +31,8 @@ def ours_config(
         fit = read_fit_settings(settings, app)
         if config is not None:
             check_variants(app.variants, fit, settings)
-    first = app.variants[0] if app.variants[0] in fit.variants else next(iter(fit.variants))
     changed = {
-        "variants": {first: fit.variants[first]},
+        "variants": {fit.main: fit.variants[fit.main]},
         "n_threads": fit.n_threads if n_threads is None else n_threads,
     }
     return OursConfig(fit=fit.model_copy(update=changed), ranking=app.ranking)

@@ -176,10 +176,17 @@ def check_variants(served: Sequence[str], config: FitConfig, settings: Path) -> 
 
 
 def as_served(config: FitConfig, app: AppConfig) -> FitConfig:
-    """With candidates, histories and lists as they are when serving."""
+    """With candidates, histories and lists as they are when serving, and variants in that order."""
+    described = config.variants
+    first = {name: described[name] for name in app.variants if name in described}
     limit = app.stores.postgres.max_events_per_user
     snapshot = config.snapshot.model_copy(update={"max_events_per_user": limit})
-    served = {"candidates": app.candidates, "ranking": app.ranking, "snapshot": snapshot}
+    served = {
+        "variants": {**first, **described},
+        "candidates": app.candidates,
+        "ranking": app.ranking,
+        "snapshot": snapshot,
+    }
     return config.model_copy(update=served)
 
 

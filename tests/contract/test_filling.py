@@ -159,6 +159,15 @@ class TestFitConfig:
         assert found.candidates.max_candidates == 150
         assert set(found.variants) >= set(workplace.config.variants)
 
+    def test_the_gate_judges_the_first_variant_that_is_served(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        described: dict[str, object] = {name: {} for name in ("trial", "challenger", "main")}
+
+        found = fit_config(workplace, settings_of(tmp_path, variants=described))
+
+        assert (found.main, *found.variants) == ("main", "main", "challenger", "trial")
+
     @pytest.mark.parametrize(
         ("changes", "said"),
         [

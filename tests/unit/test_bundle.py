@@ -157,7 +157,7 @@ class TestOpenBundle:
         version = publish_one(root)
         change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 1, this build reads 4"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5"):
             open_bundle(root, version, cache_dir=cache)
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):

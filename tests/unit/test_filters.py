@@ -60,7 +60,7 @@ def catalogue_of(
             "category": TextColumn.of(categories),
             "price": NumberColumn(np.array(prices, price_type)),
             "tags": TagsColumn.of(tags),
-            "in_stock": FlagColumn(np.array(in_stock, bool)),
+            "in_stock": FlagColumn.of(in_stock),
             "created_at": NumberColumn(np.array(created_at, np.float64)),
             "avg_rating": unknown,
             "num_ratings": unknown,
@@ -131,6 +131,17 @@ class TestFilterMask:
         assert "i2" in allowed(negations)
         for raw in ({"category": ""}, {"price": {"lte": 1e300}}, {"price": {"gte": -1e300}}):
             assert "i2" not in allowed(raw)
+
+    def test_an_unknown_flag_is_neither_yes_nor_no(self):
+        whole = catalogue_of()
+        flags = FlagColumn.of([True, False, *[None] * (len(whole) - 2)])
+        some = replace(whole, columns={**whole.columns, "vegan": flags})
+
+        def with_flag(wanted):
+            filter_ = parse_filter({"vegan": wanted}, {"vegan": FlagColumn})
+            return np.flatnonzero(filter_mask(filter_, some)).tolist()
+
+        assert (with_flag(True), with_flag(False)) == ([0], [1])
 
     def test_compares_in_the_precision_of_the_column(self):
         single = catalogue_of(price_type=np.float32)

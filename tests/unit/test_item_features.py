@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.columns import FlagColumn, NumberColumn, TagsColumn, TextColumn
+from serve_app.domain.columns import MISSING, FlagColumn, NumberColumn, TagsColumn, TextColumn
 from serve_app.domain.features import DAY_S, ITEM_FEATURES, USER_COLUMNS
 from serve_app.errors import NotEnoughData
 from serve_app.offline.features import (
@@ -190,7 +190,7 @@ class TestAttributeColumns:
             "uses": TagsColumn,
         }
         np.testing.assert_array_equal(columns["width"].values, [3.0, 2.5])
-        np.testing.assert_array_equal(columns["eco"].values, [True, False])
+        np.testing.assert_array_equal(columns["eco"].values, [1, MISSING])
         assert [columns["brand"].word(row) for row in (0, 1)] == ["Oak", None]
         assert [columns["uses"].words(row) for row in (0, 1)] == [["bath", "home"], []]
 

@@ -138,7 +138,7 @@ def catalogue():
         listed=np.ones(2, bool),
         columns={
             "category": TextColumn.of(["garden", "kitchen"]),
-            "in_stock": FlagColumn(np.ones(2, bool)),
+            "in_stock": FlagColumn.of([True, True]),
         },
         vectors=np.zeros((2, 2), np.float32),
         features=np.zeros((2, 0), np.float32),

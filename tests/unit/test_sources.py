@@ -53,7 +53,7 @@ CATALOGUE = Catalogue(
         "category": TextColumn.of(CATEGORIES),
         "price": numbers([1] * N),
         "tags": TagsColumn.of([[]] * N),
-        "in_stock": FlagColumn(np.ones(N, bool)),
+        "in_stock": FlagColumn.of([True] * N),
         "created_at": numbers([AT - days * DAY_S for days in AGES_DAYS]),
         "avg_rating": numbers([np.nan] * N),
         "num_ratings": numbers([0] * N),

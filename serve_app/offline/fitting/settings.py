@@ -70,7 +70,7 @@ class FitConfig(Settings):
 
     @property
     def main(self) -> str:
-        """The variant that the gate judges: the first."""
+        """The variant that the gate judges: the first, which is the first that is served."""
         return next(iter(self.variants))
 
     @field_validator("variants")
