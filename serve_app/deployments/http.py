@@ -129,8 +129,9 @@ def _add_recommendations(api: FastAPI, answer: Answering) -> None:
 
 
 def _add_similar(api: FastAPI, frontend: Frontend) -> None:
+    # A path: ids may hold slashes.
     @api.get(
-        "/items/{item_id}/similar",
+        "/items/{item_id:path}/similar",
         response_model=Similar,
         responses={404: {"model": Problem}},
         summary="Items like this one",

@@ -521,6 +521,11 @@ class TestSimilar:
         assert response.status_code == 404
         assert response.json() == {"detail": "item 'no such' is not in the catalogue"}
 
+    def test_an_id_may_hold_slashes(self, api):
+        response = api.get("/items/a%2Fb/similar")
+
+        assert response.json() == {"detail": "item 'a/b' is not in the catalogue"}
+
     @pytest.mark.parametrize("n", ["0", "101", "many"])
     def test_422_for_a_number_that_is_not_allowed(self, api, n):
         assert api.get("/items/x/similar", params={"n": n}).status_code == 422

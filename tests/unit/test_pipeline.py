@@ -8,7 +8,13 @@ import pytest
 from serve_app.domain.allowed import AllowedItems
 from serve_app.domain.batches import UserFeatures
 from serve_app.domain.candidates import CandidatesConfig, find_candidates
-from serve_app.domain.features import USER_FEATURES, unknown_user, user_features
+from serve_app.domain.features import (
+    SOURCE_RANKS,
+    SOURCES,
+    USER_FEATURES,
+    unknown_user,
+    user_features,
+)
 from serve_app.domain.ranking import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.errors import StageFailed, StageTimedOut
 from serve_app.pipeline import Deadlines, Floor, Stages, recommend
@@ -47,10 +53,7 @@ FLOOR = Floor(
     candidates=lambda batch: candidates_of(
         batch,
         CandidatesConfig.model_validate(
-            {
-                source: {"enabled": False}
-                for source in ("similar_users", "recent_items", "favorite_categories", "new_items")
-            }
+            {source: {"enabled": False} for source in SOURCES if source != "popular"}
         ),
         stale=True,
     ),
@@ -153,6 +156,10 @@ def test_falls_back_to_popular_items_when_the_candidate_stage_is_down(failing):
     answers, observed = run(candidates=failing)
 
     assert_good_lists(answers)
+    offered = np.isfinite(answers.candidates.features[:, SOURCE_RANKS]).any(axis=0)
+    assert [name for name, is_there in zip(SOURCES, offered, strict=True) if is_there] == [
+        "popular"
+    ]
     assert answers.degraded == (("candidates",),) * 4
     assert observed.replaced["candidates"] == ("connection_refused", 4)
 
