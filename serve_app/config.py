@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from serve_app.coalescing import CoalescingConfig
 from serve_app.domain.assignment import Experiment
@@ -22,6 +22,10 @@ APPLICATION = "recserve"
 
 MAX_N = 100
 """Most recommendations in one answer."""
+
+
+MAX_CANDIDATES_PER_BATCH = 150_000
+"""About 25 MB on the way to a scorer; with ``configs/fast.env`` a call may carry 32."""
 
 
 class HttpConfig(Settings):
@@ -105,6 +109,16 @@ class AppConfig(Settings):
             if not re.fullmatch(NAME_PATTERN, variant):
                 raise ValueError(f"{variant!r} is not a name like 'main' or 'challenger-2'")
         return variants
+
+    @model_validator(mode="after")
+    def _travelling(self) -> Self:
+        n = self.coalescing.max_batch * self.candidates.max_candidates
+        if n > MAX_CANDIDATES_PER_BATCH:
+            raise ValueError(
+                f"coalescing.max_batch times candidates.max_candidates is {n:,}: a batch may have"
+                f" at most {MAX_CANDIDATES_PER_BATCH:,} candidates"
+            )
+        return self
 
 
 class IngressConfig(Settings):

@@ -137,3 +137,12 @@ def test_stages_outlast_both_of_their_stores_and_the_queue_all_stages():
     first_s = max(deadlines.features_s, deadlines.candidates_s)
     all_s = first_s + deadlines.scorer_s + deadlines.ranker_s + deadlines.features_s
     assert config.coalescing.max_wait_s >= all_s
+
+
+def test_a_batch_must_fit_into_one_call():
+    settings = {"coalescing": {"max_batch": 75}, "candidates": {"max_candidates": 2_000}}
+    assert AppConfig.model_validate(settings).coalescing.max_batch == 75
+
+    settings["coalescing"] = {"max_batch": 76}
+    with pytest.raises(ValueError, match="is 152,000: a batch may have at most 150,000 candidates"):
+        AppConfig.model_validate(settings)
