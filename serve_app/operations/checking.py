@@ -37,7 +37,7 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
         disk_writable(workplace.location.home, MIN_FREE_BYTES),
         config_keys(lambda: problems_of(workplace)),
         environment_profile(environment),
-        ports_free(ports, lambda: _is_ours(workplace.http.port)),
+        ports_free(ports, lambda: _is_ours(workplace.http.url)),
         store_reachable("PostgreSQL", lambda: _postgres_version(workplace)),
         store_reachable("Redis", lambda: _redis_answers(workplace)),
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
@@ -46,8 +46,8 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
     ]
 
 
-def _is_ours(port: int) -> bool:
-    return "models" in (health_of(port) or {})
+def _is_ours(url: str) -> bool:
+    return "models" in (health_of(url) or {})
 
 
 def _postgres_version(workplace: Workplace) -> str:

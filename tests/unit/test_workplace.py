@@ -64,6 +64,7 @@ class TestOpening:
             ({"port": None}, "http_options.port: Input should be a valid integer"),
             ({"port": 0}, "http_options.port: Input should be greater than or equal to 1"),
             ({"port": 99_999}, "http_options.port: Input should be less than or equal to 65535"),
+            ({"host": 127}, "http_options.host: Input should be a valid string"),
             (8_000, "http_options: must be a mapping of keys to values"),
         ],
     )
@@ -79,6 +80,21 @@ class TestOpening:
 
     def test_serves_on_the_port_of_ray_unless_told(self, opened):
         assert opened(ALONE).http.port == 8000
+
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [
+            ("127.0.0.1", "http://127.0.0.1:81"),
+            ("10.0.0.7", "http://10.0.0.7:81"),
+            ("shop.internal", "http://shop.internal:81"),
+            ("fe80::7", "http://[fe80::7]:81"),
+            ("0.0.0.0", "http://127.0.0.1:81"),
+            ("", "http://127.0.0.1:81"),
+            ("::", "http://[::1]:81"),
+        ],
+    )
+    def test_is_reached_on_the_host_of_the_configuration(self, opened, host, url):
+        assert opened({**ALONE, "http_options": {"host": host, "port": 81}}).http.url == url
 
 
 class TestProblems:
