@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from serve_app.domain.features import DAY_S
 from serve_app.domain.manifest import Manifest, ModelManifest, lacking_models
 from serve_app.domain.promotions import Promotion, Verdict
 from serve_app.errors import BundleDamaged, BundleMissing
@@ -116,7 +117,7 @@ def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> 
         ),
         ("knows until", f"{_minute(manifest.until_at)} UTC"),
         ("measured on", f"{_minute(manifest.measured_from_at)} to {_minute(manifest.until_at)}"),
-        ("labels from", f"the last {manifest.horizon_s / 86_400:.1f} days"),
+        ("labels from", f"the last {manifest.horizon_s / DAY_S:.1f} days"),
         ("verdict", _word(verdict) + (f": {verdict.reason}" if verdict else "")),
         ("report", location if has_report else f"none (would lie in {location})"),
         *(("promoted", f"{_minute(each.at)} UTC by {each.by}") for each in made_current),
