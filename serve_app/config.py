@@ -84,8 +84,8 @@ class AppConfig(Settings):
     Attributes:
         variants: names of the models served side by side; each gets a stage
             ``Scorer-<variant>``.
-        bundles: folder or URI where ``recserve fit`` publishes; empty: ``bundles`` in the home
-            folder.
+        bundles: folder or URI where ``recserve fit`` publishes; empty: ``bundles``. A relative
+            folder lies in the home folder.
     """
 
     variants: tuple[str, ...] = ("main", "challenger")
@@ -164,4 +164,6 @@ def store_location(environment: Mapping[str, str], folder: Path) -> StoreLocatio
 
 def bundle_location(config: AppConfig, home: Path) -> BundleLocation:
     """Where bundles are published, and where a node keeps its copies."""
-    return BundleLocation(config.bundles or str(home / "bundles"), home / "bundle-copies")
+    root = config.bundles or "bundles"
+    # Commands and replicas run in working directories of their own, but share the home folder.
+    return BundleLocation(root if "://" in root else str(home / root), home / "bundle-copies")

@@ -14,6 +14,7 @@ from benchmarks.quality.data import DEMO, demo_files, retail_files
 from benchmarks.quality.ideal import ideal_scorer
 from benchmarks.quality.insider import insider_scorer
 from benchmarks.quality.kept import Document, keeping, kept, key_of, key_of_files
+from benchmarks.quality.sources import with_imports
 from serve_app.domain.features import SOURCES
 from serve_app.offline.evaluation.evaluate import EvaluationConfig, evaluate
 from serve_app.offline.evaluation.lists import Lists
@@ -44,12 +45,8 @@ Progress = Callable[[str, float], None]
 
 _PACKAGE = ROOT / "serve_app"
 _EVALUATION = _PACKAGE / "offline/evaluation"
-_OF_RIVALS = (
-    *_EVALUATION.glob("baselines/*.py"),
-    *(_EVALUATION / f"{name}.py" for name in ("lists", "past", "protocol", "rivals", "tuning")),
-    *(_PACKAGE / f"offline/{name}.py" for name in ("labels", "pairs", "windows")),
-)
-"""What the lists of the other models depend on; those are kept while ours change."""
+_OF_RIVALS = ("reading", "protocol", "rivals")
+"""Where the lists of the other models come from; those are kept while ours change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +88,16 @@ def settings(days_earlier: int, points: int) -> EvaluationConfig:
     )
 
 
+def files_of_rivals() -> frozenset[Path]:
+    """
+    What the lists of the other models depend on.
+
+    The evaluator itself hands them their settings; what else it imports, only ours depend on.
+    """
+    made = with_imports(_EVALUATION / f"{name}.py" for name in _OF_RIVALS)
+    return made | {_EVALUATION / "evaluate.py"}
+
+
 def _evaluated(
     name: str, files: LoadFiles, days_earlier: int, plan: Plan, progress: Progress
 ) -> Document:
@@ -106,7 +113,9 @@ def _evaluated(
             now_at=_now_at(),
             clock=time.perf_counter,
             further=KNOWING if name == DEMO_RUN else {},
-            keep=keeping(plan.work / "rivals", key_of(data, of_rivals, key_of_files(_OF_RIVALS))),
+            keep=keeping(
+                plan.work / "rivals", key_of(data, of_rivals, key_of_files(files_of_rivals()))
+            ),
         )
         document: Document = json.loads(as_json(found))
         return document

@@ -52,8 +52,8 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
     workplace = workplace_of(config)
     environment = child_environment(os.environ, parse_env_file(profile))
     environment["RECSERVE_HOME"] = str(workplace.location.home)
-    base_url = f"http://127.0.0.1:{workplace.port}"
-    ports = needed_ports(workplace.port, environment)
+    base_url = workplace.http.url
+    ports = needed_ports(workplace.http.port, environment)
     for port, purpose in ports.items():
         ensure_free(port, purpose)  # before minutes are spent on data
     with workplace.stores():
@@ -106,7 +106,7 @@ def status_command(config: Path, dashboard: str) -> None:
     now_s = time.time()
     with workplace.stores() as urls:
         windows = use_cache(urls.redis, lambda cache: read_windows(cache, now_s, N_MINUTES))
-    health = health_of(workplace.port)
+    health = health_of(workplace.http.url)
     click.echo(status(client_of(dashboard), windows, health, now_s=now_s))
 
 

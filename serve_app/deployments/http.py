@@ -25,7 +25,6 @@ from serve_app.deployments.http_errors import (
     shed,
 )
 from serve_app.deployments.http_models import (
-    MAX_ID_CHARS,
     Health,
     Problem,
     Readiness,
@@ -35,6 +34,7 @@ from serve_app.deployments.http_models import (
 )
 from serve_app.deployments.questions import Answer, Question
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.columns import MAX_ID_CHARS
 from serve_app.domain.similar import SimilarItems
 from serve_app.errors import Overloaded
 from serve_app.telemetry import Telemetry

@@ -12,7 +12,8 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from serve_app.deployments.http_models import MAX_ID_CHARS, RecommendationsRequest
+from serve_app.deployments.http_models import RecommendationsRequest
+from serve_app.domain.columns import MAX_ID_CHARS
 from serve_app.errors import CallerError, InvalidRequest, Overloaded
 from serve_app.telemetry import Telemetry
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.config import MAX_N
-
-MAX_ID_CHARS = 128
+from serve_app.domain.columns import MAX_ID_CHARS
 
 FILTERS = """Field → value, list of values, or operators: `eq`, `in`, `not_in`, `gt`, `gte`, `lt`,
 `lte`; for tags `any`, `all`, `none`. All fields must hold. Any column of the catalogue can be

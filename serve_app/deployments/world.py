@@ -12,10 +12,11 @@ from serve_app.domain.candidates import CandidatesConfig, find_candidates
 from serve_app.domain.features import SOURCES
 from serve_app.domain.manifest import lacking_models
 from serve_app.domain.ranking import RankingConfig, rank_plainly
-from serve_app.errors import StageFailed
+from serve_app.errors import BundleError, StageFailed
 from serve_app.pipeline import Floor
 from serve_app.stores.bundle import Bundle
 from serve_app.stores.bundle_shelf import POLL_S, BundleLocation, BundleShelf
+from serve_app.stores.news import News
 from serve_app.stores.repeating import repeat
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")
@@ -100,6 +101,7 @@ class WorldInUse:
             location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
         )
         self._following: asyncio.Task[None] | None = None
+        self._news = News(_logger.error)
 
     def follow(self) -> None:
         """Start to follow; needs a running event loop."""
@@ -114,7 +116,8 @@ class WorldInUse:
         degraded lists are better than none.
 
         Raises:
-            StageFailed: it cannot be opened or used; the one before stays in use.
+            StageFailed: it cannot be opened; the one before stays in use.
+            BundleError: it lacks a usable model; so does it then.
         """
         version = await self._shelf.current()
         if version is None or (self.world is not None and self.world.version == version):
@@ -122,7 +125,7 @@ class WorldInUse:
         world = await self._shelf.at(version)
         if self.world is not None:
             if lacking := lacking_models(world.bundle.manifest, self._variants):
-                raise StageFailed(version, f"no usable model of {', '.join(lacking)}")
+                raise BundleError(f"bundle {version} has no usable model of {', '.join(lacking)}")
             await asyncio.sleep(SETTLING_S)
         self.world = world
         _logger.info("bundle %s is in use", version)
@@ -130,5 +133,9 @@ class WorldInUse:
     async def _look_again(self) -> None:
         try:
             await self.look()
-        except StageFailed as failure:
-            _logger.error("the bundle in use stays: %s", failure)
+        except (BundleError, StageFailed) as failure:
+            # The cause says more: which version, and what of it.
+            reason = failure.__cause__ or failure
+            self._news.wrong("bundle", f"the bundle in use stays: {reason}")
+        else:
+            self._news.well("bundle")

@@ -19,6 +19,9 @@ Mask = NDArray[np.bool_]
 MISSING = -1
 """Row or code that stands for "there is none"."""
 
+MAX_ID_CHARS = 128
+"""Of a user, an item, an event or a session: longer ones are neither loaded nor asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:

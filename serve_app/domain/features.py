@@ -117,7 +117,6 @@ LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
 SHARED = slice(0, 3)
 """Sources whose scores are also seen in relation to the best score of the request."""
 
-SOURCE_SCORES = slice(0, len(SOURCES))
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
 DEFINITION = 4

@@ -6,14 +6,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from serve_app.domain.catalogue import TIME_COLUMNS
-from serve_app.domain.columns import FlagColumn, IdIndex, NumberColumn, TagsColumn, TextColumn
+from serve_app.domain.columns import (
+    MAX_ID_CHARS,
+    FlagColumn,
+    IdIndex,
+    NumberColumn,
+    TagsColumn,
+    TextColumn,
+)
 from serve_app.domain.filters import ITEM_ID, Condition, Filter, Operand
 from serve_app.errors import InvalidRequest
 
 MAX_FIELDS = 20
 MAX_VALUES = 1_000
 """Most values in one list."""
-MAX_TEXT_CHARS = 128
+MAX_TEXT_CHARS = MAX_ID_CHARS
+"""The id of an item has to fit."""
 
 LIST_OPERATORS = frozenset({"in", "not_in", "any", "all", "none"})
 HOLD_WITHOUT_OPERANDS = frozenset({"not_in", "all", "none"})

@@ -11,8 +11,9 @@ def averaged(models: Sequence[bytes]) -> bytes:
     """
     One model with the trees of all, a leaf counting as much less as there are models.
 
-    Its objective, and so the scale of its scores, is that of the last. Models that started from
-    other averages differ from the mean of the margins by a constant, which orders nothing.
+    Its objective, and what it starts from before the first tree, are those of the last. Where the
+    models started from other averages, its margins differ from the mean of theirs by a constant,
+    which orders nothing.
 
     Args:
         models: of the same features, in XGBoost's own binary form (UBJSON).

@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serve_app.domain.features import DAY_S
 from serve_app.errors import SettingsInvalid
 from serve_app.offline.demo_purchases import Shop
 from serve_app.offline.demo_shopping import find_partners, simulate
 from serve_app.offline.demo_tables import interactions_table, items_table, users_table
-from serve_app.offline.demo_tastes import DAY_S, Numbers, make_assortment, make_shoppers
+from serve_app.offline.demo_tastes import Numbers, make_assortment, make_shoppers
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from serve_app.domain.columns import Rows
+from serve_app.domain.features import DAY_S
 from serve_app.offline.demo_assortment import CATEGORIES, SEASONS
 from serve_app.offline.demo_tastes import (
-    DAY_S,
     Assortment,
     Floats,
     Numbers,

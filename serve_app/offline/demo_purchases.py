@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.columns import MISSING, Rows
+from serve_app.domain.features import DAY_S
 from serve_app.domain.interactions import PURCHASE
 from serve_app.domain.ragged import offsets_of, owners, positions_within
 from serve_app.offline.demo_assortment import CATEGORIES
 from serve_app.offline.demo_choices import match
 from serve_app.offline.demo_interactions import Interactions
-from serve_app.offline.demo_tastes import DAY_S, Assortment, Floats, Shoppers
+from serve_app.offline.demo_tastes import Assortment, Floats, Shoppers
 
 Keys = NDArray[np.int64]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from serve_app.domain.columns import MISSING, Rows
+from serve_app.domain.features import DAY_S
 from serve_app.domain.interactions import TYPE_CODES
 from serve_app.domain.ragged import offsets_of, owners, positions_within
 from serve_app.offline.demo_assortment import CATEGORIES
@@ -20,7 +21,7 @@ from serve_app.offline.demo_purchases import (
     ratings,
     without_second_copies,
 )
-from serve_app.offline.demo_tastes import DAY_S, Assortment, Floats, Shoppers
+from serve_app.offline.demo_tastes import Assortment, Floats, Shoppers
 
 _MOST_VISITS_AT_ONCE = 50_000
 _MORE_THAN_A_VISIT_HOLDS = 20

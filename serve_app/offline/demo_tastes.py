@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.domain.columns import Mask, Rows
+from serve_app.domain.features import DAY_S
 from serve_app.domain.ragged import Offsets, offsets_of
 from serve_app.offline.demo_assortment import CATEGORIES, STYLES
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.integer]
-
-DAY_S = 86_400.0
 
 # Chosen so that lists for everybody find something and personal lists find several times as much.
 _HIDDEN_TRAITS = 6

@@ -6,19 +6,12 @@ from pathlib import Path
 
 from pydantic import Field
 
+from serve_app.domain.features import DAY_S
 from serve_app.domain.settings import Settings
-from serve_app.errors import DataRejected
-from serve_app.offline.load_attributes import AttributeKind, attribute_kinds
-from serve_app.offline.load_files import Chunk, column_names, read_chunks
+from serve_app.offline.load_files import read_chunks
 from serve_app.offline.load_rejects import Rejects, rejects_file_of
-from serve_app.offline.load_rows import (
-    DESCRIBED,
-    INTERACTION_COLUMNS,
-    CheckedRows,
-    Limits,
-    check_described,
-    check_interactions,
-)
+from serve_app.offline.load_rows import Limits
+from serve_app.offline.load_rules import bound_rejects, rules_of
 from serve_app.stores.schema import Connection, ensure_schema
 from serve_app.stores.staging import (
     Kind,
@@ -28,8 +21,6 @@ from serve_app.stores.staging import (
     merge_interactions,
     stage,
 )
-
-DAY_S = 86_400.0
 
 Progress = Callable[[Path, float], None]
 """Is told which file is being read, and the share of it read so far, 0 … 1."""
@@ -52,6 +43,11 @@ class LoadConfig(Settings):
         default=1.0, ge=0, description="Interactions further in the future are rejected."
     )
     max_rating: float = Field(default=5.0, gt=0, description="Ratings above it are rejected.")
+
+    def limits(self, now_at: float) -> Limits:
+        """What an interaction may say at a time (epoch seconds)."""
+        latest_at = now_at + self.max_days_ahead * DAY_S
+        return Limits(self.earliest_at, latest_at, self.max_rating)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +106,6 @@ class _StagedFile:
     rejects: Mapping[str, int]
 
 
-_REQUIRED: Mapping[Kind, tuple[str, ...]] = {
-    "items": ("item_id",),
-    "users": ("user_id",),
-    "interactions": ("user_id", "item_id", "timestamp"),
-}
-
-
 def load(
     conn: Connection, files: LoadFiles, config: LoadConfig, progress: Progress, *, now_at: float
 ) -> LoadSummary:
@@ -135,7 +124,7 @@ def load(
             nothing of any file is loaded.
         SchemaMismatch: the database has another version of the schema.
     """
-    limits = Limits(config.earliest_at, now_at + config.max_days_ahead * DAY_S, config.max_rating)
+    limits = config.limits(now_at)
     ensure_schema(conn)
     with conn.transaction():
         # Everything is staged before anything is merged: a row number that a refused load had
@@ -153,49 +142,19 @@ def load(
 def _stage_file(
     conn: Connection, kind: Kind, file: Path, config: LoadConfig, limits: Limits, progress: Progress
 ) -> _StagedFile:
-    names = column_names(file)
-    for required in _REQUIRED[kind]:
-        if required not in names:
-            found = ", ".join(names)
-            raise DataRejected(file, f"it has no column {required!r}; its columns are: {found}")
-    check, columns = _checking(kind, file, names, limits)
+    rules = rules_of(kind, file, limits)
     rejects = Rejects(file)
     n_rows = 0
     create_staging(conn, kind)
     for chunk in read_chunks(file):
-        checked = check(chunk)
+        checked = rules.check(chunk)
         rejects.add(checked.rejects)
-        stage(conn, kind, ("line", *columns), checked.rows)
+        stage(conn, kind, ("line", *rules.columns), checked.rows)
         n_rows += len(checked.rows) + len(checked.rejects)
         progress(file, chunk.share_read)
-    _bound_rejects(file, n_rows, rejects, config)
-    return _StagedFile(kind, file, columns, n_rows, rejects.counts)
-
-
-def _checking(
-    kind: Kind, file: Path, names: tuple[str, ...], limits: Limits
-) -> tuple[Callable[[Chunk], CheckedRows], tuple[str, ...]]:
-    """How to check the rows of a file, and the columns that come of it."""
-    if kind == "interactions":
-        return lambda chunk: check_interactions(chunk, limits), INTERACTION_COLUMNS
-    described = DESCRIBED[kind]
-    kinds: Mapping[str, AttributeKind] = {}
-    if file.suffix.lower() == ".csv" and described.further(names):
-        kinds = attribute_kinds(
-            {name: chunk.columns[name] for name in described.further(names)}
-            for chunk in read_chunks(file)
-        )
-    return lambda chunk: check_described(chunk, described, kinds), described.columns(names)
-
-
-def _bound_rejects(file: Path, n_rows: int, rejects: Rejects, config: LoadConfig) -> None:
-    n_rejected = rejects.counts.total()
-    if n_rejected > config.max_reject_share * n_rows:
-        raise DataRejected(
-            file,
-            f"{n_rejected} of {n_rows} rows are bad, at most {config.max_reject_share:.0%} may be:"
-            f" {rejects}; see {rejects_file_of(file).name}",
-        )
+    where = f"; see {rejects_file_of(file).name}"
+    bound_rejects(file, n_rows, rejects.counts, config.max_reject_share, where)
+    return _StagedFile(kind, file, rules.columns, n_rows, rejects.counts)
 
 
 def _merge(conn: Connection, file: _StagedFile) -> tuple[MergeCounts, int]:

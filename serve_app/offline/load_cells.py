@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from serve_app.domain.columns import MAX_ID_CHARS
+
 Cells = Sequence[object]
 """Cells of one column, ``None`` for an empty one."""
 
 Faults = dict[int, str]
 """Position of a row in its chunk → the first reason not to load it."""
-
-MAX_ID_LENGTH = 128
 
 _ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -37,8 +37,8 @@ def ids(name: str, cells: Cells, faults: Faults, *, required: bool = True) -> li
         if text is None:
             if required:
                 faults.setdefault(i, f"{name} is empty")
-        elif len(text) > MAX_ID_LENGTH:
-            faults.setdefault(i, f"{name} is longer than {MAX_ID_LENGTH} characters")
+        elif len(text) > MAX_ID_CHARS:
+            faults.setdefault(i, f"{name} is longer than {MAX_ID_CHARS} characters")
         elif not _ID.fullmatch(text):
             faults.setdefault(i, f"{name} has control characters or is no UTF-8")
     return found

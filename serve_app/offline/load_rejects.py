@@ -46,10 +46,6 @@ class Rejects:
             writer.writerows(rejects)
         self.counts.update(reason for _, reason in rejects)
 
-    def __str__(self) -> str:
-        """``3 × price is negative, 1 × item_id is empty``, the most frequent first."""
-        return ", ".join(f"{n} × {reason}" for reason, n in self.counts.most_common())
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:

@@ -41,13 +41,13 @@ class Contest:
 
     Attributes:
         variants: orders by name, at least one; the first is the main one.
-        probabilities: names of the variants whose scores are log-odds of being wanted.
+        calibrated: names of the variants whose scores are log-odds of being wanted.
         served: the order of the model that is served now, where it can be compared.
         ranking: how the served lists are made diverse.
     """
 
     variants: Mapping[str, Order]
-    probabilities: Collection[str] = ()
+    calibrated: Collection[str] = ()
     served: Order | None = None
     ranking: RankingConfig = field(default_factory=RankingConfig)
 
@@ -81,7 +81,7 @@ def measure(
         lists[name] = _best(order(examples), candidates)
     lists[POPULARITY] = _most_bought(found.users[users][buyers], world)
     relevant = bought_of(found, users.start + buyers)
-    calibrated = tuple(name for name in contest.variants if name in contest.probabilities)
+    calibrated = tuple(name for name in contest.variants if name in contest.calibrated)
     return Measured(
         names=tuple(lists),
         calibrated=calibrated,

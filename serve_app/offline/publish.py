@@ -112,12 +112,13 @@ def _served(shop: Shop) -> Served | None:
     """
     The bundle that is served.
 
-    One that this build cannot read is as good as none: the fit takes its place.
+    One that this build cannot read is as good as none, and so is one whose name is damaged: the
+    fit takes its place.
     """
-    version = current_version(shop.bundle_root)
-    if version is None:
-        return None
     try:
+        version = current_version(shop.bundle_root)
+        if version is None:
+            return None
         bundle = open_bundle(shop.bundle_root, version, cache_dir=shop.cache_dir)
     except BundleError:
         return None

@@ -35,6 +35,8 @@ LIST_LENGTH = 10
 
 Objective = Literal["binary:logistic", "rank:ndcg", "rank:pairwise"]
 
+BINARY: Objective = "binary:logistic"
+
 
 class Member(NamedTuple):
     """
@@ -48,9 +50,9 @@ class Member(NamedTuple):
     number: int
 
     @property
-    def is_probability(self) -> bool:
-        """Whether scores say how likely a candidate is wanted."""
-        return self.objective == "binary:logistic"
+    def is_binary(self) -> bool:
+        """Whether it learns if a candidate is wanted, and not the order."""
+        return self.objective == BINARY
 
 
 class VariantConfig(Settings):
@@ -97,8 +99,8 @@ class VariantConfig(Settings):
     def members(self, n_users: int) -> tuple[Member, ...]:
         """The models whose average it is, where there are so many users to learn from."""
         named = tuple(Member(*each) for each in product(self.objectives, range(self.n_models)))
-        likely = tuple(member for member in named if member.is_probability)
-        return likely if likely and n_users < self.min_ranking_users else named
+        binary = tuple(member for member in named if member.is_binary)
+        return binary if binary and n_users < self.min_ranking_users else named
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -146,7 +148,7 @@ def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[n
 def _parameters(
     config: VariantConfig, member: Member, seed: int, n_threads: int
 ) -> dict[str, object]:
-    of_lists = {} if member.is_probability else {"lambdarank_num_pair_per_sample": LIST_LENGTH}
+    of_lists = {} if member.is_binary else {"lambdarank_num_pair_per_sample": LIST_LENGTH}
     return {
         "objective": member.objective,
         "tree_method": "hist",
@@ -168,7 +170,7 @@ def _matrix(
     """Quantised at once: the numbers themselves are not held twice."""
     gains, weights = GAINS[examples.strengths], user_weights(examples)
     columns = columns_of(examples.matrix, config.feature_names)
-    if member.is_probability:
+    if member.is_binary:
         # A probability as label: what was only clicked counts as partly wanted.
         return xgboost.QuantileDMatrix(
             columns, gains / GAINS.max(), weight=weights, nthread=n_threads

@@ -30,14 +30,14 @@ MIN_FREE_BYTES = 500_000_000
 
 def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Check]:
     """Every check, in the order in which failures explain each other."""
-    ports = needed_ports(workplace.port, environment)
+    ports = needed_ports(workplace.http.port, environment)
     return [
         python_version(sys.version_info[:2]),
         compiled_trees(is_compiled()),
         disk_writable(workplace.location.home, MIN_FREE_BYTES),
         config_keys(lambda: problems_of(workplace)),
         environment_profile(environment),
-        ports_free(ports, lambda: _is_ours(workplace.port)),
+        ports_free(ports, lambda: _is_ours(workplace.http.url)),
         store_reachable("PostgreSQL", lambda: _postgres_version(workplace)),
         store_reachable("Redis", lambda: _redis_answers(workplace)),
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
@@ -46,8 +46,8 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
     ]
 
 
-def _is_ours(port: int) -> bool:
-    return "models" in (health_of(port) or {})
+def _is_ours(url: str) -> bool:
+    return "models" in (health_of(url) or {})
 
 
 def _postgres_version(workplace: Workplace) -> str:

@@ -67,7 +67,7 @@ def _misplaced(value: Any, annotation: Any, place: Place) -> Iterator[Problem]:
     ):
         for i, part in enumerate(value):
             yield from _misplaced(part, inner[0], (*place, i))
-    elif models and value is not None and all(_is_mapping(one) for one in alternatives):
+    elif models and not _takes(annotation, value) and all(map(_is_mapping, alternatives)):
         yield place, _NOT_A_MAPPING
 
 
@@ -87,6 +87,11 @@ def _alternatives(annotation: Any) -> list[Any]:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return [one for part in typing.get_args(annotation) for one in _alternatives(part)]
     return [] if annotation is types.NoneType else [annotation]
+
+
+def _takes(annotation: Any, value: Any) -> bool:
+    """Whether nothing is said by ``value``, and may be."""
+    return value is None and types.NoneType in typing.get_args(annotation)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -2,10 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -19,11 +21,13 @@ from serve_app.offline.fitting.workspace import Workspace
 from serve_app.offline.load import LoadConfig, LoadFiles, LoadSummary, load
 from serve_app.offline.on_ray import on_ray
 from serve_app.offline.publish import PUBLISH, Shop, fit_and_publish, published
+from serve_app.offline.workers import Workers
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
 from serve_app.stores.bundle import current_version
 from serve_app.stores.bundle_files import exclusive
+from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
 from serve_app.stores.schema import connect, ensure_schema
 from serve_app.stores.warehouse import busiest_user, holds_items
@@ -95,20 +99,10 @@ def fit_bundle(
         StepMissing: a step that the only one needs is not done.
     """
     config = fit_config(workplace, settings)
-    root = workplace.bundles.root
     work = Workspace(workplace.location.home / "fit")
-    storage = root if "://" in root else str(work.folder / "training")
-    with (
-        workplace.stores() as urls,
-        connect(urls.database) as conn,
-        exclusive(work.folder),
-        on_ray(how.address, storage) as workers,
-    ):
-        ensure_schema(conn)
-        if how.fresh:
-            work.clear()
+    with _fitting(workplace, work, how) as (urls, shop, workers):
         for ran in fit_and_publish(
-            Shop(conn, root, workplace.bundles.cache_dir),
+            shop,
             work,
             config,
             workers,
@@ -123,6 +117,29 @@ def fit_bundle(
             return None
         forget_cached(urls.redis)
     return published(work)
+
+
+class _Opened(NamedTuple):
+    urls: StoreUrls
+    shop: Shop
+    workers: Workers
+
+
+@contextmanager
+def _fitting(workplace: Workplace, work: Workspace, how: FitRun) -> Iterator[_Opened]:
+    """What a fit works with; no other works in the same folder meanwhile."""
+    root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
+    storage = root if "://" in root else str(work.folder / "training")
+    with (
+        workplace.stores() as urls,
+        connect(urls.database) as conn,
+        exclusive(work.folder),
+        on_ray(how.address, storage) as workers,
+    ):
+        ensure_schema(conn)
+        if how.fresh:
+            work.clear()
+        yield _Opened(urls, Shop(conn, root, cache_dir), workers)
 
 
 def step_report(ran: Ran) -> str:

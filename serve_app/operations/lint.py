@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
 from serve_app.errors import SettingsInvalid
@@ -117,14 +118,26 @@ def _unfit_deployment(
             yield from faults(user_config, model, (*place, "user_config"))
         else:
             yield (*place, "user_config"), f"{name} takes none"
-    if autoscaling := options.get("autoscaling_config"):
-        ongoing = options.get("max_ongoing_requests", DEFAULT_MAX_ONGOING_REQUESTS)
-        target = autoscaling.get("target_ongoing_requests", DEFAULT_TARGET_ONGOING_REQUESTS)
-        if ongoing < target:
-            yield (
-                (*place, "max_ongoing_requests"),
-                (f"{ongoing} is below target_ongoing_requests {target}: it would never scale up"),
-            )
+    yield from _unscalable(options, place)
+
+
+def _unscalable(options: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+    autoscaling = options.get("autoscaling_config")
+    # Ray's schema takes any mapping here; what it lacks for Ray's own class is told by now.
+    if not autoscaling or not accepts(AutoscalingConfig, autoscaling):
+        return
+    ongoing = options.get("max_ongoing_requests", DEFAULT_MAX_ONGOING_REQUESTS)
+    target = autoscaling.get("target_ongoing_requests", DEFAULT_TARGET_ONGOING_REQUESTS)
+    if target is None:
+        yield (
+            (*place, "autoscaling_config", "target_ongoing_requests"),
+            "must be a number above 0: Ray takes null, and fails when it scales",
+        )
+    elif ongoing < target:
+        yield (
+            (*place, "max_ongoing_requests"),
+            f"{ongoing} is below target_ongoing_requests {target}: it would never scale up",
+        )
 
 
 class _EachKeyOnce(yaml.SafeLoader):

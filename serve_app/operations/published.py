@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from serve_app.domain.features import DAY_S
 from serve_app.domain.manifest import Manifest, ModelManifest, lacking_models
 from serve_app.domain.promotions import Promotion, Verdict
 from serve_app.errors import BundleDamaged, BundleMissing
@@ -32,15 +33,15 @@ def listing(root: str) -> str:
     published = versions(root)
     if not published:
         return f"nothing is published under {root}: `recserve fit` does"
-    unreadable: dict[str, str] = {}
+    current, faults = _current(root)
     found: dict[str, _Readable | None] = {}
     for version in published:
         try:
             found[version] = _Readable(manifest_of(root, version), read_verdict(root, version))
         except BundleDamaged as error:
             found[version] = None
-            unreadable[version] = str(error)
-    parts = [_versions_table(found, current_version(root)), *unreadable.values()]
+            faults.append(str(error))
+    parts = [_versions_table(found, current), *faults]
     target = rollback_target(root)
     if target is not None:
         parts.append(f"* is served; `recserve models rollback` would serve {target}")
@@ -60,19 +61,27 @@ def page(root: str, version: str | None, variants: Sequence[str]) -> str:
         BundleDamaged: it cannot be read, or its report.
         StoreUnavailable: the object store did not answer.
     """
-    current = current_version(root)
+    current, faults = _current(root)
     shown = version or current
     if shown is None:
         raise BundleMissing(root, "current", versions(root))
     manifest = manifest_of(root, shown)
     made_current = [each for each in promotions(root) if each.version == shown]
     parts = [
-        f"{shown} is served" if shown == current else f"{shown} is not served",
+        "\n".join([f"{shown} is {'' if shown == current else 'not '}served", *faults]),
         _facts(root, manifest, made_current),
         _models_table(manifest, variants),
         *_metrics_tables(manifest),
     ]
     return "\n\n".join(parts)
+
+
+def _current(root: str) -> tuple[str | None, list[str]]:
+    """The version that is served, and what is wrong with the file that names it."""
+    try:
+        return current_version(root), []
+    except BundleDamaged as error:
+        return None, [f"{error}: `recserve models promote` writes it anew"]
 
 
 def _versions_table(found: Mapping[str, _Readable | None], current: str | None) -> str:
@@ -108,7 +117,7 @@ def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> 
         ),
         ("knows until", f"{_minute(manifest.until_at)} UTC"),
         ("measured on", f"{_minute(manifest.measured_from_at)} to {_minute(manifest.until_at)}"),
-        ("labels from", f"the last {manifest.horizon_s / 86_400:.1f} days"),
+        ("labels from", f"the last {manifest.horizon_s / DAY_S:.1f} days"),
         ("verdict", _word(verdict) + (f": {verdict.reason}" if verdict else "")),
         ("report", location if has_report else f"none (would lie in {location})"),
         *(("promoted", f"{_minute(each.at)} UTC by {each.by}") for each in made_current),

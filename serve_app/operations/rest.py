@@ -100,10 +100,10 @@ def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
     return default.read_text(encoding="utf-8").strip() if default.is_file() else None
 
 
-def health_of(port: int) -> dict[str, Any] | None:
-    """What ``GET /health`` of this machine's application says; None when it does not answer."""
+def health_of(url: str) -> dict[str, Any] | None:
+    """What ``GET /health`` of the application at ``url`` says; None when it does not answer."""
     try:
-        found = requests.get(f"http://127.0.0.1:{port}/health", timeout=5).json()
+        found = requests.get(f"{url}/health", timeout=5).json()
     except (requests.RequestException, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve_app.config import (
     APPLICATION,
@@ -19,6 +19,7 @@ from serve_app.config import (
     store_location,
 )
 from serve_app.errors import SettingsInvalid
+from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import lint, load_yaml
 from serve_app.stores.bundle_shelf import BundleLocation
 from serve_app.stores.embedded import StoreUrls
@@ -27,6 +28,7 @@ from serve_app.stores.redis_cache import RedisCache, RedisConfig
 from serve_app.stores.schema import Connection, connect
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 
 PATIENT = RedisConfig(timeout_s=5.0)
 """A command may wait longer than a request."""
@@ -39,6 +41,7 @@ class Workplace:
         path: of the configuration file.
         serve: the whole file, in Ray's form.
         config: its ``args``.
+        http: its ``http_options``.
     """
 
     path: Path
@@ -46,11 +49,7 @@ class Workplace:
     config: AppConfig
     location: StoreLocation
     bundles: BundleLocation
-
-    @property
-    def port(self) -> int:
-        """Of the HTTP API."""
-        return int((self.serve.get("http_options") or {}).get("port", 8000))
+    http: HttpAddress
 
     @contextmanager
     def stores(self) -> Iterator[StoreUrls]:
@@ -89,8 +88,9 @@ def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> 
     """
     serve = load_yaml(path)
     config = app_config(serve, path)
+    http = _checked(HttpAddress, serve.get("http_options"), "http_options", path)
     location = store_location(environment, folder)
-    return Workplace(path, serve, config, location, bundle_location(config, location.home))
+    return Workplace(path, serve, config, location, bundle_location(config, location.home), http)
 
 
 def problems_of(workplace: Workplace) -> list[str]:
@@ -103,8 +103,11 @@ def problems_of(workplace: Workplace) -> list[str]:
         deployments=deployment_names(variants, placement),
         in_ingress=stages_in_ingress(variants, placement),
     )
-    for deployment in _application(workplace.serve, workplace.path).get("deployments", []):
-        if deployment.get("name") == "Ingress" and not found and deployment.get("user_config"):
+    if found:
+        # Only what Ray accepts has the form in which it can be read any further.
+        return found
+    for deployment in _application(workplace.serve, workplace.path)["deployments"]:
+        if deployment.get("name") == "Ingress" and deployment.get("user_config"):
             try:
                 IngressConfig.model_validate(deployment["user_config"]).check(variants)
             except ValueError as error:
@@ -130,7 +133,10 @@ def use_cache(url: str, use: Callable[[RedisCache], Coroutine[Any, Any, Result]]
 
 
 def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    for application in serve.get("applications") or []:
+    listed = serve.get("applications") or []
+    if not isinstance(listed, list):
+        raise SettingsInvalid(str(path), "applications: must be a list of mappings")
+    for application in listed:
         if isinstance(application, dict) and application.get("name") == APPLICATION:
             return application
     raise SettingsInvalid(str(path), f"has no application named {APPLICATION}")
@@ -143,9 +149,16 @@ def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
     Raises:
         SettingsInvalid: they are not as they must be.
     """
+    return _checked(AppConfig, _application(serve, path).get("args"), "args", path)
+
+
+def _checked(model: type[Model], value: Any, name: str, path: Path) -> Model:
+    """A part of the file; defaults where there is nothing under its name."""
+    if not isinstance(value, Mapping | None):
+        raise SettingsInvalid(str(path), f"{name}: must be a mapping of keys to values")
     try:
-        return AppConfig.model_validate(_application(serve, path).get("args") or {})
+        return model.model_validate(value or {})
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, ("args", *first["loc"])))
+        place = ".".join(map(str, (name, *first["loc"])))
         raise SettingsInvalid(str(path), f"{place}: {first['msg']}") from error

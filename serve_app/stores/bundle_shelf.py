@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -12,6 +13,8 @@ from weakref import WeakValueDictionary
 
 from serve_app.errors import BundleError, StageFailed, StoreUnavailable
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
+from serve_app.stores.bundle_roots import CURRENT
+from serve_app.stores.news import News
 from serve_app.stores.repeating import repeat
 
 Prepared = TypeVar("Prepared")
@@ -71,6 +74,8 @@ class BundleShelf(Generic[Prepared]):
         self._prepare = prepare
         self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
         self._following: asyncio.Task[None] | None = None
+        # Of a version that cannot be opened, every batch and every look finds out again.
+        self._news = News(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
         """
@@ -88,11 +93,13 @@ class BundleShelf(Generic[Prepared]):
                 self._opened.popitem(last=False)
         self._opened.move_to_end(version)
         try:
-            return await asyncio.shield(task)
+            prepared = await asyncio.shield(task)
         except (BundleError, StoreUnavailable, OSError) as error:
             self._opened.pop(version, None)
-            _logger.warning("bundle %s cannot be opened: %s", version, error)
+            self._news.wrong(version, f"{self._stage}: bundle {version} cannot be opened: {error}")
             raise StageFailed(self._stage, type(error).__name__) from error
+        self._news.well(version)
+        return prepared
 
     async def current(self) -> str | None:
         """
@@ -117,7 +124,11 @@ class BundleShelf(Generic[Prepared]):
     async def _open_current(self) -> None:
         try:
             version = await self.current()
-            if version is not None:
-                await self.at(version)
         except StageFailed as failure:
-            _logger.warning("the current bundle is not opened: %s", failure)
+            self._news.wrong(CURRENT, f"the current bundle is not opened: {failure.__cause__}")
+            return
+        self._news.well(CURRENT)
+        if version is not None:
+            # Why it cannot be opened, ``at`` has told.
+            with suppress(StageFailed):
+                await self.at(version)

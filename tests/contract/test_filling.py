@@ -19,6 +19,7 @@ from serve_app.operations.filling import (
     load_files,
     somebody,
 )
+from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
 from serve_app.stores.bundle import current_version, versions
@@ -35,9 +36,9 @@ SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)
 def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
     """Stores with nothing in them, not even a schema."""
     config, location = AppConfig(), StoreLocation(tmp_path, bare_database_url, redis_url)
-    return Workplace(
-        tmp_path / "serve_config.yaml", {}, config, location, bundle_location(config, tmp_path)
-    )
+    bundles = bundle_location(config, tmp_path)
+    path = tmp_path / "serve_config.yaml"
+    return Workplace(path, {}, config, location, bundles, HttpAddress())
 
 
 def settings_of(folder: Path, **changes: object) -> Path:
@@ -182,34 +183,3 @@ class TestFitConfig:
     ) -> None:
         with pytest.raises(SettingsInvalid, match=said):
             fit_config(workplace, settings_of(tmp_path, **changes))
-
-
-class TestWorkplace:
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [
-            ("applications: []", "has no application named recserve"),
-            ("applications: [{name: shop}]", "has no application named recserve"),
-            (
-                "applications: [{name: recserve, args: {coalescing: {max_batch: 0}}}]",
-                "args.coalescing.max_batch: Input should be greater than or equal to 1",
-            ),
-            ("{", "while parsing a flow node"),
-            ("[]", "must be a mapping"),
-        ],
-    )
-    def test_says_what_is_wrong_with_a_configuration(
-        self, tmp_path: Path, text: str, said: str
-    ) -> None:
-        path = tmp_path / "serve_config.yaml"
-        path.write_text(text)
-
-        with pytest.raises(SettingsInvalid, match=said):
-            open_workplace(path, {}, tmp_path)
-
-    def test_serves_on_the_port_of_the_configuration(self, tmp_path: Path) -> None:
-        path = tmp_path / "serve_config.yaml"
-        application = "applications: [{name: recserve}]"
-        for text, port in ((application, 8000), (f"http_options: {{port: 81}}\n{application}", 81)):
-            path.write_text(text)
-            assert open_workplace(path, {}, tmp_path).port == port

@@ -184,3 +184,15 @@ def test_a_served_bundle_of_another_build_is_fitted_over(shop: Connection, tmp_p
     version = fit(shop, root, WORSE)
 
     assert current_version(str(root)) == version
+
+
+def test_a_fit_takes_the_place_of_what_no_longer_names_a_version(
+    shop: Connection, tmp_path: Path
+) -> None:
+    root = tmp_path / "bundles"
+    fit(shop, root)
+    (root / "current").write_text("main")
+
+    version = fit(shop, root, WORSE)
+
+    assert current_version(str(root)) == version

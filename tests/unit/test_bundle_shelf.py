@@ -4,6 +4,7 @@ import pytest
 
 from serve_app.errors import StageFailed
 from serve_app.stores import bundle_shelf
+from serve_app.stores.bundle import current_version
 from serve_app.stores.bundle_shelf import N_KEPT, BundleShelf
 from tests.bundles import damage, location_of, publish_world
 from tests.in_process import logged, until
@@ -141,8 +142,48 @@ def test_goes_on_following_after_a_damaged_version(root, monkeypatch):
         prepared = Prepared(root)
         with logged("ray.serve.recserve.bundles") as records:
             prepared.shelf.follow()
-            await until(lambda: any("is not opened" in each.getMessage() for each in records))
+            await until(lambda: any("cannot be opened" in each.getMessage() for each in records))
         good = publish_world(root, n_trees=6).version
         await until(lambda: prepared.versions == [good])
 
     asyncio.run(scenario())
+
+
+def test_tells_once_why_a_version_cannot_be_opened_however_often_it_is_tried(root):
+    bad = publish_world(root)
+    damage(root, bad)
+
+    async def scenario():
+        shelf = Prepared(root).shelf
+        for _ in range(3):
+            with pytest.raises(StageFailed):
+                await shelf.at(bad.version)
+
+    with logged("ray.serve.recserve.bundles") as records:
+        asyncio.run(scenario())
+
+    [said] = [each.getMessage() for each in records]
+    assert said.startswith(f"ranker: bundle {bad.version} cannot be opened: bundle {bad.version}")
+
+
+def test_tells_once_that_the_root_cannot_be_read_and_follows_when_it_can(root, monkeypatch):
+    monkeypatch.setattr(bundle_shelf, "POLL_S", 0.01)
+    version = publish_world(root).version
+    (root / "current").write_text("no version\n")
+    n_looks = []
+    monkeypatch.setattr(
+        bundle_shelf, "current_version", lambda place: n_looks.append(1) or current_version(place)
+    )
+
+    async def scenario():
+        prepared = Prepared(root)
+        prepared.shelf.follow()
+        await until(lambda: len(n_looks) > 3)
+        (root / "current").write_text(version)
+        await until(lambda: prepared.versions == [version])
+
+    with logged("ray.serve.recserve.bundles") as records:
+        asyncio.run(scenario())
+
+    [said] = [each.getMessage() for each in records]
+    assert said.endswith("current names no version")

@@ -121,6 +121,13 @@ class TestLocations:
     def test_an_absolute_home_is_taken_as_it_is(self):
         assert store_location({"RECSERVE_HOME": "/data"}, Path("/work")).home == Path("/data")
 
+    @pytest.mark.parametrize(
+        ("written", "root"),
+        [("shop/bundles", "/home/shop/bundles"), ("/data/bundles", "/data/bundles")],
+    )
+    def test_bundles_lie_in_the_home_folder_unless_the_path_is_absolute(self, written, root):
+        assert bundle_location(AppConfig(bundles=written), Path("/home")).root == root
+
     def test_bundles_may_lie_in_an_object_store(self):
         bundles = bundle_location(AppConfig(bundles="s3://shop/bundles"), Path("/home"))
 

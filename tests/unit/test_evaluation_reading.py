@@ -116,8 +116,14 @@ class TestBadRows:
     def test_are_refused_when_they_are_many(self, tmp_path):
         text = INTERACTIONS + "cas,pan,yesterday,,,e9\n"
 
-        with pytest.raises(DataRejected, match="1 of 5 rows are bad: 1 × timestamp is neither"):
+        with pytest.raises(DataRejected, match=r"1 of 5 rows are bad, .* 10% .* 1 × timestamp"):
             read(write(tmp_path, interactions=text))
+
+    def test_are_refused_where_there_are_no_others(self, tmp_path):
+        text = "user_id,item_id,timestamp\ncas,pan,yesterday\n"
+
+        with pytest.raises(DataRejected, match="all of its rows are bad: 1 × timestamp"):
+            read(write(tmp_path, interactions=text), LoadConfig(max_reject_share=1))
 
     def test_a_missing_column_is_named(self, tmp_path):
         with pytest.raises(DataRejected, match="no column 'timestamp'"):

@@ -13,7 +13,7 @@ from serve_app.offline.fitting.check import check
 from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import AGAIN, Used, keys_of, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
-from serve_app.offline.fitting.train import give_probabilities
+from serve_app.offline.fitting.train import calibrated_of, objectives_of
 from serve_app.offline.fitting.workspace import PACKAGES, Workspace, code_key, key_of
 from serve_app.offline.snapshot import archive_of
 from serve_app.offline.train import VariantConfig
@@ -46,6 +46,15 @@ def filled(tmp_path_factory):
     return work
 
 
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory):
+    """What a fit has left that learnt an order from the same few users."""
+    work = Workspace(tmp_path_factory.mktemp("ranked"))
+    main = SMALL.variants["main"].model_copy(update={"min_ranking_users": 0})
+    fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))
+    return work
+
+
 def fit_all(work, config=SMALL, data=None, steps=STEPS, only=None):
     """Names of the steps that ran."""
     ran = run(steps, work, config, data, Here(), silent, only=only)
@@ -65,14 +74,14 @@ NAMED = named(*STEP_SETTINGS)
 
 
 class TestTrain:
-    def test_scores_of_few_users_are_probabilities(self, filled):
-        assert give_probabilities(filled) == {"main": True}
+    def test_scores_of_few_users_are_log_odds(self, filled):
+        assert calibrated_of(filled) == ("main",)
 
-    def test_scores_are_no_probabilities_where_an_order_was_learnt_too(self, work):
-        ranked = SMALL.variants["main"].model_copy(update={"min_ranking_users": 0})
-        fit_all(work, SMALL.model_copy(update={"variants": {"main": ranked}}))
+    def test_scores_are_no_log_odds_where_an_order_was_learnt_too(self, ranked):
+        assert calibrated_of(ranked) == ()
 
-        assert give_probabilities(work) == {"main": False}
+    def test_tells_each_objective_that_was_learnt_once(self, ranked):
+        assert objectives_of(ranked) == {"main": ["binary:logistic", "rank:ndcg"]}
 
 
 class TestRun:
@@ -189,6 +198,17 @@ class TestResults:
             for i, each in enumerate((filled, work))
         }
         assert len(versions) == 1
+
+    def test_names_no_objective_that_users_were_too_few_for(self, filled):
+        made = fitted(filled, SMALL, {})
+
+        assert SMALL.variants["main"].objectives == ("binary:logistic", "rank:ndcg")
+        assert made.contents.models["main"].objective == "binary:logistic"
+
+    def test_names_every_objective_that_was_learnt(self, ranked):
+        made = fitted(ranked, SMALL, {})
+
+        assert made.contents.models["main"].objective == "binary:logistic + rank:ndcg"
 
     def test_the_users_of_the_log_are_read_back(self, filled):
         _, _, log = demo_shop()

@@ -246,6 +246,18 @@ class TestWhatRayCannotKnow:
             " never scale up"
         ]
 
+    def test_names_a_target_that_ray_would_fail_with(self):
+        [problem] = ingress_with(autoscaling_config={"target_ongoing_requests": None})
+
+        assert problem.startswith(
+            f"{INGRESS}.autoscaling_config.target_ongoing_requests: must be a number above 0"
+        )
+
+    def test_says_once_what_a_target_must_be(self):
+        [problem] = ingress_with(autoscaling_config={"target_ongoing_requests": "many"})
+
+        assert "Input should be a valid number" in problem
+
     def test_leaves_unchecked_what_it_is_not_told(self):
         config = copy.deepcopy(GOOD)
         config["applications"][0]["args"] = {"anything": 1}

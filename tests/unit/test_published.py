@@ -75,6 +75,17 @@ class TestListing:
         assert lines[3].startswith(f"bundle {first} is damaged: its format is 1")
         assert len(lines) == 4
 
+    def test_shows_the_versions_although_what_names_the_served_one_is_damaged(self, root, tmp_path):
+        first, second = publish_one(root, 1), publish_one(root, 2)
+        (tmp_path / "bundles" / "current").write_text("main")
+
+        lines = listing(root).splitlines()
+
+        assert [line.split()[0] for line in lines[1:3]] == [first, second]
+        assert lines[3].endswith(
+            "current names no version: `recserve models promote` writes it anew"
+        )
+
     def test_says_so_when_nothing_is_published(self, root):
         assert listing(root) == f"nothing is published under {root}: `recserve fit` does"
 
@@ -114,6 +125,15 @@ class TestPage:
         assert shown.startswith(f"{kept} is not served\n")
         assert "\nverdict      kept back: for a reason\n" in shown
         assert "by fit" not in shown
+
+    def test_shows_a_version_although_what_names_the_served_one_is_damaged(self, root, tmp_path):
+        version = publish_one(root, 1)
+        (tmp_path / "bundles" / "current").write_text("main")
+
+        title = page(root, version, SERVED).split("\n\n")[0].splitlines()
+
+        assert title[0] == f"{version} is not served"
+        assert "current names no version" in title[1]
 
     def test_shows_every_time_that_a_version_became_current(self, root):
         first, _ = publish_one(root, 1), publish_one(root, 2)

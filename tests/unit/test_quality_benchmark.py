@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.home import ROOT
 from benchmarks.quality import cli
 from benchmarks.quality.goals import goals_of
 from benchmarks.quality.kept import keeping, kept, key_of
 from benchmarks.quality.plot import bars_of, plot_quality
 from benchmarks.quality.report import sections
-from benchmarks.quality.runs import DEMO_RUN, RETAIL_RUNS, RUNS, SOURCES_RUN, WHOLE
+from benchmarks.quality.runs import (
+    DEMO_RUN,
+    RETAIL_RUNS,
+    RUNS,
+    SOURCES_RUN,
+    WHOLE,
+    files_of_rivals,
+)
 from serve_app.domain.features import SOURCES
 from serve_app.offline.evaluation.rivals import Baseline
 
@@ -162,6 +170,23 @@ class TestKept:
         np.testing.assert_array_equal(found.lists, lists)
         assert (found.inner_lists is None) == (inner is None)
         assert (found.parameters, found.seconds) == ({"k": 3, "inner_ndcg@10": None}, 1.5)
+
+    def test_lists_of_rivals_depend_on_all_that_makes_them(self):
+        found = {str(file.relative_to(ROOT / "serve_app")) for file in files_of_rivals()}
+
+        evaluation = ("evaluate", "lists", "measures", "past", "protocol", "reading", "tuning")
+        assert found >= {
+            *(f"offline/evaluation/{name}.py" for name in evaluation),
+            *(f"domain/{name}.py" for name in ("metrics", "profiles", "ragged")),
+            *(f"offline/{name}.py" for name in ("labels", "load_rows", "pairs", "windows")),
+            "offline/evaluation/baselines/ease.py",
+            "stores/warehouse.py",
+        }
+
+    def test_lists_of_rivals_stay_while_ours_change(self):
+        found = {file.name for file in files_of_rivals()}
+
+        assert not found & {"ours.py", "train.py", "candidates.py", "ranking.py"}
 
     def test_keys_tell_parts_apart(self):
         assert key_of("ab", "c") != key_of("a", "bc")

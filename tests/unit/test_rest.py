@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from serve_app.errors import ServeUnreachable, SettingsInvalid
-from serve_app.operations.rest import ServeClient, ray_token
+from serve_app.operations.rest import ServeClient, health_of, ray_token
 
 ADDRESS = "http://head:8265"
 
@@ -80,6 +80,29 @@ class TestServeClient:
 
         with pytest.raises(ServeUnreachable, match="this token is not the cluster's"):
             ServeClient(ADDRESS, token="old").details()
+
+
+class TestHealth:
+    def test_is_asked_for_where_the_application_listens(self, monkeypatch):
+        monkeypatch.setattr(
+            requests, "get", lambda url, timeout: answer(text=json.dumps({"asked": url}))
+        )
+
+        assert health_of("http://[::1]:81") == {"asked": "http://[::1]:81/health"}
+
+    @pytest.mark.parametrize("said", ["<html>", "[]"])
+    def test_is_none_where_something_else_listens(self, monkeypatch, said):
+        monkeypatch.setattr(requests, "get", lambda url, timeout: answer(text=said))
+
+        assert health_of("http://127.0.0.1:81") is None
+
+    def test_is_none_where_nothing_listens(self, monkeypatch):
+        def refuse(url, timeout):
+            raise requests.ConnectionError
+
+        monkeypatch.setattr(requests, "get", refuse)
+
+        assert health_of("http://127.0.0.1:81") is None
 
 
 class TestRayToken:

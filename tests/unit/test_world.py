@@ -10,9 +10,10 @@ from serve_app.domain.candidates import CandidatesConfig
 from serve_app.domain.columns import MISSING
 from serve_app.domain.features import SOURCE_RANKS, SOURCES
 from serve_app.domain.ranking import RankingConfig, fused_scores, ranking_batch
-from serve_app.errors import StageFailed
+from serve_app.errors import BundleError, StageFailed
 from serve_app.stores.bundle import open_bundle
 from tests.bundles import DAY_S, damage, location_of, publish_world
+from tests.in_process import logged, until
 from tests.worlds import AT, batch_of, purchased, small_world
 
 VARIANTS = ("main", "challenger")
@@ -147,11 +148,45 @@ class TestWorldInUse:
             followed = in_use(root)
             await followed.look()
             publish_world(root, variants=("main",))
-            with pytest.raises(StageFailed, match="no usable model of challenger"):
+            with pytest.raises(BundleError, match="has no usable model of challenger"):
                 await followed.look()
             return followed.world.version
 
         assert asyncio.run(scenario()) == first
+
+    def test_a_refused_one_is_told_once_and_the_next_again(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(world_module, "POLL_S", 0.01)
+        root = tmp_path / "bundles"
+        publish_world(root)
+        looks = []
+
+        async def scenario():
+            followed = in_use(root)
+            await followed.look()
+            look = followed.look
+
+            async def counted():
+                looks.append(1)
+                await look()
+
+            monkeypatch.setattr(followed, "look", counted)
+            followed.follow()
+            lacking = publish_world(root, variants=("main",))
+            await until(lambda: len(looks) > 3)
+            damaged = publish_world(root, n_trees=6)
+            damage(root, damaged)
+            looks.clear()
+            await until(lambda: len(looks) > 3)
+            return lacking.version, damaged.version
+
+        with logged("ray.serve.recserve.ingress") as records:
+            lacking, damaged = asyncio.run(scenario())
+
+        said = [each.getMessage() for each in records if each.levelname == "ERROR"]
+        start = "the bundle in use stays: bundle"
+        assert said[0] == f"{start} {lacking} has no usable model of challenger"
+        assert said[1].startswith(f"{start} {damaged} is damaged: ")
+        assert len(said) == 2
 
     def test_one_without_a_model_is_better_than_none(self, tmp_path):
         root = tmp_path / "bundles"

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +12,11 @@ import pandas as pd
 
 from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.errors import DataRejected
-from serve_app.offline.load import DAY_S, LoadConfig, LoadFiles
-from serve_app.offline.load_attributes import AttributeKind, attribute_kinds
-from serve_app.offline.load_files import column_names, read_chunks
-from serve_app.offline.load_rows import (
-    DESCRIBED,
-    INTERACTION_COLUMNS,
-    CheckedRows,
-    Limits,
-    check_described,
-    check_interactions,
-)
+from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.offline.load_files import read_chunks
+from serve_app.offline.load_rows import DESCRIBED, Limits
+from serve_app.offline.load_rules import bound_rejects, in_words, rules_of
+from serve_app.stores.staging import Kind
 from serve_app.stores.warehouse import InteractionLog
 
 ReadProgress = Callable[[float], None]
@@ -61,73 +55,47 @@ def read_shop(
         DataRejected: a file that cannot be read, lacks a column, or has too many bad rows.
     """
     assert files.interactions is not None
-    limits = Limits(config.earliest_at, now_at + config.max_days_ahead * DAY_S, config.max_rating)
+    limits = config.limits(now_at)
     n_rejected: dict[str, int] = {}
-    items, n_rejected["items"] = _described("items", files.items, config)
-    users, n_rejected["users"] = _described("users", files.users, config)
-    events, n_rejected["interactions"] = _events(files.interactions, limits, config, progress)
+    items, n_rejected["items"] = _described("items", files.items, limits, config)
+    users, n_rejected["users"] = _described("users", files.users, limits, config)
+    events, n_rejected["interactions"] = _usable(
+        "interactions", files.interactions, limits, config, progress
+    )
+    events = events.drop_duplicates("event_id")
     ids = pd.Index(items["item_id"]).append(pd.Index(events["item_id"])).unique()
     described = items.set_index("item_id").reindex(ids).rename_axis("item_id").reset_index()
     return Shop(_item_table(described), _user_table(users), _log(events, ids), n_rejected)
 
 
-def _events(
-    file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
+def _usable(
+    kind: Kind, file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
 ) -> tuple[pd.DataFrame, int]:
-    names = column_names(file)
-    _require(file, names, ("user_id", "item_id", "timestamp"))
-
-    def checked() -> Iterator[CheckedRows]:
-        for chunk in read_chunks(file):
-            yield check_interactions(chunk, limits)
-            progress(chunk.share_read)
-
-    frame, n_rejected = _collect(file, checked(), INTERACTION_COLUMNS, config)
-    return frame.drop_duplicates("event_id"), n_rejected
+    """The rows that can be used, at least one, and how many cannot."""
+    rules = rules_of(kind, file, limits)
+    rejects: Counter[str] = Counter()
+    frames = []
+    for chunk in read_chunks(file):
+        checked = rules.check(chunk)
+        rejects.update(reason for _, reason in checked.rejects)
+        frames.append(pd.DataFrame([row[1:] for row in checked.rows], columns=list(rules.columns)))
+        progress(chunk.share_read)
+    n_usable = sum(map(len, frames))
+    bound_rejects(file, n_usable + rejects.total(), rejects, config.max_reject_share)
+    if not n_usable:
+        raise DataRejected(file, f"all of its rows are bad: {in_words(rejects)}")
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True), rejects.total()
 
 
 def _described(
-    kind: Literal["items", "users"], file: Path | None, config: LoadConfig
+    kind: Literal["items", "users"], file: Path | None, limits: Limits, config: LoadConfig
 ) -> tuple[pd.DataFrame, int]:
-    described = DESCRIBED[kind]
+    key = DESCRIBED[kind].key
     if file is None:
-        return pd.DataFrame({described.key: pd.Series([], dtype="str")}), 0
-    names = column_names(file)
-    _require(file, names, (described.key,))
-    kinds: dict[str, AttributeKind] = {}
-    if file.suffix.lower() == ".csv" and described.further(names):
-        kinds = attribute_kinds(
-            {name: chunk.columns[name] for name in described.further(names)}
-            for chunk in read_chunks(file)
-        )
-    checked = (check_described(chunk, described, kinds) for chunk in read_chunks(file))
-    frame, n_rejected = _collect(file, checked, described.columns(names), config)
-    return frame.drop_duplicates(described.key, keep="last"), n_rejected
-
-
-def _require(file: Path, names: Sequence[str], required: Sequence[str]) -> None:
-    for name in required:
-        if name not in names:
-            found = ", ".join(names)
-            raise DataRejected(file, f"it has no column {name!r}; its columns are: {found}")
-
-
-def _collect(
-    file: Path, parts: Iterator[CheckedRows], columns: Sequence[str], config: LoadConfig
-) -> tuple[pd.DataFrame, int]:
-    reasons: Counter[str] = Counter()
-    frames = []
-    for part in parts:
-        reasons.update(reason for _, reason in part.rejects)
-        frames.append(pd.DataFrame([row[1:] for row in part.rows], columns=list(columns)))
-    n_rows = sum(map(len, frames))
-    if reasons.total() > config.max_reject_share * (n_rows + reasons.total()) or not n_rows:
-        found = ", ".join(f"{n} × {reason}" for reason, n in reasons.most_common())
-        raise DataRejected(
-            file, f"{reasons.total()} of {n_rows + reasons.total()} rows are bad: {found}"
-        )
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True), reasons.total()
+        return pd.DataFrame({key: pd.Series([], dtype="str")}), 0
+    frame, n_rejected = _usable(kind, file, limits, config, lambda share: None)
+    return frame.drop_duplicates(key, keep="last"), n_rejected
 
 
 def _log(events: pd.DataFrame, item_ids: pd.Index) -> InteractionLog:

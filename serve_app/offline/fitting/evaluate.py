@@ -26,7 +26,7 @@ from serve_app.offline.fitting.check import Checked, checked
 from serve_app.offline.fitting.features import settings_of
 from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.fitting.train import booster_of, give_probabilities
+from serve_app.offline.fitting.train import booster_of, calibrated_of
 from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
 from serve_app.offline.gate import Verdict, judge, why_not_comparable
 from serve_app.offline.leaks import Leak, leaks_of
@@ -73,7 +73,7 @@ class _Shared(NamedTuple):
     world: Snapshot
     found: Outcomes
     variants: Mapping[str, _Model]
-    probabilities: tuple[str, ...]
+    calibrated: tuple[str, ...]
     served: _Model | None
     ranking: RankingConfig
 
@@ -143,7 +143,7 @@ def _measured(job: Job, world: Snapshot, served: _Model | None) -> Measured:
             name: _Model(variant.feature_names, booster_of(job.work, "held_out", name))
             for name, variant in config.variants.items()
         },
-        tuple(name for name, is_one in give_probabilities(job.work).items() if is_one),
+        calibrated_of(job.work),
         served,
         config.ranking,
     )
@@ -160,7 +160,7 @@ def _measure(shared: _Shared, part: tuple[Shard, slice]) -> Measured:
     shard, users = part
     contest = Contest(
         {name: model.order() for name, model in shared.variants.items()},
-        shared.probabilities,
+        shared.calibrated,
         shared.served.order() if shared.served else None,
         shared.ranking,
     )

@@ -15,7 +15,7 @@ from serve_app.offline.fitting.check import checked
 from serve_app.offline.fitting.evaluate import tuned_by
 from serve_app.offline.fitting.features import catalogue_at, settings_of, users_at
 from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.fitting.train import booster_of
+from serve_app.offline.fitting.train import booster_of, objectives_of
 from serve_app.offline.fitting.workspace import Workspace
 from serve_app.offline.snapshot import archive_of
 from serve_app.offline.train import booster_from
@@ -77,7 +77,7 @@ def _model(work: Workspace, config: FitConfig, variant: str, metrics: Measures) 
     booster = booster_of(work, "published", variant)
     return FittedModel(
         features=config.variants[variant].feature_names,
-        objective=" + ".join(config.variants[variant].objectives),
+        objective=" + ".join(objectives_of(work)[variant]),
         booster=booster,
         n_trees=booster_from(booster).num_boosted_rounds(),
         metrics=metrics,

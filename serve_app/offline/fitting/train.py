@@ -18,7 +18,7 @@ from serve_app.offline.fitting.candidates import generator, shards_of
 from serve_app.offline.fitting.job import Job
 from serve_app.offline.fitting.settings import FitConfig
 from serve_app.offline.fitting.workspace import Workspace, read_json, write_json
-from serve_app.offline.train import Member
+from serve_app.offline.train import BINARY, Member, Objective
 from serve_app.offline.train import train as train_booster
 from serve_app.offline.workers import Share
 
@@ -26,7 +26,7 @@ STEP = "train"
 
 KINDS = ("held_out", "published")
 
-_SCALES = "are_probabilities.json"
+_OBJECTIVES = "objectives.json"
 
 
 class _Task(NamedTuple):
@@ -62,8 +62,9 @@ def train(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
         file.write_bytes(averaged(list(islice(boosters, len(members[name])))))
         job.progress((i + 1) / len(wanted))
     write_json(
-        folder / _SCALES,
-        {name: all(each.is_probability for each in members[name]) for name in members},
+        folder / _OBJECTIVES,
+        # Each once, in the order in which they were declared.
+        {name: list(dict.fromkeys(each.objective for each in members[name])) for name in members},
     )
 
 
@@ -72,10 +73,18 @@ def booster_of(work: Workspace, kind: str, variant: str) -> bytes:
     return (work.of(STEP) / kind / f"{variant}.ubj").read_bytes()
 
 
-def give_probabilities(work: Workspace) -> Mapping[str, bool]:
-    """Of each variant, whether its scores say how likely a candidate is wanted."""
-    found: Mapping[str, bool] = read_json(work.of(STEP) / _SCALES)
+def objectives_of(work: Workspace) -> Mapping[str, Sequence[Objective]]:
+    """
+    By variant, what its models have learnt, each once: without the ranking objectives that the
+    settings name where users were too few for them.
+    """
+    found: Mapping[str, Sequence[Objective]] = read_json(work.of(STEP) / _OBJECTIVES)
     return found
+
+
+def calibrated_of(work: Workspace) -> tuple[str, ...]:
+    """The variants whose scores are log-odds of being wanted: none of their models ranks."""
+    return tuple(name for name, each in objectives_of(work).items() if set(each) == {BINARY})
 
 
 def _learning(work: Workspace, config: FitConfig) -> _Learning:
