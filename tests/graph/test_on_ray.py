@@ -19,7 +19,8 @@ from serve_app.stores.bundle_publishing import publish
 from tests.fitting import demo_shop
 
 CONFIG = FitConfig(
-    variants={"main": VariantConfig(n_models=1, n_trees=10, min_ranking_users=0)}, n_tuning_users=20
+    variants={"main": VariantConfig(n_models=1, n_trees=10, min_ranking_users=0, few_users=0)},
+    n_tuning_users=20,
 )
 
 

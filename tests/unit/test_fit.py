@@ -17,8 +17,10 @@ from tests.fitting import DAY_S, demo_shop, items_of, log_of
 
 CONFIG = FitConfig(
     variants={
-        "main": VariantConfig(n_trees=20, min_ranking_users=0),
-        "challenger": VariantConfig(objectives=("rank:ndcg",), n_trees=20, features=("candidate",)),
+        "main": VariantConfig(n_trees=20, min_ranking_users=0, few_users=0),
+        "challenger": VariantConfig(
+            objectives=("rank:ndcg",), n_trees=20, features=("candidate",), few_users=0
+        ),
     }
 )
 
@@ -145,6 +147,14 @@ class TestConfig:
     def test_a_ranking_objective_alone_is_learnt_from_any_users(self):
         config = VariantConfig(objectives=("rank:ndcg",), min_ranking_users=100)
         assert config.members(1) == config.members(100)
+
+    def test_of_few_users_simpler_trees_are_learnt(self):
+        config = VariantConfig(few_users=100, n_trees=25, max_depth=4)
+
+        assert config.for_users(100) == config
+        few = config.for_users(99)
+        assert (few.n_trees, few.max_depth) == (13, 2)
+        assert VariantConfig(max_depth=1).for_users(1).max_depth == 1
 
     def test_default_variants_use_every_feature(self):
         for variant in FitConfig().variants.values():

@@ -9,19 +9,20 @@ import pytest
 from serve_app.domain.columns import IdIndex
 from serve_app.errors import StepMissing
 from serve_app.offline.fit import LEARNING
+from serve_app.offline.fitting.candidates import shards_of
 from serve_app.offline.fitting.check import check
 from serve_app.offline.fitting.publish import fitted
 from serve_app.offline.fitting.run import AGAIN, Used, keys_of, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
-from serve_app.offline.fitting.train import calibrated_of, objectives_of
+from serve_app.offline.fitting.train import booster_of, calibrated_of, objectives_of
 from serve_app.offline.fitting.workspace import PACKAGES, Workspace, code_key, key_of
 from serve_app.offline.snapshot import archive_of
-from serve_app.offline.train import VariantConfig
+from serve_app.offline.train import VariantConfig, booster_from
 from serve_app.offline.workers import Here
 from serve_app.stores.bundle_publishing import publish
 from tests.fitting import demo_shop
 
-SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=20)
+SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5, few_users=0)}, n_tuning_users=20)
 STEPS = {"check": partial(check, read=demo_shop), **LEARNING}
 
 
@@ -82,6 +83,22 @@ class TestTrain:
 
     def test_tells_each_objective_that_was_learnt_once(self, ranked):
         assert objectives_of(ranked) == {"main": ["binary:logistic", "rank:ndcg"]}
+
+    def test_each_model_is_as_simple_as_its_own_users_are_few(self, filled, work):
+        n_users = {
+            kind: sum(
+                len(shard.examples) for window in windows for shard in shards_of(filled, window)
+            )
+            for kind, windows in (("held_out", ["past"]), ("published", ["past", "latest"]))
+        }
+        main = SMALL.variants["main"].model_copy(update={"few_users": n_users["held_out"] + 1})
+        fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))
+
+        trees = {
+            kind: booster_from(booster_of(work, kind, "main")).num_boosted_rounds()
+            for kind in n_users
+        }
+        assert trees == {"held_out": 2 * 3, "published": 2 * 5}
 
 
 class TestRun:

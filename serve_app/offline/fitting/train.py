@@ -113,10 +113,9 @@ def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
     (examples, n_past, config), task = shared
     if task.kind == "held_out":
         examples = examples.first(n_past)
+    variant = config.variants[task.variant].for_users(len(examples))
     number, n_shares = share
     if n_shares > 1:
         examples = examples.lists(np.arange(number, len(examples), n_shares))
-    booster = train_booster(
-        examples, config.variants[task.variant], task.member, config.seed, config.n_threads
-    )
+    booster = train_booster(examples, variant, task.member, config.seed, config.n_threads)
     return bytes(booster.save_raw("ubj"))
