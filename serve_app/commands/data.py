@@ -9,6 +9,7 @@ import click
 
 from serve_app.commands.options import (
     EXISTING_FILE,
+    FiniteRange,
     config_option,
     fit_settings_option,
     workplace_of,
@@ -25,6 +26,14 @@ from serve_app.operations.published import page
 from serve_app.operations.terminal import load_report, progress_bars
 
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+max_rating_option = click.option(
+    "--max-rating",
+    type=FiniteRange(0, min_open=True),
+    default=LoadConfig().max_rating,
+    show_default=True,
+    help="Ratings above it are bad rows.",
+)
 
 
 def _writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
@@ -56,12 +65,14 @@ def demo_command(folder: Path, users: int, items: int, interactions: int, seed: 
     show_default=True,
     help="Share of bad rows in a file above which nothing is loaded.",
 )
+@max_rating_option
 @config_option
 def load_command(
     items: Path | None,
     users: Path | None,
     interactions: Path | None,
     max_reject_share: float,
+    max_rating: float,
     config: Path,
 ) -> None:
     """Load items, users and interactions, any of them; loading twice changes nothing."""
@@ -71,7 +82,7 @@ def load_command(
     if not 0 <= max_reject_share <= 1:
         raise click.BadParameter("must lie between 0 and 1", param_hint="--max-reject-share")
     with progress_bars() as progress:
-        settings = LoadConfig(max_reject_share=max_reject_share)
+        settings = LoadConfig(max_reject_share=max_reject_share, max_rating=max_rating)
         summary = load_files(workplace_of(config), files, settings, progress)
     click.echo(load_report(summary))
 
@@ -101,9 +112,10 @@ def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ..
 @click.option("--interactions", type=EXISTING_FILE, required=True, help="CSV or Parquet.")
 @click.option("--items", type=EXISTING_FILE, help="CSV or Parquet.")
 @click.option("--users", type=EXISTING_FILE, help="CSV or Parquet.")
-@click.option("--test-share", type=click.FloatRange(0.01, 0.9), default=0.2, help="The latest.")
-@click.option("--days-earlier", type=click.FloatRange(0), default=0.0, help="Move the test back.")
+@click.option("--test-share", type=FiniteRange(0.01, 0.9), default=0.2, help="The latest.")
+@click.option("--days-earlier", type=FiniteRange(0), default=0.0, help="Move the test back.")
 @click.option("--min-buyers", type=click.IntRange(1), default=5, help="Of the items ranked.")
+@max_rating_option
 @click.option("--repeats", is_flag=True, help="What a user had before counts as well.")
 @click.option("--settings", type=EXISTING_FILE, help="What is learnt; else defaults.")
 @click.option("--config", type=EXISTING_FILE, help="What is served; else defaults.")
@@ -117,13 +129,19 @@ def evaluate_command(
     config: Path | None,
     ks: tuple[int, ...],
     json_file: Path | None,
+    max_rating: float,
     **given: Any,
 ) -> None:
     """Compare what would be recommended with other models, on the future of any shop's files."""
     files = LoadFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
     ours = ours_config(config, settings, n_threads=os.cpu_count())
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
-    chosen = EvaluationConfig(protocol=ProtocolConfig(label=label, **given), ks=ks, ours=ours)
+    chosen = EvaluationConfig(
+        protocol=ProtocolConfig(label=label, **given),
+        ks=ks,
+        ours=ours,
+        reading=LoadConfig(max_rating=max_rating),
+    )
     with progress_bars() as progress:
         found = evaluate(files, chosen, progress, now_at=time.time(), clock=time.perf_counter)
     click.echo(as_text(found))

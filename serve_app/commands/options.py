@@ -1,12 +1,23 @@
 """What several verbs take, and what they make of it."""
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from serve_app.operations.rest import DEFAULT_ADDRESS, ServeClient, ray_token
 from serve_app.operations.workplace import Workplace, open_workplace
+
+
+class FiniteRange(click.FloatRange):
+    """Comparisons with nan are false, so that nan would lie in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is no number", param, ctx)
+
 
 EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -61,6 +61,12 @@ class Label:
         )
 
     @property
+    def hit(self) -> str:
+        """What counts, in words."""
+        name = INTERACTION_TYPES[self.type]
+        return f"{name} of at least {self.min_rating:g}" if self.type == RATING else name
+
+    @property
     def ending_types(self) -> Mask:
         """
         Shape (n_types,): after which types of interaction an item is no longer recommended to the

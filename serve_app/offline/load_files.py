@@ -1,6 +1,7 @@
 """Reads CSV and Parquet in chunks of rows, so that memory does not grow with the file."""
 
 import csv
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ import pyarrow.parquet as pq
 from serve_app.errors import DataRejected
 
 CHUNK_ROWS = 20_000
+
+_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff]")
+"""Control characters, and what stands for a byte that is no UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ def _numbered(text: TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
+    if any(map(_NO_TEXT.search, names)):
+        raise DataRejected(
+            file, "its first line is no UTF-8 text that names the columns: compressed, or UTF-16?"
+        )
     if not any(names):
         raise DataRejected(file, "it has no header line that names the columns")
     twice = sorted({name for name in names if name and names.count(name) > 1})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
@@ -175,6 +176,14 @@ class TestReport:
         assert "no sampled negatives" in text
         assert "best textbook model" in text
         assert "recall of its" in text
+
+    def test_text_tells_what_the_files_said_in_vain(self):
+        assert "left out" not in as_text(evaluation())
+
+        lossy = replace(evaluation(), n_rejected={"items": 0, "interactions": 3}, n_bare_items=2)
+
+        assert "left out: 3 bad rows of interactions" in as_text(lossy)
+        assert "2 items are known from interactions only" in as_text(lossy)
 
 
 def shop_and_split():

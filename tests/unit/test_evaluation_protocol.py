@@ -164,5 +164,13 @@ class TestTooLittleData:
             split_at_share(SMALL, CONFIG.model_copy(update={"min_buyers": 4}))
 
     def test_when_nobody_comes_back(self):
-        with pytest.raises(NotEnoughData, match="no user with history"):
+        with pytest.raises(NotEnoughData, match=r"no user with history .* have a") as failed:
             split_at_share(before(SMALL, 3.5 * DAY_S), CONFIG)
+
+        assert "are a purchase, by" in str(failed.value)
+
+    def test_when_nothing_lies_before_the_test(self):
+        with pytest.raises(
+            NotEnoughData, match="no interaction lies before the test, which begins"
+        ):
+            split_at_share(SMALL, CONFIG.model_copy(update={"days_earlier": 1_000}))

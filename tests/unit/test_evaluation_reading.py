@@ -105,6 +105,13 @@ def test_users_are_read_with_their_age(tmp_path):
     assert shop.users["created_at"].isna().tolist() == [False, True]
 
 
+def test_items_that_the_file_of_items_does_not_name_are_counted(tmp_path):
+    items = "item_id,title\npan,Pan\n"
+
+    assert read(write(tmp_path, interactions=INTERACTIONS, items=items)).n_bare_items > 0
+    assert read(write(tmp_path, interactions=INTERACTIONS)).n_bare_items == 0
+
+
 class TestBadRows:
     def test_are_left_out_and_counted(self, tmp_path):
         text = INTERACTIONS + "cas,pan,yesterday,,,e9\n"

@@ -152,8 +152,9 @@ class TestConfig:
         config = VariantConfig(few_users=100, n_trees=25, max_depth=4)
 
         assert config.for_users(100) == config
-        few = config.for_users(99)
-        assert (few.n_trees, few.max_depth) == (13, 2)
+        few, very_few = config.for_users(99), config.for_users(50)
+        assert (few.n_trees, few.max_depth) == (25, 2)
+        assert (very_few.n_trees, very_few.max_depth) == (13, 2)
         assert VariantConfig(max_depth=1).for_users(1).max_depth == 1
 
     def test_default_variants_use_every_feature(self):

@@ -92,6 +92,7 @@ def test_names_the_columns_without_reading_on(tmp_path: Path) -> None:
         ("a.csv", "\n\n", "it has no header line"),
         ("a.csv", "id,x\n", "it has no rows"),
         ("a.csv", "id,x,id\n1,2,3\n", "its header names 'id' twice"),
+        ("a.csv", "i\x00d\x00,\x00", "is no UTF-8 text .* compressed, or UTF-16"),
         ("a.csv", "id\n" + "x" * 200_000, "cannot be read: field larger than"),
         ("a.parquet", "id\n1\n", "cannot be read: Parquet"),
         ("a.xlsx", "id\n1\n", "its name ends neither in .csv nor in .parquet"),

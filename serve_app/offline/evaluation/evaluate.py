@@ -62,6 +62,7 @@ class Evaluation:
         split: what was known, and what was asked.
         inner: the split of the past that parameters were chosen on.
         n_rejected: rows of the files that were left out, by kind of file.
+        n_bare_items: known from interactions only, though a file of items was given.
         models: by name, measures such as ``ndcg@10``.
         comparisons: of ours with every other model, by name.
         sources: by name, the NDCG at the first k of the lists of each of our sources alone.
@@ -76,6 +77,7 @@ class Evaluation:
     split: Split
     inner: Split
     n_rejected: Mapping[str, int]
+    n_bare_items: int
     models: Mapping[str, Mapping[str, Interval]]
     comparisons: Mapping[str, Mapping[str, Comparison]]
     sources: Mapping[str, Interval]
@@ -152,7 +154,10 @@ def _inner(split: Split, config: EvaluationConfig) -> Split:
         "days_earlier": 0.0,
         "label": split.label.config,
     }
-    return split_at_share(split.known, config.protocol.model_copy(update=inner))
+    try:
+        return split_at_share(split.known, config.protocol.model_copy(update=inner))
+    except NotEnoughData as error:
+        raise NotEnoughData(f"the past parted for tuning: {error}") from error
 
 
 def _add_baseline(run: _Run, model: Model) -> None:
@@ -240,6 +245,7 @@ def _measure(run: _Run, ours: Ours | None, shop: Shop) -> Evaluation:
         split=run.split,
         inner=run.inner,
         n_rejected=shop.n_rejected,
+        n_bare_items=shop.n_bare_items,
         models=models,
         comparisons=compared,
         sources=sources,

@@ -5,6 +5,7 @@ they rank all items, and hits are what came after it.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,11 @@ from serve_app.offline.labels import Label, LabelConfig, label_of
 from serve_app.offline.pairs import pairs_of
 from serve_app.offline.windows import before, chosen
 from serve_app.stores.warehouse import InteractionLog
+
+
+def iso_time(at: float) -> str:
+    """To the second, in UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 class ProtocolConfig(Settings):
@@ -101,6 +107,8 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
     end_at = float(log.at.max()) - shift_s
     past = before(log, cut_at)
     rows = _ranked_rows(past, config.min_buyers)
+    if not len(past):
+        raise NotEnoughData(f"no interaction lies before the test, which begins {iso_time(cut_at)}")
     if not len(rows):
         raise NotEnoughData(
             f"no item has interactions of {config.min_buyers} users before the test:"
@@ -170,8 +178,19 @@ def _wanted_and_excluded(
     excluded = numbering.keys(chosen(log, label.ending_types[log.types] & (log.at < cut_at)))
     wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
     if not len(wanted):
-        raise NotEnoughData("no user with history wanted anything new in the test")
+        raise NotEnoughData(_why_nothing(chosen(log, within), numbering, label))
     return wanted, excluded
+
+
+def _why_nothing(test: InteractionLog, numbering: _Numbering, label: Label) -> str:
+    counted = chosen(test, label.counts(test))
+    n_known = int((numbering.user_of_number[np.unique(counted.users)] != MISSING).sum())
+    return (
+        "no user with history wanted anything new in the test: of its"
+        f" {len(test)} interactions {len(counted)} are a {label.hit}, by"
+        f" {len(np.unique(counted.users))} users, {n_known} of whom have a history with the ranked"
+        " items"
+    )
 
 
 def _ranked_rows(past: InteractionLog, min_buyers: int) -> Rows:

@@ -32,12 +32,14 @@ class Shop:
         items: as ``stores.warehouse.read_items``; those that only interactions name are in it.
         users: as ``read_users``; empty without a file.
         n_rejected: rows that say nothing that can be used, by kind of file.
+        n_bare_items: that interactions name and the items' file does not; 0 without a file.
     """
 
     items: pd.DataFrame
     users: pd.DataFrame
     log: InteractionLog
     n_rejected: dict[str, int]
+    n_bare_items: int = 0
 
 
 def read_shop(
@@ -65,7 +67,9 @@ def read_shop(
     events = events.drop_duplicates("event_id")
     ids = pd.Index(items["item_id"]).append(pd.Index(events["item_id"])).unique()
     described = items.set_index("item_id").reindex(ids).rename_axis("item_id").reset_index()
-    return Shop(_item_table(described), _user_table(users), _log(events, ids), n_rejected)
+    n_bare = len(ids) - len(items) if files.items else 0
+    log = _log(events, ids)
+    return Shop(_item_table(described), _user_table(users), log, n_rejected, n_bare)
 
 
 def _usable(

@@ -1,16 +1,14 @@
 """An evaluation for people, as a table, and for programs, as JSON."""
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from serve_app.domain.interactions import INTERACTION_TYPES, RATING
 from serve_app.offline.evaluation.bootstrap import Interval
 from serve_app.offline.evaluation.comparing import Comparison
 from serve_app.offline.evaluation.evaluate import OURS, Evaluation
 from serve_app.offline.evaluation.models import MODELS
-from serve_app.offline.evaluation.protocol import Split
+from serve_app.offline.evaluation.protocol import Split, iso_time
 
 MEASURES = (
     "ndcg", "recall", "mrr", "hit_rate", "coverage", "gini", "novelty", "diversity",
@@ -24,13 +22,12 @@ def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
     """Everything that somebody needs to make the comparison again."""
     config, split, inner = evaluation.config, evaluation.split, evaluation.inner
     chosen, label = config.protocol, split.label
-    hit = INTERACTION_TYPES[label.type]
     return {
         "split": "global, at one moment: everything is fitted on what came before it",
         "test_share": chosen.test_share,
         "days_earlier": chosen.days_earlier,
         **_counts(split),
-        "hit": f"{hit} of at least {label.min_rating:g}" if label.type == RATING else hit,
+        "hit": label.hit,
         "repeats": label.repeats,
         "ranking": "full catalogue, no sampled negatives",
         "min_buyers": chosen.min_buyers,
@@ -45,14 +42,15 @@ def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
         "item_attributes": "as in the file, whenever they were written",
         "intervals": f"95 %, {config.n_resamples} resamples of the users, paired over models",
         "rejected_rows": dict(evaluation.n_rejected),
+        "bare_items": evaluation.n_bare_items,
         "seed": config.seed,
     }
 
 
 def _counts(split: Split) -> dict[str, Any]:
     return {
-        "cut_at": _time(split.cut_at),
-        "end_at": _time(split.end_at),
+        "cut_at": iso_time(split.cut_at),
+        "end_at": iso_time(split.end_at),
         "n_interactions": len(split.known),
         "n_users": split.past.n_users,
         "n_items": split.past.n_items,
@@ -116,8 +114,18 @@ def _protocol_lines(evaluation: Evaluation) -> str:
             f"tuning: {tuning['by']} (cut at {tuning['cut_at']}, {tuning['n_test_users']} users),"
             f" at most {tuning['max_points']} points per model",
             f"intervals: {told['intervals']}; seed {told['seed']}",
+            *_read_lines(evaluation),
         )
     )
+
+
+def _read_lines(evaluation: Evaluation) -> Iterator[str]:
+    """What the files said in vain."""
+    for kind, n in evaluation.n_rejected.items():
+        if n:
+            yield f"left out: {n} bad rows of {kind}; `recserve load` says what is wrong with them"
+    if evaluation.n_bare_items:
+        yield f"{evaluation.n_bare_items} items are known from interactions only"
 
 
 def _table(evaluation: Evaluation) -> str:
@@ -162,7 +170,3 @@ def _verdicts(evaluation: Evaluation) -> list[str]:
             f" ({recall.low:.3f}–{recall.high:.3f})"
         )
     return lines
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
