@@ -13,7 +13,7 @@ import yaml
 from benchmarks.seed_service.filling import fill_seed
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.load import LoadConfig, LoadFiles
-from serve_app.operations.filling import fit_bundle, load_files
+from serve_app.operations.filling import fit_bundle, load_files, unservable
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
 from serve_app.stores.bundle import Bundle, current_version, open_bundle
 from serve_app.stores.cache import ANSWER_PREFIX
@@ -65,8 +65,8 @@ def workplace_in(folder: Path) -> Workplace:
 
 
 def make_shop(workplace: Workplace, progress: Progress) -> None:
-    """Loads and fits the demo shop where nothing has been published yet."""
-    if current_version(workplace.bundles.root) is not None:
+    """Loads and fits the demo shop where nothing has been published yet that can be served."""
+    if unservable(workplace) is None:
         return
     folder = workplace.location.home / "demo"
     progress("making the shop", 0.0)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from serve_app.config import AppConfig
 from serve_app.domain.manifest import Manifest
-from serve_app.errors import SettingsInvalid, StoreUnavailable
+from serve_app.errors import BundleError, SettingsInvalid, StoreUnavailable
 from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.fitting.run import Progress, Ran
 from serve_app.offline.fitting.settings import FitConfig
@@ -25,7 +25,7 @@ from serve_app.offline.workers import Workers
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
-from serve_app.stores.bundle import current_version
+from serve_app.stores.bundle import current_version, open_bundle
 from serve_app.stores.bundle_files import exclusive
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
@@ -226,7 +226,7 @@ def forget_cached(redis_url: str) -> None:
 def fill_when_empty(
     workplace: Workplace, fit_settings: Path, announce: Announce, progress: Progress
 ) -> None:
-    """A demo shop where there are no items, and a bundle where there is none."""
+    """A demo shop where there are no items, and a bundle where there is none that can be read."""
     with workplace.database() as conn:
         ensure_schema(conn)
         is_empty = not holds_items(conn)
@@ -236,11 +236,24 @@ def fill_when_empty(
             made = write_demo(make_demo(DemoConfig()), Path(folder))
             files = LoadFiles(made.items, made.users, made.interactions)
             load_files(workplace, files, LoadConfig(), progress)
-    if current_version(workplace.bundles.root) is None:
-        announce("nothing has been published: fitting the models")
+    if (reason := unservable(workplace)) is not None:
+        announce(f"{reason}: fitting the models")
         manifest = fit_bundle(workplace, fit_settings, progress, announce=announce)
         if manifest is not None:
             announce(f"published bundle {manifest.version}")
+
+
+def unservable(workplace: Workplace) -> str | None:
+    """Why nothing can be served before a fit; ``None`` when something can."""
+    root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
+    try:
+        version = current_version(root)
+        if version is None:
+            return "nothing has been published"
+        open_bundle(root, version, cache_dir=cache_dir)
+    except BundleError as error:
+        return str(error)
+    return None
 
 
 def somebody(workplace: Workplace) -> str:

@@ -18,6 +18,7 @@ from serve_app.operations.filling import (
     forget_cached,
     load_files,
     somebody,
+    unservable,
 )
 from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import load_yaml
@@ -27,6 +28,7 @@ from serve_app.stores.cache import ANSWER_PREFIX
 from serve_app.stores.epochs import EPOCH_BYTES, of_epoch, read_current
 from serve_app.stores.opening import StoreLocation
 from serve_app.stores.user_state import CACHE_PREFIXES
+from tests.bundles import of_another_format
 
 PROJECT = Path(__file__).parents[2]
 SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)
@@ -101,6 +103,22 @@ class TestFillWhenEmpty:
         assert len(said) == n_said
         assert list(versions(workplace.bundles.root)) == [version]
         assert somebody(workplace).startswith("u0")
+
+    def test_a_bundle_of_another_build_is_fitted_over(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        settings = settings_of(tmp_path)
+        fill_when_empty(workplace, settings, lambda _: None, silent)
+        root = Path(workplace.bundles.root)
+        version = current_version(str(root))
+        assert version is not None
+        of_another_format(root, version)
+
+        said: list[str] = []
+        fill_when_empty(workplace, settings, said.append, silent)
+
+        assert "its format is 1, this build reads 5" in said[0]
+        assert unservable(workplace) is None
 
     def test_a_shop_that_is_there_is_left_alone(self, workplace: Workplace, tmp_path: Path) -> None:
         items = tmp_path / "items.csv"
