@@ -15,7 +15,7 @@ from serve_app.offline.demo import DemoConfig, make_demo, write_demo
 from serve_app.offline.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import fit_bundle, load_files, unservable
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
-from serve_app.stores.bundle import Bundle, current_version, open_bundle
+from serve_app.stores.bundle import Bundle, open_current
 from serve_app.stores.cache import ANSWER_PREFIX
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.postgres import PostgresConfig, PostgresShop
@@ -55,9 +55,9 @@ class Home:
     def bundle(self) -> Bundle:
         """The bundle that is served."""
         location = self.workplace.bundles
-        version = current_version(location.root)
-        assert version is not None, "the shop was fitted"
-        return open_bundle(location.root, version, cache_dir=location.cache_dir)
+        bundle = open_current(location.root, cache_dir=location.cache_dir)
+        assert bundle is not None, "the shop was fitted"
+        return bundle
 
 
 def workplace_in(folder: Path) -> Workplace:

@@ -46,7 +46,7 @@ def compose(
 def described(item_id: str, catalogue: Catalogue) -> Metadata:
     """What the catalogue itself says of an item; stands in for the stores' metadata."""
     row = int(catalogue.index.find([item_id])[0])
-    tags = catalogue.columns["tags"]
+    tags, in_stock = catalogue.columns["tags"], catalogue.columns["in_stock"]
 
     def number(name: str) -> float | None:
         column = catalogue.columns[name]
@@ -59,7 +59,7 @@ def described(item_id: str, catalogue: Catalogue) -> Metadata:
         "category": catalogue.categories.word(row) or UNCATEGORISED,
         "price": number("price"),
         "tags": tags.words(row),  # type: ignore[union-attr]
-        "in_stock": bool(catalogue.in_stock[row]),
+        "in_stock": in_stock.is_set(row),  # type: ignore[union-attr]
         "avg_rating": number("avg_rating"),
         "num_ratings": int(number("num_ratings") or 0),
         "attributes": {},

@@ -122,6 +122,9 @@ class FlagColumn:
     def of(cls, flags: Iterable[bool | None]) -> "FlagColumn":
         return cls(np.array([MISSING if flag is None else flag for flag in flags], np.int8))
 
+    def is_set(self, row: int) -> bool:
+        return bool(self.values[row] == 1)
+
 
 @dataclass(frozen=True)
 class TextColumn:

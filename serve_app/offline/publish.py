@@ -25,7 +25,7 @@ from serve_app.offline.fitting.run import Meter, Progress, Ran, Step, run
 from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
 from serve_app.offline.fitting.workspace import Workspace, code_key, read_json, write_json
 from serve_app.offline.workers import Workers
-from serve_app.stores.bundle import current_version, open_bundle
+from serve_app.stores.bundle import open_current
 from serve_app.stores.bundle_promotions import promote
 from serve_app.stores.bundle_publishing import publish
 from serve_app.stores.fitted import write_item_features, write_user_features
@@ -116,11 +116,10 @@ def _served(shop: Shop) -> Served | None:
     fit takes its place.
     """
     try:
-        version = current_version(shop.bundle_root)
-        if version is None:
-            return None
-        bundle = open_bundle(shop.bundle_root, version, cache_dir=shop.cache_dir)
+        bundle = open_current(shop.bundle_root, cache_dir=shop.cache_dir)
     except BundleError:
+        return None
+    if bundle is None:
         return None
     paths = {name: bundle.held_out_path(name) for name in bundle.manifest.models}
     models = {name: path.read_bytes() for name, path in paths.items() if path is not None}

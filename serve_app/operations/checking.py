@@ -22,7 +22,7 @@ from serve_app.operations.doctor import (
 from serve_app.operations.environment import needed_ports
 from serve_app.operations.rest import health_of
 from serve_app.operations.workplace import Workplace, problems_of, use_cache
-from serve_app.stores.bundle import current_version, open_bundle, verify_bundle
+from serve_app.stores.bundle import current_version, open_current, verify_bundle
 from serve_app.stores.schema import SCHEMA_VERSION, schema_version
 
 MIN_FREE_BYTES = 500_000_000
@@ -77,12 +77,10 @@ def _whole_bundle(workplace: Workplace) -> str:
 
 def _fitting_models(workplace: Workplace) -> str:
     """Each variant that is served has a model, fitted with features as this build makes them."""
-    root = workplace.bundles.root
-    version = current_version(root)
-    if version is None:
+    bundle = open_current(workplace.bundles.root, cache_dir=workplace.bundles.cache_dir)
+    if bundle is None:
         raise Skipped("nothing is published")
-    manifest = open_bundle(root, version, cache_dir=workplace.bundles.cache_dir).manifest
-    if lacking := lacking_models(manifest, workplace.config.variants):
+    if lacking := lacking_models(bundle.manifest, workplace.config.variants):
         raise Failed(
             f"no usable model of {', '.join(lacking)} in the bundle: fit again with `recserve fit`"
         )

@@ -25,7 +25,7 @@ from serve_app.offline.workers import Workers
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
-from serve_app.stores.bundle import current_version, open_bundle
+from serve_app.stores.bundle import open_current
 from serve_app.stores.bundle_files import exclusive
 from serve_app.stores.embedded import StoreUrls
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
@@ -245,15 +245,12 @@ def fill_when_empty(
 
 def unservable(workplace: Workplace) -> str | None:
     """Why nothing can be served before a fit; ``None`` when something can."""
-    root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
+    location = workplace.bundles
     try:
-        version = current_version(root)
-        if version is None:
-            return "nothing has been published"
-        open_bundle(root, version, cache_dir=cache_dir)
+        bundle = open_current(location.root, cache_dir=location.cache_dir)
     except BundleError as error:
         return str(error)
-    return None
+    return "nothing has been published" if bundle is None else None
 
 
 def somebody(workplace: Workplace) -> str:

@@ -105,6 +105,12 @@ def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = Fals
     return bundle
 
 
+def open_current(root: str, *, cache_dir: Path) -> Bundle | None:
+    """The bundle that is served, ``None`` before the first is published; raises as both."""
+    version = current_version(root)
+    return None if version is None else open_bundle(root, version, cache_dir=cache_dir)
+
+
 def verify_bundle(root: str, version: str, *, cache_dir: Path) -> Manifest:
     """Compares every file with its hash; raises as ``open_bundle``."""
     return open_bundle(root, version, cache_dir=cache_dir, verify=True).manifest

@@ -7,12 +7,13 @@ after it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from serve_app.domain.features import DAY_S
 from serve_app.stores.cache import Cache
 
 EPOCH_BYTES = 16
 
 _KEY = "recserve:epoch"
-_TTL_S = 10 * 365 * 86_400.0
+_TTL_S = 3_650 * DAY_S
 _BEFORE_ANY = bytes(EPOCH_BYTES)
 
 

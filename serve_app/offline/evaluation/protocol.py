@@ -106,9 +106,9 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
     cut_at = float(np.quantile(log.at, 1 - config.test_share)) - shift_s
     end_at = float(log.at.max()) - shift_s
     past = before(log, cut_at)
-    rows = _ranked_rows(past, config.min_buyers)
     if not len(past):
         raise NotEnoughData(f"no interaction lies before the test, which begins {iso_time(cut_at)}")
+    rows = _ranked_rows(past, config.min_buyers)
     if not len(rows):
         raise NotEnoughData(
             f"no item has interactions of {config.min_buyers} users before the test:"
@@ -184,11 +184,12 @@ def _wanted_and_excluded(
 
 def _why_nothing(test: InteractionLog, numbering: _Numbering, label: Label) -> str:
     counted = chosen(test, label.counts(test))
-    n_known = int((numbering.user_of_number[np.unique(counted.users)] != MISSING).sum())
+    users = np.unique(counted.users)
+    n_known = int((numbering.user_of_number[users] != MISSING).sum())
     return (
         "no user with history wanted anything new in the test: of its"
         f" {len(test)} interactions {len(counted)} are a {label.hit}, by"
-        f" {len(np.unique(counted.users))} users, {n_known} of whom have a history with the ranked"
+        f" {len(users)} users, {n_known} of whom have a history with the ranked"
         " items"
     )
 
