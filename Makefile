@@ -34,7 +34,7 @@ format: $(INSTALLED)
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-$(INSTALLED): pyproject.toml constraints.txt serve_app/domain/_trees.c
+$(INSTALLED): pyproject.toml constraints.txt serve_app/domain/scoring/_trees.c
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "recserve needs Python 3.11, 3.12 or 3.13; $(PYTHON) is %d.%d: try make PYTHON=python3.12" % v)'
 	@echo "installing into $(VENV): about two minutes, 1.2 GB"
 	@$(PYTHON) -m venv $(VENV)

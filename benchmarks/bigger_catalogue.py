@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.columns import (
+from serve_app.arrays.columns import (
     Column,
     FlagColumn,
     IdIndex,
@@ -20,10 +19,11 @@ from serve_app.domain.columns import (
     TextColumn,
     Texts,
 )
-from serve_app.domain.ragged import offsets_of
+from serve_app.arrays.ragged import offsets_of
+from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.publishing import BundleContents, FittedModel
+from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.tables import CandidateTables
-from serve_app.stores.bundle import Bundle
-from serve_app.stores.bundle_publishing import BundleContents, FittedModel
 
 _FADING = 0.97
 """A copy's popularity, as a share of that of the copy before."""

@@ -12,9 +12,9 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.app import remote
-from serve_app.coalescing import Coalescer
-from serve_app.config import AppConfig
-from serve_app.deployments.http_models import RecommendationsRequest
+from serve_app.serving.coalescing import Coalescer
+from serve_app.serving.config import AppConfig
+from serve_app.serving.http.bodies import RecommendationsRequest
 
 
 class EmptyStage:

@@ -14,14 +14,14 @@ from benchmarks.home import CONFIG, ROOT, workplace_in
 from benchmarks.machine import facts
 from benchmarks.stopping import exit_on_sigterm
 from benchmarks.tables import Section, Table
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.fitting.settings import STEP_SETTINGS
-from serve_app.offline.fitting.workspace import Done, Workspace
-from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.fitting.fit_config import STEP_SETTINGS
+from serve_app.fitting.workspace.workspace import Done, Workspace
+from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import load_files
 from serve_app.operations.terminal import progress_bars
-from serve_app.stores.schema import ensure_schema
-from serve_app.stores.warehouse import holds_items
+from serve_app.stores.postgres.fit_input import holds_items
+from serve_app.stores.postgres.schema import ensure_schema
 
 RESULTS = ROOT / "benchmarks/FIT.md"
 
@@ -107,7 +107,7 @@ def _cell(done: Done) -> str:
 
 
 def _fit(home: Path) -> None:
-    command = [sys.executable, "-m", "serve_app.cli", "fit", "--fresh", f"--config={CONFIG}"]
+    command = [sys.executable, "-m", "serve_app.cli.main", "fit", "--fresh", f"--config={CONFIG}"]
     environment = {**os.environ, "RECSERVE_HOME": str(home)}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if done.returncode:

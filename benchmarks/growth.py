@@ -14,8 +14,8 @@ from benchmarks.processes import Usage
 from benchmarks.services import SERVICES
 from benchmarks.serving import Change, Running, serve
 from benchmarks.wrk import ClosedRun, run_wrk
-from serve_app.domain.features import SOURCES
-from serve_app.stores.bundle_publishing import publish
+from serve_app.bundles.publishing import publish
+from serve_app.domain.scoring.model_features import SOURCES
 
 STAGES = ("FeatureFetcher", "CandidateGenerator", "Ranker", "Scorer-")
 

@@ -11,14 +11,14 @@ import redis
 import yaml
 
 from benchmarks.seed_service.filling import fill_seed
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.bundles.bundle import Bundle, open_current
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.embedded.lease import StoreUrls
+from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import fit_bundle, load_files, unservable
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
-from serve_app.stores.bundle import Bundle, open_current
 from serve_app.stores.cache import ANSWER_PREFIX
-from serve_app.stores.embedded import StoreUrls
-from serve_app.stores.postgres import PostgresConfig, PostgresShop
+from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
 from serve_app.stores.redis_cache import RedisCache
 from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
 

@@ -22,16 +22,16 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from serve_app.config import AppConfig, bundle_location, deployment_names, store_location
-from serve_app.deployments.candidates import CandidateGenerator
-from serve_app.deployments.features import FeatureFetcher
-from serve_app.deployments.ingress import Calls, Ingress
-from serve_app.deployments.ranking import Ranker
-from serve_app.deployments.scoring import Scorer
 from serve_app.errors import StageFailed
-from serve_app.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
-from serve_app.stores.opening import Stores
-from serve_app.telemetry import RayExporter
+from serve_app.serving.config import AppConfig, bundle_location, deployment_names, store_location
+from serve_app.serving.ingress import Calls, Ingress
+from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
+from serve_app.serving.stages.candidate_generator import CandidateGenerator
+from serve_app.serving.stages.feature_fetcher import FeatureFetcher
+from serve_app.serving.stages.ranker import Ranker
+from serve_app.serving.stages.scorer import Scorer
+from serve_app.stores.connections import Stores
+from serve_app.telemetry.counting import RayExporter
 
 _logger = logging.getLogger("ray.serve.recserve.graph")
 

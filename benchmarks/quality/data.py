@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from benchmarks.datasets import online_retail
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.load import LoadFiles
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.loading.load import LoadFiles
 
 DEMO = DemoConfig()
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.quality.kept import Document
 from benchmarks.quality.runs import DEMO_RUN, RETAIL_RUNS
-from serve_app.offline.evaluation.evaluate import FIT, OURS
+from serve_app.evaluation.evaluator import FIT, OURS
 
 NDCG = "ndcg@10"
 

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.data import DEMO
-from serve_app.offline.demo import Hidden, make_hidden
-from serve_app.offline.demo_ideal import ideal_scores
-from serve_app.offline.evaluation.past import Scorer
-from serve_app.offline.evaluation.protocol import Split
-from serve_app.offline.evaluation.reading import Shop
+from serve_app.demo.demo_shop import Hidden, make_hidden
+from serve_app.demo.ideal import ideal_scores
+from serve_app.evaluation.protocol import Split
+from serve_app.evaluation.training_matrix import Scorer
+from serve_app.loading.in_memory import Shop
 
 _N_MOMENTS = 4
 

@@ -14,19 +14,19 @@ from benchmarks.quality.data import DEMO
 from benchmarks.quality.ideal import items_of
 from benchmarks.quality.metropolis import Density, sampled
 from benchmarks.quality.traces import Looks, Seen, seen_of
-from serve_app.domain.columns import MISSING, Rows
-from serve_app.offline.demo import make_hidden
-from serve_app.offline.demo_choices import N_SEEN, match_all, seasonal_demand
-from serve_app.offline.demo_ideal import ideal_scores
-from serve_app.offline.demo_purchases import (
+from serve_app.arrays.columns import MISSING, Rows
+from serve_app.demo.choices import N_SEEN, match_all, seasonal_demand
+from serve_app.demo.demo_shop import make_hidden
+from serve_app.demo.ideal import ideal_scores
+from serve_app.demo.purchases import (
     RATING_NOISE,
     Shop,
     carting_chance,
     clicking_chance,
     usual_stars,
 )
-from serve_app.offline.demo_shopping import SECOND_SHARE
-from serve_app.offline.demo_tastes import (
+from serve_app.demo.shopping import SECOND_SHARE
+from serve_app.demo.tastes import (
     CATEGORY_CONCENTRATION,
     PRICE_SPREAD,
     TASTE_STRENGTH,
@@ -36,9 +36,9 @@ from serve_app.offline.demo_tastes import (
     appeals,
     favours_of,
 )
-from serve_app.offline.evaluation.past import Scorer
-from serve_app.offline.evaluation.protocol import Split
-from serve_app.offline.evaluation.reading import Shop as Files
+from serve_app.evaluation.protocol import Split
+from serve_app.evaluation.training_matrix import Scorer
+from serve_app.loading.in_memory import Shop as Files
 
 N_DRAWS = 16
 _N_STEPS_TASTES = 1_500

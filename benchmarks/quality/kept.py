@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serve_app.offline.evaluation.rivals import Baseline, Keep
+from serve_app.evaluation.rivals import Baseline, Keep
 
 Document = dict[str, Any]
 

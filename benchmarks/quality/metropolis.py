@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from serve_app.offline.demo_tastes import Floats
+from serve_app.demo.tastes import Floats
 
 Density = Callable[[Floats], Floats]
 """Logarithms, shape (n_users,), of how likely states of shape (n_users, d) are."""

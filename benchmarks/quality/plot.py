@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.quality.goals import NDCG, Documents
 from benchmarks.quality.kept import Document
 from benchmarks.quality.report import TITLES
-from serve_app.offline.evaluation.evaluate import OURS, OURS_DIVERSE
+from serve_app.evaluation.evaluator import OURS, OURS_DIVERSE
 
 Bar = tuple[str, dict[str, float]]
 

@@ -16,8 +16,8 @@ from benchmarks.quality.goals import (
 from benchmarks.quality.kept import Document
 from benchmarks.quality.runs import CUTS, DEMO_RUN, KNOWING, RETAIL_RUNS, SOURCES_RUN, WHOLE
 from benchmarks.tables import Section, Table
-from serve_app.offline.evaluation.bootstrap import interval, resampled_means
-from serve_app.offline.evaluation.evaluate import ANSWERS, FIT, OURS, OURS_DIVERSE
+from serve_app.evaluation.evaluator import ANSWERS, FIT, OURS, OURS_DIVERSE
+from serve_app.measuring.bootstrap import interval, resampled_means
 
 TITLES = {
     RETAIL_RUNS[0]: "Online Retail, latest window",

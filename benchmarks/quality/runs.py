@@ -15,16 +15,16 @@ from benchmarks.quality.ideal import ideal_scorer
 from benchmarks.quality.insider import insider_scorer
 from benchmarks.quality.kept import Document, keeping, kept, key_of, key_of_files
 from benchmarks.quality.sources import with_imports
-from serve_app.domain.features import SOURCES
-from serve_app.offline.evaluation.evaluate import EvaluationConfig, evaluate
-from serve_app.offline.evaluation.lists import Lists
-from serve_app.offline.evaluation.measures import hits_of, ndcg
-from serve_app.offline.evaluation.ours import OursConfig, served_lists
-from serve_app.offline.evaluation.past import Scorer
-from serve_app.offline.evaluation.protocol import ProtocolConfig, Split, split_at_share
-from serve_app.offline.evaluation.reading import Shop, read_shop
-from serve_app.offline.evaluation.report import as_json
-from serve_app.offline.load import LoadFiles
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.evaluation.evaluation_report import as_json
+from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
+from serve_app.evaluation.lists import Lists
+from serve_app.evaluation.measures import hits_of, ndcg
+from serve_app.evaluation.protocol import ProtocolConfig, Split, split_at_share
+from serve_app.evaluation.served import OursConfig, served_lists
+from serve_app.evaluation.training_matrix import Scorer
+from serve_app.loading.in_memory import Shop, read_shop
+from serve_app.loading.load import LoadFiles
 from serve_app.operations.evaluating import ours_config
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"
@@ -44,8 +44,7 @@ KNOWING: Mapping[str, Callable[[Shop, Split], Scorer]] = {
 Progress = Callable[[str, float], None]
 
 _PACKAGE = ROOT / "serve_app"
-_EVALUATION = _PACKAGE / "offline/evaluation"
-_OF_RIVALS = ("reading", "protocol", "rivals")
+_OF_RIVALS = ("loading/in_memory.py", "evaluation/protocol.py", "evaluation/rivals.py")
 """Where the lists of the other models come from; those are kept while ours change."""
 
 
@@ -94,8 +93,8 @@ def files_of_rivals() -> frozenset[Path]:
 
     The evaluator itself hands them their settings; what else it imports, only ours depend on.
     """
-    made = with_imports(_EVALUATION / f"{name}.py" for name in _OF_RIVALS)
-    return made | {_EVALUATION / "evaluate.py"}
+    made = with_imports(_PACKAGE / file for file in _OF_RIVALS)
+    return made | {_PACKAGE / "evaluation/evaluator.py"}
 
 
 def _evaluated(

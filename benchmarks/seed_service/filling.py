@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import redis
 
-from serve_app.domain.features import ITEM_FEATURES, USER_COLUMNS
+from serve_app.bundles.bundle import Bundle
 from serve_app.domain.interactions import Histories
-from serve_app.stores.bundle import Bundle
-from serve_app.stores.embedded import StoreUrls
+from serve_app.domain.scoring.model_features import ITEM_FEATURES, USER_COLUMNS
+from serve_app.embedded.lease import StoreUrls
 
 TTL_S = 3_600
 USER_KEY, ITEM_KEY = "user_features:", "item_features:"

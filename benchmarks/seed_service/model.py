@@ -8,7 +8,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from benchmarks.seed_service.features import Features
-from serve_app.domain.features import (
+from serve_app.domain.scoring.model_features import (
     CANDIDATE_FEATURES,
     DAY_S,
     ITEM_FEATURES,

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from benchmarks.seed_service.features import Features, FeatureStore
 from benchmarks.seed_service.model import predict
-from serve_app.domain.allowed import AllowedItems
+from serve_app.bundles.bundle import Bundle
 from serve_app.domain.batches import CandidateBatch, RequestBatch
-from serve_app.domain.candidates import CandidatesConfig, find_candidates
+from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
+from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
-from serve_app.stores.bundle import Bundle
 
 MAX_PER_CATEGORY = 3
 RESULT_TTL_S = 300

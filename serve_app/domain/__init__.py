@@ -1,1 +1,4 @@
-"""What a recommendation is, in numpy: no clock, no environment, no network, no Ray."""
+"""How a list of recommendations is made, in numpy.
+
+No clock, no environment, no file, no network, no Ray.
+"""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import Mask, Rows
-from serve_app.domain.filters import Filter
-from serve_app.domain.ragged import Offsets
+from serve_app.arrays.columns import Mask, Rows
+from serve_app.arrays.ragged import Offsets
+from serve_app.domain.filters.matching import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RequestBatch:
 class UserFeatures:
     """
     Attributes:
-        values: shape (n, f), float32, columns as ``domain.features.USER_FEATURES``.
+        values: shape (n, f), float32, columns as ``domain.scoring.model_features.USER_FEATURES``.
         defaulted: shape (n,), bool, rows that hold defaults because no store answered (an unknown
             user also has defaults, but nothing failed there).
     """
@@ -57,7 +57,7 @@ class CandidateBatch:
         bundle: version of the catalogue that ``rows`` number.
         offsets: shape (n + 1,), int64.
         rows: shape (total,), int32.
-        features: shape (total, f), float32, columns as ``domain.features.CANDIDATE_FEATURES``.
+        features: shape (total, f), float32, columns as ``CANDIDATE_FEATURES``.
         because: shape (total,), int32, the item of the user's history that led to the candidate,
             or ``MISSING``.
         because_type: shape (total,), uint8, what the user did with it (see ``INTERACTION_TYPES``).
@@ -129,7 +129,7 @@ class RankedBatch:
         offsets: shape (n + 1,), int64.
         rows: shape (total,), int32.
         scores: shape (total,), float32.
-        reasons: shape (total,), uint8, index into ``domain.reasons.REASONS``.
+        reasons: shape (total,), uint8, index into ``domain.ranking.reasons.REASONS``.
         subjects: shape (total,), int32, what the reason speaks of: an item row, a category code or
             ``MISSING``.
     """

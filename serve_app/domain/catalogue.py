@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import (
+from serve_app.arrays.columns import (
     Column,
     FlagColumn,
     IdIndex,
@@ -50,7 +50,7 @@ class Catalogue:
         listed: shape (n,), bool, rows that hold an item.
         columns: what filters can name, each of length n; at least ``STANDARD_COLUMNS``.
         vectors: shape (n, d), float32, unit length, or all zero for items without history.
-        features: shape (n, f), float32, columns as ``domain.features.ITEM_FEATURES``.
+        features: shape (n, f), float32, columns as ``domain.scoring.model_features.ITEM_FEATURES``.
     """
 
     version: str

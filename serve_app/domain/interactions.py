@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import MISSING, IdIndex, Mask, Rows
-from serve_app.domain.ragged import Offsets, gather, offsets_of, owners
+from serve_app.arrays.columns import MISSING, IdIndex, Mask, Rows
+from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 
 INTERACTION_TYPES = ("view", "click", "cart", "purchase", "rating")
 """Kinds in the order of their codes (0 … 4); codes are stored, so only append."""

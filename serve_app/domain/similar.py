@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.allowed import Allowed
+from serve_app.arrays.columns import Rows
+from serve_app.arrays.grouping import in_sorted
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.columns import Rows
-from serve_app.domain.grouping import in_sorted
+from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.tables import CandidateTables
 
 

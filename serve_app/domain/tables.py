@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.columns import Mask, Rows
-from serve_app.domain.ragged import Offsets
+from serve_app.arrays.columns import Mask, Rows
+from serve_app.arrays.ragged import Offsets
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,4 @@
-"""What operators do to a running application: run, doctor, scale, status."""
+"""What people do to a running application and its data, without the command line.
+
+Prints nothing and parses no arguments.
+"""

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from serve_app.config import AppConfig
-from serve_app.offline.evaluation.ours import OursConfig
+from serve_app.evaluation.served import OursConfig
 from serve_app.operations.filling import as_served, check_variants, read_fit_settings
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import app_config
+from serve_app.serving.config import AppConfig
 
 
 def ours_config(

@@ -11,26 +11,26 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from serve_app.config import AppConfig
-from serve_app.domain.manifest import Manifest
+from serve_app.bundles.bundle import open_current
+from serve_app.bundles.manifest import Manifest
+from serve_app.bundles.shared_folders import exclusive
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import BundleError, SettingsInvalid, StoreUnavailable
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.fitting.run import Progress, Ran
-from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.fitting.workspace import Workspace
-from serve_app.offline.load import LoadConfig, LoadFiles, LoadSummary, load
-from serve_app.offline.on_ray import on_ray
-from serve_app.offline.publish import PUBLISH, Shop, fit_and_publish, published
-from serve_app.offline.workers import Workers
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.pipeline import PUBLISH, Shop, fit_and_publish, published
+from serve_app.fitting.run import Progress, Ran
+from serve_app.fitting.workspace.on_ray import on_ray
+from serve_app.fitting.workspace.workers import Workers
+from serve_app.fitting.workspace.workspace import Workspace
+from serve_app.loading.load import LoadConfig, LoadFiles, LoadSummary, load
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
-from serve_app.stores.bundle import open_current
-from serve_app.stores.bundle_files import exclusive
-from serve_app.stores.embedded import StoreUrls
+from serve_app.serving.config import AppConfig
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
-from serve_app.stores.schema import connect, ensure_schema
-from serve_app.stores.warehouse import busiest_user, holds_items
+from serve_app.stores.postgres.fit_input import busiest_user, holds_items
+from serve_app.stores.postgres.schema import connect, ensure_schema
 
 Announce = Callable[[str], None]
 

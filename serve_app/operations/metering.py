@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from serve_app.offline.fitting.run import Used
+from serve_app.fitting.run import Used
 
 _PERIOD_S = 0.25
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from serve_app.domain.manifest import lacking_models
+from serve_app.bundles import promotions as bundle_promotions
+from serve_app.bundles.bundle import manifest_of
+from serve_app.bundles.manifest import lacking_models
+from serve_app.bundles.version_reports import read_verdict
 from serve_app.errors import PromotionRefused
-from serve_app.stores import bundle_promotions
-from serve_app.stores.bundle import manifest_of
-from serve_app.stores.bundle_reports import read_verdict
 
 
 def promote(

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from serve_app.domain.features import DAY_S
-from serve_app.domain.manifest import Manifest, ModelManifest, lacking_models
-from serve_app.domain.promotions import Promotion, Verdict
+from serve_app.bundles.bundle import current_version, manifest_of, versions
+from serve_app.bundles.manifest import Manifest, ModelManifest, lacking_models
+from serve_app.bundles.promotion_log import Promotion, Verdict
+from serve_app.bundles.promotions import promotions, rollback_target
+from serve_app.bundles.version_reports import read_report, read_verdict, report_location
+from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.errors import BundleDamaged, BundleMissing
-from serve_app.operations.tables import aligned
-from serve_app.stores.bundle import current_version, manifest_of, versions
-from serve_app.stores.bundle_promotions import promotions, rollback_target
-from serve_app.stores.bundle_reports import read_report, read_verdict, report_location
+from serve_app.operations.text_tables import aligned
 
 MEASURE = "ndcg_at_10"
 NONE = "–"

@@ -20,10 +20,10 @@ from typing import Any
 import psutil
 import requests
 
-from serve_app.config import APPLICATION
 from serve_app.errors import ServeUnreachable
 from serve_app.operations.ports import ensure_free
 from serve_app.operations.rest import ServeClient, application_of
+from serve_app.serving.config import APPLICATION
 
 # Serve gives its replicas 30 s to finish; HAProxy and the raylet come after them.
 STOP_DEADLINE_S = 60.0

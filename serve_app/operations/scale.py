@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from serve_app.config import APPLICATION, AppConfig, stages_in_ingress
 from serve_app.errors import ServeUnreachable, SettingsInvalid
 from serve_app.operations.rest import application_of
+from serve_app.serving.config import APPLICATION, AppConfig, stages_in_ingress
 
 DEADLINE_S = 120.0
 POLL_INTERVAL_S = 0.5

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from serve_app.config import APPLICATION
-from serve_app.domain.windows import REQUEST, WINDOW_S, Window, merged
 from serve_app.operations.rest import application_of
 from serve_app.operations.scale import Replicas, in_ingress, replicas_of
-from serve_app.operations.tables import aligned
+from serve_app.operations.text_tables import aligned
+from serve_app.serving.config import APPLICATION
+from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
 
 QUANTILES = (0.5, 0.95, 0.99)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from serve_app.offline.fitting.run import Progress
-from serve_app.offline.load import LoadSummary
+from serve_app.fitting.run import Progress
+from serve_app.loading.load import LoadSummary
 
 
 @contextmanager

@@ -9,7 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from serve_app.config import (
+from serve_app.embedded.lease import StoreUrls
+from serve_app.errors import SettingsInvalid
+from serve_app.operations.http_address import HttpAddress
+from serve_app.operations.lint import lint, load_yaml
+from serve_app.serving.bundle_shelf import BundleLocation
+from serve_app.serving.config import (
     APPLICATION,
     AppConfig,
     IngressConfig,
@@ -18,14 +23,9 @@ from serve_app.config import (
     stages_in_ingress,
     store_location,
 )
-from serve_app.errors import SettingsInvalid
-from serve_app.operations.http_address import HttpAddress
-from serve_app.operations.lint import lint, load_yaml
-from serve_app.stores.bundle_shelf import BundleLocation
-from serve_app.stores.embedded import StoreUrls
-from serve_app.stores.opening import StoreLocation
+from serve_app.stores.connections import StoreLocation
+from serve_app.stores.postgres.schema import Connection, connect
 from serve_app.stores.redis_cache import RedisCache, RedisConfig
-from serve_app.stores.schema import Connection, connect
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)

@@ -1,1 +1,4 @@
-"""Where state lives: PostgreSQL (truth), Redis (what may be lost), bundles (what was fitted)."""
+"""Reads and writes PostgreSQL and Redis.
+
+Decides nothing about recommendations. Other folders open no connection.
+"""

@@ -7,12 +7,12 @@ from dataclasses import asdict
 import numpy as np
 from pydantic import Field
 
-from serve_app.domain.features import USER_COLUMNS
 from serve_app.domain.interactions import EVENT, NO_EVENTS, Events, Histories, HistoryArchive
+from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.domain.settings import Settings
 from serve_app.stores.cache import Cache
-from serve_app.stores.read_through import Kind, Reader
-from serve_app.stores.shop import ItemRow, Shop, UserRow
+from serve_app.stores.reading import Kind, Reader
+from serve_app.stores.records import ItemRow, Shop, UserRow
 
 CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:2:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES

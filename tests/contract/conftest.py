@@ -13,8 +13,8 @@ import pytest
 import redis
 from psycopg import sql
 
-from serve_app.stores.embedded import StoreUrls, lease
-from serve_app.stores.schema import Connection, connect, ensure_schema
+from serve_app.embedded.lease import StoreUrls, lease
+from serve_app.stores.postgres.schema import Connection, connect, ensure_schema
 
 _numbers = count()
 

@@ -8,7 +8,7 @@ import pytest
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import InMemoryCache
 from serve_app.stores.redis_cache import RedisCache, RedisConfig
-from tests.contract.frozen import frozen_server
+from tests.support.frozen_server import frozen_server
 
 
 class CacheContract:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serve_app import cli
-from serve_app.commands import data
-from serve_app.stores.embedded import lease
+from serve_app.cli import data_verbs as data
+from serve_app.cli import main as cli
+from serve_app.embedded.lease import lease
 
 PROJECT = Path(__file__).parents[2]
 FIT = {
@@ -441,7 +441,7 @@ class TestUsage:
 
     def test_an_error_reaches_the_shell_as_one_line_and_an_exit_code(self, tmp_path: Path) -> None:
         said = subprocess.run(
-            [sys.executable, "-m", "serve_app.cli", "doctor", "--config", "none.yaml"],
+            [sys.executable, "-m", "serve_app.cli.main", "doctor", "--config", "none.yaml"],
             cwd=tmp_path,
             env={**os.environ, "RECSERVE_HOME": str(tmp_path)},
             capture_output=True,

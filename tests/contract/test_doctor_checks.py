@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.config import AppConfig, bundle_location
-from serve_app.operations.checking import all_checks
 from serve_app.operations.doctor import Outcome, run_checks
+from serve_app.operations.doctor_checks import all_checks
 from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace
-from serve_app.stores.opening import StoreLocation
-from serve_app.stores.schema import Connection
-from tests.bundles import publish_world
+from serve_app.serving.config import AppConfig, bundle_location
+from serve_app.stores.connections import StoreLocation
+from serve_app.stores.postgres.schema import Connection
+from tests.support.small_bundles import publish_world
 
 SERVE = load_yaml(Path(__file__).parents[2] / "serve_config.yaml")
 ELSEWHERE = {"RAY_ADDRESS": "127.0.0.1:1"}

@@ -16,16 +16,16 @@ import psycopg
 import pytest
 import redis
 
+from serve_app.embedded.lease import StoreUrls, lease
+from serve_app.embedded.places import places
+from serve_app.embedded.postgres_server import make_data_folder
+from serve_app.embedded.processes import account_for_postgres, known_account, spawn
+from serve_app.embedded.servers import binary
 from serve_app.errors import EmbeddedStoresFailed
-from serve_app.stores.embedded import StoreUrls, lease
-from serve_app.stores.keeper_children import account_for_postgres, known_account, spawn
-from serve_app.stores.keeper_places import places
-from serve_app.stores.keeper_postgres import make_data_folder
-from serve_app.stores.keeper_servers import binary
 
-KEEPER, POSTGRES, REDIS = "serve_app.stores.keeper", "bin/postgres", "bin/redis-server"
+KEEPER, POSTGRES, REDIS = "serve_app.embedded.keeper", "bin/postgres", "bin/redis-server"
 HOLD_A_LEASE = """
-import sys; from pathlib import Path; from serve_app.stores.embedded import lease
+import sys; from pathlib import Path; from serve_app.embedded.lease import lease
 held = lease(Path(sys.argv[1])); print(held.urls.database, flush=True); sys.stdin.read()
 """
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serve_app.config import AppConfig, bundle_location
+from serve_app.bundles.bundle import current_version, versions
+from serve_app.demo.demo_shop import DemoConfig
 from serve_app.errors import NotEnoughData, SettingsInvalid
-from serve_app.offline.demo import DemoConfig
-from serve_app.offline.fitting.settings import STEP_SETTINGS
-from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.fitting.fit_config import STEP_SETTINGS
+from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.operations import filling
 from serve_app.operations.filling import (
     fill_when_empty,
@@ -23,12 +23,12 @@ from serve_app.operations.filling import (
 from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
-from serve_app.stores.bundle import current_version, versions
+from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.cache import ANSWER_PREFIX
+from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import EPOCH_BYTES, of_epoch, read_current
-from serve_app.stores.opening import StoreLocation
 from serve_app.stores.user_state import CACHE_PREFIXES
-from tests.bundles import of_another_format
+from tests.support.small_bundles import of_another_format
 
 PROJECT = Path(__file__).parents[2]
 SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)

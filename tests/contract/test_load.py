@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from serve_app.errors import DataRejected, SchemaMismatch
-from serve_app.offline.load import LoadConfig, LoadFiles, LoadSummary, load
-from serve_app.stores.schema import Connection, connect
-from serve_app.stores.staging import MergeCounts
+from serve_app.loading.load import LoadConfig, LoadFiles, LoadSummary, load
+from serve_app.stores.postgres.bulk_load import MergeCounts
+from serve_app.stores.postgres.schema import Connection, connect
 
 NOW_AT = 1_750_000_000.0
 LENIENT = LoadConfig(max_reject_share=1.0)
@@ -359,8 +359,8 @@ def test_tells_how_far_it_is(conn: Connection, tmp_path: Path) -> None:
 LOAD_AND_TELL_PEAK = """
 import sys
 from pathlib import Path
-from serve_app.offline.load import LoadConfig, LoadFiles, load
-from serve_app.stores.schema import connect
+from serve_app.loading.load import LoadConfig, LoadFiles, load
+from serve_app.stores.postgres.schema import connect
 
 def peak_kb():
     status = Path("/proc/self/status").read_text()

@@ -14,20 +14,20 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.candidates import CandidateGenerator
-from serve_app.deployments.features import FeatureFetcher
-from serve_app.domain.candidates import CandidatesConfig
-from serve_app.domain.features import USER_FEATURES
+from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.scoring.model_features import USER_FEATURES
+from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import StageFailed, StoreUnavailable
-from serve_app.stores.embedded import StoreUrls
-from serve_app.stores.opening import LazyShop, StoreLocation, Stores, StoresConfig, home_of
-from serve_app.stores.postgres import PostgresConfig, PostgresShop
-from serve_app.stores.read_through import Found
-from serve_app.stores.schema import Connection
-from serve_app.stores.shop import ItemRow
+from serve_app.serving.stages.candidate_generator import CandidateGenerator
+from serve_app.serving.stages.feature_fetcher import FeatureFetcher
+from serve_app.stores.connections import LazyShop, StoreLocation, Stores, StoresConfig, home_of
+from serve_app.stores.postgres.schema import Connection
+from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
+from serve_app.stores.reading import Found
+from serve_app.stores.records import ItemRow
 from serve_app.stores.user_state import CacheTtls
-from tests.bundles import location_of, publish_world
-from tests.worlds import AT, batch_of, purchased, small_world
+from tests.support.small_bundles import location_of, publish_world
+from tests.support.small_world import AT, batch_of, purchased, small_world
 
 PATIENT = StoresConfig.model_validate({"redis": {"timeout_s": 2}, "postgres": {"timeout_s": 2}})
 CATALOGUE = small_world().catalogue
@@ -246,7 +246,7 @@ class TestCandidateGenerator:
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
+from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 config = StoresConfig.model_validate({"redis": {"timeout_s": 2}})
 stores = Stores(StoreLocation(Path(sys.argv[1]), None, None), config)
 async def answers():
@@ -286,7 +286,7 @@ def keepers(home: Path) -> list[psutil.Process]:
     return [
         each
         for each in psutil.process_iter(["cmdline"])
-        if "serve_app.stores.keeper" in (line := each.info["cmdline"] or [])
+        if "serve_app.embedded.keeper" in (line := each.info["cmdline"] or [])
         and any(str(home) in word for word in line)
     ]
 

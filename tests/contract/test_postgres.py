@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from serve_app.domain.features import USER_COLUMNS
 from serve_app.domain.interactions import EVENT, PURCHASE, TYPE_CODES, Events, make_events
+from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.postgres import PostgresConfig, PostgresShop
-from serve_app.stores.schema import Connection
-from serve_app.stores.shop import InMemoryShop, ItemRow, Shop, UserRow
+from serve_app.stores.postgres.schema import Connection
+from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
+from serve_app.stores.records import InMemoryShop, ItemRow, Shop, UserRow
 
 VIEW = TYPE_CODES["view"]
 NAN = float("nan")

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serve_app.bundles.bundle import Bundle, current_version, open_bundle, versions
+from serve_app.bundles.promotions import promotions
+from serve_app.bundles.version_reports import read_verdict
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import NotEnoughData, SchemaMismatch
-from serve_app.offline import publish
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.fitting.run import AGAIN, Ran
-from serve_app.offline.fitting.settings import STEP_SETTINGS, FitConfig
-from serve_app.offline.fitting.workspace import Workspace
-from serve_app.offline.load import LoadConfig, LoadFiles, load
-from serve_app.offline.publish import Shop, fit_and_publish, published
-from serve_app.offline.train import VariantConfig
-from serve_app.offline.workers import Here
+from serve_app.fitting import pipeline as publish
+from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
+from serve_app.fitting.pipeline import Shop, fit_and_publish, published
+from serve_app.fitting.run import AGAIN, Ran
+from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workspace import Workspace
+from serve_app.loading.load import LoadConfig, LoadFiles, load
 from serve_app.operations.metering import metered
-from serve_app.stores.bundle import Bundle, current_version, open_bundle, versions
-from serve_app.stores.bundle_promotions import promotions
-from serve_app.stores.bundle_reports import read_verdict
-from serve_app.stores.schema import Connection, connect
+from serve_app.stores.postgres.schema import Connection, connect
 
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)

@@ -7,29 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serve_app.deployments.candidates import CandidateGenerator
-from serve_app.deployments.features import FeatureFetcher
-from serve_app.deployments.scoring import Scorer
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.batches import RequestBatch, ScoringBatch
-from serve_app.domain.candidates import CandidatesConfig
-from serve_app.domain.scoring import predict
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.examples import block_of
-from serve_app.offline.fitting.candidates import world_at
-from serve_app.offline.fitting.check import checked
-from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.fitting.train import booster_of
-from serve_app.offline.fitting.workspace import Workspace
-from serve_app.offline.load import LoadConfig, LoadFiles, load
-from serve_app.offline.publish import Shop, fit_and_publish, published
-from serve_app.offline.train import VariantConfig, booster_from, columns_of
-from serve_app.offline.windows import Outcomes
-from serve_app.offline.workers import Here
+from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.scoring.boosters import predict
+from serve_app.embedded.lease import StoreUrls
+from serve_app.fitting.data.windows import Outcomes
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.moments.examples import block_of
+from serve_app.fitting.pipeline import Shop, fit_and_publish, published
+from serve_app.fitting.steps.candidates import world_at
+from serve_app.fitting.steps.check import checked
+from serve_app.fitting.steps.train import booster_of
+from serve_app.fitting.training.boosting import VariantConfig, booster_from, columns_of
+from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workspace import Workspace
+from serve_app.loading.load import LoadConfig, LoadFiles, load
 from serve_app.operations.metering import metered
-from serve_app.stores.bundle_shelf import BundleLocation
-from serve_app.stores.embedded import StoreUrls
-from serve_app.stores.opening import StoreLocation, Stores, StoresConfig
-from serve_app.stores.schema import Connection
+from serve_app.serving.bundle_shelf import BundleLocation
+from serve_app.serving.stages.candidate_generator import CandidateGenerator
+from serve_app.serving.stages.feature_fetcher import FeatureFetcher
+from serve_app.serving.stages.scorer import Scorer
+from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
+from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.user_state import CacheTtls
 
 # No stock: what was in stock is not known when the fit looks back, so it ignores it.

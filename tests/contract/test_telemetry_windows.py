@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from serve_app.deployments import reporting
-from serve_app.deployments.reporting import Reporting
-from serve_app.domain.windows import REQUEST, WINDOW_S, Window, merged
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.redis_cache import RedisCache, RedisConfig
-from serve_app.stores.telemetry_windows import PREFIX, TTL_S, put_window, read_windows
-from serve_app.telemetry import Telemetry
-from tests.in_process import BrokenCache, logged, until
+from serve_app.telemetry.counting import Telemetry, reporting
+from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
+from serve_app.telemetry.minutes import PREFIX, TTL_S, put_window, read_windows
+from serve_app.telemetry.reporting import Reporting
+from tests.support.in_process import BrokenCache, logged, until
 
 MINUTE = 1_000
 NOW_S = MINUTE * WINDOW_S + 30.0

@@ -10,10 +10,15 @@ import psycopg
 import pytest
 
 from serve_app.errors import SchemaMismatch, SettingsInvalid
-from serve_app.stores import warehouse
-from serve_app.stores.fitted import write_item_features, write_user_features
-from serve_app.stores.schema import Connection, check_schema, connect, ensure_schema
-from serve_app.stores.warehouse import data_state, read_interactions, read_items, read_users
+from serve_app.stores.postgres import fit_input as warehouse
+from serve_app.stores.postgres.fit_input import (
+    data_state,
+    read_interactions,
+    read_items,
+    read_users,
+)
+from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
+from serve_app.stores.postgres.schema import Connection, check_schema, connect, ensure_schema
 
 NAN = float("nan")
 

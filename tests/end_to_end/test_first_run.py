@@ -16,7 +16,7 @@ import yaml
 
 from serve_app.operations.environment import DASHBOARD_PORT
 from serve_app.operations.ports import is_free
-from tests.real_serve import OWN_PORTS, ROOT, free_ports, served, until
+from tests.support.real_serve import OWN_PORTS, ROOT, free_ports, served, until
 
 
 @pytest.fixture
@@ -56,7 +56,14 @@ def test_one_command_from_nothing_to_a_recommendation_and_back_to_nothing(home):
     said = home / "said"
     with said.open("wb") as output:
         command = subprocess.Popen(
-            [sys.executable, "-m", "serve_app.cli", "run", "--config", home / "serve_config.yaml"],
+            [
+                sys.executable,
+                "-m",
+                "serve_app.cli.main",
+                "run",
+                "--config",
+                home / "serve_config.yaml",
+            ],
             cwd=ROOT,
             env=environment,
             stdout=output,

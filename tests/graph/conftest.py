@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.offline.demo import DemoConfig, make_demo, write_demo
-from serve_app.offline.load import LoadConfig, LoadFiles
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import fit_bundle, load_files
 from serve_app.operations.workplace import open_workplace
-from tests.real_serve import ROOT, Served, served, until
+from tests.support.real_serve import ROOT, Served, served, until
 
 VARIANTS = ("main", "challenger")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.real_serve import until
+from tests.support.real_serve import until
 
 USER = "u000007"
 

@@ -2,8 +2,8 @@ import os
 
 from serve_app.operations.filling import FitRun, fit_bundle
 from serve_app.operations.workplace import open_workplace
-from tests.graph.traffic import traffic
-from tests.real_serve import ROOT, until
+from tests.support.real_serve import ROOT, until
+from tests.support.traffic import traffic
 
 
 def test_a_new_bundle_is_taken_up_without_a_restart(service, tmp_path):

@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from serve_app.operations.workplace import open_workplace
-from serve_app.stores.warehouse import read_interactions
-from tests.graph.traffic import traffic
-from tests.real_serve import ROOT, stopped, until
+from serve_app.stores.postgres.fit_input import read_interactions
+from tests.support.real_serve import ROOT, stopped, until
+from tests.support.traffic import traffic
 
 STAGES = {
     "FeatureFetcher": "features",
@@ -128,7 +128,7 @@ def test_stores_whose_keeper_is_killed_come_back_by_themselves(service, a_buyer)
     (keeper,) = (
         process.pid
         for process in psutil.process_iter(["cmdline"])
-        if "serve_app.stores.keeper" in (command := " ".join(process.info["cmdline"] or []))
+        if "serve_app.embedded.keeper" in (command := " ".join(process.info["cmdline"] or []))
         and str(service.home) in command
     )
 

@@ -5,18 +5,18 @@ from functools import partial
 import numpy as np
 import pytest
 
-from serve_app.offline.fit import LEARNING
-from serve_app.offline.fitting.check import check
-from serve_app.offline.fitting.evaluate import metrics_of
-from serve_app.offline.fitting.publish import fitted
-from serve_app.offline.fitting.run import run
-from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.fitting.workspace import Workspace
-from serve_app.offline.on_ray import on_ray
-from serve_app.offline.train import VariantConfig
-from serve_app.offline.workers import Here
-from serve_app.stores.bundle_publishing import publish
-from tests.fitting import demo_shop
+from serve_app.bundles.publishing import publish
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.in_process import LEARNING
+from serve_app.fitting.run import run
+from serve_app.fitting.steps.check import check
+from serve_app.fitting.steps.evaluate import metrics_of
+from serve_app.fitting.steps.publish import fitted
+from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.fitting.workspace.on_ray import on_ray
+from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workspace import Workspace
+from tests.support.hand_made_logs import demo_shop
 
 CONFIG = FitConfig(
     variants={"main": VariantConfig(n_models=1, n_trees=10, min_ranking_users=0, few_users=0)},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.real_serve import ROOT, served, until
+from tests.support.real_serve import ROOT, served, until
 
 USERS = [*(f"u{i:06d}" for i in range(25)), "nobody"]
 QUESTIONS = [{}, {"n": 40, "filters": {"price": {"lte": 30}}, "include_metadata": True}]
@@ -36,7 +36,7 @@ def test_is_one_deployment(one_process):
 def test_a_stage_in_the_ingress_cannot_be_scaled_by_itself(one_process):
     dashboard = one_process.client().address
     done = one_process.run(
-        *("serve_app.cli", "scale", "Ranker", "--min", "2", "--dashboard", dashboard)
+        *("serve_app.cli.main", "scale", "Ranker", "--min", "2", "--dashboard", dashboard)
     )
 
     assert done.returncode == 1
@@ -44,6 +44,6 @@ def test_a_stage_in_the_ingress_cannot_be_scaled_by_itself(one_process):
 
 
 def test_doctor_finds_nothing_wrong(one_process):
-    done = one_process.run("serve_app.cli", "doctor", "--config", str(one_process.config))
+    done = one_process.run("serve_app.cli.main", "doctor", "--config", str(one_process.config))
 
     assert done.returncode == 0, done.stdout

@@ -4,7 +4,7 @@ import re
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.real_serve import until
+from tests.support.real_serve import until
 
 SERIES = (
     "ray_recserve_requests_total",
@@ -79,7 +79,7 @@ def test_status_shows_replicas_models_and_latencies(service):
 
     def page():
         done = service.run(
-            "serve_app.cli",
+            "serve_app.cli.main",
             *("status", "--config", str(service.config)),
             *("--dashboard", service.client().address),
         )
@@ -92,7 +92,7 @@ def test_status_shows_replicas_models_and_latencies(service):
 
 
 def test_doctor_finds_nothing_wrong(service):
-    done = service.run("serve_app.cli", "doctor", "--config", str(service.config))
+    done = service.run("serve_app.cli.main", "doctor", "--config", str(service.config))
 
     assert done.returncode == 0, done.stdout
     assert "FAIL" not in done.stdout

@@ -1,7 +1,7 @@
 import yaml
 
-from tests.graph.traffic import traffic
-from tests.real_serve import until
+from tests.support.real_serve import until
+from tests.support.traffic import traffic
 
 SCALED = "Scorer-challenger"
 
@@ -21,7 +21,7 @@ def test_scale_changes_one_model_and_restarts_nothing(service):
 
     with traffic(service) as seen:
         done = service.run(
-            "serve_app.cli",
+            "serve_app.cli.main",
             *("scale", SCALED, "--min", "2", "--max", "3"),
             *("--dashboard", service.client().address),
         )
@@ -85,7 +85,13 @@ def test_weights_change_without_a_restart(service):
 
 def test_an_unknown_deployment_is_told_the_known_ones(service):
     done = service.run(
-        "serve_app.cli", "scale", "Scorer", "--min", "1", "--dashboard", service.client().address
+        "serve_app.cli.main",
+        "scale",
+        "Scorer",
+        "--min",
+        "1",
+        "--dashboard",
+        service.client().address,
     )
 
     assert done.returncode == 1

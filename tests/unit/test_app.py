@@ -12,9 +12,9 @@ from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import DeploymentUnavailableError
 
 from serve_app.app import build_app, calls_of, local, remote
-from serve_app.config import AppConfig
 from serve_app.errors import StageFailed
-from tests.in_process import bug, down, logged
+from serve_app.serving.config import AppConfig
+from tests.support.in_process import bug, down, logged
 
 ALL_IN_INGRESS = AppConfig.model_validate(
     {"placement": dict.fromkeys(("features", "candidates", "scoring", "ranking"), "ingress")}

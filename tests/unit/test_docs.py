@@ -13,17 +13,17 @@ import pytest
 from pydantic import BaseModel
 
 from serve_app import errors
-from serve_app.cli import verbs
-from serve_app.config import AppConfig, IngressConfig, deployment_names
-from serve_app.deployments.http_models import Recommendations, RecommendationsRequest
-from serve_app.deployments.service import BUNDLE, METADATA
+from serve_app.cli.main import verbs
 from serve_app.domain.catalogue import STANDARD_COLUMNS
-from serve_app.domain.filter_parsing import parse_filter
-from serve_app.offline.fitting.settings import FitConfig
-from serve_app.offline.load import LoadConfig
+from serve_app.domain.filters.parsing import parse_filter
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.loading.load import LoadConfig
 from serve_app.operations.environment import parse_env_file
-from serve_app.pipeline import CANDIDATES, FEATURES, HISTORY, RANKER, scorer_of
-from serve_app.telemetry import METRICS
+from serve_app.serving.answering import BUNDLE, METADATA
+from serve_app.serving.config import AppConfig, IngressConfig, deployment_names
+from serve_app.serving.http.bodies import Recommendations, RecommendationsRequest
+from serve_app.serving.pipeline import CANDIDATES, FEATURES, HISTORY, RANKER, scorer_of
+from serve_app.telemetry.counting import METRICS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

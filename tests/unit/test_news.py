@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.stores.news import News
+from serve_app.news import News
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import asyncio
 
-from serve_app.stores.repeating import repeat
+from serve_app.repeating import repeat
 
 
 def test_a_step_that_fails_is_logged_and_done_again(caplog):

@@ -1,0 +1,4 @@
+"""Arrays that belong together: columns, ragged lists, sums by key.
+
+Knows nothing about recommendations. Imports no other folder of the package.
+"""

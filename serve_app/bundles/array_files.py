@@ -1,0 +1,106 @@
+"""Frozen dataclasses of arrays as named flat arrays and back; nothing is pickled.
+
+A field that is an array is stored under its name, one that is a dataclass of arrays under
+``name.part``, and the columns of a catalogue under ``columns.<number>.part``: their own names are
+anybody's text and would not do as names of files.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import (
+    Column,
+    FlagColumn,
+    NumberColumn,
+    TagsColumn,
+    TextColumn,
+)
+from serve_app.bundles.manifest import ColumnKind
+
+Array = NDArray[Any]
+Record = TypeVar("Record")
+
+COLUMN_TYPES: Mapping[ColumnKind, type[Column]] = {
+    "number": NumberColumn,
+    "flag": FlagColumn,
+    "text": TextColumn,
+    "tags": TagsColumn,
+}
+_KINDS: Mapping[type[Column], ColumnKind] = {type_: kind for kind, type_ in COLUMN_TYPES.items()}
+
+
+def column_kinds(columns: Mapping[str, Column]) -> dict[str, ColumnKind]:
+    """Kind of every column by name, in the order that numbers them."""
+    return {name: _KINDS[type(columns[name])] for name in sorted(columns)}
+
+
+def flatten(record: object) -> dict[str, Array]:
+    """The arrays of a dataclass by name; fields of other kinds are left out."""
+    return dict(_flattened(record, ""))
+
+
+def build(
+    record_type: type[Record], read: Callable[[str], Array], prefix: str = "", **given: object
+) -> Record:
+    """
+    The inverse of ``flatten``.
+
+    Args:
+        read: gives the array of a name.
+        prefix: what the names start with.
+        given: values of fields that are not stored as arrays.
+    """
+    types = get_type_hints(record_type)
+    values: dict[str, Any] = dict(given)
+    for part in _stored(record_type):
+        name, kind = f"{prefix}{part.name}", types[part.name]
+        if part.name in given:
+            continue
+        if isinstance(kind, type) and is_dataclass(kind):
+            values[part.name] = build(kind, read, f"{name}.")
+        else:
+            values[part.name] = read(name)
+    return record_type(**values)
+
+
+def build_columns(
+    kinds: Mapping[str, ColumnKind], read: Callable[[str], Array]
+) -> dict[str, Column]:
+    """Columns of a catalogue from the kinds that ``column_kinds`` gave."""
+    return {
+        name: build(COLUMN_TYPES[kind], read, f"columns.{i}.")
+        for i, (name, kind) in enumerate(kinds.items())
+    }
+
+
+_HEADER = threading.Lock()
+"""numpy reads the head of a file with ``ast``, which Python 3.11 cannot do in two threads at once
+(SystemError: AST constructor recursion depth mismatch)."""
+
+
+def open_array(path: Path) -> Array:
+    """A memory-mapped array without the cost of ``numpy.memmap``'s own class at every slice."""
+    with _HEADER:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _flattened(record: Any, prefix: str) -> Iterator[tuple[str, Array]]:
+    for part in _stored(type(record)):
+        value, name = getattr(record, part.name), f"{prefix}{part.name}"
+        if isinstance(value, np.ndarray):
+            yield name, value
+        elif isinstance(value, Mapping):
+            for i, column in enumerate(column_kinds(value)):
+                yield from _flattened(value[column], f"{name}.{i}.")
+        elif is_dataclass(value):
+            yield from _flattened(value, f"{name}.")
+
+
+def _stored(record_type: Any) -> list[Field[Any]]:
+    return [part for part in fields(record_type) if part.init]

@@ -1,0 +1,171 @@
+"""Bundles under a URI, which every node copies before it opens them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyarrow import ArrowInvalid
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
+
+from serve_app.bundles.manifest import VERSION_PATTERN, Manifest
+from serve_app.bundles.manifest_files import (
+    MANIFEST,
+    check_hashes,
+    is_whole,
+    read_manifest,
+    write_manifest,
+)
+from serve_app.bundles.shared_folders import exclusive, modified, partial_folder
+from serve_app.errors import BundleMissing, SettingsInvalid, StoreUnavailable
+
+N_CACHED = 3
+"""Copies that a node keeps; a replica that still maps an older one keeps its pages."""
+
+
+def remote_root(uri: str) -> "RemoteRoot":
+    """
+    Raises:
+        SettingsInvalid: a URI of a kind that is not known.
+    """
+    try:
+        files, path = FileSystem.from_uri(uri)
+    except ArrowInvalid as error:
+        raise SettingsInvalid("bundle root", f"{uri}: {error}") from error
+    return RemoteRoot(uri, files, path.rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRoot:
+    """
+    :class:`serve_app.bundles.roots.BundleRoot` in what ``pyarrow.fs`` opens.
+
+    Attributes:
+        name: the URI.
+        files: opens it.
+        path: of the root within ``files``.
+    """
+
+    name: str
+    files: FileSystem
+    path: str
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Object stores have no lock: of two writers at one moment the later one wins."""
+        return nullcontext()
+
+    def read(self, file: str) -> bytes | None:
+        with self._reachable():
+            try:
+                with self.files.open_input_stream(f"{self.path}/{file}") as stream:
+                    content: bytes = stream.read()
+                    return content
+            except FileNotFoundError:
+                return None
+
+    def write(self, file: str, content: bytes) -> None:
+        with self._reachable():
+            # Named after what it holds: two writers of one name would write the same.
+            partial = f"{self.path}/.{file}-{sha256(content).hexdigest()[:16]}"
+            with self.files.open_output_stream(partial) as stream:
+                stream.write(content)
+            self.files.move(partial, f"{self.path}/{file}")
+
+    def versions(self) -> list[str]:
+        """A version is there once its manifest is, which is written last."""
+        names = self.folders("")
+        with self._reachable():
+            manifests = self.files.get_file_info([self._manifest(name) for name in names])
+        found = [
+            (each.mtime_ns, name)
+            for name, each in zip(names, manifests, strict=True)
+            if each.type == FileType.File
+        ]
+        return [name for _, name in sorted(found)]
+
+    def holds(self, manifest: Manifest) -> bool:
+        return manifest.version in self.versions()
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        with TemporaryDirectory(prefix="recserve-bundle-") as folder:
+            yield Path(folder)
+
+    def put(self, folder: Path, manifest: Manifest) -> None:
+        self.remove(manifest.version)
+        self.put_folder(folder, manifest.version)
+        with self._reachable():
+            write_manifest(folder, manifest)
+            with self.files.open_output_stream(self._manifest(manifest.version)) as stream:
+                stream.write((folder / MANIFEST).read_bytes())
+
+    def remove(self, version: str) -> None:
+        with self._reachable():
+            manifest = self._manifest(version)
+            # First what makes it a version, so that nobody takes what is half deleted for one.
+            if self.files.get_file_info(manifest).type == FileType.File:
+                self.files.delete_file(manifest)
+        self.remove_folder(version)
+
+    def put_folder(self, folder: Path, name: str) -> None:
+        self.remove_folder(name)
+        with self._reachable():
+            self.files.create_dir(f"{self.path}/{name}", recursive=True)
+            copy_files(
+                str(folder),
+                f"{self.path}/{name}",
+                source_filesystem=LocalFileSystem(),
+                destination_filesystem=self.files,
+            )
+
+    def remove_folder(self, name: str) -> None:
+        with self._reachable():
+            if self.files.get_file_info(f"{self.path}/{name}").type == FileType.Directory:
+                self.files.delete_dir(f"{self.path}/{name}")
+
+    def folders(self, name: str) -> list[str]:
+        with self._reachable():
+            below = self.files.get_file_info(
+                FileSelector(f"{self.path}/{name}".rstrip("/"), allow_not_found=True)
+            )
+        return [each.base_name for each in below if VERSION_PATTERN.fullmatch(each.base_name)]
+
+    def open(self, version: str, cache_dir: Path) -> Path:
+        if not VERSION_PATTERN.fullmatch(version):
+            raise BundleMissing(self.name, version)
+        copy = cache_dir / version
+        with exclusive(cache_dir):
+            if not is_whole(copy):
+                if version not in self.versions():
+                    raise BundleMissing(self.name, version)
+                self._copy(version, copy)
+        return copy
+
+    def _copy(self, version: str, copy: Path) -> None:
+        with partial_folder(copy.parent) as partial:
+            with self._reachable():
+                copy_files(
+                    f"{self.path}/{version}",
+                    str(partial),
+                    source_filesystem=self.files,
+                    destination_filesystem=LocalFileSystem(),
+                )
+            check_hashes(partial, read_manifest(partial, version))
+            shutil.rmtree(copy, ignore_errors=True)
+            partial.rename(copy)
+        copies = [path for path in copy.parent.iterdir() if VERSION_PATTERN.fullmatch(path.name)]
+        for old in sorted(copies, key=modified)[:-N_CACHED]:
+            shutil.rmtree(old)
+
+    def _manifest(self, version: str) -> str:
+        return f"{self.path}/{version}/{MANIFEST}"
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable("bundle", f"{self.name}: {error}") from error

@@ -1,0 +1,120 @@
+"""What is done to the running application: run, scale, status, doctor."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from serve_app.cli.options import (
+    EXISTING_FILE,
+    client_of,
+    config_option,
+    dashboard_option,
+    fit_settings_option,
+    workplace_of,
+)
+from serve_app.operations.doctor import Outcome, format_results, run_checks
+from serve_app.operations.doctor_checks import all_checks
+from serve_app.operations.environment import child_environment, needed_ports, parse_env_file
+from serve_app.operations.filling import fill_when_empty, somebody
+from serve_app.operations.ports import ensure_free
+from serve_app.operations.rest import DEFAULT_ADDRESS, health_of
+from serve_app.operations.run import (
+    Service,
+    deploy_failure,
+    ready_message,
+    run_service,
+    serve_run,
+)
+from serve_app.operations.scale import scale
+from serve_app.operations.status import status
+from serve_app.operations.terminal import progress_bars
+from serve_app.operations.workplace import use_cache
+from serve_app.telemetry.minutes import read_windows
+
+N_MINUTES = 5
+
+
+@click.command("run")
+@config_option
+@fit_settings_option
+@click.option(
+    "--profile",
+    type=EXISTING_FILE,
+    default=Path("configs/fast.env"),
+    show_default=True,
+    help="RAY_SERVE_* variables for Ray's start.",
+)
+def run_command(config: Path, settings: Path, profile: Path) -> None:
+    """Serve on this machine until Ctrl-C; fills an empty store with a demo shop first."""
+    workplace = workplace_of(config)
+    environment = child_environment(os.environ, parse_env_file(profile))
+    environment["RECSERVE_HOME"] = str(workplace.location.home)
+    base_url = workplace.http.url
+    ports = needed_ports(workplace.http.port, environment)
+    for port, purpose in ports.items():
+        ensure_free(port, purpose)  # before minutes are spent on data
+    with workplace.stores():
+        with progress_bars() as progress:
+            fill_when_empty(workplace, settings, click.echo, progress)
+        click.echo("starting Ray Serve")
+        service = Service(
+            command=serve_run(config),
+            environment=environment,
+            ready_url=f"{base_url}/ready",
+            log=workplace.location.home / "serve.log",
+            failure=lambda: deploy_failure(client_of(DEFAULT_ADDRESS)),
+        )
+        code = run_service(
+            service,
+            ports=ports,
+            ready=ready_message(base_url, somebody(workplace)),
+            announce=click.echo,
+        )
+    sys.exit(code)
+
+
+@click.command("scale")
+@click.argument("deployment")
+@click.option("--min", "min_replicas", type=int, help="Fewest replicas.")
+@click.option("--max", "max_replicas", type=int, help="Most replicas.")
+@dashboard_option
+def scale_command(
+    deployment: str, min_replicas: int | None, max_replicas: int | None, dashboard: str
+) -> None:
+    """Change how many replicas DEPLOYMENT may have; nothing else restarts."""
+    if min_replicas is None and max_replicas is None:
+        raise click.UsageError("give --min, --max or both")
+    report = scale(
+        client_of(dashboard), deployment, min_replicas=min_replicas, max_replicas=max_replicas
+    )
+    for when, replicas in (("before", report.before), ("after", report.after)):
+        click.echo(
+            f"{when:<7} {report.deployment}: {replicas.n_running} running,"
+            f" bounds {replicas.n_min}–{replicas.n_max}"
+        )
+
+
+@click.command("status")
+@config_option
+@dashboard_option
+def status_command(config: Path, dashboard: str) -> None:
+    """Replicas, models, request rates and latencies of the last minutes."""
+    workplace = workplace_of(config)
+    now_s = time.time()
+    with workplace.stores() as urls:
+        windows = use_cache(urls.redis, lambda cache: read_windows(cache, now_s, N_MINUTES))
+    health = health_of(workplace.http.url)
+    click.echo(status(client_of(dashboard), windows, health, now_s=now_s))
+
+
+@click.command("doctor")
+@config_option
+def doctor_command(config: Path) -> None:
+    """Check that everything is in place, and say what to do where it is not."""
+    results = run_checks(all_checks(workplace_of(config), os.environ))
+    click.echo(format_results(results))
+    if any(result.outcome is Outcome.FAIL for result in results):
+        sys.exit(1)

@@ -1,1 +1,0 @@
-"""The verbs of the ``recserve`` command, a module per group. Each parses, calls and prints."""

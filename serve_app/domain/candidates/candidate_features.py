@@ -1,0 +1,111 @@
+"""What the candidate stage knows of a user and an item; columns as ``CANDIDATE_FEATURES``."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import Rows
+from serve_app.arrays.ragged import Offsets, lengths_of, owners
+from serve_app.domain.candidates.factors import affinities, user_factors
+from serve_app.domain.candidates.fusion import Merged
+from serve_app.domain.candidates.passed_over import expectations, taken_by_period
+from serve_app.domain.candidates.profiles import Profiles
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import Histories
+from serve_app.domain.scoring.model_features import LOG_BUYERS, SHARED, SOURCES, days_since
+from serve_app.domain.tables import CandidateTables
+
+
+def candidate_features(
+    merged: Merged,
+    histories: Histories,
+    profiles: Profiles,
+    catalogue: Catalogue,
+    tables: CandidateTables,
+    at: float,
+) -> NDArray[np.float32]:
+    """
+    Args:
+        merged: the candidates.
+        at: epoch seconds.
+
+    Returns:
+        Shape (n_candidates, len(CANDIDATE_FEATURES)).
+    """
+    rows, scores, offsets = merged.rows, merged.scores, merged.offsets
+    requests = owners(offsets)
+    n_seen, last_at = _seen(rows, requests, histories, len(catalogue))
+    codes = catalogue.categories.codes[rows]
+    # Columns have no infinite values: an item without a price simply has no such feature.
+    log_prices = np.log1p(catalogue.number("price")[rows])
+    by_linear = _by_linear(scores[:, SOURCES.index("autoencoder")], rows, tables)
+    by_factors = _by_factors(rows, requests, histories, tables)
+    columns = (
+        scores,
+        merged.ranks,
+        _shares(scores[:, SHARED], offsets),
+        by_linear,
+        _shares(by_linear, offsets),
+        np.isfinite(merged.ranks).sum(axis=1),
+        merged.fused,
+        np.where(codes >= 0, profiles.category_shares[requests, codes], 0.0),
+        np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
+        np.einsum("ij,ij->i", profiles.contents[requests], tables.content_vectors[rows]),
+        np.log1p(n_seen),
+        days_since(last_at, at),
+        log_prices - profiles.log_prices[requests],
+        catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
+        profiles.log_buyers[requests],
+        np.log1p(lengths_of(histories.offsets))[requests],
+        expectations(rows, requests, taken_by_period(histories, tables.period_starts_at), tables),
+        by_factors,
+        _shares(np.maximum(by_factors, 0.0), offsets),
+    )
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _by_linear(
+    scores: NDArray[np.float32], rows: Rows, tables: CandidateTables
+) -> NDArray[np.float32]:
+    """
+    The autoencoder as it is, and scaled by the item's trend at each of ``TREND_DAYS``; shape
+    (n_candidates, 1 + len(TREND_DAYS)).
+    """
+    plain = (scores / tables.trends[rows])[:, None]
+    return np.column_stack((plain, plain * tables.recent_trends[rows]))
+
+
+def _by_factors(
+    rows: Rows, requests: NDArray[np.int64], histories: Histories, tables: CandidateTables
+) -> NDArray[np.float32]:
+    """Affinity by factors as it is, and scaled by the item's trend; shape (n_candidates, 2)."""
+    of_users = user_factors(histories, tables.factors_in)
+    plain = affinities(rows, requests, of_users, tables.factors_out)
+    return np.column_stack((plain, plain * tables.trends[rows]))
+
+
+def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32]:
+    """Each score in relation to the best of its request; NaN where there is none."""
+    if not len(scores):
+        return scores
+    filled = np.where(np.isnan(scores), np.float32(0), scores)
+    lengths = lengths_of(offsets)
+    best = np.zeros((len(lengths), scores.shape[1]), np.float32)
+    best[lengths > 0] = np.maximum.reduceat(filled, offsets[:-1][lengths > 0])
+    divisors = np.repeat(best, lengths, axis=0)
+    return np.divide(scores, divisors, out=np.full_like(scores, np.nan), where=divisors > 0)
+
+
+def _seen(
+    rows: Rows, requests: NDArray[np.int64], histories: Histories, n_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How many events the user has on each candidate, and when the last was (NaN: never)."""
+    keys = histories.keys(n_rows)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    wanted = requests * n_rows + rows
+    first = np.searchsorted(ordered, wanted, side="left")
+    end = np.searchsorted(ordered, wanted, side="right")
+    last_at = np.full(len(rows), np.nan)
+    seen = end > first
+    last_at[seen] = histories.events["at"][order[end[seen] - 1]]
+    return end - first, last_at

@@ -1,0 +1,158 @@
+"""Finds candidates: asks every source, fuses what they offer, and says what is known of each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.arrays.columns import MISSING, Mask
+from serve_app.arrays.grouping import Keys, places_in, strongest_by_key
+from serve_app.arrays.ragged import owners
+from serve_app.domain.batches import CandidateBatch, RequestBatch
+from serve_app.domain.candidates.candidate_features import candidate_features
+from serve_app.domain.candidates.fusion import Merged, merge
+from serve_app.domain.candidates.profiles import Profiles, profiles_of, within
+from serve_app.domain.candidates.sources.autoencoder import AutoencoderConfig, autoencoder
+from serve_app.domain.candidates.sources.favorite_categories import (
+    FavoriteCategoriesConfig,
+    favorite_categories,
+)
+from serve_app.domain.candidates.sources.new_items import NewItemsConfig, new_items
+from serve_app.domain.candidates.sources.popular import PopularConfig, popular
+from serve_app.domain.candidates.sources.query import Hits, Queries, no_hits
+from serve_app.domain.candidates.sources.recent_items import RecentItemsConfig, recent_items
+from serve_app.domain.candidates.sources.similar_users import SimilarUsersConfig, similar_users
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.interactions import INTERACTION_TYPES, Histories
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.domain.settings import Settings
+from serve_app.domain.tables import CandidateTables
+
+
+class CandidatesConfig(Settings):
+    """
+    Attributes:
+        max_candidates: how many candidates per request go on to the scorer; at least the largest
+            ``n`` of a request.
+        half_life_days: after how long an event says half as much.
+        rrf_k: constant of reciprocal rank fusion.
+    """
+
+    similar_users: SimilarUsersConfig = SimilarUsersConfig()
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    recent_items: RecentItemsConfig = RecentItemsConfig()
+    favorite_categories: FavoriteCategoriesConfig = FavoriteCategoriesConfig()
+    new_items: NewItemsConfig = NewItemsConfig()
+    popular: PopularConfig = PopularConfig()
+    max_candidates: int = Field(default=300, ge=100, le=2_000)
+    half_life_days: float = Field(default=60.0, gt=0)
+    rrf_k: float = Field(default=60.0, gt=0)
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Of the sources, in the order of ``SOURCES``."""
+        return np.array([getattr(self, source).weight for source in SOURCES], np.float32)
+
+
+_ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
+    "similar_users": similar_users,
+    "autoencoder": autoencoder,
+    "recent_items": recent_items,
+    "favorite_categories": favorite_categories,
+    "new_items": new_items,
+    "popular": popular,
+}
+"""By the name of its settings in ``CandidatesConfig``."""
+
+_BY_STRENGTH = ("view", "click", "cart", "rating", "purchase")
+_STRENGTHS = np.array([_BY_STRENGTH.index(name) for name in INTERACTION_TYPES])
+
+
+def find_candidates(
+    batch: RequestBatch,
+    histories: Histories,
+    catalogue: Catalogue,
+    tables: CandidateTables,
+    config: CandidatesConfig,
+    *,
+    allowed: AllowedItems,
+) -> CandidateBatch:
+    """
+    Candidates of every request of the batch.
+
+    Every request gets at least min(size, number of allowed items) of them; what the user is done
+    with (``tables.ending_types``) is not allowed.
+
+    Args:
+        histories: what the users did, one per request.
+        allowed: masks of the same catalogue.
+    """
+    histories = within(histories, catalogue)
+    profiles = profiles_of(
+        histories, catalogue, tables.content_vectors, batch.at, config.half_life_days
+    )
+    merged = merge(
+        hits_of(queries_of(batch, histories, profiles, catalogue, tables, allowed), config),
+        tables.source_weights * config.weights,
+        config.rrf_k,
+        np.maximum(config.max_candidates, batch.sizes),
+        len(catalogue),
+    )
+    return CandidateBatch(
+        bundle=batch.bundle,
+        offsets=merged.offsets,
+        rows=merged.rows,
+        features=candidate_features(merged, histories, profiles, catalogue, tables, batch.at),
+        because=merged.because,
+        because_type=_because_types(merged, histories, len(catalogue)),
+        stale=histories.stale,
+    )
+
+
+def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
+    """Distinct rows that the users did something of these types with, as ascending keys."""
+    return np.unique(histories.keys(n_rows)[types[histories.events["type"]]])
+
+
+def queries_of(
+    batch: RequestBatch,
+    histories: Histories,
+    profiles: Profiles,
+    catalogue: Catalogue,
+    tables: CandidateTables,
+    allowed: AllowedItems,
+) -> Queries:
+    done = keys_of(histories, tables.ending_types, len(catalogue))
+    return Queries(
+        catalogue=catalogue,
+        tables=tables,
+        allowed=allowed.for_requests(batch.filters, done),
+        histories=histories,
+        weights=profiles.weights,
+        category_shares=profiles.category_shares,
+        sizes=batch.sizes,
+        at=batch.at,
+    )
+
+
+def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
+    """What each source offers, in the order of ``SOURCES``."""
+    found = []
+    for source in SOURCES:
+        own = getattr(config, source)
+        found.append(_ASK[source](queries, own) if own.enabled else no_hits(len(queries)))
+    return found
+
+
+def _because_types(merged: Merged, histories: Histories, n_rows: int) -> NDArray[np.uint8]:
+    """The most that the user did with the item that led to each candidate."""
+    types = histories.events["type"]
+    keys, strongest = strongest_by_key(histories.keys(n_rows), _STRENGTHS[types])
+    found = np.zeros(len(merged.rows), np.uint8)
+    led = np.flatnonzero(merged.because != MISSING)
+    own = owners(merged.offsets)[led] * n_rows + merged.because[led]
+    found[led] = types[strongest][places_in(own, keys)]
+    return found

@@ -1,0 +1,121 @@
+"""What a user's history says about his taste, computed from the events when they are read.
+
+Nothing here is fitted, so that a click counts in the next answer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.ragged import offsets_of, owners, sum_of_each
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import Histories
+from serve_app.domain.scoring.model_features import DAY_S, LOG_BUYERS
+
+TYPE_WEIGHTS = np.array([0.2, 0.3, 0.6, 1.0, 0.5], np.float32)
+"""How much an interaction says, by the code of its type (view, click, cart, purchase, rating)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """
+    Attributes:
+        weights: shape (n_events,), float32, what each event of the histories says at this time.
+        category_shares: shape (n_users, max(n_categories, 1)), float32, sums of 1, or of 0 without
+            history.
+        tastes: shape (n_users, d), float32, weighted mean of item vectors, unit length or zero.
+        contents: shape (n_users, c), float32, the same of the vectors of the items' words.
+        log_prices: shape (n_users,), float32, weighted mean of log(1 + price); NaN unknown.
+        log_buyers: shape (n_users,), float32, mean of the items' logarithm of buyers; NaN unknown.
+    """
+
+    weights: NDArray[np.float32]
+    category_shares: NDArray[np.float32]
+    tastes: NDArray[np.float32]
+    contents: NDArray[np.float32]
+    log_prices: NDArray[np.float32]
+    log_buyers: NDArray[np.float32]
+
+
+def within(histories: Histories, catalogue: Catalogue) -> Histories:
+    """The histories without events on items that came after the catalogue."""
+    known = histories.events["row"] < len(catalogue)
+    if known.all():
+        return histories
+    lengths = np.bincount(owners(histories.offsets)[known], minlength=len(histories))
+    return Histories(histories.events[known], offsets_of(lengths), histories.stale)
+
+
+def event_weights(histories: Histories, at: float, half_life_days: float) -> NDArray[np.float32]:
+    """By type, halved every ``half_life_days``; shape (n_events,)."""
+    events = histories.events
+    age_days = np.maximum(at - events["at"], 0.0) / DAY_S
+    decay = np.exp2(-age_days / half_life_days).astype(np.float32)
+    weights: NDArray[np.float32] = TYPE_WEIGHTS[events["type"]] * decay
+    return weights
+
+
+def profiles_of(
+    histories: Histories,
+    catalogue: Catalogue,
+    content_vectors: NDArray[np.float32],
+    at: float,
+    half_life_days: float,
+) -> Profiles:
+    """
+    Args:
+        histories: events on rows of the catalogue only (see ``within``).
+        content_vectors: shape (len(catalogue), c).
+        at: epoch seconds.
+    """
+    rows, users = histories.events["row"], owners(histories.offsets)
+    weights = event_weights(histories, at, half_life_days)
+    # Without any category there is one that nobody likes: ``MISSING`` has a column to point at.
+    n_categories = max(catalogue.categories.n_words, 1)
+    codes = catalogue.categories.codes[rows]
+    known = codes >= 0
+    totals = np.bincount(
+        users[known] * n_categories + codes[known],
+        weights=weights[known],
+        minlength=len(histories) * n_categories,
+    ).reshape(len(histories), n_categories)
+    return Profiles(
+        weights,
+        _rows_divided(totals, totals.sum(axis=1)),
+        _tastes(histories, catalogue.vectors, weights),
+        _tastes(histories, content_vectors, weights),
+        _means(users, weights, np.log1p(catalogue.number("price")[rows]), len(histories)),
+        _means(users, weights, catalogue.features[rows, LOG_BUYERS], len(histories)),
+    )
+
+
+def _tastes(
+    histories: Histories, vectors: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    said = weights[:, None] * vectors[histories.events["row"]]
+    means = sum_of_each(said, histories.offsets)
+    return _rows_divided(means, np.sqrt(np.einsum("ij,ij->i", means, means)))
+
+
+def _means(
+    users: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    values: NDArray[np.floating],
+    n_users: int,
+) -> NDArray[np.float32]:
+    known = np.isfinite(values)
+    users, weights = users[known], weights[known]
+    sums = np.bincount(users, weights * values[known], minlength=n_users)
+    totals = np.bincount(users, weights, minlength=n_users)
+    means = np.divide(sums, totals, out=np.full(n_users, np.nan), where=totals > 0)
+    return np.asarray(means, np.float32)
+
+
+def _rows_divided(
+    matrix: NDArray[np.number], divisors: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    nonzero = divisors[:, None] > 0
+    quotients = np.zeros(matrix.shape, np.float32)
+    np.divide(matrix, divisors[:, None], out=quotients, where=nonzero, casting="same_kind")
+    return quotients

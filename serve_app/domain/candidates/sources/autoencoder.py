@@ -1,0 +1,27 @@
+"""What a linear autoencoder makes of the user's items, scaled by how many buy an item lately.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019. The weights are fitted
+offline; they are applied to the history as it is now.
+"""
+
+from pydantic import Field
+
+from serve_app.arrays.grouping import sum_by_key
+from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig, best_hits
+
+
+class AutoencoderConfig(SourceConfig):
+    """Attributes: n_seeds: how many of the user's latest items are put in."""
+
+    limit: int = Field(default=300, ge=1, le=1_000)
+    n_seeds: int = Field(default=300, ge=1)
+
+
+def autoencoder(queries: Queries, config: AutoencoderConfig) -> Hits:
+    tables, n_rows = queries.tables, queries.n_rows
+    votes = queries.touched(config.n_seeds).votes(
+        tables.linear_offsets, tables.linear_rows, tables.linear_weights, n_rows
+    )
+    keys, sums = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    keys, sums = keys[sums > 0], sums[sums > 0]
+    return best_hits(queries, keys, sums * tables.trends[keys % n_rows], config.limit)

@@ -1,0 +1,36 @@
+"""What is popular in the categories that the user likes most."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.arrays.ragged import best_of_each, offsets_of, owners, positions_within
+from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig
+
+
+class FavoriteCategoriesConfig(SourceConfig):
+    """Attributes: n_categories: how many favourite categories are asked."""
+
+    n_categories: int = Field(default=3, ge=1)
+
+
+def favorite_categories(queries: Queries, config: FavoriteCategoriesConfig) -> Hits:
+    shares = queries.category_shares
+    favorites = np.argsort(-shares, axis=1, kind="stable")[:, : config.n_categories]
+    liked = np.take_along_axis(shares, favorites, axis=1) > 0
+    requests, codes = np.nonzero(liked)[0], favorites[liked]
+    n_liked = liked.sum(axis=1)
+    bounds = queries.tables.category_offsets
+    rows, offsets = queries.allowed.first_within(
+        queries.tables.category_rows,
+        bounds[codes],
+        bounds[codes + 1],
+        requests,
+        -(-config.limit // n_liked[requests]),
+    )
+    # The first of the favourite category is worth its share, the second half of it, and so on.
+    each = owners(offsets)
+    ranks = (positions_within(offsets) + 1).astype(np.float32)
+    scores: NDArray[np.float32] = shares[requests, codes][each] / ranks
+    top, offsets = best_of_each(scores, offsets[offsets_of(n_liked)], config.limit)
+    return Hits(rows[top], scores[top], offsets)

@@ -1,0 +1,35 @@
+"""Items that came lately, those of the user's categories first."""
+
+import numpy as np
+from pydantic import Field
+
+from serve_app.arrays.ragged import best_of_each, offsets_of, owners
+from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig
+from serve_app.domain.scoring.model_features import DAY_S
+
+
+class NewItemsConfig(SourceConfig):
+    """
+    Attributes:
+        max_age_days: how long an item is new.
+        pool: how many of the newest allowed items are compared by category.
+    """
+
+    limit: int = Field(default=30, ge=1, le=1_000)
+    max_age_days: float = Field(default=45.0, gt=0)
+    pool: int = Field(default=400, ge=1)
+
+
+def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
+    rows, offsets = queries.allowed.first(queries.tables.newest_rows, config.pool)
+    requests = owners(offsets)
+    age_days = (queries.at - queries.catalogue.number("created_at")[rows]) / DAY_S
+    is_new = age_days <= config.max_age_days
+    rows, requests, age_days = rows[is_new], requests[is_new], age_days[is_new]
+    codes = queries.catalogue.categories.codes[rows]
+    shares = np.where(codes >= 0, queries.category_shares[requests, codes], 0.0)
+    # A share of nothing must not make all scores equal: freshness orders what is left.
+    scores = ((shares + 0.01) * (1 - age_days / (2 * config.max_age_days))).astype(np.float32)
+    offsets = offsets_of(np.bincount(requests, minlength=len(queries)))
+    top, offsets = best_of_each(scores, offsets, config.limit)
+    return Hits(rows[top], scores[top], offsets)

@@ -1,0 +1,19 @@
+"""What everybody buys: the floor under every list, which is why it cannot be switched off."""
+
+from typing import Literal
+
+import numpy as np
+
+from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig
+
+
+class PopularConfig(SourceConfig):
+    enabled: Literal[True] = True
+
+
+def popular(queries: Queries, config: PopularConfig) -> Hits:
+    # As many as are wanted, whatever the limit: the other sources may find nothing at all.
+    limits = np.maximum(config.limit, queries.sizes)
+    rows, offsets = queries.allowed.first(queries.tables.popular_rows, limits)
+    scores = queries.catalogue.number("popularity")[rows].astype(np.float32)
+    return Hits(rows, scores, offsets)

@@ -1,0 +1,203 @@
+"""What sources are asked, and what they answer: all requests of a batch at once."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.arrays.columns import Rows
+from serve_app.arrays.grouping import Keys, strongest_by_key, sum_by_key
+from serve_app.arrays.ragged import Offsets, best_of_each, gather, offsets_of, owners
+from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.filters.allowed import Allowed
+from serve_app.domain.interactions import Histories
+from serve_app.domain.settings import Settings
+from serve_app.domain.tables import CandidateTables
+
+NO_ROWS: Rows = np.empty(0, np.int32)
+NO_SCORES: NDArray[np.float32] = np.empty(0, np.float32)
+NO_KEYS: Keys = np.empty(0, np.int64)
+
+
+class SourceConfig(Settings):
+    """
+    Attributes:
+        enabled: whether the source is asked at all.
+        limit: how many candidates it gives at most.
+        weight: multiplies how much its ranks count when the sources are fused, as the fit found it.
+    """
+
+    enabled: bool = True
+    limit: int = Field(default=100, ge=1, le=1_000)
+    weight: float = Field(default=1.0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """
+    Some rows of each request with a number.
+
+    Attributes:
+        requests: shape (total,), ascending.
+        rows: shape (total,).
+        scores: shape (total,), float32.
+    """
+
+    requests: NDArray[np.int64]
+    rows: NDArray[np.integer]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(cls, keys: Keys, scores: NDArray[np.float32], n_rows: int) -> "Scored":
+        """``keys`` ascend."""
+        requests = keys // n_rows
+        return cls(requests, keys - requests * n_rows, scores)
+
+    def best(self, limit: int, n_requests: int) -> "Scored":
+        """The rows of each request with the largest scores, at most ``limit``."""
+        lengths = np.bincount(self.requests, minlength=n_requests)
+        if lengths.max(initial=0) <= limit:
+            return self
+        return self.at(best_of_each(self.scores, offsets_of(lengths), limit)[0])
+
+    def at(self, places: NDArray[np.int64]) -> "Scored":
+        return Scored(self.requests[places], self.rows[places], self.scores[places])
+
+    def votes(
+        self,
+        offsets: Offsets,
+        columns: NDArray[np.integer],
+        values: NDArray[np.floating] | None,
+        n_columns: int,
+    ) -> "Votes":
+        """
+        What each says of the columns that a table in ragged form has in its row.
+
+        Args:
+            offsets, columns, values: the table; without values they are 1.
+        """
+        positions, taken = gather(offsets, self.rows)
+        voters = owners(taken)
+        keys = (self.requests * n_columns)[voters] + columns[positions]
+        strengths = self.scores[voters]
+        return Votes(keys, strengths if values is None else strengths * values[positions], voters)
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """
+    Attributes:
+        keys: shape (total,), request and column.
+        strengths: shape (total,), float32.
+        voters: shape (total,), place of each one's row in the ``Scored``.
+    """
+
+    keys: Keys
+    strengths: NDArray[np.float32]
+    voters: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """
+    A batch of requests, as the sources see it.
+
+    Attributes:
+        histories: the users' events.
+        weights: shape (n_events,), float32, what each says (see ``domain.candidates.profiles``).
+        category_shares: shape (n, max(n_categories, 1)), float32, interest by category code.
+        sizes: shape (n,), recommendations wanted.
+        at: epoch seconds.
+    """
+
+    catalogue: Catalogue
+    tables: CandidateTables
+    allowed: Allowed
+    histories: Histories
+    weights: NDArray[np.float32]
+    category_shares: NDArray[np.float32]
+    sizes: NDArray[np.integer]
+    at: float
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.catalogue)
+
+    def seeds(self, limit: int) -> Scored:
+        """The items that each history speaks of most, and how much; at most ``limit``."""
+        return self._liked.best(limit, len(self))
+
+    def touched(self, limit: int) -> Scored:
+        """The latest items of each history, at most ``limit``, and what each says by its type."""
+        keys, events = self._event_keys, self.histories.events
+        distinct, strongest = strongest_by_key(keys, TYPE_WEIGHTS[events["type"]])
+        found = Scored.of(distinct, TYPE_WEIGHTS[events["type"][strongest]], self.n_rows)
+        lengths = np.bincount(found.requests, minlength=len(self))
+        if lengths.max(initial=0) <= limit:
+            return found
+        _, latest = strongest_by_key(keys, np.arange(len(keys), dtype=float))
+        return found.at(np.sort(best_of_each(latest.astype(float), offsets_of(lengths), limit)[0]))
+
+    @cached_property
+    def _liked(self) -> Scored:
+        sums = sum_by_key(self._event_keys, self.weights, len(self) * self.n_rows)
+        return Scored.of(*sums, self.n_rows)
+
+    @cached_property
+    def _event_keys(self) -> Keys:
+        return self.histories.keys(self.n_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """
+    What one source offers each request, best first, no row twice, only allowed rows.
+
+    Attributes:
+        rows: shape (total,), int32.
+        scores: shape (total,), float32, on the source's own scale, descending.
+        offsets: shape (n + 1,), int64.
+        because: shape (total,), int32, the item of the history that led to each, or empty where
+            the source does not say.
+        known_keys: shape (m,), ascending, request * n_rows + row: all that the source has a score
+            for, offered or not. Empty where it has none for others.
+        known_scores: shape (m,), float32, of these.
+    """
+
+    rows: Rows
+    scores: NDArray[np.float32]
+    offsets: Offsets
+    because: Rows = field(default_factory=lambda: NO_ROWS)
+    known_keys: Keys = field(default_factory=lambda: NO_KEYS)
+    known_scores: NDArray[np.float32] = field(default_factory=lambda: NO_SCORES)
+
+
+def no_hits(n_requests: int) -> Hits:
+    return Hits(NO_ROWS, NO_SCORES, np.zeros(n_requests + 1, np.int64))
+
+
+def best_hits(queries: Queries, keys: Keys, scores: NDArray[np.float32], limit: int) -> Hits:
+    """
+    The best of what a source scored, as far as it may be shown; ties go to the smaller row.
+
+    Args:
+        keys: shape (m,), ascending, request * n_rows + row.
+        scores: shape (m,).
+    """
+    n_rows = queries.n_rows
+    requests = keys // n_rows
+    rows = (keys - requests * n_rows).astype(np.int32)
+    kept = queries.allowed.keeps_ascending(keys, requests, rows).nonzero()[0]
+    offered = scores[kept]
+    bounds = offsets_of(np.bincount(requests[kept], minlength=len(queries)))
+    top, offsets = best_of_each(offered, bounds, limit)
+    return Hits(rows[kept[top]], offered[top], offsets, NO_ROWS, keys, scores)

@@ -1,0 +1,30 @@
+"""Items close to those that the user had to do with (item-to-item neighbours)."""
+
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from serve_app.arrays.grouping import strongest_by_key, sum_by_key
+from serve_app.arrays.ragged import owners
+from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig, best_hits
+
+
+class RecentItemsConfig(SourceConfig):
+    """Attributes: n_seeds: how many of the user's items are asked for their neighbours."""
+
+    limit: int = Field(default=200, ge=1, le=1_000)
+    n_seeds: int = Field(default=60, ge=1)
+
+
+def recent_items(queries: Queries, config: RecentItemsConfig) -> Hits:
+    tables, n_rows = queries.tables, queries.n_rows
+    seeds = queries.seeds(config.n_seeds)
+    votes = seeds.votes(
+        tables.neighbour_offsets, tables.neighbour_rows, tables.neighbour_scores, n_rows
+    )
+    keys, sums = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    hits = best_hits(queries, keys, sums, config.limit)
+    voted, strongest = strongest_by_key(votes.keys, votes.strengths)
+    led = strongest[np.searchsorted(voted, owners(hits.offsets) * n_rows + hits.rows)]
+    return replace(hits, because=seeds.rows[votes.voters[led]].astype(np.int32))

@@ -1,0 +1,50 @@
+"""What people bought lately who bought what this user likes (user-based nearest neighbours).
+
+Similarity is the cosine of baskets: a shared item counts what it says of the user, and a neighbour
+is divided by the square root of the size of his basket. A purchase of a neighbour counts less the
+longer it is ago. Computed from the history as it is now, so a new user has neighbours after his
+first event.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from serve_app.arrays.grouping import sum_by_key
+from serve_app.domain.candidates.sources.query import Hits, Queries, Scored, SourceConfig, best_hits
+
+
+class SimilarUsersConfig(SourceConfig):
+    """
+    Attributes:
+        n_seeds: how many of the user's items are used to find neighbours.
+        n_neighbours: how many neighbours are asked.
+    """
+
+    limit: int = Field(default=300, ge=1, le=1_000)
+    n_seeds: int = Field(default=100, ge=1)
+    n_neighbours: int = Field(default=300, ge=1)
+
+
+def similar_users(queries: Queries, config: SimilarUsersConfig) -> Hits:
+    """Scores are the weighted share of the neighbours who bought an item, lately counting most."""
+    tables, n_rows = queries.tables, queries.n_rows
+    baskets = (tables.basket_offsets, tables.basket_rows, tables.basket_weights)
+    votes = _neighbours(queries, config).votes(*baskets, n_rows)
+    found = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    return best_hits(queries, *found, config.limit)
+
+
+def _neighbours(queries: Queries, config: SimilarUsersConfig) -> Scored:
+    """The nearest users of each request, and each one's share of their similarities."""
+    n, tables = len(queries), queries.tables
+    starts, n_users = tables.basket_offsets, len(tables.basket_offsets) - 1
+    shared = queries.seeds(config.n_seeds).votes(tables.buyer_offsets, tables.buyers, None, n_users)
+    keys, overlaps = sum_by_key(shared.keys, shared.strengths, n * n_users)
+    found = Scored.of(keys, overlaps, n_users)
+    sizes = np.maximum(starts[found.rows + 1] - starts[found.rows], 1)
+    similarities = overlaps / np.sqrt(sizes).astype(np.float32)
+    nearest = replace(found, scores=similarities).best(config.n_neighbours, n)
+    totals = np.bincount(nearest.requests, nearest.scores, minlength=n)[nearest.requests]
+    return replace(nearest, scores=(nearest.scores / totals).astype(np.float32))

@@ -1,0 +1,149 @@
+"""Filters: which items a request allows. How they look on the wire is in ``filter_parsing``."""
+
+import json
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import (
+    MISSING,
+    Column,
+    FlagColumn,
+    IdIndex,
+    Mask,
+    NumberColumn,
+    TagsColumn,
+    TextColumn,
+    Texts,
+)
+from serve_app.domain.catalogue import Catalogue
+
+ITEM_ID = "item_id"
+"""The field that every catalogue has beside its columns."""
+
+Operand = str | float | bool
+
+NEGATIONS: Mapping[str, str] = {"not_in": "in", "none": "any"}
+"""Operators that hold exactly where another one does not, unknown values included."""
+
+COMPARISONS: Mapping[str, Callable[[NDArray[np.floating], np.floating], Mask]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    What one operator asks of one field.
+
+    Attributes:
+        field: a column of the catalogue, or ``ITEM_ID``.
+        kind: class of the column that it was written for; ``IdIndex`` for ``ITEM_ID``.
+        operator: one of ``in``, ``any``, ``all``, ``COMPARISONS`` and ``NEGATIONS``.
+        operands: distinct, ascending; a comparison has one.
+    """
+
+    field: str
+    kind: type
+    operator: str
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """
+    Allows the items for which all conditions hold.
+
+    Equal however it was spelt: with ``eq`` or a list of one, in any order, with repetitions.
+
+    Attributes:
+        conditions: distinct, at least one, in a fixed order.
+    """
+
+    conditions: tuple[Condition, ...]
+
+
+def filter_mask(filter: Filter, catalogue: Catalogue) -> Mask:
+    """
+    Rows that the filter allows, shape (n,), bool.
+
+    A value that is not known (NaN, no category, no tags) satisfies ``not_in`` and ``none`` alone,
+    and so does every row where the catalogue lacks the field or holds another kind of column
+    under its name. Rows that hold no item are not treated apart: combine with ``listed``.
+    """
+    allowed = np.ones(len(catalogue), bool)
+    for condition in filter.conditions:
+        allowed &= _condition_mask(condition, catalogue)
+    return allowed
+
+
+def cache_key(filter: Filter | None) -> str:
+    """Text that is equal for equal filters, in every process; ``None`` has one too."""
+    conditions = () if filter is None else filter.conditions
+    return json.dumps(
+        [(c.field, c.operator, c.operands) for c in conditions], separators=(",", ":")
+    )
+
+
+def _condition_mask(condition: Condition, catalogue: Catalogue) -> Mask:
+    field = condition.field
+    column = catalogue.index if field == ITEM_ID else catalogue.columns.get(field)
+    if column is not None and isinstance(column, condition.kind):
+        positive = NEGATIONS.get(condition.operator, condition.operator)
+        holds = _matches(column, positive, condition.operands, len(catalogue))
+    else:
+        holds = np.zeros(len(catalogue), bool)
+    return ~holds if condition.operator in NEGATIONS else holds
+
+
+def _matches(
+    column: Column | IdIndex, operator: str, operands: Sequence[Operand], n_rows: int
+) -> Mask:
+    match column:
+        case NumberColumn():
+            return _numbers_match(column.values, operator, operands)
+        case FlagColumn():
+            return np.asarray(column.values == int(bool(operands[0])))
+        case TextColumn():
+            # Code MISSING reads the last entry, which stands for no word.
+            return _wanted_words(column.vocabulary, column.code_of, operands)[column.codes]
+        case TagsColumn():
+            return _tags_match(column, operator, operands)
+        case IdIndex():
+            holds = np.zeros(n_rows, bool)
+            rows = column.find([str(item_id) for item_id in operands])
+            holds[rows[rows != MISSING]] = True
+            return holds
+
+
+def _numbers_match(
+    values: NDArray[np.floating], operator: str, operands: Sequence[Operand]
+) -> Mask:
+    # In the column's precision: 19.99 must meet the 19.99 of a float32 column.
+    with np.errstate(over="ignore"):
+        bounds = np.array(operands, np.float64).astype(values.dtype)
+    if operator == "in":
+        return np.isin(values, bounds)
+    return COMPARISONS[operator](values, bounds[0])
+
+
+def _tags_match(column: TagsColumn, operator: str, operands: Sequence[Operand]) -> Mask:
+    wanted = _wanted_words(column.vocabulary, column.code_of, operands)
+    hits = np.flatnonzero(wanted[column.codes])
+    owners = np.searchsorted(column.offsets, hits, side="right") - 1
+    n_hits = np.bincount(owners, minlength=len(column.offsets) - 1)
+    # A row has no tag twice, so it has all of them when it has as many.
+    return n_hits >= (len(operands) if operator == "all" else 1)
+
+
+def _wanted_words(vocabulary: Texts, code_of: Mapping[str, int], words: Sequence[Operand]) -> Mask:
+    """Which codes are wanted, shape (n_words + 1,); the last is for rows without a word."""
+    wanted = np.zeros(len(vocabulary) + 1, bool)
+    wanted[[code_of[str(word)] for word in words if word in code_of]] = True
+    return wanted

@@ -1,0 +1,4 @@
+"""From scores to the ordered answer: diversity, and a reason for each item.
+
+Adds no candidate.
+"""

@@ -1,0 +1,109 @@
+"""Makes the ordered answers: best first, diverse, each item with its reason."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.arrays.columns import MISSING, Mask, Rows
+from serve_app.arrays.ragged import Offsets, best_of_each, lengths_of, offsets_of, pad
+from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.ranking.diversity import DiversityConfig, diversify
+from serve_app.domain.ranking.reasons import choose_reasons
+from serve_app.domain.scoring.model_features import FUSED, SOURCE_RANKS, SOURCES
+from serve_app.domain.settings import Settings
+
+
+class RankingConfig(Settings):
+    """
+    Attributes:
+        diversity: how far the list may depart from the order of the scores.
+        high_rating: average from which an item is called highly rated.
+        min_ratings: how many ratings that takes.
+    """
+
+    diversity: DiversityConfig = DiversityConfig()
+    high_rating: float = Field(default=4.3, ge=0)
+    min_ratings: int = Field(default=5, ge=1)
+
+
+def ranking_batch(
+    candidates: CandidateBatch, sizes: NDArray[np.int32], scores: NDArray[np.float32]
+) -> RankingBatch:
+    """
+    Args:
+        sizes: shape (n,), recommendations wanted.
+        scores: shape (total,), of the candidates.
+    """
+    return RankingBatch(
+        bundle=candidates.bundle,
+        offsets=candidates.offsets,
+        rows=candidates.rows,
+        source_ranks=candidates.features[:, SOURCE_RANKS],
+        because=candidates.because,
+        because_type=candidates.because_type,
+        sizes=sizes,
+        scores=scores,
+    )
+
+
+def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
+    """For each request min(size, number of its candidates) items, best first."""
+    places, offsets = _picked(batch, catalogue, config.diversity)
+    rows = batch.rows[places]
+    reasons, subjects = choose_reasons(
+        batch.source_ranks[places],
+        SOURCES,
+        batch.because[places],
+        batch.because_type[places],
+        catalogue.categories.codes[rows],
+        _highly_rated(rows, catalogue, config),
+    )
+    scores = batch.scores[places].astype(np.float32)
+    return RankedBatch(offsets, rows, scores, reasons, subjects)
+
+
+def rank_plainly(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
+    """The same in the order of the scores alone; cheap enough for any process."""
+    plain = DiversityConfig(mmr_lambda=1.0, max_per_category=None)
+    return rank(batch, catalogue, config.model_copy(update={"diversity": plain}))
+
+
+def _picked(
+    batch: RankingBatch, catalogue: Catalogue, config: DiversityConfig
+) -> tuple[NDArray[np.int64], Offsets]:
+    """Places of the chosen candidates, request by request, and where each request's start."""
+    pool, pool_offsets = _pool(batch, config)
+    rows = batch.rows[pool]
+    lengths = lengths_of(pool_offsets)
+    width = int(lengths.max(initial=0))
+    padded_rows = pad(rows, pool_offsets, width, 0)
+    picks = diversify(
+        pad(batch.scores[pool], pool_offsets, width, np.nan),
+        catalogue.categories.codes[padded_rows],
+        catalogue.vectors[padded_rows],
+        np.arange(width) < lengths[:, None],
+        batch.sizes,
+        config,
+    )
+    chosen = picks != MISSING
+    owner, _ = np.nonzero(chosen)
+    return pool[pool_offsets[owner] + picks[chosen]], offsets_of(chosen.sum(axis=1))
+
+
+def _pool(batch: RankingBatch, config: DiversityConfig) -> tuple[NDArray[np.int64], Offsets]:
+    """Places of the best-scored candidates of each request: what a list is picked from."""
+    scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
+    return best_of_each(scores, batch.offsets, np.maximum(batch.sizes, config.pool_size))
+
+
+def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:
+    ratings = catalogue.number("avg_rating")[rows]
+    enough = catalogue.number("num_ratings")[rows] >= config.min_ratings
+    good: Mask = enough & (ratings >= config.high_rating)
+    return good
+
+
+def fused_scores(candidates: CandidateBatch) -> NDArray[np.float32]:
+    """What stands in for a model's scores: how the sources rank the candidates."""
+    return candidates.features[:, FUSED]

@@ -1,0 +1,137 @@
+"""Why an item is recommended, in words that the user who reads them finds true."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import MISSING, Mask, Rows
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import INTERACTION_TYPES
+
+
+class Subject(Enum):
+    """What a reason speaks of."""
+
+    NOTHING = 0
+    ITEM = 1
+    CATEGORY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """
+    Attributes:
+        name: identifies it in code and metrics.
+        subject: what kind of thing fills the blank in ``about``.
+        text: the words where there is no subject.
+        about: the words around a subject.
+    """
+
+    name: str
+    text: str
+    subject: Subject = Subject.NOTHING
+    about: str = ""
+
+
+REASONS: tuple[Reason, ...] = (
+    Reason("because_bought", "Because of what you bought", Subject.ITEM, "Because you bought {}"),
+    Reason("because_viewed", "Because of what you viewed", Subject.ITEM, "Because you viewed {}"),
+    Reason("because_rated", "Because of what you rated", Subject.ITEM, "Because you rated {}"),
+    Reason("similar_users", "Popular with people like you"),
+    Reason("favorite_category", "Popular right now", Subject.CATEGORY, "Popular in {}"),
+    Reason("new_items", "New", Subject.CATEGORY, "New in {}"),
+    Reason("highly_rated", "Highly rated", Subject.CATEGORY, "Highly rated in {}"),
+    Reason("popular", "Popular right now"),
+)
+"""In the order of their codes."""
+
+REASON_CODES: Mapping[str, int] = {reason.name: code for code, reason in enumerate(REASONS)}
+
+RECENT_ITEMS = "recent_items"
+POPULAR = "popular"
+
+SOURCE_REASONS: Mapping[str, str] = {
+    "similar_users": "similar_users",
+    "autoencoder": "similar_users",
+    "favorite_categories": "favorite_category",
+    "new_items": "new_items",
+    POPULAR: "popular",
+}
+"""Reason by source; for ``RECENT_ITEMS`` it depends on what the user did."""
+
+INTERACTION_REASONS: Mapping[str, str] = {
+    "view": "because_viewed",
+    "click": "because_viewed",
+    "cart": "because_viewed",
+    "purchase": "because_bought",
+    "rating": "because_rated",
+}
+
+_OF_INTERACTION = np.array(
+    [REASON_CODES[INTERACTION_REASONS[name]] for name in INTERACTION_TYPES], np.uint8
+)
+_SUBJECT_OF = np.array([reason.subject.value for reason in REASONS])
+
+
+def choose_reasons(
+    source_ranks: NDArray[np.float32],
+    sources: Sequence[str],
+    because: Rows,
+    because_type: NDArray[np.uint8],
+    categories: NDArray[np.int32],
+    highly_rated: Mask,
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """
+    Reasons of some candidates, and what they speak of.
+
+    The source that ranks a candidate best decides; of several, the first in ``sources``. What no
+    source but ``popular`` knows is called popular, or highly rated where it is.
+
+    Args:
+        source_ranks: shape (total, n_sources), rank in each source, NaN where it is not there.
+        sources: names of the columns, keys of ``SOURCE_REASONS`` or ``RECENT_ITEMS``.
+        because: shape (total,), the item of the user's history that led to the candidate;
+            where it is ``MISSING``, ``RECENT_ITEMS`` does not count.
+        because_type: shape (total,), what the user did with it, codes of ``INTERACTION_TYPES``.
+        categories: shape (total,), category codes of the candidates.
+        highly_rated: shape (total,).
+
+    Returns:
+        Codes into ``REASONS``, shape (total,), uint8; and shape (total,), int32: an item row, a
+        category code, or ``MISSING``, as the reason's ``subject`` says.
+    """
+    reasons = np.full(len(because), REASON_CODES["popular"], np.uint8)
+    best = np.full(len(because), np.inf, np.float32)
+    only_popular = np.ones(len(because), bool)
+    for source, ranks in zip(sources, source_ranks.T, strict=True):
+        counts = ~np.isnan(ranks) & ((because != MISSING) | (source != RECENT_ITEMS))
+        better = counts & (ranks < best)
+        best[better] = ranks[better]
+        if source == RECENT_ITEMS:
+            reasons[better] = _OF_INTERACTION[because_type[better]]
+        else:
+            reasons[better] = REASON_CODES[SOURCE_REASONS[source]]
+        if source != POPULAR:
+            only_popular &= ~counts
+    reasons[only_popular & highly_rated] = REASON_CODES["highly_rated"]
+    return reasons, _subjects(reasons, because, categories)
+
+
+def reason_text(reason: int, subject: int, catalogue: Catalogue) -> str:
+    """The reason as a sentence, such as "Because you bought Oak serving board"."""
+    said = REASONS[reason]
+    if subject == MISSING or said.subject is Subject.NOTHING:
+        return said.text
+    names = catalogue.titles if said.subject is Subject.ITEM else catalogue.categories.vocabulary
+    return said.about.format(names.at(subject))
+
+
+def _subjects(
+    reasons: NDArray[np.uint8], because: Rows, categories: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    kinds = _SUBJECT_OF[reasons]
+    about_category = np.where(kinds == Subject.CATEGORY.value, categories, MISSING)
+    return np.where(kinds == Subject.ITEM.value, because, about_category).astype(np.int32)

@@ -1,0 +1,216 @@
+"""The one place where model features are named and assembled: training and serving call the same.
+
+Four groups, side by side in a row per candidate: of the user, of the item, of the candidate (what
+the candidate stage knows of this user and this item) and crosses of these. A missing number is NaN,
+which XGBoost sends down a branch of its own.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.ragged import owners
+from serve_app.domain.batches import ScoringBatch
+from serve_app.domain.catalogue import Catalogue
+
+DAY_S = 86_400.0
+
+USER_COLUMNS = (
+    "total_purchases",
+    "avg_rating",
+    "num_ratings",
+    "n_items",
+    "n_categories",
+    "avg_price",
+    "std_price",
+    "n_active_days",
+    "first_at",
+    "last_at",
+    "created_at",
+)
+"""What a store keeps of a user, as float64; times in epoch seconds; NaN where unknown."""
+
+USER_FEATURES = (
+    "user.log_purchases",
+    "user.avg_rating",
+    "user.log_ratings",
+    "user.log_items",
+    "user.n_categories",
+    "user.log_avg_price",
+    "user.std_price",
+    "user.log_active_days",
+    "user.log_items_per_day",
+    "user.days_since_first",
+    "user.days_since_last",
+)
+
+HALF_LIVES_DAYS = (1, 3, 7, 14, 30, 90)
+"""Of the popularities that the models see side by side."""
+
+TREND_DAYS = (7, 30)
+"""Half-lives of the trends by which the models see the autoencoder scaled, side by side."""
+
+ITEM_FEATURES = (
+    "item.popularity",
+    "item.log_views",
+    "item.log_buyers",
+    "item.trend",
+    *(f"item.popularity_{days}d" for days in HALF_LIVES_DAYS),
+    "item.surge_3d",
+    "item.surge_7d",
+    "item.surge_30d",
+    "item.days_since_last",
+    "item.log_times_per_buyer",
+    "item.log_price",
+    "item.price_level",
+    "item.avg_rating",
+    "item.log_ratings",
+    "item.category_popularity",
+)
+
+SOURCES = (
+    "similar_users",
+    "autoencoder",
+    "recent_items",
+    "favorite_categories",
+    "new_items",
+    "popular",
+)
+"""Sources in the order of their columns; also the order in which ties between them are broken."""
+
+CANDIDATE_FEATURES = (
+    *(f"candidate.{source}_score" for source in SOURCES),
+    *(f"candidate.{source}_rank" for source in SOURCES),
+    *(f"candidate.{source}_share" for source in SOURCES[:3]),
+    "candidate.autoencoder_plain",
+    *(f"candidate.autoencoder_{days}d" for days in TREND_DAYS),
+    "candidate.autoencoder_plain_share",
+    *(f"candidate.autoencoder_{days}d_share" for days in TREND_DAYS),
+    "candidate.n_sources",
+    "candidate.fused",
+    "candidate.category_share",
+    "candidate.taste",
+    "candidate.content",
+    "candidate.log_times_seen",
+    "candidate.days_since_seen",
+    "candidate.price_to_habit",
+    "candidate.buyers_to_habit",
+    "candidate.habit_buyers",
+    "candidate.log_events",
+    "candidate.log_expected",
+    "candidate.log_expected_by_visit",
+    "candidate.pace_to_expected",
+    "candidate.factors_plain",
+    "candidate.factors",
+    "candidate.factors_plain_share",
+    "candidate.factors_share",
+)
+
+CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
+
+FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES)
+
+FUSED = CANDIDATE_FEATURES.index("candidate.fused")
+LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
+SHARED = slice(0, 3)
+"""Sources whose scores are also seen in relation to the best score of the request."""
+
+SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
+
+DEFINITION = 4
+"""Raised whenever a formula changes under an unchanged name."""
+
+
+def fingerprint(names: Sequence[str]) -> str:
+    """Identifies an ordered choice of features and the formulas behind them; 12 hex digits."""
+    return sha256(f"{DEFINITION}|{'|'.join(names)}".encode()).hexdigest()[:12]
+
+
+def unknown_user() -> NDArray[np.float64]:
+    """Columns of a user that no store knows, shape (len(USER_COLUMNS),)."""
+    columns = np.full(len(USER_COLUMNS), np.nan)
+    counts = ("total_purchases", "num_ratings", "n_items", "n_categories", "n_active_days")
+    columns[[USER_COLUMNS.index(name) for name in counts]] = 0.0
+    return columns
+
+
+def days_since(moments: NDArray[np.floating], at: float) -> NDArray[np.float64]:
+    """
+    Days from moments to ``at``, NaN where unknown, and never below zero: the clock of a bundle
+    stands still some time after its fit, and users go on.
+    """
+    return np.asarray(np.maximum(at - moments, 0.0) / DAY_S, np.float64)
+
+
+def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32]:
+    """
+    Model features of users at a time.
+
+    Args:
+        columns: shape (n, len(USER_COLUMNS)).
+        at: epoch seconds.
+
+    Returns:
+        Shape (n, len(USER_FEATURES)).
+    """
+    named = dict(zip(USER_COLUMNS, columns.T, strict=True))
+    features = (
+        np.log1p(named["total_purchases"]),
+        named["avg_rating"],
+        np.log1p(named["num_ratings"]),
+        np.log1p(named["n_items"]),
+        named["n_categories"],
+        np.log1p(named["avg_price"]),
+        named["std_price"],
+        np.log1p(named["n_active_days"]),
+        np.log1p(named["n_items"]) - np.log1p(named["n_active_days"]),
+        days_since(named["first_at"], at),
+        days_since(named["last_at"], at),
+    )
+    return np.stack(features, axis=1).astype(np.float32)
+
+
+def assemble(
+    names: Sequence[str], catalogue: Catalogue, batch: ScoringBatch
+) -> NDArray[np.float32]:
+    """
+    One row of model features per candidate.
+
+    Args:
+        names: the features that the model was fitted with, in its order, out of ``FEATURES``.
+
+    Returns:
+        Shape (len(batch.rows), len(names)); each column is contiguous.
+    """
+    requests = owners(batch.offsets)
+    columns = np.empty((len(names), len(batch.rows)), np.float32)
+    blocks = (
+        (USER_FEATURES, lambda i: batch.user_features[requests, i]),
+        (ITEM_FEATURES, lambda i: catalogue.features[batch.rows, i]),
+        (CANDIDATE_FEATURES, lambda i: batch.candidate_features[:, i]),
+        (CROSS_FEATURES, lambda i: _CROSSES[i](catalogue, batch, requests)),
+    )
+    for group, column in blocks:
+        for i, name in enumerate(group):
+            if name in names:
+                columns[names.index(name)] = column(i)
+    return columns.T
+
+
+def _age_days(
+    catalogue: Catalogue, batch: ScoringBatch, _: NDArray[np.int64]
+) -> NDArray[np.floating]:
+    return days_since(catalogue.number("created_at")[batch.rows], batch.at)
+
+
+def _price_to_avg(
+    catalogue: Catalogue, batch: ScoringBatch, requests: NDArray[np.int64]
+) -> NDArray[np.floating]:
+    """Log ratio of the item's price to what the user pays on average."""
+    usual = batch.user_features[requests, USER_FEATURES.index("user.log_avg_price")]
+    return np.asarray(np.log1p(catalogue.number("price")[batch.rows]) - usual)
+
+
+_CROSSES = (_age_days, _price_to_avg)

@@ -1,0 +1,40 @@
+"""Implicit alternating least squares, by the library ``implicit``.
+
+Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from implicit.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from serve_app.evaluation.training_matrix import Model, Past, Scorer, combinations
+
+_SEED = 7
+_N_ITERATIONS = 15
+
+
+def _fits(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+    matrix = csr_matrix(past.matrix)
+    for point in points:
+        # With more threads of BLAS the library is slower, and warns.
+        with threadpool_limits(1, "blas"):
+            model = AlternatingLeastSquares(
+                **point, iterations=_N_ITERATIONS, num_threads=1, random_state=_SEED
+            )
+            model.fit(matrix, show_progress=False)
+        yield _by_factors(model)
+
+
+def _by_factors(model: Any) -> Scorer:
+    return lambda users: model.user_factors[users] @ model.item_factors.T
+
+
+ALS = Model(
+    "als",
+    False,
+    combinations(factors=(32, 64, 128), alpha=(1.0, 5.0), regularization=(0.1, 3.0, 20.0)),
+    _fits,
+)

@@ -1,0 +1,172 @@
+"""An evaluation for people, as a table, and for programs, as JSON."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from serve_app.evaluation.evaluator import OURS, Evaluation
+from serve_app.evaluation.models import MODELS
+from serve_app.evaluation.protocol import Split, iso_time
+from serve_app.measuring.bootstrap import Interval
+from serve_app.measuring.comparing import Comparison
+
+MEASURES = (
+    "ndcg", "recall", "mrr", "hit_rate", "coverage", "gini", "novelty", "diversity",
+)  # fmt: skip
+"""In the order of the table's columns."""
+
+_WITH_INTERVAL = "ndcg"
+
+
+def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything that somebody needs to make the comparison again."""
+    config, split, inner = evaluation.config, evaluation.split, evaluation.inner
+    chosen, label = config.protocol, split.label
+    return {
+        "split": "global, at one moment: everything is fitted on what came before it",
+        "test_share": chosen.test_share,
+        "days_earlier": chosen.days_earlier,
+        **_counts(split),
+        "hit": label.hit,
+        "repeats": label.repeats,
+        "ranking": "full catalogue, no sampled negatives",
+        "min_buyers": chosen.min_buyers,
+        "users": "with history and at least one wanted item in the test",
+        "max_users": chosen.max_users,
+        "k": list(config.ks),
+        "tuning": {
+            "by": "ndcg@10 on an inner split of the past, by the same protocol",
+            "max_points": config.max_points,
+            **_counts(inner),
+        },
+        "item_attributes": "as in the file, whenever they were written",
+        "intervals": f"95 %, {config.n_resamples} resamples of the users, paired over models",
+        "rejected_rows": dict(evaluation.n_rejected),
+        "bare_items": evaluation.n_bare_items,
+        "seed": config.seed,
+    }
+
+
+def _counts(split: Split) -> dict[str, Any]:
+    return {
+        "cut_at": iso_time(split.cut_at),
+        "end_at": iso_time(split.end_at),
+        "n_interactions": len(split.known),
+        "n_users": split.past.n_users,
+        "n_items": split.past.n_items,
+        "n_test_users": len(split.users),
+        "n_eligible_users": split.n_eligible,
+        "n_wanted": len(split.wanted.items),
+    }
+
+
+def as_json(evaluation: Evaluation) -> str:
+    document = {
+        "protocol": protocol_of(evaluation),
+        "models": {name: _named(each) for name, each in evaluation.models.items()},
+        "best": dict(evaluation.best),
+        "comparisons": {
+            name: {other: _compared(each) for other, each in others.items()}
+            for name, others in evaluation.comparisons.items()
+        },
+        "sources": _named(evaluation.sources),
+        "parameters": {name: dict(each) for name, each in evaluation.parameters.items()},
+        "skipped": dict(evaluation.skipped),
+        "seconds": {
+            **{name: round(each, 2) for name, each in evaluation.seconds.items()},
+            "total": round(sum(evaluation.seconds.values()), 2),
+        },
+    }
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def _named(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: each._asdict() for name, each in measures.items()}
+
+
+def _compared(comparison: Comparison) -> dict[str, Any]:
+    return {"difference": _named(comparison.difference), "ratio": _named(comparison.ratio)}
+
+
+def as_text(evaluation: Evaluation) -> str:
+    """Protocol, table (intervals of the first k's NDCG), comparisons and times."""
+    parts = [_protocol_lines(evaluation), _table(evaluation), *_verdicts(evaluation)]
+    parts += [f"{name} is missing: {reason}" for name, reason in evaluation.skipped.items()]
+    total_s = sum(evaluation.seconds.values())
+    slowest = sorted(evaluation.seconds.items(), key=lambda each: -each[1])
+    times = ", ".join(f"{name} {seconds:.1f}" for name, seconds in slowest)
+    return "\n".join([*parts, f"{total_s:.1f} s: {times}"])
+
+
+def _protocol_lines(evaluation: Evaluation) -> str:
+    told = protocol_of(evaluation)
+    tuning = told["tuning"]
+    return "\n".join(
+        (
+            f"past: {told['n_interactions']} interactions of {told['n_users']} users with"
+            f" {told['n_items']} items (at least {told['min_buyers']} buyers each), before"
+            f" {told['cut_at']}",
+            f"test: {told['n_test_users']} of {told['n_eligible_users']} users with history,"
+            f" {told['n_wanted']} wanted items ({told['hit']},"
+            f" {'repeats count' if told['repeats'] else 'new to the user'}), until"
+            f" {told['end_at']}",
+            f"ranking: {told['ranking']}; {told['split']}",
+            f"tuning: {tuning['by']} (cut at {tuning['cut_at']}, {tuning['n_test_users']} users),"
+            f" at most {tuning['max_points']} points per model",
+            f"intervals: {told['intervals']}; seed {told['seed']}",
+            *_read_lines(evaluation),
+        )
+    )
+
+
+def _read_lines(evaluation: Evaluation) -> Iterator[str]:
+    """What the files said in vain."""
+    for kind, n in evaluation.n_rejected.items():
+        if n:
+            yield f"left out: {n} bad rows of {kind}; `recserve load` says what is wrong with them"
+    if evaluation.n_bare_items:
+        yield f"{evaluation.n_bare_items} items are known from interactions only"
+
+
+def _table(evaluation: Evaluation) -> str:
+    ks = evaluation.config.ks
+    columns = [
+        *(f"{measure}@{k}" for measure in MEASURES[:2] for k in ks),
+        *(f"{measure}@{ks[0]}" for measure in MEASURES[2:4]),
+        *(f"{measure}@{ks[-1]}" for measure in MEASURES[4:]),
+    ]
+    time_aware = {model.name for model in MODELS if model.uses_time}
+    first = f"{_WITH_INTERVAL}@{ks[0]}"
+    widths = [max(len(name), 6) for name in columns]
+    heads = [f"{name:>{width}}" for name, width in zip(columns, widths, strict=True)]
+    lines = [f"\n{'':<20}{'95 %':^15}  {'  '.join(heads)}"]
+    for name, measures in evaluation.models.items():
+        low, high = measures[first].low, measures[first].high
+        cells = [
+            f"{measures[column].mean:>{width}.4f}"
+            for column, width in zip(columns, widths, strict=True)
+        ]
+        mark = " t" if name in time_aware else ""
+        lines.append(f"{name + mark:<20}{f'{low:.4f}–{high:.4f}':^15}  {'  '.join(cells)}")
+    return "\n".join([*lines, f"t: knows when things were done; 95 %: of {first}"])
+
+
+def _verdicts(evaluation: Evaluation) -> list[str]:
+    first = f"{_WITH_INTERVAL}@{evaluation.config.ks[0]}"
+    lines = []
+    for name, others in evaluation.comparisons.items():
+        for kind, best in evaluation.best.items():
+            ratio = others[best].ratio.get(first)
+            what = "best textbook model" if kind == "library" else "best single of any kind"
+            if ratio is not None:
+                lines.append(
+                    f"{name} / {best} ({what}): {ratio.mean:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
+                )
+    if OURS in evaluation.models:
+        recall = evaluation.models[OURS]["candidate_recall"]
+        n = evaluation.parameters[OURS]["candidates"]
+        lines.append(
+            f"{OURS}: recall of its {n:.0f} candidates {recall.mean:.3f}"
+            f" ({recall.low:.3f}–{recall.high:.3f})"
+        )
+    return lines

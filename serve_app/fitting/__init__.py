@@ -1,0 +1,4 @@
+"""From stored interactions to a published bundle: ``pipeline`` has the six steps in their order.
+
+Answers no request.
+"""

@@ -1,0 +1,4 @@
+"""Interactions and items as the fit sees them: windows of time, labels, numbers.
+
+Fits nothing.
+"""

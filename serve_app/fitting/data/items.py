@@ -1,0 +1,116 @@
+"""Items of the warehouse as a catalogue: placed by row, attributes as typed columns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import (
+    Column,
+    FlagColumn,
+    IdIndex,
+    NumberColumn,
+    TagsColumn,
+    TextColumn,
+    Texts,
+)
+from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED, Catalogue
+from serve_app.domain.scoring.model_features import ITEM_FEATURES
+from serve_app.errors import NotEnoughData
+from serve_app.stores.postgres.fit_input import InteractionLog
+
+
+def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:
+    """
+    All items, without anything that is learnt from interactions: features and vectors are zero.
+
+    An item is there since it was created or first touched, whichever was earlier.
+
+    Args:
+        items: as ``stores.postgres.fit_input.read_items`` gives them.
+        log: all interactions.
+        n_dimensions: of the vectors.
+
+    Raises:
+        NotEnoughData: there are no items.
+    """
+    if items.empty:
+        raise NotEnoughData("there are no items: load some with `recserve load`")
+    rows = items["item_row"].to_numpy()
+    n = int(rows.max()) + 1
+    listed = np.zeros(n, bool)
+    listed[rows] = True
+    item_ids = _placed(items["item_id"], rows, n, "")
+    numbers = np.full((3, n), np.nan)
+    numbers[0, rows] = items["price"]
+    numbers[1] = first_seen(items, log, n)
+    standard: dict[str, Column] = {
+        "category": TextColumn.of(_placed(_categories(items), rows, n, None)),
+        "price": NumberColumn(numbers[0]),
+        "tags": TagsColumn.of(_placed(items["tags"], rows, n, ())),
+        "in_stock": FlagColumn.of(_placed(items["in_stock"], rows, n, False)),
+        "created_at": NumberColumn(numbers[1]),
+        "avg_rating": NumberColumn(numbers[2]),
+        "num_ratings": NumberColumn(np.zeros(n)),
+        "popularity": NumberColumn(np.zeros(n)),
+    }
+    return Catalogue(
+        version="",
+        item_ids=Texts.of(item_ids),
+        titles=Texts.of(_placed(items["title"], rows, n, "")),
+        index=IdIndex.of(list(items["item_id"]), rows.astype(np.int32)),
+        listed=listed,
+        columns={**attribute_columns(_placed(items["attributes"], rows, n, {})), **standard},
+        vectors=np.zeros((n, n_dimensions), np.float32),
+        features=np.zeros((n, len(ITEM_FEATURES)), np.float32),
+    )
+
+
+def _categories(items: pd.DataFrame) -> list[str | None]:
+    return [None if name == UNCATEGORISED else name for name in items["category"]]
+
+
+def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray[np.float64]:
+    """When each item was created or first touched, shape (n_rows,); NaN where neither is known."""
+    earliest = np.full(n_rows, np.inf)
+    earliest[items["item_row"]] = items["created_at"].fillna(np.inf)
+    np.minimum.at(earliest, log.rows, log.at)
+    return np.where(np.isfinite(earliest), earliest, np.nan)
+
+
+def attribute_columns(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """
+    A column per key: numbers, flags and lists where all values are of that kind, otherwise texts.
+
+    Args:
+        attributes: one per row; a key that is absent or null is unknown for that row.
+    """
+    names = sorted({name for each in attributes for name in each} - STANDARD_COLUMNS.keys())
+    return {name: _column([each.get(name) for each in attributes]) for name in names}
+
+
+def _column(values: Sequence[Any]) -> Column:
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, bool) for value in known):
+        return FlagColumn.of(values)
+    if known and all(isinstance(value, Real) and not isinstance(value, bool) for value in known):
+        return NumberColumn(
+            np.array([np.nan if value is None else value for value in values], float)
+        )
+    if known and all(isinstance(value, list | tuple) for value in known):
+        return TagsColumn.of([[_text(word) for word in value or ()] for value in values])
+    return TextColumn.of([None if value is None else _text(value) for value in values])
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _placed(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:
+    placed = [empty] * n
+    for row, value in zip(rows.tolist(), values, strict=True):
+        placed[row] = value
+    return placed

@@ -1,0 +1,4 @@
+"""Measures a fit and decides whether it may be served.
+
+Changes nothing that was fitted.
+"""

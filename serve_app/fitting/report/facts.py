@@ -1,0 +1,48 @@
+"""What a report is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serve_app.bundles.manifest import Manifest
+from serve_app.fitting.data.windows import Split
+from serve_app.fitting.judging.gate import Verdict
+from serve_app.fitting.judging.leaks import Leak
+from serve_app.fitting.judging.measured import ItemFacts, Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    Attributes:
+        measured: the window that nothing had learnt from; all variants of the fit are in it.
+        items: at the beginning of that window.
+        verdict: on the first variant.
+        leaks: what was found of each source.
+        first_at: time of the first interaction, epoch seconds.
+        split: moments that part the data.
+        n_users, n_items, n_interactions: that the fit knows.
+        tuned: settings that the data chose, by name.
+        gains: by variant, how much each feature reduced the loss.
+        previous: of the bundle that is served now, if there is one.
+        n_resamples: of the users, for the intervals.
+        seed: of the resamples.
+    """
+
+    measured: Measured
+    items: ItemFacts
+    verdict: Verdict
+    leaks: tuple[Leak, ...]
+    first_at: float
+    split: Split
+    n_users: int
+    n_items: int
+    n_interactions: int
+    tuned: Mapping[str, float]
+    gains: Mapping[str, Mapping[str, float]]
+    previous: Manifest | None
+    n_resamples: int
+    seed: int
+
+    @property
+    def main(self) -> str:
+        return self.verdict.main

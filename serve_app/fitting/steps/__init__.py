@@ -1,0 +1,4 @@
+"""The six steps of a fit, one module each, in the order of ``pipeline``.
+
+A step reads what earlier steps left and writes its own results. Sibling folders do the work.
+"""

@@ -1,0 +1,50 @@
+"""Fits what everybody took in each period of the past."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.scoring.model_features import DAY_S
+from serve_app.stores.postgres.fit_input import InteractionLog
+
+
+class Periods(NamedTuple):
+    """
+    Periods of equal length that end at one moment.
+
+    Attributes:
+        starts_at: shape (n_periods,), float64, epoch seconds, ascending.
+        counts: shape (n_rows, n_periods), float32, users who had to do with the row.
+        totals: shape (n_periods,), float32, the sum of the counts.
+        users: shape (n_periods,), float32, distinct users.
+    """
+
+    starts_at: NDArray[np.float64]
+    counts: NDArray[np.float32]
+    totals: NDArray[np.float32]
+    users: NDArray[np.float32]
+
+
+def periods_of(
+    log: InteractionLog, n_rows: int, at: float, period_days: float, max_periods: int
+) -> Periods:
+    """
+    Args:
+        log: what was known.
+        at: epoch seconds, when the last period ends.
+        max_periods: the latest that are kept.
+    """
+    length_s = period_days * DAY_S
+    span_s = at - float(log.at.min()) if len(log) else 0.0
+    n = int(np.clip(np.ceil(span_s / length_s), 1, max_periods))
+    starts_at = np.asarray(at - length_s * np.arange(n, 0, -1), np.float64)
+    periods = np.searchsorted(starts_at, log.at, side="right") - 1
+    kept = periods >= 0
+    n_users = max(len(log.user_ids), 1)
+    places = log.rows[kept].astype(np.int64) * n + periods[kept]
+    once = np.unique(places * n_users + log.users[kept]) // n_users
+    counts = np.bincount(once, minlength=n_rows * n).reshape(n_rows, n).astype(np.float32)
+    visits = np.unique(periods[kept] * np.int64(n_users) + log.users[kept]) // n_users
+    users = np.bincount(visits, minlength=n).astype(np.float32)
+    return Periods(starts_at, counts, counts.sum(axis=0), users)

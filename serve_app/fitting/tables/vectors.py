@@ -1,0 +1,164 @@
+"""Vectors of items: truncated singular value decompositions of their users and of their words."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from serve_app.arrays.columns import TagsColumn
+from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
+from serve_app.domain.catalogue import Catalogue
+from serve_app.fitting.data.pairs import Pairs, pairs_of
+from serve_app.stores.postgres.fit_input import InteractionLog
+
+_NOISE = 1e-6
+"""Vectors this much shorter than the longest are rounding errors, not tastes."""
+
+_TINY = np.finfo(np.float64).tiny
+
+_WORD = re.compile(r"\w{2,}")
+_OVERSAMPLING = 10
+_N_ITERATIONS = 6
+
+
+def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
+    """
+    Vectors of unit length whose cosine says how alike the users of two items are.
+
+    Rows of the matrix are scaled down for users with many items, columns for items with many users,
+    so that neither dominate the decomposition.
+
+    Returns:
+        Shape (n_rows, n_dimensions), all zero for items without interactions.
+    """
+    vectors = np.zeros((n_rows, n_dimensions), np.float32)
+    matrix = _scaled(pairs_of(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
+    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
+    if k < 1 or not matrix.nnz:
+        return vectors
+    strengths, axes = _leading(matrix, k)
+    return _of_unit_length(axes.T * np.sqrt(strengths), vectors)
+
+
+class Factors(NamedTuple):
+    """
+    Attributes:
+        taken: shape (n_rows, d), float32, what a row adds to the factors of a user who took it.
+        offered: shape (n_rows, d), float32, what the factors of a user are held against.
+    """
+
+    taken: NDArray[np.float32]
+    offered: NDArray[np.float32]
+
+
+def item_factors(
+    pairs: Pairs, n_rows: int, n_users: int, n_dimensions: int, shrinkage: float
+) -> Factors:
+    """
+    A factorisation with quadratic loss and both sides regularised, in closed form: the leading
+    singular vectors, their values made smaller by one amount (Mazumder, Hastie and Tibshirani,
+    "Spectral Regularization Algorithms for Learning Large Incomplete Matrices", JMLR 2010). The
+    matrix is scaled as for ``item_vectors``; the items' scaling is undone in what is offered.
+
+    Args:
+        shrinkage: the amount, as a share of the largest singular value.
+
+    Returns:
+        Zero where there is too little to decompose, and for items without pairs.
+    """
+    taken = np.zeros((n_rows, n_dimensions), np.float32)
+    offered = np.zeros_like(taken)
+    matrix = _scaled(pairs, n_rows, n_users)
+    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
+    if k < 1 or not matrix.nnz:
+        return Factors(taken, offered)
+    strengths, axes = _leading(matrix, k)
+    kept = np.sqrt(np.maximum(1 - shrinkage * strengths[0] / np.maximum(strengths, _TINY), 0))
+    scales = np.maximum(np.bincount(pairs.rows, minlength=n_rows), 1)[:, None] ** 0.25
+    taken[:, :k], offered[:, :k] = kept * axes.T / scales, kept * axes.T * scales
+    return Factors(taken, offered)
+
+
+def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
+    """
+    Vectors of unit length whose cosine says how alike the words of two items are, decomposed
+    (Deerwester et al., JASIS 1990).
+
+    Args:
+        content: as ``content_matrix`` gives it.
+
+    Returns:
+        Shape (n_rows, n_dimensions), zero for items whose words no other item has.
+    """
+    vectors = np.zeros((content.shape[0], n_dimensions), np.float32)
+    k = min(n_dimensions, *(length - 1 for length in content.shape))
+    if k < 1 or not np.any(content.data):
+        return vectors
+    strengths, axes = _leading(csr_array(content.T), k)
+    return _of_unit_length(axes.T * strengths, vectors)
+
+
+def content_matrix(catalogue: Catalogue) -> csr_array:
+    """
+    How much each word says of each item: titles and tags, rare words counting more (tf-idf).
+
+    Returns:
+        Shape (len(catalogue), n_words), rows of unit length, or zero for items whose words no
+        other item has.
+    """
+    n_rows = len(catalogue)
+    tags = catalogue.columns["tags"]
+    assert isinstance(tags, TagsColumn)
+    number_of: dict[str, int] = {}
+    rows: list[int] = []
+    words: list[int] = []
+    for row, title in enumerate(catalogue.titles.take(range(n_rows))):
+        for word in sorted({*_WORD.findall(title.lower()), *tags.words(row)}):
+            rows.append(row)
+            words.append(number_of.setdefault(word, len(number_of)))
+    n_items = np.bincount(words, minlength=len(number_of)).astype(float)
+    idf = np.where(n_items > 1, np.log(n_rows / np.maximum(n_items, 1)), 0.0)
+    matrix = csr_array(
+        (idf[words], (np.array(rows, np.int64), np.array(words, np.int64))),
+        shape=(n_rows, len(number_of)),
+    )
+    lengths = np.sqrt(matrix.multiply(matrix).sum(axis=1))
+    return csr_array(matrix.multiply(_inverse(lengths)[:, None]))
+
+
+def _of_unit_length(raw: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors that are no rounding errors, in place of the zeros of ``vectors``."""
+    lengths = np.linalg.norm(raw, axis=1)
+    kept = lengths > _NOISE * lengths.max()
+    vectors[kept, : raw.shape[1]] = raw[kept] / lengths[kept, None]
+    return vectors
+
+
+def _inverse(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(1.0, values, out=np.zeros(len(values)), where=values > 0)
+
+
+def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
+
+    Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
+    ARPACK, behind ``scipy.sparse.linalg.svds``, starts anew at random where the matrix has a low
+    rank, and the same data would give another bundle.
+    """
+    width = min(k + _OVERSAMPLING, *matrix.shape)
+    basis = np.random.default_rng(0).standard_normal((matrix.shape[1], width))
+    for _ in range(_N_ITERATIONS):
+        basis, _ = np.linalg.qr(matrix.T @ np.linalg.qr(matrix @ basis)[0])
+    span, _ = np.linalg.qr(matrix @ basis)
+    _, strengths, axes = np.linalg.svd((matrix.T @ span).T, full_matrices=False)
+    return strengths[:k], axes[:k]
+
+
+def _scaled(pairs: Pairs, n_rows: int, n_users: int) -> csr_array:
+    per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
+    per_item = np.bincount(pairs.rows, minlength=n_rows)[pairs.rows]
+    values = pairs.weights.astype(float) / np.sqrt(np.sqrt(per_user * per_item))
+    return csr_array((values, (pairs.users, pairs.rows)), shape=(n_users, n_rows))

@@ -1,0 +1,4 @@
+"""Trains the models that score candidates.
+
+Takes a matrix of examples. Knows no store and no catalogue.
+"""

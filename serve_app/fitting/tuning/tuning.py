@@ -1,0 +1,244 @@
+"""Chooses how the sources learn, on the outcomes of a window that the tables do not know.
+
+One thing after the other, each with the source that serves: the half-life of the neighbours' votes;
+the autoencoder, one of its settings at a time; popularity; and at last how much the ranks of each
+source count, so that the candidates hold as much of what was wanted as they can.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import Rows
+from serve_app.domain.candidates.finding import CandidatesConfig, hits_of
+from serve_app.domain.candidates.fusion import merge
+from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
+from serve_app.domain.candidates.sources.autoencoder import autoencoder
+from serve_app.domain.candidates.sources.query import Queries
+from serve_app.domain.candidates.sources.similar_users import similar_users
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.domain.tables import CandidateTables
+from serve_app.fitting.data.pairs import latest_first, pairs_of
+from serve_app.fitting.data.windows import Outcomes, chosen, sample
+from serve_app.fitting.judging.label_metrics import n_bought
+from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
+from serve_app.fitting.tables.candidate_tables import TablesConfig, decay, linear_of, trends
+from serve_app.fitting.tables.linear import LinearWeights
+from serve_app.fitting.tables.vectors import content_matrix
+from serve_app.fitting.tuning.trial_users import Askers, K, Ragged
+from serve_app.stores.postgres.fit_input import InteractionLog
+
+HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
+EXPONENTS = (0.5, 1.0)
+REGULARIZATIONS = (30.0, 100.0, 300.0, 1_000.0, 3_000.0)
+CONTENT_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
+SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
+
+_BATCH = 64
+_N_ROUNDS = 2
+_MAX_LINEAR_ITEMS = 3_000
+"""Of the most-bought items, with which the autoencoder is tried: its time grows with their cube."""
+
+Changes = Mapping[str, float]
+
+
+def tuned(
+    world: Snapshot,
+    log: InteractionLog,
+    found: Outcomes,
+    config: SnapshotConfig,
+    candidates: CandidatesConfig,
+    n_users: int,
+    seed: int,
+) -> SnapshotConfig:
+    """
+    The settings with the largest NDCG@10, and of the fusion with the largest recall of candidates;
+    those that were given where nobody came back, and, but for the half-life of popularity, where
+    nothing is clearly better.
+
+    Args:
+        world: fitted before the window of ``found``.
+        log: what the world knows.
+        found: outcomes of the window.
+        n_users: that the points are measured with.
+    """
+    log = chosen(log, world.catalogue.listed[log.rows])
+    trial = _Trial(
+        world, log, sample(found, n_users, seed), candidates, config.tables.max_items_per_user
+    )
+    if not trial.n_users:
+        return config
+    tables = trial.best_linear(trial.best_votes(config.tables))
+    tables = trial.best_weights(tables)
+    half_life_days = trial.best_popularity()
+    popularity = config.popularity.model_copy(update={"half_life_days": half_life_days})
+    return config.model_copy(update={"tables": tables, "popularity": popularity})
+
+
+def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
+    """
+    The point with the largest mean, if its lead over the first is more than two standard errors of
+    the users' differences; otherwise the first. So chance among few users changes nothing.
+
+    Args:
+        values: by point, then by user.
+    """
+    table = np.asarray(values, np.float64)
+    best = int(np.argmax(table.mean(axis=1)))
+    lead = table[best] - table[0]
+    if len(lead) < 2:
+        return 0
+    is_clear = lead.mean() > 2 * lead.std(ddof=1) / np.sqrt(len(lead))
+    return best if is_clear else 0
+
+
+class _Trial:
+    """What all points are measured with: the queries of some users, and what they bought."""
+
+    def __init__(
+        self,
+        world: Snapshot,
+        log: InteractionLog,
+        found: Outcomes,
+        candidates: CandidatesConfig,
+        max_items_per_user: int,
+    ) -> None:
+        has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
+        self._buyers = np.flatnonzero((n_bought(found) > 0) & has_history)
+        self._parts = [
+            Askers.of(found, self._buyers[start : start + _BATCH], world, candidates)
+            for start in range(0, len(self._buyers), _BATCH)
+        ]
+        self._world, self._log, self._candidates = world, log, candidates
+        self._touched = pairs_of(log, TYPE_WEIGHTS)
+        own = pairs_of(chosen(log, world.label.counts(log)), TYPE_WEIGHTS)
+        kept, _ = latest_first(own.users, own.rows, own.at, len(log.user_ids), max_items_per_user)
+        self._basket_at = own.at[kept]
+        self._content = content_matrix(world.catalogue)
+        self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
+
+    @property
+    def n_users(self) -> int:
+        return len(self._buyers)
+
+    def best_votes(self, config: TablesConfig) -> TablesConfig:
+        points = [{"votes_half_life_days": days} for days in HALF_LIVES_DAYS]
+        return self._best(config, points, self._with_votes, self._similar_users)
+
+    def best_linear(self, config: TablesConfig) -> TablesConfig:
+        """One after the other, as all combinations would be a hundred autoencoders."""
+        by_time = [
+            {"trend_half_life_days": days, "trend_exponent": exponent}
+            for days in HALF_LIVES_DAYS
+            for exponent in EXPONENTS
+        ]
+        by_content = [{"content_weight": weight} for weight in CONTENT_WEIGHTS]
+        by_size = [{"regularization": each} for each in REGULARIZATIONS]
+        for points in (by_time, by_content, by_size, by_time):
+            config = self._best(config, points, self._with_linear, self._autoencoder)
+        return config
+
+    def best_weights(self, config: TablesConfig) -> TablesConfig:
+        """
+        How much each source counts in the fusion: one weight after the other, twice, by the recall
+        of the candidates.
+        """
+        tables = self._with_linear(self._with_votes(self._world.tables, config), config)
+        hits = [
+            hits_of(replace(part.queries, tables=tables), self._candidates) for part in self._parts
+        ]
+        limit, k = self._candidates.max_candidates, self._candidates.rrf_k
+        n_rows = len(self._world.catalogue)
+
+        def recalls(weights: Sequence[float]) -> NDArray[np.float64]:
+            return np.concatenate(
+                [
+                    part.recalls(merge(each, weights, k, limit, n_rows))
+                    for each, part in zip(hits, self._parts, strict=True)
+                ]
+            )
+
+        weights = list(config.source_weights)
+        for place in [*range(len(SOURCES))] * _N_ROUNDS:
+            points = [
+                [*weights[:place], weight, *weights[place + 1 :]]
+                for weight in (weights[place], *SOURCE_WEIGHTS)
+            ]
+            weights = points[clearly_best([recalls(point) for point in points])]
+        return config.model_copy(update={"source_weights": tuple(weights)})
+
+    def best_popularity(self) -> float:
+        log, world = self._log, self._world
+        n_rows = len(world.catalogue)
+        scores = []
+        for days in HALF_LIVES_DAYS:
+            weights = TYPE_WEIGHTS[log.types] * decay(log.at, world.at, days)
+            sums = np.bincount(log.rows, weights, minlength=n_rows)
+            order = np.lexsort((np.arange(n_rows), -sums))[: 50 * K].astype(np.int32)
+            scores.append(self._ndcgs(world.tables, partial(_first_allowed, order)))
+        return HALF_LIVES_DAYS[int(np.argmax(np.mean(scores, axis=1)))]
+
+    def _best(
+        self,
+        config: TablesConfig,
+        points: Sequence[Changes],
+        with_point: Callable[[CandidateTables, TablesConfig], CandidateTables],
+        lists_of: Callable[[Queries], Ragged],
+    ) -> TablesConfig:
+        """The settings with the best change, or as they are where none is clearly better."""
+        changed = (config.model_copy(update=dict(point)) for point in points)
+        configs = list(dict.fromkeys((config, *changed)))
+        tables = (with_point(self._world.tables, each) for each in configs)
+        return configs[clearly_best([self._ndcgs(each, lists_of) for each in tables])]
+
+    def _similar_users(self, queries: Queries) -> Ragged:
+        hits = similar_users(queries, self._candidates.similar_users)
+        return hits.rows, hits.offsets
+
+    def _autoencoder(self, queries: Queries) -> Ragged:
+        hits = autoencoder(queries, self._candidates.autoencoder)
+        return hits.rows, hits.offsets
+
+    def _with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
+        weights = decay(self._basket_at, self._world.at, config.votes_half_life_days)
+        return replace(tables, basket_weights=weights)
+
+    def _with_linear(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
+        linear = self._linear(config)
+        return replace(
+            tables,
+            linear_offsets=linear.offsets,
+            linear_rows=linear.rows,
+            linear_weights=linear.weights,
+            trends=trends(self._touched, len(self._world.catalogue), self._world.at, config),
+        )
+
+    def _linear(self, config: TablesConfig) -> LinearWeights:
+        """Those of the last call are kept: most points differ in the trend alone."""
+        fitted = (config.regularization, config.content_weight)
+        if self._last_linear is None or self._last_linear[0] != fitted:
+            small = min(config.max_linear_items, _MAX_LINEAR_ITEMS)
+            made = linear_of(
+                self._touched,
+                len(self._world.catalogue),
+                len(self._log.user_ids),
+                self._content,
+                config.model_copy(update={"max_linear_items": small}),
+            )
+            self._last_linear = (fitted, made)
+        return self._last_linear[1]
+
+    def _ndcgs(
+        self, tables: CandidateTables, lists_of: Callable[[Queries], Ragged]
+    ) -> NDArray[np.float64]:
+        """Of each user."""
+        return np.concatenate(
+            [part.ndcgs(lists_of(replace(part.queries, tables=tables))) for part in self._parts]
+        )
+
+
+def _first_allowed(order: Rows, queries: Queries) -> Ragged:
+    return queries.allowed.first(order, K)

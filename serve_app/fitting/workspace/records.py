@@ -1,0 +1,73 @@
+"""Dataclasses of arrays as folders of files, memory-mapped when they are read again."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from serve_app.arrays.columns import Texts
+from serve_app.bundles.array_files import (
+    Array,
+    build,
+    build_columns,
+    column_kinds,
+    flatten,
+    open_array,
+)
+from serve_app.domain.catalogue import Catalogue
+from serve_app.fitting.workspace.workspace import read_json, write_json
+from serve_app.stores.postgres.fit_input import InteractionLog
+
+Record = TypeVar("Record")
+
+_KINDS = "columns.json"
+_USER_IDS = "user_ids"
+
+
+def save(folder: Path, record: object) -> None:
+    """Writes the arrays of a dataclass to a new folder."""
+    folder.mkdir(parents=True)
+    for name, array in flatten(record).items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def load(record_type: type[Record], folder: Path, **given: Any) -> Record:
+    """
+    The inverse of ``save``.
+
+    Args:
+        given: values of fields that are no arrays.
+    """
+    return build(record_type, lambda name: _open(folder, name), **given)
+
+
+def save_array(folder: Path, name: str, array: Array) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def load_array(folder: Path, name: str) -> Array:
+    return _open(folder, name)
+
+
+def save_catalogue(folder: Path, catalogue: Catalogue) -> None:
+    save(folder, catalogue)
+    write_json(folder / _KINDS, column_kinds(catalogue.columns))
+
+
+def load_catalogue(folder: Path) -> Catalogue:
+    columns = build_columns(read_json(folder / _KINDS), lambda name: _open(folder, name))
+    return load(Catalogue, folder, version="", columns=columns)
+
+
+def save_log(folder: Path, log: InteractionLog) -> None:
+    save(folder, log)
+    save(folder / _USER_IDS, Texts.of(log.user_ids))
+
+
+def load_log(folder: Path) -> InteractionLog:
+    return load(InteractionLog, folder, user_ids=load(Texts, folder / _USER_IDS))
+
+
+def _open(folder: Path, name: str) -> Array:
+    return open_array(folder / f"{name}.npy")

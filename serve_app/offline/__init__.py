@@ -1,1 +1,0 @@
-"""From interactions to a published bundle: load, fit, evaluate, publish; and the demo shop."""

@@ -1,1 +1,0 @@
-"""Compares models on the future of any shop's files: ``recserve evaluate``."""

@@ -1,1 +1,0 @@
-"""What recommendations are compared with: one module per kind of model."""

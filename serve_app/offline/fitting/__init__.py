@@ -1,1 +1,0 @@
-"""The fit as named steps, each of which leaves its results on the disk."""

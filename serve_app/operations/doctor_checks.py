@@ -1,0 +1,87 @@
+"""The checks of ``recserve doctor``, wired to what they ask."""
+
+import sys
+from collections.abc import Mapping
+
+from serve_app.bundles.bundle import current_version, open_current, verify_bundle
+from serve_app.bundles.manifest import lacking_models
+from serve_app.domain.scoring.trees import is_compiled
+from serve_app.operations.doctor import (
+    Check,
+    Failed,
+    Skipped,
+    bundle_whole,
+    compiled_trees,
+    config_keys,
+    disk_writable,
+    environment_profile,
+    ports_free,
+    python_version,
+    schema_current,
+    store_reachable,
+)
+from serve_app.operations.environment import needed_ports
+from serve_app.operations.rest import health_of
+from serve_app.operations.workplace import Workplace, problems_of, use_cache
+from serve_app.stores.postgres.schema import SCHEMA_VERSION, schema_version
+
+MIN_FREE_BYTES = 500_000_000
+
+
+def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Check]:
+    """Every check, in the order in which failures explain each other."""
+    ports = needed_ports(workplace.http.port, environment)
+    return [
+        python_version(sys.version_info[:2]),
+        compiled_trees(is_compiled()),
+        disk_writable(workplace.location.home, MIN_FREE_BYTES),
+        config_keys(lambda: problems_of(workplace)),
+        environment_profile(environment),
+        ports_free(ports, lambda: _is_ours(workplace.http.url)),
+        store_reachable("PostgreSQL", lambda: _postgres_version(workplace)),
+        store_reachable("Redis", lambda: _redis_answers(workplace)),
+        schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
+        bundle_whole(lambda: _whole_bundle(workplace)),
+        Check("models fit", lambda: _fitting_models(workplace)),
+    ]
+
+
+def _is_ours(url: str) -> bool:
+    return "models" in (health_of(url) or {})
+
+
+def _postgres_version(workplace: Workplace) -> str:
+    with workplace.database() as conn:
+        return f"version {conn.info.server_version / 10_000:.0f}"
+
+
+def _redis_answers(workplace: Workplace) -> str:
+    with workplace.stores() as urls:
+        use_cache(urls.redis, lambda cache: cache.ping())
+    return "PONG"
+
+
+def _schema_version(workplace: Workplace) -> int | None:
+    with workplace.database() as conn:
+        return schema_version(conn)
+
+
+def _whole_bundle(workplace: Workplace) -> str:
+    root = workplace.bundles.root
+    version = current_version(root)
+    if version is None:
+        raise Skipped(f"nothing is published under {root}: `recserve fit` does")
+    manifest = verify_bundle(root, version, cache_dir=workplace.bundles.cache_dir)
+    return f"{version}: {manifest.n_items} items, {manifest.n_users} users"
+
+
+def _fitting_models(workplace: Workplace) -> str:
+    """Each variant that is served has a model, fitted with features as this build makes them."""
+    bundle = open_current(workplace.bundles.root, cache_dir=workplace.bundles.cache_dir)
+    if bundle is None:
+        raise Skipped("nothing is published")
+    if lacking := lacking_models(bundle.manifest, workplace.config.variants):
+        raise Failed(
+            f"no usable model of {', '.join(lacking)} in the bundle: fit again with `recserve fit`"
+        )
+    return ", ".join(workplace.config.variants)

@@ -1,0 +1,134 @@
+"""Opened bundles of one process, by version, and what is made of each."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from serve_app.bundles.bundle import Bundle, current_version, open_bundle
+from serve_app.bundles.roots import CURRENT
+from serve_app.errors import BundleError, StageFailed, StoreUnavailable
+from serve_app.news import News
+from serve_app.repeating import repeat
+
+Prepared = TypeVar("Prepared")
+
+_logger = logging.getLogger("ray.serve.recserve.bundles")
+
+POLL_S = 2.0
+"""How often a process looks whether another bundle is current."""
+
+N_KEPT = 2
+"""The one that is served and the one before: batches on their way still need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleLocation:
+    """
+    Attributes:
+        root: folder or URI under which bundles are published.
+        cache_dir: where a node keeps its copies of bundles under a URI.
+    """
+
+    root: str
+    cache_dir: Path
+
+
+_in_use: WeakValueDictionary[tuple[BundleLocation, str], Bundle] = WeakValueDictionary()
+_opening = Lock()
+
+
+def _shared(location: BundleLocation, version: str) -> Bundle:
+    """One opened bundle for all stages of the process, as long as one of them holds it."""
+    with _opening:
+        bundle = _in_use.get((location, version))
+        if bundle is None:
+            bundle = open_bundle(location.root, version, cache_dir=location.cache_dir)
+            _in_use[location, version] = bundle
+        return bundle
+
+
+class BundleShelf(Generic[Prepared]):
+    """
+    Opens a version when a batch first asks for it, or when it becomes current.
+
+    Opening happens in a thread, once, however many ask.
+    """
+
+    def __init__(
+        self, location: BundleLocation, stage: str, prepare: Callable[[Bundle], Prepared]
+    ) -> None:
+        """
+        Args:
+            stage: whose failure it is when a version cannot be opened.
+            prepare: makes of a bundle what the stage works with; may take long.
+        """
+        self._location = location
+        self._stage = stage
+        self._prepare = prepare
+        self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
+        self._following: asyncio.Task[None] | None = None
+        # Of a version that cannot be opened, every batch and every look finds out again.
+        self._news = News(_logger.warning)
+
+    async def at(self, version: str) -> Prepared:
+        """
+        What was made of a version.
+
+        Raises:
+            StageFailed: it cannot be opened.
+        """
+        self.follow()
+        task = self._opened.get(version)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(self._open, version))
+            self._opened[version] = task
+            while len(self._opened) > N_KEPT:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(version)
+        try:
+            prepared = await asyncio.shield(task)
+        except (BundleError, StoreUnavailable, OSError) as error:
+            self._opened.pop(version, None)
+            self._news.wrong(version, f"{self._stage}: bundle {version} cannot be opened: {error}")
+            raise StageFailed(self._stage, type(error).__name__) from error
+        self._news.well(version)
+        return prepared
+
+    async def current(self) -> str | None:
+        """
+        The version that is published as current; ``None`` before the first.
+
+        Raises:
+            StageFailed: the root cannot be read.
+        """
+        try:
+            return await asyncio.to_thread(current_version, self._location.root)
+        except (BundleError, StoreUnavailable, OSError) as error:
+            raise StageFailed(self._stage, type(error).__name__) from error
+
+    def follow(self) -> None:
+        """From now on versions are opened as soon as they are current."""
+        if self._following is None:
+            self._following = asyncio.create_task(repeat(self._open_current, POLL_S))
+
+    def _open(self, version: str) -> Prepared:
+        return self._prepare(_shared(self._location, version))
+
+    async def _open_current(self) -> None:
+        try:
+            version = await self.current()
+        except StageFailed as failure:
+            self._news.wrong(CURRENT, f"the current bundle is not opened: {failure.__cause__}")
+            return
+        self._news.well(CURRENT)
+        if version is not None:
+            # Why it cannot be opened, ``at`` has told.
+            with suppress(StageFailed):
+                await self.at(version)

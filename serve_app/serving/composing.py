@@ -1,0 +1,75 @@
+"""Turns ranked rows into the JSON that is sent: ids, scores, reasons, metadata."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from serve_app.arrays.columns import NumberColumn
+from serve_app.domain.batches import RankedBatch
+from serve_app.domain.catalogue import UNCATEGORISED, Catalogue
+from serve_app.domain.ranking.reasons import reason_text
+from serve_app.domain.similar import SimilarItems
+
+Metadata = Mapping[str, Any]
+
+
+def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[str]:
+    """Ids of the items recommended to one request of the batch."""
+    own = ranked.rows[ranked.offsets[request] : ranked.offsets[request + 1]]
+    return catalogue.item_ids.take(own.tolist())
+
+
+def compose(
+    ranked: RankedBatch, request: int, catalogue: Catalogue, metadata: Mapping[str, Metadata] | None
+) -> bytes:
+    """
+    The recommendations of one request of the batch, as a JSON array.
+
+    Args:
+        metadata: by item id; ``None`` when none is wanted.
+    """
+    own = slice(ranked.offsets[request], ranked.offsets[request + 1])
+    ids = item_ids(ranked, request, catalogue)
+    reasons = zip(ranked.reasons[own].tolist(), ranked.subjects[own].tolist(), strict=True)
+    scores = ranked.scores[own].tolist()
+    items: Sequence[dict[str, Any]] = [
+        {"item_id": item_id, "score": round(score, 6), "reason": reason_text(*reason, catalogue)}
+        for item_id, score, reason in zip(ids, scores, reasons, strict=True)
+    ]
+    if metadata is not None:
+        for item in items:
+            item["metadata"] = metadata.get(item["item_id"])
+    return orjson.dumps(items)
+
+
+def described(item_id: str, catalogue: Catalogue) -> Metadata:
+    """What the catalogue itself says of an item; stands in for the stores' metadata."""
+    row = int(catalogue.index.find([item_id])[0])
+    tags, in_stock = catalogue.columns["tags"], catalogue.columns["in_stock"]
+
+    def number(name: str) -> float | None:
+        column = catalogue.columns[name]
+        assert isinstance(column, NumberColumn), name
+        value = float(column.values[row])
+        return value if value == value else None
+
+    return {
+        "title": catalogue.titles.at(row),
+        "category": catalogue.categories.word(row) or UNCATEGORISED,
+        "price": number("price"),
+        "tags": tags.words(row),  # type: ignore[union-attr]
+        "in_stock": in_stock.is_set(row),  # type: ignore[union-attr]
+        "avg_rating": number("avg_rating"),
+        "num_ratings": int(number("num_ratings") or 0),
+        "attributes": {},
+    }
+
+
+def similar_list(found: SimilarItems, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Similar items as they are sent."""
+    ids = catalogue.item_ids.take(found.rows.tolist())
+    return [
+        {"item_id": item_id, "score": round(score, 6)}
+        for item_id, score in zip(ids, found.scores.tolist(), strict=True)
+    ]

@@ -1,0 +1,169 @@
+"""All settings of the application: the ``args`` of ``serve_config.yaml``, checked as one tree."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from serve_app.bundles.manifest import NAME_PATTERN
+from serve_app.domain.assignment import Experiment
+from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.domain.settings import Settings
+from serve_app.serving.bundle_shelf import BundleLocation
+from serve_app.serving.coalescing import CoalescingConfig
+from serve_app.serving.pipeline import Deadlines
+from serve_app.stores.connections import StoreLocation, StoresConfig, home_of
+from serve_app.stores.user_state import CacheTtls
+
+APPLICATION = "recserve"
+
+MAX_N = 100
+"""Most recommendations in one answer."""
+
+
+MAX_CANDIDATES_PER_BATCH = 150_000
+"""About 25 MB on the way to a scorer; with ``configs/fast.env`` a call may carry 32."""
+
+
+class HttpConfig(Settings):
+    """
+    Attributes:
+        max_body_bytes: longer request bodies are refused.
+    """
+
+    max_body_bytes: int = Field(default=262_144, ge=1_024)
+
+
+class ResultCacheConfig(Settings):
+    """
+    Attributes:
+        enabled: whether answers are kept at all.
+        ttl_s: how long an answer is given again to the same question.
+    """
+
+    enabled: bool = True
+    ttl_s: float = Field(default=300, gt=0)
+
+
+Place = Literal["deployment", "ingress"]
+
+
+class Placement(Settings):
+    """
+    Where each stage runs: as a deployment of its own, or inside the process of the ingress.
+
+    Attributes:
+        features: FeatureFetcher.
+        candidates: CandidateGenerator.
+        scoring: the scorers of all variants.
+        ranking: Ranker.
+    """
+
+    features: Place = "deployment"
+    candidates: Place = "deployment"
+    scoring: Place = "deployment"
+    ranking: Place = "deployment"
+
+    def of_stages(self, variants: tuple[str, ...]) -> dict[str, Place]:
+        """The place of each stage, by the name of its deployment."""
+        return {
+            "FeatureFetcher": self.features,
+            "CandidateGenerator": self.candidates,
+            **dict.fromkeys((f"Scorer-{variant}" for variant in variants), self.scoring),
+            "Ranker": self.ranking,
+        }
+
+
+class AppConfig(Settings):
+    """
+    The application.
+
+    Attributes:
+        variants: names of the models served side by side; each gets a stage
+            ``Scorer-<variant>``.
+        bundles: folder or URI where ``recserve fit`` publishes; empty: ``bundles``. A relative
+            folder lies in the home folder.
+    """
+
+    variants: tuple[str, ...] = ("main", "challenger")
+    placement: Placement = Placement()
+    bundles: str = ""
+    http: HttpConfig = HttpConfig()
+    result_cache: ResultCacheConfig = ResultCacheConfig()
+    coalescing: CoalescingConfig = CoalescingConfig()
+    deadlines: Deadlines = Deadlines()
+    stores: StoresConfig = StoresConfig()
+    ttls: CacheTtls = CacheTtls()
+    candidates: CandidatesConfig = CandidatesConfig()
+    ranking: RankingConfig = RankingConfig()
+
+    @field_validator("variants")
+    @classmethod
+    def _named(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+        if not variants or len(set(variants)) < len(variants):
+            raise ValueError("name at least one variant, and none twice")
+        for variant in variants:
+            if not re.fullmatch(NAME_PATTERN, variant):
+                raise ValueError(f"{variant!r} is not a name like 'main' or 'challenger-2'")
+        return variants
+
+    @model_validator(mode="after")
+    def _travelling(self) -> Self:
+        n = self.coalescing.max_batch * self.candidates.max_candidates
+        if n > MAX_CANDIDATES_PER_BATCH:
+            raise ValueError(
+                f"coalescing.max_batch times candidates.max_candidates is {n:,}: a batch may have"
+                f" at most {MAX_CANDIDATES_PER_BATCH:,} candidates"
+            )
+        return self
+
+
+class IngressConfig(Settings):
+    """``user_config`` of the ingress: what changes without a restart."""
+
+    experiment: Experiment
+
+    def check(self, variants: tuple[str, ...]) -> Self:
+        """
+        Raises:
+            ValueError: a weight names a variant that is not served.
+        """
+        unknown = sorted(set(self.experiment.weights) - set(variants))
+        if unknown:
+            raise ValueError(
+                f"experiment.weights names {', '.join(unknown)}; served are {', '.join(variants)}"
+            )
+        return self
+
+
+EACH_ALONE = Placement()
+"""Every stage is a deployment of its own."""
+
+
+def deployment_names(
+    variants: tuple[str, ...], placement: Placement = EACH_ALONE
+) -> tuple[str, ...]:
+    """Every deployment of the application, the ingress first."""
+    places = placement.of_stages(variants)
+    return ("Ingress", *(stage for stage, place in places.items() if place == "deployment"))
+
+
+def stages_in_ingress(variants: tuple[str, ...], placement: Placement) -> tuple[str, ...]:
+    """The stages that run inside the process of the ingress."""
+    places = placement.of_stages(variants)
+    return tuple(stage for stage, place in places.items() if place == "ingress")
+
+
+def store_location(environment: Mapping[str, str], folder: Path) -> StoreLocation:
+    """Where the stores are; relative homes are relative to ``folder``."""
+    return StoreLocation.from_environment(environment, home_of(environment, folder))
+
+
+def bundle_location(config: AppConfig, home: Path) -> BundleLocation:
+    """Where bundles are published, and where a node keeps its copies."""
+    root = config.bundles or "bundles"
+    # Commands and replicas run in working directories of their own, but share the home folder.
+    return BundleLocation(root if "://" in root else str(home / root), home / "bundle-copies")

@@ -1,0 +1,141 @@
+"""The bundle that an ingress answers from, and what it can compute from it by itself."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.manifest import lacking_models
+from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
+from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
+from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.errors import BundleError, StageFailed
+from serve_app.news import News
+from serve_app.repeating import repeat
+from serve_app.serving.bundle_shelf import POLL_S, BundleLocation, BundleShelf
+from serve_app.serving.pipeline import Floor
+from serve_app.serving.stages.feature_fetcher import default_users
+
+_logger = logging.getLogger("ray.serve.recserve.ingress")
+
+SETTLING_S = 2 * POLL_S
+"""Between the appearance of a bundle and its use: by then the other stages have opened it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """
+    Attributes:
+        allowed: masks over the bundle's catalogue.
+        floor: stands in for every stage.
+    """
+
+    bundle: Bundle
+    allowed: AllowedItems
+    floor: Floor
+
+    @classmethod
+    def of(cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig) -> "World":
+        allowed = AllowedItems(bundle.catalogue)
+        popular_only = _popular_only(candidates)
+
+        def popular_candidates(batch: RequestBatch) -> CandidateBatch:
+            # The archive remembers what users did, so what they are done with stays excluded.
+            histories = bundle.archive.read(batch.user_ids, stale=True)
+            return find_candidates(
+                batch, histories, bundle.catalogue, bundle.tables, popular_only, allowed=allowed
+            )
+
+        def plain_order(batch: RankingBatch) -> RankedBatch:
+            return rank_plainly(batch, bundle.catalogue, ranking)
+
+        return cls(bundle, allowed, Floor(default_users, popular_candidates, plain_order))
+
+    @property
+    def version(self) -> str:
+        return self.bundle.manifest.version
+
+    def clock(self, now_at: float) -> float:
+        """
+        The time that features are computed for: now, but never further from the fit than the
+        models have seen, so that a bundle that grows old does not leave what it was fitted on.
+        """
+        manifest = self.bundle.manifest
+        return min(now_at, manifest.until_at + manifest.horizon_s)
+
+    def row_of(self, item_id: str) -> int:
+        """Row of an item, ``MISSING`` when the catalogue does not know it."""
+        return int(self.bundle.catalogue.index.find([item_id])[0])
+
+
+def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
+    off = {
+        source: getattr(config, source).model_copy(update={"enabled": False})
+        for source in SOURCES
+        if source != "popular"
+    }
+    return config.model_copy(update=off)
+
+
+class WorldInUse:
+    """
+    Follows the current bundle.
+
+    Attributes:
+        world: what is answered from; ``None`` before the first bundle is there.
+    """
+
+    def __init__(
+        self,
+        location: BundleLocation,
+        variants: Sequence[str],
+        candidates: CandidatesConfig,
+        ranking: RankingConfig,
+    ) -> None:
+        self.world: World | None = None
+        self._variants = tuple(variants)
+        self._shelf = BundleShelf(
+            location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
+        )
+        self._following: asyncio.Task[None] | None = None
+        self._news = News(_logger.error)
+
+    def follow(self) -> None:
+        """Start to follow; needs a running event loop."""
+        if self._following is None:
+            self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
+
+    async def look(self) -> None:
+        """
+        Take up the current bundle if it is another one.
+
+        One that lacks a usable model of a variant is taken up only where there is none before it:
+        degraded lists are better than none.
+
+        Raises:
+            StageFailed: it cannot be opened; the one before stays in use.
+            BundleError: it lacks a usable model; so does it then.
+        """
+        version = await self._shelf.current()
+        if version is None or (self.world is not None and self.world.version == version):
+            return
+        world = await self._shelf.at(version)
+        if self.world is not None:
+            if lacking := lacking_models(world.bundle.manifest, self._variants):
+                raise BundleError(f"bundle {version} has no usable model of {', '.join(lacking)}")
+            await asyncio.sleep(SETTLING_S)
+        self.world = world
+        _logger.info("bundle %s is in use", version)
+
+    async def _look_again(self) -> None:
+        try:
+            await self.look()
+        except (BundleError, StageFailed) as failure:
+            # The cause says more: which version, and what of it.
+            reason = failure.__cause__ or failure
+            self._news.wrong("bundle", f"the bundle in use stays: {reason}")
+        else:
+            self._news.well("bundle")

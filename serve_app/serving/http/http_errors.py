@@ -1,0 +1,112 @@
+"""What callers are told when there is no answer: FastAPI's shape, counted, one log line each.
+
+No ``from __future__ import annotations`` here, as in ``serving.http.api``.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from serve_app.arrays.columns import MAX_ID_CHARS
+from serve_app.errors import CallerError, InvalidRequest, Overloaded
+from serve_app.serving.http.bodies import RecommendationsRequest
+from serve_app.telemetry.counting import Telemetry
+
+access_log = logging.getLogger("ray.serve.recserve.access")
+_logger = logging.getLogger("ray.serve.recserve.http")
+
+NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type application/json"
+
+
+def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
+    """Handlers for everything that a route or FastAPI itself raises."""
+
+    def refuse(request: Request, outcome: str, status: int, detail: object) -> Response:
+        return refusal(telemetry, request_id_of(request), outcome, status, detail)
+
+    @api.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
+        # Without the input: it may be long, secret, or nothing that JSON can say.
+        problems = [
+            {"type": each["type"], "loc": each["loc"], "msg": _message(each)}
+            for each in error.errors()
+        ]
+        return refuse(request, "invalid", 422, problems)
+
+    @api.exception_handler(400)
+    async def unreadable(request: Request, _: Exception) -> Response:
+        # FastAPI's own answer to a body that is no UTF-8, or nested deeper than can be read.
+        problem = {"type": "value_error", "loc": ("body",), "msg": NO_OBJECT}
+        return refuse(request, "invalid", 422, [problem])
+
+    @api.exception_handler(InvalidRequest)
+    async def invalid(request: Request, error: InvalidRequest) -> Response:
+        problem = {"type": "value_error", "loc": error.location, "msg": error.message}
+        return refuse(request, "invalid", error.http_status, [problem])
+
+    @api.exception_handler(Overloaded)
+    async def overloaded(request: Request, error: Overloaded) -> Response:
+        return shed(telemetry, error, request_id_of(request))
+
+    @api.exception_handler(CallerError)
+    async def anticipated(request: Request, error: CallerError) -> Response:
+        return refuse(request, "invalid", error.http_status, str(error))
+
+    @api.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        request_id = request_id_of(request)
+        _logger.error("request %s failed", request_id, exc_info=error)
+        return refuse(request, "error", 500, f"an internal error, logged as {request_id}")
+
+
+def shed(telemetry: Telemetry, error: Overloaded, request_id: str) -> Response:
+    """Also for the hot route: when most are refused, saying so has to be cheap."""
+    headers = {"retry-after": str(error.retry_after_s)}
+    return refusal(telemetry, request_id, "shed", error.http_status, str(error), headers)
+
+
+def refusal(
+    telemetry: Telemetry,
+    request_id: str,
+    outcome: str,
+    status: int,
+    detail: object,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """What the caller is told; counted and logged."""
+    telemetry.refused(outcome)
+    line = {"request_id": request_id, "outcome": outcome, "status": status}
+    access_log.info(orjson.dumps(line).decode())
+    return json_response({"detail": detail}, status, headers)
+
+
+def json_response(
+    content: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """``content`` as JSON; it may hold ``orjson.Fragment``."""
+    return Response(orjson.dumps(content), status, headers, "application/json")
+
+
+def request_id_of(request: Request) -> str:
+    """The same for all that is said of one request."""
+    if not hasattr(request.state, "request_id"):
+        request.state.request_id = fit_request_id(request.headers.get("x-request-id", ""))
+    return str(request.state.request_id)
+
+
+def fit_request_id(given: str) -> str:
+    """The caller's own, when it is fit for a log line; a new one otherwise."""
+    fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
+    return given if fit else uuid4().hex
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    """What is allowed, where pydantic only says what is not."""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
+    return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])

@@ -1,0 +1,161 @@
+"""Ingress: behind HTTP, in front of the graph. Holds the stages, the experiment and the bundle in
+use; decides which variant answers whom, and knows when it can answer at all."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from serve_app.arrays.columns import MISSING
+from serve_app.domain.assignment import Experiment, assign
+from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
+from serve_app.domain.filters.parsing import parse_filter
+from serve_app.domain.similar import SimilarItems, similar_items
+from serve_app.errors import InvalidRequest, UnknownItem
+from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
+from serve_app.serving.bundle_shelf import BundleLocation
+from serve_app.serving.config import AppConfig, IngressConfig
+from serve_app.serving.current_bundle import WorldInUse
+from serve_app.serving.http.api import build_api
+from serve_app.serving.pipeline import Stages
+from serve_app.serving.questions import Answer, Question
+from serve_app.serving.warm_up import WarmUp
+from serve_app.stores.cache import Cache
+from serve_app.stores.connections import Stores
+from serve_app.telemetry.counting import Exporter, Telemetry
+from serve_app.telemetry.reporting import Reporting
+
+_logger = logging.getLogger("ray.serve.recserve.ingress")
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """
+    The stages, as coroutine functions.
+
+    Attributes:
+        exporter: where metrics go.
+    """
+
+    stages: Stages
+    items: ItemsStage
+    exporter: Exporter
+
+
+class Ingress:
+    """Translates between HTTP's words and the service's."""
+
+    def __init__(
+        self,
+        config: AppConfig,
+        stores: Stores,
+        bundles: BundleLocation,
+        stages: Mapping[str, Any],
+        calls_of: Callable[[Mapping[str, Any]], Calls],
+        cache: Cache | None = None,
+    ) -> None:
+        """
+        Args:
+            stages: by name, wherever they are.
+            calls_of: makes coroutine functions of them.
+            cache: keeps answers and measurements; ``None`` for the one of ``stores``.
+        """
+        calls = calls_of(stages)
+        self._config = config
+        self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
+        self._in_use = WorldInUse(bundles, config.variants, config.candidates, config.ranking)
+        self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
+        self.telemetry = Telemetry(calls.exporter, now_s=time.time())
+        cache = cache or stores.cache
+        self._reporting = Reporting(self.telemetry, cache)
+        self._service = RecommendationService(
+            config, calls.stages, calls.items, cache, self.telemetry
+        )
+
+    def __serve_build_asgi_app__(self) -> object:
+        self._in_use.follow()
+        self._warm_up.start()
+        self._reporting.start()
+        return build_api(self, self._config.http)
+
+    def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        """Takes up another experiment; keeps the one in use when the new one makes no sense."""
+        try:
+            config = IngressConfig.model_validate(user_config).check(self._config.variants)
+        except (ValidationError, ValueError) as error:
+            _logger.error("user_config of Ingress is not used, the one before stays: %s", error)
+            return
+        self._experiment = config.experiment
+        _logger.info("experiment in use: %s", dict(config.experiment.weights))
+
+    def question(
+        self,
+        user_id: str,
+        n: int,
+        filters: Mapping[str, Any],
+        model_name: str | None,
+        include_metadata: bool,
+    ) -> Question:
+        """
+        Raises:
+            InvalidRequest: a filter or a model that there is not.
+        """
+        if model_name is not None and model_name not in self._config.variants:
+            allowed = ", ".join(self._config.variants)
+            raise InvalidRequest(("body", "model_name"), f"is none of the models: {allowed}")
+        variant = model_name or assign(self._experiment, user_id)
+        wanted = parse_filter(filters, self._column_types())
+        return Question(user_id, n, wanted, variant, include_metadata)
+
+    async def recommend(self, question: Question) -> Answer:
+        """
+        Raises:
+            Overloaded: too many requests wait.
+        """
+        world = self._in_use.world
+        return NO_BUNDLE if world is None else await self._service.recommend(question, world)
+
+    def similar(self, item_id: str, n: int) -> tuple[SimilarItems, Catalogue]:
+        """
+        Raises:
+            UnknownItem: it is not in the catalogue, or there is none.
+        """
+        world = self._in_use.world
+        row = MISSING if world is None else world.row_of(item_id)
+        if world is None or row == MISSING:
+            raise UnknownItem(item_id)
+        allowed = world.allowed.for_request(None, np.array([row], np.int32))
+        catalogue, tables = world.bundle.catalogue, world.bundle.tables
+        return similar_items(row, n, catalogue, tables, allowed), catalogue
+
+    def user_hash(self, user_id: str) -> str:
+        """Stands for a user in logs, so that his lines can be found but not his name."""
+        key = self._experiment.salt.encode()[:64]
+        return blake2b(user_id.encode(), key=key, digest_size=6).hexdigest()
+
+    def health(self) -> dict[str, Any]:
+        """What is served; never asks a store."""
+        world = self._in_use.world
+        version = world.version if world else None
+        weights = self._experiment.weights
+        return {
+            "status": "ok" if world else "no bundle",
+            "models": dict.fromkeys(self._config.variants, version),
+            "weights": {variant: weights.get(variant, 0.0) for variant in self._config.variants},
+            "bundle": version,
+        }
+
+    def missing(self) -> list[str]:
+        """What is missing before this replica can answer; empty when nothing is."""
+        return self._warm_up.missing()
+
+    def _column_types(self) -> Mapping[str, type]:
+        world = self._in_use.world
+        if world is None:
+            return STANDARD_COLUMNS
+        return {name: type(column) for name, column in world.bundle.catalogue.columns.items()}

@@ -1,0 +1,38 @@
+"""FeatureFetcher: model features of users, and metadata of items. Holds clients, no model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from serve_app.domain.batches import RequestBatch, UserFeatures
+from serve_app.domain.scoring.model_features import unknown_user, user_features
+from serve_app.stores.connections import Stores
+from serve_app.stores.reading import Found
+from serve_app.stores.records import ItemRow
+from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
+
+
+class FeatureFetcher:
+    """Redis first, PostgreSQL for what it lacks; defaults for users whom neither knows."""
+
+    def __init__(self, stores: Stores, ttls: CacheTtls) -> None:
+        self._users = user_reader(stores.cache, stores.shop, ttls)
+        self._items = item_reader(stores.cache, stores.shop, ttls)
+
+    async def users(self, batch: RequestBatch) -> UserFeatures:
+        """Features at the time of the batch; ``defaulted`` marks users no store answered for."""
+        found = await self._users.read(batch.user_ids)
+        unknown = unknown_user()
+        columns = np.stack([found.values.get(user_id, unknown) for user_id in batch.user_ids])
+        defaulted = np.array([user_id in found.unanswered for user_id in batch.user_ids])
+        return UserFeatures(user_features(columns, batch.at), defaulted)
+
+    async def items(self, item_ids: Sequence[str]) -> Found[ItemRow]:
+        """Metadata of the items that are known, and those that no store answered for."""
+        return await self._items.read(item_ids)
+
+
+def default_users(batch: RequestBatch) -> UserFeatures:
+    """What stands in for the whole stage: everybody is unknown."""
+    columns = np.tile(unknown_user(), (len(batch), 1))
+    return UserFeatures(user_features(columns, batch.at), np.ones(len(batch), bool))

@@ -1,0 +1,33 @@
+"""Ranker: order, diversity and reasons. Holds the catalogue."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from serve_app.bundles.bundle import Bundle
+from serve_app.domain.batches import RankedBatch, RankingBatch
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.ranking.ranking import RankingConfig, rank
+from serve_app.serving.bundle_shelf import BundleLocation, BundleShelf
+
+
+class Ranker:
+    """Scored candidates in, ordered answers out."""
+
+    def __init__(self, bundles: BundleLocation, config: RankingConfig) -> None:
+        self._shelf = BundleShelf(bundles, "ranker", _catalogue)
+        self._config = config
+        # As a scorer's: a batch must not block the event loop, least of all that of the ingress.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
+
+    async def rank(self, batch: RankingBatch) -> RankedBatch:
+        """
+        Raises:
+            StageFailed: the batch's bundle cannot be opened.
+        """
+        catalogue = await self._shelf.at(batch.bundle)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, rank, batch, catalogue, self._config)
+
+
+def _catalogue(bundle: Bundle) -> Catalogue:
+    return bundle.catalogue

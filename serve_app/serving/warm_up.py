@@ -1,0 +1,73 @@
+"""Sends one batch through the whole graph before the first user does, and says what is missing."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from serve_app.domain.batches import RequestBatch
+from serve_app.repeating import repeat
+from serve_app.serving.current_bundle import World, WorldInUse
+from serve_app.serving.pipeline import Deadlines, Stages, recommend
+
+PATIENT = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
+"""Stages that have just started open a bundle and connect to their stores."""
+
+PAUSE_S = 0.5
+
+STORE_REASON = "store_unavailable"
+"""A stage that answers without its store is there: the graph can answer too."""
+
+
+class WarmUp:
+    """Ready once every stage has answered; from then on the floor answers whatever fails."""
+
+    def __init__(self, in_use: WorldInUse, stages: Stages, variants: Sequence[str]) -> None:
+        self._in_use = in_use
+        self._stages = stages
+        self._variants = tuple(variants)
+        self._missing: tuple[str, ...] = ("every stage",)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Needs a running event loop."""
+        if self._task is None:
+            self._task = asyncio.create_task(repeat(self._look, PAUSE_S))
+
+    def missing(self) -> list[str]:
+        """What has not answered yet."""
+        if self._in_use.world is None:
+            return ["bundle: publish one with `recserve fit`"]
+        return list(self._missing)
+
+    async def _look(self) -> None:
+        if self._missing and self._in_use.world is not None:
+            self._missing = await self._try(self._in_use.world)
+
+    async def _try(self, world: World) -> tuple[str, ...]:
+        """The stages that do not answer."""
+        silent = _SilentStages()
+        n = len(self._variants)
+        batch = RequestBatch(
+            bundle=world.version,
+            user_ids=("",) * n,
+            sizes=np.ones(n, np.int32),
+            filters=(None,) * n,
+            at=world.bundle.manifest.until_at,
+        )
+        await recommend(batch, self._variants, self._stages, world.floor, PATIENT, silent)
+        return tuple(f"{stage}: {reason}" for stage, reason in silent.found.items())
+
+
+class _SilentStages:
+    """Notes the stages that had to be replaced."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+
+    def stage(self, name: str, duration_s: float) -> None:
+        """Durations of a warm-up say nothing."""
+
+    def degraded(self, stage: str, reason: str, n_requests: int) -> None:
+        if reason != STORE_REASON:
+            self.found[stage] = reason

@@ -1,0 +1,4 @@
+"""Every statement that PostgreSQL is asked.
+
+No other folder contains SQL.
+"""

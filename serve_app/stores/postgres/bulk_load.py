@@ -1,0 +1,184 @@
+"""Bulk loading into PostgreSQL: rows are staged as they come, then merged in one stroke.
+
+A staged row carries the line of its file: the last line of an item or user wins, the first of an
+event. Merging the same rows again changes nothing, not even ``updated_at``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, LiteralString
+
+from psycopg import Cursor, sql
+from psycopg.rows import TupleRow
+
+from serve_app.stores.postgres.schema import Connection
+
+Kind = Literal["items", "users", "interactions"]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCounts:
+    """
+    Attributes:
+        new: rows that were not there.
+        changed: rows that were there with other values.
+        unchanged: rows that were there just so.
+        repeated: lines that another line of the same file outdid.
+    """
+
+    new: int
+    changed: int
+    unchanged: int
+    repeated: int
+
+
+_STAGED_COLUMNS: Mapping[Kind, LiteralString] = {
+    "items": "item_id text, title text, category text, price double precision, tags text[],"
+    " in_stock bool, created_at double precision, attributes jsonb",
+    "users": "user_id text, created_at double precision, attributes jsonb",
+    "interactions": "event_id text, user_id text, item_id text, type smallint, value real,"
+    " at double precision, session_id text",
+}
+
+_TARGETS = {"items": ("item_features", "item_id"), "users": ("user_features", "user_id")}
+
+_MERGED: Mapping[str, LiteralString] = {
+    "title": "s.title",
+    "category": "coalesce(s.category, 'unknown')",
+    "price": "s.price",
+    "tags": "coalesce(s.tags, '{{}}')",
+    "in_stock": "coalesce(s.in_stock, true)",
+    "created_at": "to_timestamp(s.created_at)",
+    # Attributes that only other files had stay; one that is empty in this file goes.
+    "attributes": "jsonb_strip_nulls(coalesce(t.attributes, '{{}}') || s.attributes)",
+}
+"""What a staged column becomes; an empty cell is the column's default."""
+
+
+def create_staging(conn: Connection, kind: Kind) -> None:
+    """Make the staging table of this transaction; it goes when the transaction ends."""
+    conn.execute(
+        sql.SQL("CREATE TEMP TABLE {} (line bigint, " + _STAGED_COLUMNS[kind] + ") ON COMMIT DROP")
+        .format(_staged(kind))
+    )  # fmt: skip
+
+
+def stage(
+    conn: Connection, kind: Kind, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Append rows to the staging table. Times are epoch seconds, attributes JSON texts.
+
+    Args:
+        columns: which columns the values of a row are for; the first is ``line``.
+    """
+    copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(_staged(kind), _joined(columns))
+    with conn.cursor() as cursor, cursor.copy(copy_in) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def merge_described(
+    conn: Connection, kind: Literal["items", "users"], columns: Sequence[str]
+) -> MergeCounts:
+    """Take over the staged items or users.
+
+    Args:
+        columns: which columns beside the id the file has; others keep their values.
+    """
+    table, key = _TARGETS[kind]
+    merged = [sql.SQL(_MERGED[name]).format() for name in columns]
+    names = {
+        "staged": _staged(kind),
+        "table": sql.Identifier(table),
+        "key": sql.Identifier(key),
+        "columns": _joined(columns),
+        "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in columns),
+        "merged": sql.SQL(", ").join(merged),
+        "key_and_columns": _joined([key, *columns]),
+        "key_and_merged": sql.SQL(", ").join([sql.Identifier("s", key), *merged]),
+    }
+    with conn.cursor() as cursor:
+        cursor.execute(sql.SQL("ANALYZE {staged}").format(**names))
+        n_repeated = _drop_repeated(cursor, kind, key, keep="max")
+        n_staged = _count(cursor, sql.SQL("SELECT count(*) FROM {staged}").format(**names))
+        # Under the lock, so that a row number is taken for a new item only.
+        cursor.execute(sql.SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE").format(**names))
+        n_changed = 0
+        if columns:
+            cursor.execute(_UPDATE.format(**names))
+            n_changed = cursor.rowcount
+        cursor.execute(_INSERT.format(**names))
+        n_new = cursor.rowcount
+    return MergeCounts(n_new, n_changed, n_staged - n_new - n_changed, n_repeated)
+
+
+def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
+    """
+    Append the staged interactions whose ``event_id`` is not known yet.
+
+    Returns:
+        The counts (``unchanged``: events known before), and how many items had to be made because
+        no file had described them.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute("ANALYZE staged_interactions")
+        n_repeated = _drop_repeated(cursor, "interactions", "event_id", keep="min")
+        n_staged = _count(cursor, "SELECT count(*) FROM staged_interactions")
+        # Under the lock, so that a row number is taken for a new item only.
+        cursor.execute("LOCK TABLE item_features IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute("""
+            INSERT INTO item_features (item_id)
+            SELECT item_id FROM staged_interactions AS s WHERE NOT EXISTS
+              (SELECT FROM item_features AS i WHERE i.item_id = s.item_id)
+            GROUP BY item_id ORDER BY min(line)
+        """)
+        n_bare_items = cursor.rowcount
+        cursor.execute("""
+            INSERT INTO interactions (event_id, user_id, item_row, type, value, at, session_id)
+            SELECT event_id, user_id, item_row, type, value, to_timestamp(at), session_id
+            FROM staged_interactions JOIN item_features USING (item_id)
+            ON CONFLICT (event_id) DO NOTHING
+        """)
+        n_new = cursor.rowcount
+    return MergeCounts(n_new, 0, n_staged - n_new, n_repeated), n_bare_items
+
+
+_UPDATE = sql.SQL("""
+    UPDATE {table} AS t SET ({columns}) = ROW({merged}), updated_at = now()
+    FROM {staged} AS s
+    WHERE t.{key} = s.{key} AND ROW({current}) IS DISTINCT FROM ROW({merged})
+""")
+
+_INSERT = sql.SQL("""
+    INSERT INTO {table} ({key_and_columns})
+    SELECT {key_and_merged} FROM {staged} AS s LEFT JOIN {table} AS t USING ({key})
+    WHERE t.{key} IS NULL ORDER BY s.line
+""")
+
+
+def _drop_repeated(
+    cursor: Cursor[TupleRow], kind: Kind, key: str, *, keep: Literal["min", "max"]
+) -> int:
+    """Leave one line per key, the first or the last; return how many went."""
+    cursor.execute(
+        sql.SQL("""
+            DELETE FROM {staged} AS s USING
+              (SELECT {key}, {keep}(line) AS line FROM {staged}
+                GROUP BY {key} HAVING count(*) > 1) AS kept
+            WHERE s.{key} = kept.{key} AND s.line <> kept.line
+        """).format(staged=_staged(kind), key=sql.Identifier(key), keep=sql.Identifier(keep))
+    )
+    return cursor.rowcount
+
+
+def _count(cursor: Cursor[TupleRow], query: LiteralString | sql.Composed) -> int:
+    row = cursor.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _staged(kind: Kind) -> sql.Identifier:
+    return sql.Identifier(f"staged_{kind}")
+
+
+def _joined(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

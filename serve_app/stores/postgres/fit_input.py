@@ -1,0 +1,176 @@
+"""PostgreSQL as the fit reads it: all items, users and interactions at once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+import numpy as np
+import pandas as pd
+import psycopg
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import Rows, Texts
+from serve_app.stores.postgres.schema import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionLog:
+    """
+    Every interaction, by user and then oldest first.
+
+    Attributes:
+        user_ids: the users that did anything, in order of their code points.
+        users: shape (n,), int32, position in ``user_ids``; ascending.
+        rows: shape (n,), int32, ``item_row``.
+        types: shape (n,), uint8, see ``domain.interactions.INTERACTION_TYPES``.
+        values: shape (n,), float32, rating or quantity, NaN where there is none.
+        at: shape (n,), float64, epoch seconds.
+    """
+
+    user_ids: Sequence[str] | Texts
+    users: NDArray[np.int32]
+    rows: Rows
+    types: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    at: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+_READ_ITEMS: LiteralString = """
+SELECT item_row, item_id, coalesce(title, item_id) AS title, category, price, tags, in_stock,
+  attributes, date_part('epoch', created_at) AS created_at
+FROM item_features ORDER BY item_row
+"""
+
+_READ_USERS: LiteralString = """
+SELECT user_id, date_part('epoch', created_at) AS created_at, attributes
+FROM user_features ORDER BY user_id COLLATE "C"
+"""
+
+
+def read_items(conn: Connection) -> pd.DataFrame:
+    """
+    All items in order of ``item_row`` (int32).
+
+    Further columns: item_id, title (the item id where there is none), category, price (float64,
+    NaN where unknown), tags (lists), in_stock (bool), attributes (dicts), created_at (epoch
+    seconds, float64, NaN where unknown).
+    """
+    types = {"item_row": "int32", "price": "float64", "in_stock": "bool", "created_at": "float64"}
+    return _read_frame(conn, _READ_ITEMS).astype(types)
+
+
+def read_users(conn: Connection) -> pd.DataFrame:
+    """All users by id: user_id, created_at (epoch seconds, float64, NaN), attributes (dicts)."""
+    return _read_frame(conn, _READ_USERS).astype({"created_at": "float64"})
+
+
+def _read_frame(conn: Connection, query: LiteralString) -> pd.DataFrame:
+    cursor = conn.execute(query)
+    names = [column.name for column in cursor.description or ()]
+    return pd.DataFrame(cursor.fetchall(), columns=names)
+
+
+_COPY_INTERACTIONS: LiteralString = """
+COPY (
+  SELECT (dense_rank() OVER (ORDER BY user_id COLLATE "C") - 1)::int4, item_row, type,
+    coalesce(value, 'NaN')::float4, date_part('epoch', at)
+  FROM interactions ORDER BY user_id COLLATE "C", at, event_id COLLATE "C"
+) TO STDOUT (FORMAT BINARY)
+"""
+
+_COPIED = np.dtype(
+    [
+        ("n_fields", ">i2"),
+        ("user_bytes", ">i4"),
+        ("user", ">i4"),
+        ("row_bytes", ">i4"),
+        ("row", ">i4"),
+        ("type_bytes", ">i4"),
+        ("type", ">i2"),
+        ("value_bytes", ">i4"),
+        ("value", ">f4"),
+        ("at_bytes", ">i4"),
+        ("at", ">f8"),
+    ]
+)
+"""A row of COPY's binary format. No column is null, so every row is as long as the next.
+
+Source: PostgreSQL documentation, COPY, "Binary Format".
+"""
+
+_COPY_HEADER_BYTES = 19
+_CHUNK_BYTES = 4 << 20
+
+
+def read_interactions(conn: Connection) -> InteractionLog:
+    """All interactions; needs about 21 bytes for each, and one chunk."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        counted = conn.execute("SELECT count(*) FROM interactions").fetchone()
+        n = counted[0] if counted else 0
+        ids = conn.execute(
+            'SELECT user_id FROM interactions GROUP BY user_id ORDER BY user_id COLLATE "C"'
+        )
+        log = InteractionLog(
+            tuple(user_id for (user_id,) in ids),
+            users=np.empty(n, np.int32),
+            rows=np.empty(n, np.int32),
+            types=np.empty(n, np.uint8),
+            values=np.empty(n, np.float32),
+            at=np.empty(n, np.float64),
+        )
+        start = 0
+        with conn.cursor() as cursor, cursor.copy(_COPY_INTERACTIONS) as copy:
+            for copied in _chunks(copy):
+                part = slice(start, start + len(copied))
+                log.users[part], log.rows[part] = copied["user"], copied["row"]
+                log.types[part], log.values[part] = copied["type"], copied["value"]
+                log.at[part] = copied["at"]
+                start = part.stop
+    return log
+
+
+def _chunks(copy: psycopg.Copy) -> Iterator[NDArray[np.void]]:
+    """Rows of a binary COPY, shape (any,), dtype ``_COPIED``; header and trailer left out."""
+    pending = bytearray()
+    skip = _COPY_HEADER_BYTES
+    for block in copy:
+        pending += block
+        if len(pending) >= _CHUNK_BYTES:
+            n_rows = (len(pending) - skip) // _COPIED.itemsize
+            yield np.frombuffer(bytes(pending), _COPIED, n_rows, offset=skip)
+            del pending[: skip + n_rows * _COPIED.itemsize]
+            skip = 0
+    n_rows = (len(pending) - skip) // _COPIED.itemsize
+    yield np.frombuffer(bytes(pending), _COPIED, n_rows, offset=skip)
+
+
+_DATA_STATE: LiteralString = """
+SELECT
+  (SELECT ARRAY[count(*), sum(hashtextextended(event_id, 0))] FROM interactions),
+  (SELECT ARRAY[count(*), sum(hashtextextended(ROW(item_row, item_id, title, category, price, tags,
+    in_stock, attributes, created_at)::text, 0))] FROM item_features)
+"""
+
+
+def data_state(conn: Connection) -> list[str]:
+    """Identifies the interactions and items that are there, whoever loaded them and when."""
+    row = conn.execute(_DATA_STATE).fetchone()
+    return [str(figure) for part in row or () for figure in part]
+
+
+def holds_items(conn: Connection) -> bool:
+    """Whether anything has been loaded."""
+    row = conn.execute("SELECT EXISTS (SELECT FROM item_features)").fetchone()
+    return row is not None and bool(row[0])
+
+
+def busiest_user(conn: Connection) -> str | None:
+    """The user who bought most; ``None`` before the first fit."""
+    row = conn.execute(
+        "SELECT user_id FROM user_features ORDER BY total_purchases DESC, user_id LIMIT 1"
+    ).fetchone()
+    return None if row is None else str(row[0])

@@ -1,0 +1,138 @@
+"""What a fit writes back to PostgreSQL: the numbers of items and users."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, LiteralString
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Cursor, sql
+from psycopg.rows import TupleRow
+
+from serve_app.arrays.columns import Rows
+from serve_app.stores.postgres.schema import Connection
+
+Values = Sequence[Any] | NDArray[np.generic]
+
+_KINDS: Mapping[str, tuple[LiteralString, Callable[[Any], Any], LiteralString]] = {
+    "count": ("int", int, "coalesce(f.{}, 0)"),
+    "int": ("int", int, "f.{}"),
+    "real": ("real", float, "f.{}"),
+    "time": ("double precision", float, "to_timestamp(f.{})"),
+    "texts": ("text[]", list, "coalesce(f.{}, '{{}}')"),
+}
+"""Per kind of column: its type while staged, how a value is made plain, what is then stored."""
+
+_ITEM_COLUMNS = {"popularity_score": "real", "avg_rating": "real", "num_ratings": "count"}
+
+_USER_COLUMNS = {
+    "total_purchases": "count",
+    "avg_rating": "real",
+    "num_ratings": "count",
+    "favorite_categories": "texts",
+    "recent_views": "texts",
+    "n_items": "int",
+    "n_categories": "int",
+    "avg_price": "real",
+    "std_price": "real",
+    "n_active_days": "int",
+    "first_at": "time",
+    "last_at": "time",
+    "created_at": "time",
+}
+
+
+def write_item_features(
+    conn: Connection, rows: Rows, popularity: Values, avg_rating: Values, num_ratings: Values
+) -> int:
+    """
+    Replace the fitted numbers of the items in ``rows`` (``item_row``); NaN where unknown.
+
+    Returns:
+        How many items changed; ``updated_at`` of the others stays.
+    """
+    values = dict(zip(_ITEM_COLUMNS, (popularity, avg_rating, num_ratings), strict=True))
+    with conn.transaction(), conn.cursor() as cursor:
+        _stage(cursor, "item_row int", (int(row) for row in rows), _ITEM_COLUMNS, values)
+        return _update(cursor, "item_features", "item_row", _ITEM_COLUMNS)
+
+
+def write_user_features(
+    conn: Connection, user_ids: Iterable[str], columns: Mapping[str, Values]
+) -> int:
+    """
+    Replace columns of users; users that the table does not hold yet are added to it.
+
+    Args:
+        user_ids: distinct.
+        columns: by name, any of ``user_features``, each as long as ``user_ids``. NaN or ``None``
+            where unknown, times in epoch seconds. Columns that are not given stay.
+
+    Returns:
+        How many users changed or were added; ``updated_at`` of the others stays.
+    """
+    kinds = {name: _USER_COLUMNS[name] for name in columns}
+    with conn.transaction(), conn.cursor() as cursor:
+        _stage(cursor, "user_id text", user_ids, kinds, columns)
+        # Adding happens under the lock, so that a load at the same time cannot come between.
+        cursor.execute("LOCK TABLE user_features IN SHARE ROW EXCLUSIVE MODE")
+        changed = _update(cursor, "user_features", "user_id", kinds)
+        cursor.execute(
+            sql.SQL("""
+                INSERT INTO user_features (user_id, {names})
+                SELECT user_id, {values} FROM fitted AS f WHERE NOT EXISTS
+                  (SELECT FROM user_features AS u WHERE u.user_id = f.user_id)
+            """).format(names=_names(kinds), values=_values(kinds))
+        )
+        return changed + cursor.rowcount
+
+
+def _stage(
+    cursor: Cursor[TupleRow],
+    key: LiteralString,
+    keys: Any,
+    kinds: Mapping[str, str],
+    columns: Mapping[str, Values],
+) -> None:
+    declared = [sql.SQL(key).format()]
+    for name, kind in kinds.items():
+        declared.append(sql.SQL("{} " + _KINDS[kind][0]).format(sql.Identifier(name)))
+    cursor.execute(
+        sql.SQL("CREATE TEMP TABLE fitted ({}) ON COMMIT DROP").format(sql.SQL(", ").join(declared))
+    )
+    plain = [_plain(columns[name], _KINDS[kind][1]) for name, kind in kinds.items()]
+    with cursor.copy("COPY fitted FROM STDIN") as copy:
+        for row in zip(keys, *plain, strict=True):
+            copy.write_row(row)
+    cursor.execute("ANALYZE fitted")
+
+
+def _plain(values: Values, convert: Callable[[Any], Any]) -> list[Any]:
+    """Python values, ``None`` where there is none: NaN differs from itself."""
+    return [None if value is None or value != value else convert(value) for value in values]
+
+
+def _update(cursor: Cursor[TupleRow], table: str, key: str, kinds: Mapping[str, str]) -> int:
+    cursor.execute(
+        sql.SQL("""
+            UPDATE {table} AS t SET ({names}) = ROW({values}), updated_at = now()
+            FROM fitted AS f
+            WHERE t.{key} = f.{key} AND ROW({current}) IS DISTINCT FROM ROW({values})
+        """).format(
+            table=sql.Identifier(table),
+            key=sql.Identifier(key),
+            names=_names(kinds),
+            values=_values(kinds),
+            current=sql.SQL(", ").join(sql.Identifier("t", name) for name in kinds),
+        )
+    )
+    return cursor.rowcount
+
+
+def _names(kinds: Mapping[str, str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, kinds))
+
+
+def _values(kinds: Mapping[str, str]) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL(_KINDS[kind][2]).format(sql.Identifier(name)) for name, kind in kinds.items()
+    )

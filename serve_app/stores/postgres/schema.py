@@ -1,0 +1,71 @@
+"""The connection of the offline side, and the tables it expects to find."""
+
+from importlib.resources import files
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from serve_app.errors import SchemaMismatch, SettingsInvalid
+
+SCHEMA_VERSION = 1
+
+Connection = psycopg.Connection[TupleRow]
+
+_LOCK = 0x7265_6373  # "recs": whoever creates the schema holds it, so that the others wait
+_CONNECT_TIMEOUT_S = 5
+
+
+def connect(url: str) -> Connection:
+    """
+    Open a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
+
+    Raises:
+        SettingsInvalid: no such server or database, or the URL cannot be read.
+    """
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
+    except psycopg.ProgrammingError as error:
+        # The driver's message would repeat the URL, and with it the password.
+        reason = "is no URL of the form postgresql://user:password@host:port/database"
+        raise SettingsInvalid("DATABASE_URL", reason) from error
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SettingsInvalid("DATABASE_URL", reason) from error
+
+
+def ensure_schema(conn: Connection) -> None:
+    """
+    Create the tables where there are none; several callers at once are fine.
+
+    Raises:
+        SchemaMismatch: another version is there.
+        SettingsInvalid: the database holds foreign tables of the same names.
+    """
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        if schema_version(conn) is None:
+            try:
+                conn.execute(files("serve_app.stores.postgres").joinpath("schema.sql").read_bytes())
+            except psycopg.errors.DuplicateTable as error:
+                reason = f"holds a table of another application: {error.diag.message_primary}"
+                raise SettingsInvalid("DATABASE_URL", reason) from error
+        check_schema(conn)
+
+
+def check_schema(conn: Connection) -> None:
+    """
+    Raises:
+        SchemaMismatch: the tables are missing or of another version.
+    """
+    found = schema_version(conn)
+    if found != SCHEMA_VERSION:
+        raise SchemaMismatch(SCHEMA_VERSION, found)
+
+
+def schema_version(conn: Connection) -> int | None:
+    """The version of the tables that are there, ``None`` when there are none."""
+    exists = conn.execute("SELECT to_regclass('recserve_schema') IS NOT NULL").fetchone()
+    if exists is None or not exists[0]:
+        return None
+    row = conn.execute("SELECT max(version) FROM recserve_schema").fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,162 @@
+"""The shop in PostgreSQL, read by the serving side within deadlines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString, Self
+
+import numpy as np
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+from pydantic import Field
+
+from serve_app.domain.interactions import MAX_EVENTS, Events, make_events
+from serve_app.domain.settings import Settings
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.postgres.detached import DetachedCalls
+from serve_app.stores.records import ItemRow, UserRow
+
+
+class PostgresConfig(Settings):
+    """How the serving side reads PostgreSQL."""
+
+    pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
+    timeout_s: float = Field(default=0.2, ge=0.001, description="Longest wait for one query.")
+    connect_timeout_s: int = Field(default=2, ge=2, description="Longest wait for a connection.")
+    reconnect_pause_s: float = Field(
+        default=1.0, gt=0, description="Between attempts while the server is down."
+    )
+    max_waiting: int = Field(
+        default=64, ge=1, description="Queries that may wait for a connection."
+    )
+    max_events_per_user: int = Field(
+        default=MAX_EVENTS,
+        ge=1,
+        description="Length of a history; what was bought before it is kept too.",
+    )
+
+
+_USERS: LiteralString = """
+SELECT user_id, total_purchases, avg_rating, num_ratings, n_items, n_categories, avg_price,
+  std_price, n_active_days, date_part('epoch', first_at), date_part('epoch', last_at),
+  date_part('epoch', created_at)
+FROM user_features WHERE user_id = ANY(%s)
+"""
+
+_ITEMS: LiteralString = """
+SELECT item_id, title, category, price, tags, in_stock, avg_rating, num_ratings, attributes
+FROM item_features WHERE item_id = ANY(%s)
+"""
+
+_HISTORIES: LiteralString = """
+SELECT wanted.user_id, string_agg(
+  int4send(item_row) || float4send(coalesce(value, 'NaN')) || int2send(type)
+    || float8send(date_part('epoch', at)), '' ORDER BY at, event_id)
+FROM unnest(%s::text[]) AS wanted (user_id) CROSS JOIN LATERAL (
+  (SELECT event_id, item_row, value, type, at FROM interactions AS i
+    WHERE i.user_id = wanted.user_id ORDER BY at DESC, event_id DESC LIMIT %s)
+  UNION
+  (SELECT DISTINCT ON (item_row) event_id, item_row, value, type, at FROM interactions AS i
+    WHERE i.user_id = wanted.user_id AND type = 3
+    ORDER BY item_row, at DESC, event_id DESC)
+) AS done
+GROUP BY wanted.user_id
+"""
+
+_SENT = np.dtype([("row", ">i4"), ("value", ">f4"), ("type", ">i2"), ("at", ">f8")])
+"""An event as ``_HISTORIES`` packs it: a whole history is one value, not a row per event."""
+
+_REASONS: Mapping[type[Exception], str] = {
+    TimeoutError: "timed_out",
+    PoolTimeout: "timed_out",
+    psycopg.errors.QueryCanceled: "timed_out",
+    TooManyRequests: "too_many_waiting",
+    psycopg.errors.UndefinedTable: "no_schema",
+    psycopg.errors.UndefinedColumn: "no_schema",
+    psycopg.OperationalError: "unreachable",
+    psycopg.InterfaceError: "unreachable",
+}
+"""The first that fits names the failure; any other is named by its class."""
+
+
+class PostgresShop:
+    """A ``Shop`` in PostgreSQL. Opens and lives without a server, and finds it again."""
+
+    def __init__(self, pool: AsyncConnectionPool, config: PostgresConfig) -> None:
+        self._pool = pool
+        self._config = config
+        self._calls = DetachedCalls()
+
+    @classmethod
+    async def open(cls, url: str, config: PostgresConfig) -> Self:
+        """Return at once, whether the server answers or not."""
+        pool = AsyncConnectionPool(
+            url,
+            kwargs=_connection_options(url, config),
+            min_size=config.pool_size,
+            max_size=config.pool_size,
+            open=False,
+            timeout=config.timeout_s,
+            max_waiting=config.max_waiting,
+            # After this long the pool gives up until the next query, which starts over. Left
+            # to itself it would pause longer and longer, and find a healed server minutes late.
+            reconnect_timeout=config.reconnect_pause_s,
+            name="recserve",
+        )
+        await pool.open(wait=False)
+        return cls(pool, config)
+
+    async def close(self) -> None:
+        await self._calls.close()
+        await self._pool.close()
+
+    async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
+        rows = await self._fetch(_USERS, _storable(ids))
+        return {user_id: np.array(numbers, np.float64) for user_id, *numbers in rows}
+
+    async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
+        rows = await self._fetch(_ITEMS, _storable(ids))
+        return {
+            item_id: ItemRow(title, category, price, tuple(tags), *others)
+            for item_id, title, category, price, tags, *others in rows
+        }
+
+    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
+        limit = self._config.max_events_per_user
+        rows = await self._fetch(_HISTORIES, _storable(user_ids), limit)
+        return {user_id: _unpack(sent) for user_id, sent in rows}
+
+    async def _fetch(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        try:
+            return await self._calls.within(self._config.timeout_s, self._run(query, parameters))
+        except (psycopg.Error, TimeoutError) as error:
+            reasons = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+            raise StoreUnavailable("postgres", next(reasons, type(error).__name__)) from error
+
+    async def _run(self, query: LiteralString, parameters: Sequence[object]) -> list[Any]:
+        async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            await cursor.execute(query, parameters)
+            return await cursor.fetchall()
+
+
+def _connection_options(url: str, config: PostgresConfig) -> dict[str, Any]:
+    limits = (
+        f"-c default_transaction_read_only=on -c statement_timeout={config.timeout_s * 1e3:.0f}ms"
+    )
+    return {
+        "autocommit": True,
+        "prepare_threshold": 1,
+        "connect_timeout": config.connect_timeout_s,
+        "keepalives_idle": 2,
+        "tcp_user_timeout": 2_000,
+        "options": f"{conninfo_to_dict(url).get('options') or ''} {limits}",
+    }
+
+
+def _storable(ids: Sequence[str]) -> list[str]:
+    """Distinct ids that PostgreSQL can hold; others are unknown to it and would spoil the batch."""
+    return [wanted for wanted in dict.fromkeys(ids) if "\0" not in wanted]
+
+
+def _unpack(sent: bytes) -> Events:
+    events = np.frombuffer(sent, _SENT)
+    return make_events(events["row"], events["type"], events["at"], events["value"])

@@ -1,0 +1,191 @@
+"""The application without Ray and without sockets: an ingress over stages in this process."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from serve_app.domain.candidates.finding import find_candidates
+from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.serving.bundle_shelf import BundleLocation, BundleShelf
+from serve_app.serving.config import AppConfig
+from serve_app.serving.ingress import Calls, Ingress
+from serve_app.serving.pipeline import Stages
+from serve_app.serving.stages.candidate_generator import CandidateWorld
+from serve_app.serving.stages.feature_fetcher import default_users
+from serve_app.serving.stages.ranker import Ranker
+from serve_app.serving.stages.scorer import Scorer
+from serve_app.stores.cache import InMemoryCache
+from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
+from serve_app.stores.reading import Found
+from serve_app.stores.records import ItemRow
+from tests.support.small_bundles import location_of
+
+PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
+"""Deadlines where slow answers count, not what replaces them on a busy machine."""
+
+NOWHERE = Stores(
+    StoreLocation(Path("/nowhere"), "postgresql://nowhere", "redis://nowhere"), StoresConfig()
+)
+
+
+async def down(_):
+    raise StageFailed("any", "connection_refused")
+
+
+async def bug(_):
+    raise ZeroDivisionError("a secret of the code")
+
+
+async def shown(item_ids):
+    """What the shop says of its items."""
+    item = ItemRow("A title", "things", 9.5, ("blue",), True, 4.5, 12, {"brand": "Ash"})
+    return Found(dict.fromkeys(item_ids, item))
+
+
+def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
+    """Every stage; users are unknown to the store, and the archive knows what they did."""
+    shelf = BundleShelf(location, "candidates", CandidateWorld.of)
+
+    async def users(batch):
+        return replace(default_users(batch), defaulted=np.zeros(len(batch), bool))
+
+    async def candidates(batch):
+        world = await shelf.at(batch.bundle)
+        bundle = world.bundle
+        histories = bundle.archive.read(batch.user_ids, stale=False)
+        return find_candidates(
+            batch,
+            histories,
+            bundle.catalogue,
+            bundle.tables,
+            config.candidates,
+            allowed=world.allowed,
+        )
+
+    scorers = {variant: Scorer(variant, location).score for variant in config.variants}
+    return Stages(users, candidates, scorers, Ranker(location, config.ranking).rank)
+
+
+class Counts:
+    """An exporter that remembers what it was told."""
+
+    def __init__(self):
+        self.counters, self.observed = {}, []
+
+    def count(self, name, tags, n):
+        self.counters[name, tags] = self.counters.get((name, tags), 0) + n
+
+    def observe(self, name, tags, value):
+        self.observed.append((name, tags, value))
+
+
+class BrokenCache:
+    """A cache that never answers; ``asked`` counts the attempts."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def get_many(self, keys):
+        self._fail()
+
+    async def set_many(self, values, ttl_s):
+        self._fail()
+
+    async def keys(self, prefix):
+        self._fail()
+
+    def _fail(self):
+        self.asked += 1
+        raise StoreUnavailable("redis", "ConnectionError")
+
+
+def new_cache():
+    return InMemoryCache(time.monotonic)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "the condition did not come true in time"
+        await asyncio.sleep(0.002)
+
+
+class Api:
+    """An ingress with its event loop, and a client of its HTTP API."""
+
+    def __init__(self, root, config=None, *, cache=None, items=shown, scorers=None, **stages):
+        """``stages`` and ``scorers`` replace those that work."""
+        self.config = config or AppConfig()
+        self.counts = Counts()
+        whole = stages_over(location_of(root), self.config)
+        chosen = {"scorers": {**whole.scorers, **(scorers or {})}, **stages}
+        calls = Calls(replace(whole, **chosen), items, self.counts)
+        self.ingress = Ingress(
+            self.config, NOWHERE, location_of(root), {}, lambda _: calls, cache or new_cache()
+        )
+        self._runner = asyncio.Runner()
+
+    def __enter__(self):
+        self.run(self._open())
+        return self
+
+    def __exit__(self, *_):
+        self.run(self.client.aclose())
+        self._runner.close()
+
+    def run(self, awaitable: Awaitable):
+        async def awaited():
+            return await awaitable
+
+        return self._runner.run(awaited())
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        self.run(until(condition))
+
+    def until_in_use(self, version: str) -> "Api":
+        self.until(lambda: self.ingress.health()["bundle"] == version)
+        return self
+
+    def get(self, path, **options) -> httpx.Response:
+        return self.run(self.client.get(path, **options))
+
+    def post(self, body=None, **options) -> httpx.Response:
+        if body is not None:
+            options["content"] = body if isinstance(body, bytes) else json.dumps(body)
+            options.setdefault("headers", {}).setdefault("content-type", "application/json")
+        return self.run(self.client.post("/recommendations", **options))
+
+    def ask(self, user_id="u000001", **more) -> dict:
+        response = self.post({"user_id": user_id, **more})
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def _open(self):
+        app = self.ingress.__serve_build_asgi_app__()
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://recserve")
+
+
+@contextmanager
+def logged(name: str) -> Iterator[list[logging.LogRecord]]:
+    """What is logged under a name, whatever Ray did to the loggers above it."""
+    records: list[logging.LogRecord] = []
+    collector = logging.Handler()
+    collector.emit = records.append
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.addHandler(collector)
+    logger.setLevel(logging.INFO)
+    try:
+        yield records
+    finally:
+        logger.removeHandler(collector)
+        logger.setLevel(level)

@@ -1,0 +1,81 @@
+"""Two windows of the demo shop, measured one after the other as a fit does."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.scoring.model_features import FEATURES
+from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.data.labels import CLICKED
+from serve_app.fitting.data.windows import Outcomes, Split, before, outcomes, split_of
+from serve_app.fitting.judging.measured import ItemFacts, Measured, item_facts, joined
+from serve_app.fitting.judging.measuring_window import Contest, measure
+from serve_app.fitting.moments.examples import Block, Examples, blocks
+from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
+from serve_app.fitting.tables.candidate_tables import TablesConfig
+from tests.support.hand_made_logs import demo_shop
+
+
+@cache
+def split() -> Split:
+    return split_of(demo_shop()[2], 0.15)
+
+
+@cache
+def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
+    """
+    What was known at a moment.
+
+    Args:
+        known_until_at: the tables of the sources know as much; later than ``at`` is a leak.
+    """
+    items, _, log = demo_shop()
+    catalogue = catalogue_of(items, log, 8)
+    nobody = np.full(len(log.user_ids), np.nan)
+    # What a fit finds for this shop.
+    tables = TablesConfig(regularization=30.0, content_weight=0.0)
+    config, listed = SnapshotConfig(embedding_dim=8, tables=tables), listed_at(catalogue, at)
+    world = snapshot(catalogue, before(log, at), at, listed, nobody, config)
+    if known_until_at is None:
+        return world
+    later = snapshot(catalogue, before(log, known_until_at), at, listed, nobody, config)
+    return replace(world, tables=later.tables)
+
+
+def likely(examples: Examples) -> NDArray[np.float32]:
+    """Log-odds, higher for what more sources offer."""
+    return examples.matrix[:, FEATURES.index("candidate.n_sources")] / 10
+
+
+def fused(examples: Examples) -> NDArray[np.float32]:
+    return examples.matrix[:, FEATURES.index("candidate.fused")]
+
+
+CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
+
+
+def outcomes_at(at: float, until_at: float) -> Outcomes:
+    known = before(demo_shop()[2], until_at)
+    return outcomes(known, at, until_at, world_at(at).catalogue.listed, least=CLICKED)
+
+
+def measured_block(
+    block: Block, found: Outcomes, world: Snapshot, contest: Contest = CONTEST
+) -> Measured:
+    return measure(block.examples, block.candidates.rows, block.users, found, world, contest)
+
+
+def measured_at(
+    at: float, until_at: float, contest: Contest = CONTEST, *, leaking: bool = False
+) -> Measured:
+    """The window between two moments."""
+    world, found = world_at(at, until_at if leaking else None), outcomes_at(at, until_at)
+    found_blocks = blocks(world, found, CandidatesConfig())
+    return joined([measured_block(block, found, world, contest) for block in found_blocks])
+
+
+def items_at(at: float) -> ItemFacts:
+    return item_facts(world_at(at).catalogue, at)

@@ -1,0 +1,67 @@
+"""Requests that go on while something else happens."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+import httpx
+
+from tests.support.real_serve import Served
+
+
+@dataclass
+class Traffic:
+    """
+    Attributes:
+        outcomes: requests by status, or by the name of the error of those that got no answer.
+        degraded: answers by stage that was replaced.
+        versions: answers by bundle version.
+    """
+
+    outcomes: Counter[object] = field(default_factory=Counter)
+    degraded: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def traffic(service: Served, n_threads: int = 4) -> Iterator[Traffic]:
+    """Asks for ever other users until the block ends."""
+    seen, over, lock, numbers = Traffic(), threading.Event(), threading.Lock(), count()
+
+    def ask() -> None:
+        with httpx.Client(base_url=service.http.base_url, timeout=30) as http:
+            while not over.is_set():
+                _ask_once(http, next(numbers), seen, lock)
+
+    threads = [threading.Thread(target=ask) for _ in range(n_threads)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _ask_once(http: httpx.Client, number: int, seen: Traffic, lock: threading.Lock) -> None:
+    # A filter that no other request has, so that no answer comes from the cache.
+    body = {
+        "user_id": f"u{number % 400:06d}",
+        "filters": {"price": {"lte": 10_000 + number}},
+    }
+    try:
+        answer = http.post("/recommendations", json=body)
+    except httpx.TransportError as error:
+        with lock:
+            seen.outcomes[type(error).__name__] += 1
+        return
+    with lock:
+        seen.outcomes[answer.status_code] += 1
+        if answer.status_code == 200:
+            found = answer.json()
+            seen.degraded.update(found["degraded"])
+            seen.versions[found["model_version"]] += 1

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from benchmarks.bigger_catalogue import enlarged_catalogue, enlarged_tables
+from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
+from serve_app.domain.filters.allowed import AllowedItems
+from tests.support.small_world import batch_of, small_world
+
+N_COPIES = 4
+
+
+@pytest.fixture(scope="module")
+def large():
+    world = small_world()
+    catalogue = enlarged_catalogue(world.catalogue, N_COPIES)
+    return catalogue, enlarged_tables(world.tables, world.catalogue, catalogue, N_COPIES)
+
+
+def test_every_item_and_every_copy_has_a_row_and_an_id_of_its_own(large):
+    catalogue, _ = large
+    n = len(small_world().catalogue)
+
+    ids = catalogue.item_ids.take(range(len(catalogue)))
+    assert len(set(ids)) == len(catalogue) == N_COPIES * n
+    assert np.array_equal(catalogue.index.find(ids), np.arange(N_COPIES * n))
+
+
+def test_orders_hold_every_listed_row_once_by_popularity(large):
+    catalogue, tables = large
+    listed = np.flatnonzero(catalogue.listed)
+
+    assert np.array_equal(np.sort(tables.popular_rows), listed)
+    assert (np.diff(catalogue.number("popularity")[tables.popular_rows]) <= 0).all()
+    offsets = tables.category_offsets
+    for code in range(catalogue.categories.n_words):
+        rows = tables.category_rows[offsets[code] : offsets[code + 1]]
+        assert (catalogue.categories.codes[rows] == code).all()
+
+
+def test_copies_are_neighbours_among_themselves(large):
+    _, tables = large
+    n = len(small_world().catalogue)
+    offsets = tables.neighbour_offsets
+
+    for row in range(N_COPIES * n):
+        neighbours = tables.neighbour_rows[offsets[row] : offsets[row + 1]]
+        assert (neighbours // n == row // n).all()
+
+
+def test_candidates_are_found_in_it(large):
+    catalogue, tables = large
+    world = small_world()
+    batch = batch_of(("u000001", "nobody"))
+    histories = world.archive.read(batch.user_ids, stale=False)
+
+    found = find_candidates(
+        batch, histories, catalogue, tables, CandidatesConfig(), allowed=AllowedItems(catalogue)
+    )
+
+    assert (np.diff(found.offsets) >= 100).all()
+    assert (found.rows < len(catalogue)).all()

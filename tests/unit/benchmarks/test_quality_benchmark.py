@@ -1,0 +1,237 @@
+"""The quality table: what is kept, what is a goal, and what is written."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.home import ROOT
+from benchmarks.quality import cli
+from benchmarks.quality.goals import goals_of
+from benchmarks.quality.kept import keeping, kept, key_of
+from benchmarks.quality.plot import bars_of, plot_quality
+from benchmarks.quality.report import sections
+from benchmarks.quality.runs import (
+    DEMO_RUN,
+    RETAIL_RUNS,
+    RUNS,
+    SOURCES_RUN,
+    WHOLE,
+    files_of_rivals,
+)
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.evaluation.rivals import Baseline
+
+RIVALS = {"popularity": 0.05, "ease": 0.1, "ease_time": 0.15, "rrf": 0.14}
+
+
+def figure(mean, width=0.01):
+    return {"mean": mean, "low": mean - width, "high": mean + width}
+
+
+def document(ours, **further):
+    """As the evaluator writes it, in short."""
+    means = {**RIVALS, "recserve": ours, "recserve_diverse": ours - 0.01, **further}
+    names = ("recall@20", "coverage@20", "mrr@10", "hit_rate@10")
+    models = {
+        name: {"ndcg@10": figure(mean), **{each: figure(mean) for each in names}}
+        for name, mean in means.items()
+    }
+    models["recserve"]["candidate_recall"] = figure(0.62)
+    return {
+        "protocol": {
+            "cut_at": "2011-11-02T13:13:00+00:00",
+            **dict.fromkeys(("n_test_users", "n_wanted", "n_items", "n_interactions"), 1_000),
+            "test_share": 0.2,
+            "ranking": "full catalogue",
+            "min_buyers": 5,
+            "tuning": {"max_points": 60},
+        },
+        "models": models,
+        "best": {"library": "ease", "single": "ease_time"},
+        "comparisons": {
+            own: {
+                other: {"ratio": {"ndcg@10": figure(means[own] / mean, 0.05)}}
+                for other, mean in means.items()
+                if other != own
+            }
+            for own in ("recserve", "recserve_diverse")
+        },
+        "sources": {source: figure(0.1) for source in SOURCES},
+        "parameters": {"recserve": {"candidates": 300.0}},
+        "skipped": {"als": "too large"},
+        "seconds": {"ease": 3.0, "recserve fit": 99.0, "total": 120.0},
+    }
+
+
+def of_sources():
+    rng = np.random.default_rng(0)
+    each = {
+        "ndcg": rng.random(30).tolist(),
+        "recall": 0.5,
+        "alone": {source: rng.random(30).tolist() for source in SOURCES},
+        "seconds": 1.0,
+    }
+    return {WHOLE: each, **{source: each for source in SOURCES if source != "popular"}}
+
+
+def all_runs(ours=0.21):
+    return {
+        **{name: document(ours) for name in RETAIL_RUNS},
+        DEMO_RUN: document(0.21, ideal=0.25, insider=0.23),
+        SOURCES_RUN: of_sources(),
+    }
+
+
+class TestGoals:
+    def test_are_met_by_lists_that_are_good_enough(self):
+        assert [goal.is_met for goal in goals_of(all_runs())] == [True] * 7
+
+    def test_are_not_met_by_lists_that_are_hardly_better(self):
+        met = {goal.text: goal.is_met for goal in goals_of(all_runs(0.16))}
+
+        assert sum(value is False for value in met.values()) == 3
+        assert met["Demo shop: at least .80 of the ideal list's NDCG@10"]
+
+    def test_need_the_lower_bound_too(self):
+        runs = all_runs()
+        ratio = runs[RETAIL_RUNS[0]]["comparisons"]["recserve"]["ease_time"]["ratio"]
+        ratio["ndcg@10"]["low"] = 1.09
+
+        assert goals_of(runs)[1].is_met is False
+
+    def test_are_open_where_nothing_was_measured(self):
+        assert {goal.is_met for goal in goals_of({})} == {None}
+
+    def test_are_missed_where_ours_could_not_be_fitted(self):
+        runs = all_runs()
+        for name in ("recserve", "recserve_diverse"):
+            for run in (*RETAIL_RUNS, DEMO_RUN):
+                del runs[run]["models"][name]
+                runs[run]["comparisons"].pop(name)
+                runs[run]["seconds"].pop("recserve fit", None)
+
+        assert {goal.is_met for goal in goals_of(runs)} == {False}
+
+
+class TestReport:
+    def test_tells_every_run_and_every_model(self):
+        text = "\n\n".join(map(str, sections(all_runs(), goals_of(all_runs()))))
+
+        assert "| Every fit within 180 s | 99 s | met |" in text
+        assert "## Online Retail, window 56 days earlier" in text
+        assert "## Online Retail over three cuts" in text
+        assert "`recserve` / `ideal`: 0.84 (0.79–0.89)" in text
+        assert "`recserve` / `insider`: 0.91 (0.86–0.96)" in text
+        assert "`als` is missing: too large" in text
+        assert text.count("| `ease_time` |") == 5
+        for source in SOURCES:
+            assert f"| {source} |" in text
+
+    def test_a_source_that_changes_nothing_adds_nothing(self):
+        [*_, last] = sections({SOURCES_RUN: of_sources()}, [])
+
+        assert "0.0000 (0.0000–0.0000)" in str(last)
+
+    def test_draws_a_bar_for_each_model_that_matters(self, tmp_path):
+        pytest.importorskip("matplotlib")
+
+        assert [label for label, _ in bars_of(document(0.2))][-1] == "recserve, diverse"
+        assert plot_quality(all_runs(), tmp_path / "plots/quality.png")
+        assert (tmp_path / "plots/quality.png").stat().st_size > 10_000
+
+
+class TestKept:
+    def test_is_made_once_and_again_when_its_key_changes(self, tmp_path):
+        made = []
+
+        def make():
+            made.append(len(made))
+            return {"turn": len(made)}
+
+        assert [kept(tmp_path, "run", key, make)["turn"] for key in "aab"] == [1, 1, 2]
+
+    def test_a_run_that_breaks_leaves_nothing(self, tmp_path):
+        with pytest.raises(ZeroDivisionError):
+            kept(tmp_path, "run", "a", lambda: {"turn": 1 / 0})
+
+        assert kept(tmp_path, "run", "a", lambda: {"turn": 2}) == {"turn": 2}
+
+    @pytest.mark.parametrize("inner", [None, np.ones((2, 3), np.int32)])
+    def test_lists_come_back_as_they_were(self, tmp_path, inner):
+        lists = np.arange(6, dtype=np.int32).reshape(2, 3)
+        baseline = Baseline(lists, inner, {"k": 3, "inner_ndcg@10": None}, 1.5)
+        keep = keeping(tmp_path, "key")
+
+        keep("als", lambda: baseline)
+        found = keep("als", lambda: pytest.fail("made twice"))
+
+        np.testing.assert_array_equal(found.lists, lists)
+        assert (found.inner_lists is None) == (inner is None)
+        assert (found.parameters, found.seconds) == ({"k": 3, "inner_ndcg@10": None}, 1.5)
+
+    def test_lists_of_rivals_depend_on_all_that_makes_them(self):
+        found = {str(file.relative_to(ROOT / "serve_app")) for file in files_of_rivals()}
+
+        evaluation = ("evaluator", "lists", "measures", "training_matrix", "protocol")
+        assert found >= {
+            *(f"evaluation/{name}.py" for name in (*evaluation, "rival_tuning")),
+            *(f"fitting/data/{name}.py" for name in ("labels", "pairs", "windows")),
+            *(f"loading/{name}.py" for name in ("in_memory", "rows")),
+            "arrays/ragged.py",
+            "domain/candidates/profiles.py",
+            "evaluation/baselines/ease.py",
+            "measuring/metrics.py",
+            "stores/postgres/fit_input.py",
+        }
+
+    def test_lists_of_rivals_stay_while_ours_change(self):
+        found = {file.name for file in files_of_rivals()}
+
+        assert not found & {"served.py", "boosting.py", "finding.py", "ranking.py"}
+
+    def test_keys_tell_parts_apart(self):
+        assert key_of("ab", "c") != key_of("a", "bc")
+
+
+class TestCommand:
+    @staticmethod
+    def start(monkeypatch, *arguments):
+        monkeypatch.setattr(cli, "run", lambda name, plan, progress: all_runs()[name])
+        return CliRunner().invoke(cli.main, arguments)
+
+    def test_writes_the_table_and_json(self, monkeypatch, tmp_path):
+        table = tmp_path / "source.parquet"
+        table.touch()
+        result = self.start(
+            monkeypatch, "--retail", str(table), "--out", str(tmp_path / "QUALITY.md")
+        )
+
+        assert result.exit_code == 0
+        written = json.loads((tmp_path / "QUALITY.json").read_text("utf-8"))
+        assert set(written["runs"]) == set(RUNS)
+        assert [goal["is_met"] for goal in written["goals"]] == [True] * 7
+        assert (tmp_path / "QUALITY.md").read_text("utf-8") in result.output
+
+    def test_goes_without_online_retail_where_it_is_not_there(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(cli, "RETAIL", tmp_path / "none.parquet")
+        result = self.start(monkeypatch, "--out", str(tmp_path / "QUALITY.md"))
+
+        assert "Online Retail is left out: its table is not here" in result.output
+        assert "## Demo shop" in result.output
+        assert "## Online Retail" not in result.output
+
+    def test_one_run_alone_is_shown_and_not_written(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(cli, "RESULTS", tmp_path / "QUALITY.md")
+        result = self.start(monkeypatch, "--only", DEMO_RUN)
+
+        assert result.exit_code == 0
+        assert not list(tmp_path.iterdir())
+
+    def test_a_table_that_is_none_ends_in_a_sentence(self, tmp_path):
+        arguments = ["--retail", str(tmp_path / "none.parquet"), "--only", RETAIL_RUNS[0]]
+        result = CliRunner().invoke(cli.main, [*arguments, "--work", str(tmp_path)])
+
+        assert result.exit_code == 1
+        assert "there is no such file" in result.output

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serve_app.domain.filters import allowed as allowed_module
+from serve_app.domain.filters.allowed import Allowed, AllowedItems
+from serve_app.domain.filters.matching import filter_mask
+from serve_app.domain.filters.parsing import parse_filter
+from tests.support.small_world import small_world
+
+CATALOGUE = small_world().catalogue
+NOTHING = np.empty(0, np.int32)
+TYPES = {name: type(column) for name, column in CATALOGUE.columns.items()}
+
+
+FIRST = np.zeros(1, np.int64)
+"""The number of the only request."""
+
+
+def allowing(mask, excluded=()):
+    """What one request may show."""
+    return Allowed((mask,), np.zeros(1, int), np.array(excluded, np.int64))
+
+
+def cheaper_than(price):
+    return parse_filter({"price": {"lt": price}}, TYPES)
+
+
+class TestAllowed:
+    @given(
+        ordered=st.permutations(range(60)),
+        shown=st.sets(st.integers(0, 59)),
+        excluded=st.sets(st.integers(0, 59)),
+        k=st.integers(0, 70),
+    )
+    @settings(max_examples=150)
+    def test_the_first_are_those_of_all_that_may_be_shown(self, ordered, shown, excluded, k):
+        mask = np.zeros(60, bool)
+        mask[list(shown)] = True
+        allowed = allowing(mask, sorted(excluded))
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(allowed_module, "_LEAST_CHUNK", 4 - 2 * k)
+            first, _ = allowed.first(np.array(ordered, np.int32), k)
+
+        may_be_shown = [row for row in ordered if row in shown - excluded]
+        assert first.tolist() == may_be_shown[:k]
+        assert first.dtype == np.int32
+
+    def test_looks_no_further_than_needed(self):
+        looked_at = []
+
+        class Watched(np.ndarray):
+            def __getitem__(self, key):
+                looked_at.append(len(key))
+                return np.asarray(self)[key]
+
+        mask = np.ones(100_000, bool).view(Watched)
+
+        first, _ = allowing(mask).first(np.arange(100_000, dtype=np.int32), 10)
+
+        assert first.tolist() == list(range(10))
+        assert sum(looked_at) < 2_000
+
+    def test_nothing_is_the_first_of_nothing(self):
+        assert allowing(np.ones(3, bool)).first(NOTHING, 5)[0].tolist() == []
+
+
+class TestAllowedOfABatch:
+    ALLOWED = Allowed(
+        (np.array([True, True, False, True]), np.array([False, True, True, True])),
+        np.array([0, 1, 0]),
+        np.array([1, 4 + 3, 8 + 0, 8 + 3], np.int64),
+    )
+    """Of four items the first and third may show all but the third, the second all but the first;
+    their users must not see item 1, item 3, and items 0 and 3."""
+
+    def test_each_request_has_its_mask_and_its_exclusions(self):
+        rows, offsets = self.ALLOWED.first(np.array([3, 2, 1, 0], np.int32), 4)
+
+        assert [part.tolist() for part in np.split(rows, offsets[1:-1])] == [[3, 0], [2, 1], [1]]
+
+    def test_each_stretch_has_its_request_and_its_limit(self):
+        ordered = np.array([0, 1, 2, 3, 3, 2, 1, 0], np.int32)
+        starts, ends = np.array([0, 4, 4, 8]), np.array([4, 8, 8, 8])
+
+        rows, offsets = self.ALLOWED.first_within(
+            ordered, starts, ends, np.array([0, 0, 1, 2]), np.array([1, 9, 1, 9])
+        )
+
+        found = [part.tolist() for part in np.split(rows, offsets[1:-1])]
+        assert found == [[0], [3, 0], [2], []]
+
+    def test_ascending_rows_are_kept_as_any_others(self):
+        requests, rows = np.repeat([0, 1, 2], 4), np.tile(np.arange(4, dtype=np.int32), 3)
+
+        kept = self.ALLOWED.keeps_ascending(requests * 4 + rows, requests, rows)
+
+        assert kept.tolist() == self.ALLOWED.keeps(requests, rows).tolist()
+        assert kept.sum() == 5
+
+
+class TestAllowedItems:
+    def test_without_a_filter_everything_that_can_be_bought(self):
+        found = AllowedItems(CATALOGUE).for_request(None, NOTHING)
+
+        assert found.masks[0].tolist() == (CATALOGUE.listed & CATALOGUE.in_stock).tolist()
+
+    def test_items_out_of_stock_when_they_are_wanted(self):
+        found = AllowedItems(CATALOGUE, include_out_of_stock=True).for_request(None, NOTHING)
+
+        assert found.masks[0].tolist() == CATALOGUE.listed.tolist()
+
+    def test_a_filter_narrows_what_can_be_bought(self):
+        found = AllowedItems(CATALOGUE).for_request(cheaper_than(20), NOTHING)
+
+        expected = CATALOGUE.sellable & filter_mask(cheaper_than(20), CATALOGUE)
+        assert 0 < expected.sum() < CATALOGUE.sellable.sum()
+        assert found.masks[0].tolist() == expected.tolist()
+
+    def test_a_mask_is_made_once_for_equal_filters(self):
+        items = AllowedItems(CATALOGUE)
+
+        first, second = (items.for_request(cheaper_than(20), NOTHING).masks[0] for _ in range(2))
+
+        assert first is second
+
+    def test_the_masks_used_last_are_kept(self):
+        items = AllowedItems(CATALOGUE, n_kept=2)
+        first = items.for_request(cheaper_than(1), NOTHING).masks[0]
+        second = items.for_request(cheaper_than(2), NOTHING).masks[0]
+        items.for_request(cheaper_than(1), NOTHING)
+        items.for_request(cheaper_than(3), NOTHING)
+
+        assert items.for_request(cheaper_than(1), NOTHING).masks[0] is first
+        assert items.for_request(cheaper_than(2), NOTHING).masks[0] is not second
+
+    def test_what_a_user_must_not_see_does_not_touch_the_next_one(self):
+        items = AllowedItems(CATALOGUE)
+        row = int(np.flatnonzero(CATALOGUE.sellable)[0])
+
+        mine = items.for_request(None, np.array([row], np.int32))
+        yours = items.for_request(None, NOTHING)
+
+        assert not mine.keeps(FIRST, np.array([row]))[0]
+        assert yours.keeps(FIRST, np.array([row]))[0]

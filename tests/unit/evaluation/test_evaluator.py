@@ -1,0 +1,294 @@
+"""The whole evaluation, on a simulated shop."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from serve_app.arrays.columns import MISSING
+from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.domain.interactions import PURCHASE
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.evaluation import evaluator as evaluating
+from serve_app.evaluation.evaluation_report import as_json, as_text
+from serve_app.evaluation.evaluator import (
+    FUSED,
+    OURS,
+    OURS_DIVERSE,
+    Evaluation,
+    EvaluationConfig,
+    evaluate,
+)
+from serve_app.evaluation.models import MODELS
+from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
+from serve_app.evaluation.served import OursConfig, served_lists
+from serve_app.fitting.data.labels import LabelConfig
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.loading.in_memory import Shop
+from serve_app.loading.load import LoadFiles
+from tests.support.hand_made_logs import demo_shop
+
+QUICK = OursConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
+CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
+NAMES = [*(model.name for model in MODELS), FUSED, OURS, OURS_DIVERSE]
+
+
+def demo_files(folder: Path) -> LoadFiles:
+    made = make_demo(
+        DemoConfig(n_users=300, n_items=300, n_interactions=20_000, seed=5, n_days=180)
+    )
+    files = write_demo(made, folder)
+    return LoadFiles(files.items, files.users, files.interactions)
+
+
+def ticks() -> Iterator[float]:
+    return partial(next, count(0.0, 1.0))
+
+
+def run(files: LoadFiles, config: EvaluationConfig = CONFIG) -> Evaluation:
+    now_at = DemoConfig().end_at
+    return evaluate(files, config, lambda step, share: None, now_at=now_at, clock=ticks())
+
+
+@cache
+def evaluation() -> Evaluation:
+    with TemporaryDirectory() as folder:
+        return run(demo_files(Path(folder)))
+
+
+class TestEvaluation:
+    def test_measures_every_model(self):
+        assert list(evaluation().models) == NAMES
+        for name, measures in evaluation().models.items():
+            assert measures["ndcg@5"].low <= measures["ndcg@5"].mean, name
+            assert 0 < measures["coverage@10"].mean <= 1, name
+
+    def test_finds_more_than_chance_and_ours_more_than_popularity(self):
+        models = evaluation().models
+
+        assert models["popularity"]["recall@10"].mean > 10 / evaluation().split.past.n_items
+        assert models[OURS]["ndcg@10"].mean > models["popularity"]["ndcg@10"].mean
+
+    def test_compares_ours_with_every_other(self):
+        compared = evaluation().comparisons
+
+        assert set(compared) == {OURS, OURS_DIVERSE}
+        assert set(compared[OURS]) == set(NAMES) - {OURS}
+        models = evaluation().models
+        difference = compared[OURS]["popularity"].difference["ndcg@5"].mean
+        expected = models[OURS]["ndcg@5"].mean - models["popularity"]["ndcg@5"].mean
+        assert difference == pytest.approx(expected)
+
+    def test_names_the_best_in_hindsight(self):
+        best, models = evaluation().best, evaluation().models
+        library = [model.name for model in MODELS if not model.uses_time]
+
+        assert best["library"] == max(library, key=lambda name: models[name]["ndcg@5"].mean)
+        assert models[best["single"]]["ndcg@5"].mean >= models[best["library"]]["ndcg@5"].mean
+
+    def test_chooses_within_the_budget(self):
+        for name, chosen in evaluation().parameters.items():
+            assert name in (FUSED, OURS) or chosen["points"] <= 2
+
+    def test_tunes_in_the_past_only(self):
+        inner, split = evaluation().inner, evaluation().split
+
+        assert inner.end_at < split.cut_at
+        assert inner.cut_at < inner.end_at
+
+    def test_finds_the_same_again(self, tmp_path):
+        again = run(demo_files(tmp_path))
+
+        assert as_json(again) == as_json(evaluation())
+
+    def test_leaves_out_what_cannot_take_so_many_items(self, tmp_path, monkeypatch):
+        ease = next(model for model in MODELS if model.name == "ease")
+        small = type(ease)(ease.name, ease.uses_time, ease.grid, ease.fits, max_items=1)
+        monkeypatch.setattr(evaluating, "MODELS", (MODELS[0], MODELS[1], small))
+        found = run(demo_files(tmp_path))
+
+        assert "at most 1" in found.skipped["ease"]
+        assert list(found.models) == [MODELS[0].name, MODELS[1].name, FUSED, OURS, OURS_DIVERSE]
+
+    def test_goes_on_without_ours_where_the_past_is_too_little_to_fit(self, tmp_path):
+        files = demo_files(tmp_path)
+        ours = CONFIG.ours.model_copy(
+            update={"fit": CONFIG.ours.fit.model_copy(update={"min_users": 10_000})}
+        )
+        found = run(files, CONFIG.model_copy(update={"ours": ours}))
+
+        assert "at least 10000 are needed" in found.skipped[OURS]
+        assert OURS not in found.models
+        assert f"{OURS} is missing" in as_text(found)
+        assert json.loads(as_json(found))["skipped"][OURS]
+
+    def test_takes_further_models_and_remembers_the_tuned_ones(self, tmp_path):
+        files, kept = demo_files(tmp_path), {}
+
+        def backwards(shop, split):
+            return lambda users: np.tile(np.arange(split.past.n_items), (len(users), 1))
+
+        def keep(name, make):
+            kept.setdefault(name, make())
+            return kept[name]
+
+        def refuse(name, make):
+            return kept[name]
+
+        given = {"now_at": DemoConfig().end_at, "clock": ticks(), "further": {"last": backwards}}
+        evaluate(files, CONFIG, lambda step, share: None, keep=keep, **given)
+        again = evaluate(files, CONFIG, lambda step, share: None, keep=refuse, **given)
+
+        assert again.models["last"]["ndcg@5"].mean < again.models["popularity"]["ndcg@5"].mean
+        assert "last" in again.comparisons[OURS]
+        assert "last" not in again.best.values()
+        for name in kept:
+            assert again.models[name] == evaluation().models[name]
+
+    def test_measures_each_source_alone(self):
+        assert set(evaluation().sources) == set(SOURCES)
+        for each in evaluation().sources.values():
+            assert each.low <= each.mean <= each.high
+
+
+class TestReport:
+    def test_json_has_protocol_models_and_seconds(self):
+        document = json.loads(as_json(evaluation()))
+
+        assert {"protocol", "models", "seconds"} <= document.keys()
+        assert set(document["models"]["recserve"]["ndcg@10"]) == {"mean", "low", "high"}
+        assert document["protocol"]["n_test_users"] == len(evaluation().split.users)
+        assert document["seconds"]["total"] > 0
+
+    def test_text_tells_the_protocol_and_every_model(self):
+        text = as_text(evaluation())
+
+        for name in NAMES:
+            assert f"\n{name}" in text
+        assert "no sampled negatives" in text
+        assert "best textbook model" in text
+        assert "recall of its" in text
+
+    def test_text_tells_what_the_files_said_in_vain(self):
+        assert "left out" not in as_text(evaluation())
+
+        lossy = replace(evaluation(), n_rejected={"items": 0, "interactions": 3}, n_bare_items=2)
+
+        assert "left out: 3 bad rows of interactions" in as_text(lossy)
+        assert "2 items are known from interactions only" in as_text(lossy)
+
+
+def shop_and_split():
+    items, users, log = demo_shop()
+    shop = Shop(items, users, log, {})
+    return shop, split_at_share(log, ProtocolConfig(max_users=60))
+
+
+def ours_of(shop, split, width=10):
+    return served_lists(shop, split, width, QUICK, lambda step, share: None)
+
+
+class TestOurs:
+    def test_recommends_ranked_items_only_and_none_that_was_bought(self):
+        shop, split = shop_and_split()
+        ours = ours_of(shop, split)
+
+        for lists in (ours.plain, ours.diverse):
+            assert lists.shape == (len(split.users), 10)
+            assert lists.max() < split.past.n_items
+            for i, row in enumerate(lists.tolist()):
+                start, stop = split.excluded.offsets[i : i + 2]
+                given = [item for item in row if item != MISSING]
+                assert len(set(given)) == len(given) > 0
+                assert not set(given) & set(split.excluded.items[start:stop].tolist())
+
+    def test_knows_nothing_of_what_comes_later(self):
+        shop, split = shop_and_split()
+        log = shop.log
+        rng = np.random.default_rng(1)
+        rows = np.where(log.at >= split.cut_at, rng.permutation(log.rows), log.rows)
+        other = type(log)(log.user_ids, log.users, rows, log.types, log.values, log.at)
+        shuffled = split_at_share(other, ProtocolConfig(max_users=60))
+        # The users may differ; the lists of those that are in both must not.
+        one, another = (
+            ours_of(shop, split),
+            ours_of(Shop(shop.items, shop.users, other, {}), shuffled),
+        )
+        both, here, there = np.intersect1d(split.users, shuffled.users, return_indices=True)
+
+        assert len(both) > 10
+        np.testing.assert_array_equal(one.plain[here], another.plain[there])
+        np.testing.assert_array_equal(one.diverse[here], another.diverse[there])
+
+    def test_recommends_again_what_was_bought_where_repeats_count(self):
+        shop, _ = shop_and_split()
+        label = LabelConfig(repeats=True)
+        split = split_at_share(shop.log, ProtocolConfig(max_users=60, label=label))
+        ours = ours_of(shop, split)
+        bought = [
+            shop.log.rows[(shop.log.users == user) & (shop.log.types == PURCHASE)]
+            for user in split.user_numbers[split.users]
+        ]
+        again = [
+            np.isin(split.item_rows[row[row != MISSING]], rows).any()
+            for row, rows in zip(ours.plain, bought, strict=True)
+        ]
+
+        assert np.mean(again) > 0.1
+
+    def test_lists_of_each_source_hold_candidates_only_once(self):
+        shop, split = shop_and_split()
+        ours = ours_of(shop, split)
+
+        assert set(ours.by_source) == set(SOURCES)
+        for lists in ours.by_source.values():
+            assert lists.shape == ours.plain.shape
+            for row in lists.tolist():
+                given = [item for item in row if item != MISSING]
+                assert len(set(given)) == len(given)
+
+    def test_finds_no_more_than_its_candidates_hold(self):
+        shop, split = shop_and_split()
+        ours = ours_of(shop, split)
+        hits = evaluating.hits_of(ours.plain, split.wanted, split.past.n_items).sum(axis=1)
+
+        assert (hits <= ours.recall * np.diff(split.wanted.offsets) + 1e-9).all()
+        assert 0 < ours.recall.mean() <= 1
+
+
+class TestOddShops:
+    """No prices, no categories, no items file; few items; few interactions of each user."""
+
+    @staticmethod
+    def write(folder: Path, n_items: int, per_user: int, **columns: object) -> LoadFiles:
+        rng = np.random.default_rng(4)
+        n_users = 400
+        taste = rng.integers(0, 4, n_users)
+        users = np.repeat(np.arange(n_users), per_user)
+        items = rng.integers(0, n_items // 4, len(users)) * 4 + taste[users]
+        at = 1.6e9 + rng.random(len(users)) * 100 * 86_400
+        frame = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": at, **columns})
+        frame.to_csv(folder / "interactions.csv", index=False)
+        return LoadFiles(interactions=folder / "interactions.csv")
+
+    @pytest.mark.parametrize("per_user", [2, 12])
+    def test_purchases_of_a_small_catalogue(self, tmp_path, per_user):
+        found = run(self.write(tmp_path, 40, per_user))
+
+        assert found.models["ease"]["ndcg@5"].mean > found.models["popularity"]["ndcg@5"].mean
+
+    @pytest.mark.parametrize("kind", ["rating", "view", "click"])
+    def test_other_interactions_than_purchases(self, tmp_path, kind):
+        found = run(self.write(tmp_path, 200, 30, type=kind, value=4.0))
+
+        assert list(found.models) == NAMES
+        assert found.models[OURS]["ndcg@10"].mean > found.models["popularity"]["ndcg@10"].mean
+        assert json.loads(as_json(found))["protocol"]["hit"].startswith(kind)

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import xgboost
+
+from serve_app.domain.scoring.boosters import predict
+from serve_app.fitting.training.averaging import averaged
+from serve_app.fitting.training.boosting import booster_from
+
+ROWS = np.random.default_rng(0).random((400, 3)).astype(np.float32)
+
+
+def model_of(objective, seed, n_trees=4):
+    labels = ROWS[:, 0] + ROWS[:, 1] > 1
+    data = xgboost.DMatrix(ROWS, labels, group=[20] * 20 if "rank" in objective else None)
+    settings = {"objective": objective, "seed": seed, "subsample": 0.5, "nthread": 1}
+    return bytes(xgboost.train(settings, data, n_trees).save_raw("ubj"))
+
+
+def margins_of(model):
+    booster = booster_from(model)
+    return booster.inplace_predict(ROWS, predict_type="margin", validate_features=False)
+
+
+def test_what_models_of_one_objective_say_is_averaged():
+    models = [model_of("binary:logistic", seed) for seed in (1, 2, 3)]
+
+    whole = averaged(models)
+
+    expected = np.mean([margins_of(model) for model in models], axis=0)
+    np.testing.assert_allclose(margins_of(whole), expected, rtol=1e-5, atol=1e-6)
+    probabilities = booster_from(whole).inplace_predict(ROWS, validate_features=False)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-expected)), rtol=1e-5)
+
+
+def test_models_of_several_objectives_order_by_the_mean_of_their_margins():
+    models = [model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]
+
+    scores = predict(booster_from(averaged(models)), ROWS)
+
+    difference = scores - np.mean([margins_of(model) for model in models], axis=0)
+    np.testing.assert_allclose(difference, difference[0], atol=1e-6)
+    assert np.ptp(scores) > 1, "not squeezed into probabilities"
+
+
+def test_holds_the_trees_of_all():
+    whole = averaged([model_of("binary:logistic", 1, 4), model_of("rank:ndcg", 1, 7)])
+
+    assert booster_from(whole).num_boosted_rounds() == 11
+
+
+def test_each_model_counts_alike_in_what_features_gained():
+    whole = booster_from(averaged([model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]))
+
+    assert sum(whole.get_score(importance_type="total_gain").values()) == pytest.approx(2.0)
+
+
+def test_a_model_without_a_split_does_not_disturb_the_others():
+    flat = model_of("binary:logistic", 1, 1)
+    stump = xgboost.train(
+        {"objective": "binary:logistic", "gamma": 1e9, "nthread": 1},
+        xgboost.DMatrix(ROWS, ROWS[:, 0] > 0.5),
+        2,
+    )
+
+    whole = averaged([bytes(stump.save_raw("ubj")), flat])
+
+    assert np.isfinite(margins_of(whole)).all()
+
+
+def test_one_model_stays_as_it_is():
+    model = model_of("binary:logistic", 1)
+
+    assert averaged([model]) == model
+
+
+def test_the_same_models_give_the_same_bytes():
+    models = [model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]
+
+    assert averaged(models) == averaged(models)

@@ -1,0 +1,126 @@
+"""Files in chunks."""
+
+from datetime import date, time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from serve_app.errors import DataRejected
+from serve_app.loading import files as load_files
+from serve_app.loading.files import column_names, read_chunks
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_reads_csv_as_text_with_none_for_empty_cells(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.CSV", "\ufeffid, name ,\r\n1, Pan ,x\r\n2,,\r\n")
+    (chunk,) = read_chunks(file)
+
+    assert chunk.columns == {"id": ["1", "2"], "name": ["Pan", None]}
+    assert chunk.share_read == 1.0
+
+
+def test_knows_the_line_of_each_row(tmp_path: Path) -> None:
+    (chunk,) = read_chunks(write(tmp_path / "a.csv", 'id,t\n1,"a\n\nb"\n\n2,x\n3\n4,y'))
+
+    assert chunk.lines == [2, 6, 8]
+    assert chunk.misshapen == [(7, "the row has 1 cells, the header 2")]
+    assert chunk.columns["t"] == ["a\n\nb", "x", "y"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_splits_a_file_into_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(load_files, "CHUNK_ROWS", 2)
+    file = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        write(file, "id\na\nb\nc\n")
+    else:
+        pq.write_table(pa.table({"id": ["a", "b", "c"]}), file)
+    chunks = list(read_chunks(file))
+
+    assert [chunk.columns["id"] for chunk in chunks] == [["a", "b"], ["c"]]
+    assert [line for chunk in chunks for line in chunk.lines] == (
+        [2, 3, 4] if ending == "csv" else [1, 2, 3]
+    )
+    assert chunks[-1].share_read == 1.0
+
+
+def test_bytes_that_are_no_utf_8_spoil_their_cell_only(tmp_path: Path) -> None:
+    (chunk,) = read_chunks(write(tmp_path / "a.csv", b"id\n\xe4\nb\n"))
+    assert chunk.columns["id"] == ["\udce4", "b"]
+
+
+def test_reads_parquet_with_times_as_epoch_seconds_and_none_for_nan(tmp_path: Path) -> None:
+    columns = {
+        "stamp": pa.array([1_500, None], pa.timestamp("ms")),
+        "zoned": pa.array([2_000_000_001, None], pa.timestamp("ns", "Asia/Tokyo")),
+        "day": pa.array([date(1970, 1, 2), None]),
+        "hour": pa.array([time(8), None]),
+        "x": [float("nan"), 1.5],
+        "tags": [["a"], None],
+        "word": pa.array(["a", None]).dictionary_encode(),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    (chunk,) = read_chunks(tmp_path / "a.parquet")
+
+    assert chunk.columns == {
+        "stamp": [1.5, None],
+        "zoned": [2.0, None],
+        "day": [86_400.0, None],
+        "hour": [time(8), None],
+        "x": [None, 1.5],
+        "tags": [["a"], None],
+        "word": ["a", None],
+    }
+
+
+def test_names_the_columns_without_reading_on(tmp_path: Path) -> None:
+    assert column_names(write(tmp_path / "a.csv", "id,x\n1,2\n")) == ("id", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.csv", "", "it has no header line"),
+        ("a.csv", "\n\n", "it has no header line"),
+        ("a.csv", "id,x\n", "it has no rows"),
+        ("a.csv", "id,x,id\n1,2,3\n", "its header names 'id' twice"),
+        ("a.csv", "i\x00d\x00,\x00", "is no UTF-8 text .* compressed, or UTF-16"),
+        ("a.csv", "id\n" + "x" * 200_000, "cannot be read: field larger than"),
+        ("a.parquet", "id\n1\n", "cannot be read: Parquet"),
+        ("a.xlsx", "id\n1\n", "its name ends neither in .csv nor in .parquet"),
+    ],
+)
+def test_says_why_a_file_cannot_be_read(
+    tmp_path: Path, name: str, content: str, reason: str
+) -> None:
+    file = write(tmp_path / name, content)
+    with pytest.raises(DataRejected, match=reason) as raised:
+        list(read_chunks(file))
+    assert raised.value.file == file
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_says_that_there_is_no_such_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataRejected, match="No such file"):
+        list(read_chunks(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_says_that_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataRejected, match="directory"):
+        list(read_chunks(tmp_path / name))
+
+
+def test_refuses_a_parquet_file_without_rows(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    with pytest.raises(DataRejected, match="it has no rows"):
+        list(read_chunks(tmp_path / "a.parquet"))

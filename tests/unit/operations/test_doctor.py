@@ -1,0 +1,152 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from serve_app.errors import BundleDamaged, StoreUnavailable
+from serve_app.operations.doctor import (
+    Check,
+    Outcome,
+    bundle_whole,
+    compiled_trees,
+    config_keys,
+    disk_writable,
+    environment_profile,
+    format_results,
+    ports_free,
+    python_version,
+    run_checks,
+    schema_current,
+    store_reachable,
+)
+from serve_app.operations.environment import parse_env_file
+
+PROJECT = Path(__file__).parents[3]
+SAFE, FAST = (parse_env_file(PROJECT / "configs" / f"{name}.env") for name in ("safe", "fast"))
+
+
+def outcome_of(check):
+    [result] = run_checks([check])
+    return result.outcome, result.detail
+
+
+def fails_with(error):
+    def ask():
+        raise error
+
+    return ask
+
+
+@pytest.fixture
+def taken_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_goes_on_after_a_check_that_failed():
+    results = run_checks([config_keys(lambda: ["a: unknown key"]), python_version((3, 12))])
+
+    assert [result.outcome for result in results] == [Outcome.FAIL, Outcome.PASS]
+    assert format_results(results) == (
+        "FAIL  configuration   a: unknown key\nPASS  Python version  3.12\n1 of 2 failed"
+    )
+
+
+def test_says_that_all_is_well():
+    assert format_results(run_checks([python_version((3, 11))])).endswith("\nall is well")
+
+
+def test_does_not_take_a_bug_for_a_failed_check():
+    with pytest.raises(ZeroDivisionError):
+        run_checks([Check("divides", lambda: str(1 / 0))])
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 14)])
+def test_names_the_pythons_that_fit(version):
+    assert outcome_of(python_version(version)) == (
+        Outcome.FAIL,
+        f"this is Python 3.{version[1]}: use 3.11 to 3.13",
+    )
+
+
+@pytest.mark.parametrize(("is_compiled", "outcome"), [(True, Outcome.PASS), (False, Outcome.SKIP)])
+def test_says_whether_scorers_have_the_fast_form_of_the_trees(is_compiled, outcome):
+    assert outcome_of(compiled_trees(is_compiled))[0] == outcome
+
+
+def test_knows_a_store_that_answers_from_one_that_does_not():
+    answers = store_reachable("Redis", lambda: "6.2.14")
+    is_down = store_reachable("Redis", fails_with(StoreUnavailable("redis", "refused")))
+
+    assert outcome_of(answers) == (Outcome.PASS, "6.2.14")
+    assert outcome_of(is_down) == (Outcome.FAIL, "redis: refused")
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"), [(3, Outcome.PASS), (2, Outcome.FAIL), (None, Outcome.SKIP)]
+)
+def test_compares_the_schema_with_this_builds(found, outcome):
+    assert outcome_of(schema_current(3, lambda: found))[0] is outcome
+
+
+def test_says_what_is_wrong_with_a_bundle():
+    damaged = bundle_whole(fails_with(BundleDamaged("v1", "model.ubj is missing")))
+
+    assert outcome_of(bundle_whole(lambda: "v1")) == (Outcome.PASS, "v1")
+    assert outcome_of(damaged) == (Outcome.FAIL, "bundle v1 is damaged: model.ubj is missing")
+
+
+def test_passes_a_configuration_without_problems():
+    assert outcome_of(config_keys(list))[0] is Outcome.PASS
+
+
+def test_tells_a_port_of_this_service_from_one_of_somebody_else(taken_port):
+    ports = {taken_port: "HTTP"}
+
+    assert outcome_of(ports_free(ports, lambda: True)) == (
+        Outcome.PASS,
+        f"in use by this service: {taken_port} (HTTP)",
+    )
+    assert outcome_of(ports_free(ports, lambda: False))[0] is Outcome.FAIL
+    assert outcome_of(ports_free({}, lambda: False))[0] is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("environment", "outcome"),
+    [
+        (FAST, Outcome.PASS),
+        (SAFE, Outcome.PASS),
+        ({}, Outcome.PASS),
+        ({"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}, Outcome.FAIL),
+        (FAST | {"RAY_SERVE_ENABLE_HA_PROXY": "0"}, Outcome.FAIL),
+        (
+            {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0"},
+            Outcome.PASS,
+        ),
+    ],
+)
+def test_knows_the_settings_of_serve_that_do_not_go_together(environment, outcome):
+    assert outcome_of(environment_profile(environment))[0] is outcome
+
+
+def test_makes_a_folder_that_is_not_there_yet(tmp_path):
+    assert outcome_of(disk_writable(tmp_path / "a" / "b", 1))[0] is Outcome.PASS
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_names_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    outcome, detail = outcome_of(disk_writable(tmp_path / "file", 1))
+
+    assert outcome is Outcome.FAIL
+    assert detail == f"{tmp_path / 'file'}: File exists"
+
+
+def test_names_a_disk_that_is_too_full(tmp_path):
+    outcome, detail = outcome_of(disk_writable(tmp_path, 10**18))
+
+    assert outcome is Outcome.FAIL
+    assert "GB free, needs 1000000000.0" in detail

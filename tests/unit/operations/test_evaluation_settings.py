@@ -1,0 +1,136 @@
+"""What is evaluated is what the files of the application say."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from serve_app.cli import data_verbs as data
+from serve_app.errors import DataRejected, NotEnoughData, SettingsInvalid
+from serve_app.evaluation.served import OursConfig
+from serve_app.fitting.data.labels import LabelConfig
+from serve_app.operations.evaluating import ours_config
+
+ROOT = Path(__file__).parents[3]
+
+SERVED = """
+applications:
+  - name: recserve
+    import_path: serve_app.app:build_app
+    args:
+      variants: [other, main]
+      candidates: {max_candidates: 150}
+      ranking: {diversity: {max_per_category: 2}}
+"""
+LEARNT = """
+label: {type: click}
+variants:
+  main: {n_trees: 10}
+  other: {n_trees: 20}
+"""
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_defaults_are_evaluated_without_files():
+    assert ours_config(None, None) == OursConfig()
+
+
+def test_candidates_and_ranking_are_those_that_are_served(tmp_path):
+    found = ours_config(written(tmp_path, "serve.yaml", SERVED), None)
+
+    assert found.fit.candidates.max_candidates == 150
+    assert found.ranking.diversity.max_per_category == 2
+
+
+def test_the_first_variant_that_is_served_is_fitted_alone(tmp_path):
+    learnt = written(tmp_path, "fit.yaml", LEARNT)
+    found = ours_config(written(tmp_path, "serve.yaml", SERVED), learnt)
+
+    assert {name: each.n_trees for name, each in found.fit.variants.items()} == {"other": 20}
+    assert list(ours_config(None, learnt).fit.variants) == ["main"]
+
+
+def test_what_counts_is_what_the_fit_is_told(tmp_path):
+    assert ours_config(None, written(tmp_path, "fit.yaml", LEARNT)).fit.label.type == "click"
+
+
+def test_the_files_of_the_project_fit_together():
+    found = ours_config(ROOT / "serve_config.yaml", ROOT / "configs/fit.yaml")
+
+    assert list(found.fit.variants) == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("served", "learnt", "message"),
+    [
+        (SERVED, "variants: {main: {}}", "variants: other served but not described"),
+        (SERVED, "candidates: {}", "is set in args.candidates"),
+        (SERVED, "label: {type: look}", "label.type: Input should be"),
+        (SERVED.replace("variants:", "variant:"), LEARNT, "args.variant: Extra inputs"),
+        ("[]", LEARNT, "must be a mapping"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(tmp_path, served, learnt, message):
+    files = written(tmp_path, "serve.yaml", served), written(tmp_path, "fit.yaml", learnt)
+
+    with pytest.raises(SettingsInvalid, match=message):
+        ours_config(*files)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SettingsInvalid, match="no such file"):
+        ours_config(tmp_path / "none.yaml", None)
+
+
+@pytest.mark.parametrize(("flags", "repeats"), [([], False), (["--repeats"], True)])
+def test_the_command_evaluates_what_the_files_and_flags_say(tmp_path, monkeypatch, flags, repeats):
+    given = []
+
+    def evaluated(files, config, progress, **clocks):
+        given.append(config)
+        raise NotEnoughData("there are no interactions")
+
+    monkeypatch.setattr(data, "evaluate", evaluated)
+    settings = written(tmp_path, "fit.yaml", LEARNT)
+    arguments = ["--interactions", "shop.csv", "--settings", str(settings), "--days-earlier", "7"]
+    result = CliRunner().invoke(data.evaluate_command, [*arguments, *flags])
+
+    assert isinstance(result.exception, NotEnoughData)
+    [config] = given
+    assert config.protocol.label == LabelConfig(type="click", repeats=repeats)
+    assert config.protocol.days_earlier == 7
+    assert list(config.ours.fit.variants) == ["main"]
+
+
+def test_an_evaluation_that_comes_to_nothing_leaves_no_file(tmp_path):
+    shop = written(tmp_path, "shop.csv", "user_id,item_id,timestamp\n")
+    figures = tmp_path / "figures.json"
+
+    result = CliRunner().invoke(
+        data.evaluate_command, ["--interactions", str(shop), "--json", str(figures)]
+    )
+
+    assert isinstance(result.exception, DataRejected)
+    assert not figures.exists()
+
+
+def test_where_figures_cannot_be_written_is_told_before_the_work(tmp_path):
+    nowhere = tmp_path / "none" / "figures.json"
+
+    result = CliRunner().invoke(
+        data.evaluate_command, ["--interactions", "shop.csv", "--json", str(nowhere)]
+    )
+
+    assert result.exit_code == 2
+    assert f"{nowhere} cannot be written" in result.output.replace("\n", "")
+
+
+def test_models_are_trained_with_as_many_threads_as_are_given(tmp_path):
+    learnt = written(tmp_path, "fit.yaml", f"{LEARNT}n_threads: 3\n")
+
+    assert ours_config(None, learnt, n_threads=2).fit.n_threads == 2
+    assert ours_config(None, learnt).fit.n_threads == 3

@@ -1,0 +1,85 @@
+"""Stages that compute leave their event loop free: in one process it is that of the ingress."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from serve_app.domain.batches import RequestBatch
+from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.serving.bundle_shelf import BundleShelf
+from serve_app.serving.stages import candidate_generator as candidates
+from serve_app.serving.stages import ranker as ranking
+from serve_app.serving.stages.candidate_generator import CandidateGenerator
+from serve_app.serving.stages.ranker import Ranker
+from serve_app.stores.user_state import CacheTtls
+from tests.support.in_process import new_cache, until
+from tests.support.small_bundles import location_of, publish_world
+from tests.support.small_world import AT
+
+
+@pytest.fixture
+def published(tmp_path):
+    root = tmp_path / "bundles"
+    return location_of(root), publish_world(root).version
+
+
+class Computation:
+    """Stands for one that takes long: ends when the event loop has run beside it."""
+
+    def __init__(self):
+        self.has_begun, self.loop_has_run = threading.Event(), threading.Event()
+
+    def __call__(self, *_, **__):
+        self.has_begun.set()
+        return self.loop_has_run.wait(5)
+
+    def runs_beside_the_loop(self, stage):
+        async def scenario():
+            answer = asyncio.create_task(stage())
+            await until(self.has_begun.is_set)
+            self.loop_has_run.set()
+            return await answer
+
+        return asyncio.run(scenario())
+
+
+@pytest.fixture
+def computation():
+    return Computation()
+
+
+def test_ranking_leaves_the_loop_free(monkeypatch, published, computation):
+    location, version = published
+    monkeypatch.setattr(ranking, "rank", computation)
+    batch = SimpleNamespace(bundle=version)
+
+    assert computation.runs_beside_the_loop(lambda: Ranker(location, RankingConfig()).rank(batch))
+
+
+def test_the_search_for_candidates_leaves_the_loop_free(monkeypatch, published, computation):
+    async def no_histories(_):
+        return {}
+
+    location, version = published
+    monkeypatch.setattr(candidates, "find_candidates", computation)
+    stores = SimpleNamespace(cache=new_cache(), shop=SimpleNamespace(histories=no_histories))
+    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
+
+    def stage():
+        return CandidateGenerator(stores, location, CacheTtls(), CandidatesConfig()).find(batch)
+
+    assert computation.runs_beside_the_loop(stage)
+
+
+def test_stages_of_one_process_share_an_opened_bundle(published):
+    location, version = published
+
+    async def scenario():
+        first, second = (BundleShelf(location, stage, lambda bundle: bundle) for stage in "ab")
+        return await first.at(version) is await second.at(version)
+
+    assert asyncio.run(scenario())

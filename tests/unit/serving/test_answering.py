@@ -1,0 +1,317 @@
+"""The service without HTTP: what is asked together, kept, counted and timed."""
+
+import asyncio
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from serve_app.bundles.bundle import open_bundle
+from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.errors import StoreUnavailable
+from serve_app.serving.answering import RecommendationService
+from serve_app.serving.config import AppConfig
+from serve_app.serving.current_bundle import World
+from serve_app.serving.questions import Question, answer_key
+from serve_app.stores.cache import ANSWER_PREFIX, InMemoryCache
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current
+from serve_app.stores.reading import Found
+from serve_app.telemetry.counting import Telemetry
+from tests.support.in_process import (
+    PATIENT,
+    BrokenCache,
+    Counts,
+    bug,
+    down,
+    logged,
+    new_cache,
+    shown,
+    stages_over,
+)
+from tests.support.small_bundles import DAY_S, location_of, publish_world
+from tests.support.small_world import AT
+
+CONFIG = AppConfig.model_validate({"deadlines": PATIENT})
+USERS = [f"u{number:06d}" for number in range(12)]
+LOGGER = "ray.serve.recserve.ingress"
+
+
+def ask_of(user_id="ann", n=5, variant="main", include_metadata=False):
+    return Question(user_id, n, None, variant, include_metadata)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("published") / "bundles"
+
+
+@pytest.fixture(scope="module")
+def worlds(root):
+    """Two versions, the second with another model."""
+    versions = [publish_world(root, n_trees).version for n_trees in (5, 6)]
+    return [
+        World.of(
+            open_bundle(str(root), version, cache_dir=root), CandidatesConfig(), RankingConfig()
+        )
+        for version in versions
+    ]
+
+
+class Served:
+    """A service over stages in this process, and what it told."""
+
+    def __init__(self, root, config=CONFIG, *, cache=None, items=shown, now_at=AT, **stages):
+        self.counts = Counts()
+        self.cache = cache or new_cache()
+        self.batches = []
+        self.telemetry = Telemetry(self.counts, now_s=0)
+        whole = replace(stages_over(location_of(root), config), **stages)
+
+        async def candidates(batch):
+            self.batches.append(batch)
+            return await whole.candidates(batch)
+
+        self.service = RecommendationService(
+            config,
+            replace(whole, candidates=candidates),
+            items,
+            self.cache,
+            self.telemetry,
+            clock=lambda: now_at,
+        )
+
+    def ask(self, world, *questions):
+        async def together():
+            asked = [self.service.recommend(question, world) for question in questions]
+            return await asyncio.gather(*asked)
+
+        return asyncio.run(together())
+
+    def counted(self, name):
+        self.telemetry.flush(0)
+        return {tags: n for (found, tags), n in self.counts.counters.items() if found == name}
+
+
+def test_questions_that_wait_travel_as_one_batch(root, worlds):
+    served = Served(root)
+
+    answers = served.ask(worlds[0], *(ask_of(user) for user in USERS))
+
+    assert sum(len(batch) for batch in served.batches) == len(USERS)
+    assert len(served.batches) <= 3
+    assert [answer.n_items for answer in answers] == [5] * len(USERS)
+
+
+def test_the_cache_is_asked_for_all_that_wait_at_once(root, worlds):
+    looked_up = []
+
+    class Watched(InMemoryCache):
+        async def get_many(self, keys):
+            looked_up.append(len(keys))
+            await asyncio.sleep(0)
+            return await super().get_many(keys)
+
+    config = AppConfig.model_validate(
+        {"coalescing": {"max_in_flight": 1, "max_batch": 2}, "deadlines": PATIENT}
+    )
+    served = Served(root, config, cache=Watched(lambda: 0.0))
+
+    served.ask(worlds[0], *(ask_of(user) for user in USERS))
+
+    assert looked_up == [1 + 1, len(USERS) - 1 + 1], "and for the epoch"
+    assert max(len(batch) for batch in served.batches) == 2
+
+
+def test_both_variants_travel_in_one_batch_and_score_apart(root, worlds):
+    questions = [ask_of("ann", 20, variant) for variant in ("main", "challenger", "main")]
+    uncached = AppConfig.model_validate(
+        {
+            "result_cache": {"enabled": False},
+            "coalescing": {"max_in_flight": 1},
+            "deadlines": PATIENT,
+        }
+    )
+    served = Served(root, uncached)
+
+    *_, first, second, third = served.ask(worlds[0], ask_of("bob"), *questions)
+
+    assert [len(batch) for batch in served.batches] == [1, 3]
+    assert first.recommendations == third.recommendations != second.recommendations
+
+
+def test_a_batch_is_answered_from_the_newest_world_that_one_of_it_knows(root, worlds):
+    served = Served(
+        root, AppConfig.model_validate({"result_cache": {"enabled": False}, "deadlines": PATIENT})
+    )
+
+    async def together():
+        asked = [served.service.recommend(ask_of(f"u{i}"), worlds[i > 2]) for i in range(6)]
+        return await asyncio.gather(*asked)
+
+    versions = [answer.version for answer in asyncio.run(together())]
+
+    assert {batch.bundle for batch in served.batches} == {world.version for world in worlds}
+    assert versions[3:] == [worlds[1].version] * 3
+
+
+def test_features_are_computed_for_no_time_that_the_models_have_not_seen(root, worlds):
+    served = Served(root, now_at=AT + 400 * DAY_S)
+
+    served.ask(worlds[0], ask_of())
+
+    assert [batch.at for batch in served.batches] == [AT + 30 * DAY_S]
+
+
+def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds):
+    served = Served(root)
+    [first] = served.ask(worlds[0], ask_of())
+
+    settings = CONFIG.model_dump_json()
+    keys = [answer_key(ask_of(), world.version, settings) for world in worlds]
+    kept, other = asyncio.run(read_current(served.cache, keys)).values
+
+    assert kept == first.recommendations
+    assert other is None
+
+
+def test_a_cached_answer_says_how_many_items_it_has(root, worlds):
+    served = Served(root)
+    question = ask_of(n=7, include_metadata=True)
+
+    [first], [second] = served.ask(worlds[0], question), served.ask(worlds[0], question)
+
+    assert second == replace(first, cached=True)
+    assert second.n_items == 7
+
+
+def test_an_answer_is_given_again_no_longer_than_its_time_to_live(root, worlds):
+    now_s = 0.0
+    cache = new_cache()
+    cache._clock = lambda: now_s
+    served = Served(root, cache=cache)
+    served.ask(worlds[0], ask_of())
+
+    now_s = CONFIG.result_cache.ttl_s - 1
+    assert served.ask(worlds[0], ask_of())[0].cached
+    now_s = CONFIG.result_cache.ttl_s + 1
+    assert not served.ask(worlds[0], ask_of())[0].cached
+
+
+def test_a_cache_that_is_down_is_a_warning_and_not_a_failure(root, worlds):
+    served = Served(root, cache=BrokenCache())
+
+    with logged(LOGGER) as records:
+        [answer] = served.ask(worlds[0], ask_of())
+
+    assert answer.n_items == 5
+    assert answer.degraded == ()
+    assert [record.getMessage() for record in records] == [
+        "answers are not read from the cache: redis: ConnectionError"
+    ]
+
+
+def test_an_answer_that_is_lost_on_its_way_into_the_cache_is_a_warning(root, worlds):
+    class Full(InMemoryCache):
+        async def set_many(self, values, ttl_s):
+            raise StoreUnavailable("redis", "OutOfMemoryError")
+
+    served = Served(root, cache=Full(lambda: 0.0))
+
+    with logged(LOGGER) as records:
+        [answer] = served.ask(worlds[0], ask_of())
+
+    assert answer.n_items == 5
+    assert [record.getMessage() for record in records] == [
+        "answers are not kept in the cache: redis: OutOfMemoryError"
+    ]
+
+
+def test_an_answer_that_was_under_way_during_a_load_is_not_given_again(root, worlds):
+    cache = new_cache()
+    stages = stages_over(location_of(root), CONFIG)
+
+    async def load_meanwhile(batch):
+        found = await stages.candidates(batch)
+        await begin_epoch(cache, b"e" * EPOCH_BYTES)
+        return found
+
+    served = Served(root, cache=cache, candidates=load_meanwhile)
+
+    [during] = served.ask(worlds[0], ask_of())
+    kept = asyncio.run(served.cache.keys(ANSWER_PREFIX))
+    [after] = served.ask(worlds[0], ask_of())
+
+    assert during.recommendations == after.recommendations
+    assert len(kept) == 1, "it was written, and does not hold"
+    assert not after.cached
+
+
+@pytest.mark.parametrize("items", [down, "never"], ids=["failed", "late"])
+def test_only_those_who_want_metadata_are_told_that_it_was_replaced(root, worlds, items):
+    async def never(_):
+        await asyncio.Event().wait()
+
+    hasty = AppConfig.model_validate({"deadlines": {"features_s": 0.05}})
+    served = Served(root, hasty, items=never if items == "never" else items)
+
+    with_it, without = served.ask(
+        worlds[0], ask_of(include_metadata=True), ask_of("bob", include_metadata=False)
+    )
+
+    assert (with_it.degraded, without.degraded) == (("metadata",), ())
+    assert all(each["metadata"]["title"] for each in orjson.loads(with_it.recommendations))
+    reason = "timed_out" if items == "never" else "connection_refused"
+    assert served.counted("recserve_degraded_total") == {("metadata", reason): 1}
+
+
+def test_one_item_that_no_store_answers_for_degrades_only_whom_it_is_shown_to(root, worlds):
+    [plain, other] = Served(root).ask(worlds[0], ask_of("u000001"), ask_of("u000002"))
+    own, others = (
+        {each["item_id"] for each in orjson.loads(answer.recommendations)}
+        for answer in (plain, other)
+    )
+    [lost, *_] = sorted(own - others)
+
+    async def without_one(item_ids):
+        found = await shown(item_ids)
+        values = {item_id: row for item_id, row in found.values.items() if item_id != lost}
+        return Found(values, frozenset({lost} & set(item_ids)))
+
+    served = Served(root, items=without_one)
+    first, second = served.ask(
+        worlds[0],
+        ask_of("u000001", include_metadata=True),
+        ask_of("u000002", include_metadata=True),
+    )
+
+    assert (first.degraded, second.degraded) == (("metadata",), ())
+    titles = {e["item_id"]: e["metadata"]["title"] for e in orjson.loads(first.recommendations)}
+    assert titles[lost] != "A title"
+    assert {title for item_id, title in titles.items() if item_id != lost} == {"A title"}
+    assert served.counted("recserve_degraded_total") == {("metadata", "store_unavailable"): 1}
+
+
+def test_a_bug_reaches_everybody_in_its_batch_and_nobody_else(root, worlds):
+    served = Served(root, rank=bug)
+
+    async def scenario():
+        asked = [served.service.recommend(ask_of(user), worlds[0]) for user in USERS]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(answer) for answer in asyncio.run(scenario())} == {ZeroDivisionError}
+
+
+def test_counts_candidates_by_source_and_requests_by_batch(root, worlds):
+    served = Served(root)
+
+    served.ask(worlds[0], ask_of())
+
+    by_source = served.counted("recserve_candidates_total")
+    assert by_source["popular",] > 50
+    assert ("similar_users",) not in by_source
+    assert ("recserve_batch_size", (), 1.0) in served.counts.observed
+    stages = {
+        tags for name, tags, _ in served.counts.observed if name.endswith("stage_duration_seconds")
+    }
+    assert stages == {("features",), ("candidates",), ("scorer-main",), ("ranker",)}

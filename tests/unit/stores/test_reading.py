@@ -1,0 +1,164 @@
+import asyncio
+
+import pytest
+
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.cache import InMemoryCache
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, of_epoch, read_current
+from serve_app.stores.reading import Kind, Reader
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Shop:
+    """Knows squares of the ids that are numbers; notes what it is asked."""
+
+    def __init__(self):
+        self.asked, self.failure = [], None
+
+    async def load(self, ids):
+        self.asked.append(list(ids))
+        if self.failure:
+            raise self.failure
+        return {id_: int(id_) ** 2 for id_ in ids if id_.isdigit()}
+
+
+class BrokenCache:
+    async def get_many(self, keys):
+        raise StoreUnavailable("redis", "down")
+
+    async def set_many(self, values, ttl_s):
+        raise StoreUnavailable("redis", "down")
+
+
+SQUARE = Kind("square:", lambda value: str(value).encode(), int, ttl_s=100, absent_ttl_s=10)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cache(clock):
+    return InMemoryCache(clock)
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+def read(cache, shop, *ids):
+    async def scenario():
+        reader = Reader(SQUARE, cache, shop.load)
+        found = await reader.read(ids)
+        await reader.settled()
+        return found
+
+    return asyncio.run(scenario())
+
+
+def test_asks_the_shop_once_for_all_that_the_cache_lacks(cache, shop):
+    found = read(cache, shop, "2", "3", "2", "x")
+
+    assert found.values == {"2": 4, "3": 9}
+    assert found.unanswered == frozenset()
+    assert shop.asked == [["2", "3", "x"]]
+
+
+def test_does_not_ask_again_for_what_is_cached(cache, shop):
+    read(cache, shop, "2", "3")
+
+    found = read(cache, shop, "2", "3", "4")
+
+    assert found.values == {"2": 4, "3": 9, "4": 16}
+    assert shop.asked == [["2", "3"], ["4"]]
+
+
+def test_remembers_for_a_short_time_that_an_id_is_unknown(cache, shop, clock):
+    read(cache, shop, "x")
+    assert read(cache, shop, "x").values == {}
+    assert shop.asked == [["x"]]
+
+    clock.now = 11
+    read(cache, shop, "x")
+    assert shop.asked == [["x"], ["x"]]
+
+
+def test_asks_again_when_the_value_is_too_old(cache, shop, clock):
+    read(cache, shop, "2")
+    clock.now = 101
+
+    read(cache, shop, "2")
+
+    assert shop.asked == [["2"], ["2"]]
+
+
+def test_reads_from_the_shop_while_the_cache_is_down(shop):
+    found = read(BrokenCache(), shop, "2", "x")
+
+    assert found.values == {"2": 4}
+    assert found.unanswered == frozenset()
+
+
+def test_names_what_nobody_could_be_asked_for(cache, shop):
+    read(cache, shop, "2", "y")
+    shop.failure = StoreUnavailable("postgres", "down")
+
+    found = read(cache, shop, "2", "y", "3")
+
+    assert found.values == {"2": 4}
+    assert found.unanswered == {"3"}
+
+
+def test_names_everything_when_both_are_down(shop):
+    shop.failure = StoreUnavailable("postgres", "down")
+
+    found = read(BrokenCache(), shop, "2")
+
+    assert found.values == {}
+    assert found.unanswered == {"2"}
+
+
+def test_reads_anew_what_cannot_be_decoded(cache, shop):
+    asyncio.run(cache.set_many(of_epoch(bytes(EPOCH_BYTES), {"square:2": b"four"}), 100))
+
+    assert read(cache, shop, "2").values == {"2": 4}
+    assert asyncio.run(read_current(cache, ["square:2"])).values == [b"4"]
+
+
+def test_what_was_read_before_a_load_and_written_after_it_does_not_hold(cache, shop):
+    async def load_meanwhile(ids):
+        found = await shop.load(ids)
+        await begin_epoch(cache, b"e" * EPOCH_BYTES)
+        return found
+
+    async def scenario():
+        reader = Reader(SQUARE, cache, load_meanwhile)
+        await reader.read(["2", "x"])
+        await reader.settled()
+
+    asyncio.run(scenario())
+
+    assert sorted(asyncio.run(cache.keys("square:"))) == ["square:2", "square:x"]
+    assert read(cache, shop, "2", "x").values == {"2": 4}
+    assert shop.asked == [["2", "x"], ["2", "x"]]
+
+
+def test_a_new_epoch_is_not_the_one_before_any(cache, shop):
+    read(cache, shop, "2")
+
+    asyncio.run(begin_epoch(cache, b"1" * EPOCH_BYTES))
+    read(cache, shop, "2")
+    asyncio.run(begin_epoch(cache, b"2" * EPOCH_BYTES))
+    read(cache, shop, "2")
+    read(cache, shop, "2")
+
+    assert shop.asked == [["2"]] * 3

@@ -1,0 +1,111 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+from serve_app.arrays.columns import IdIndex
+from serve_app.domain.interactions import PURCHASE, HistoryArchive, make_events
+from serve_app.domain.scoring.model_features import USER_COLUMNS
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.cache import InMemoryCache
+from serve_app.stores.epochs import EPOCH_BYTES, of_epoch
+from serve_app.stores.records import InMemoryShop, ItemRow
+from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
+
+DOWN = StoreUnavailable("postgres", "down")
+BOUGHT = make_events([4, 7], [PURCHASE, 0], [10.0, 20.0], [2, np.nan])
+ARCHIVED = make_events([1], [PURCHASE], [5.0])
+ARCHIVE = HistoryArchive(IdIndex.of(["ann"]), np.array([0, 1]), ARCHIVED)
+
+
+def new_cache():
+    return InMemoryCache(lambda: 0.0)
+
+
+def read_twice(make_reader, shop, ids):
+    """Once from the shop and once from the cache alone."""
+
+    async def scenario():
+        cache = new_cache()
+        reader = make_reader(cache, shop, CacheTtls())
+        first = await reader.read(ids)
+        await reader.settled()
+        broken = make_reader(cache, InMemoryShop(failure=DOWN), CacheTtls())
+        return first, await broken.read(ids)
+
+    return asyncio.run(scenario())
+
+
+def test_user_columns_are_the_same_from_both_stores():
+    row = np.arange(len(USER_COLUMNS), dtype=np.float64)
+    row[3] = np.nan
+
+    first, second = read_twice(user_reader, InMemoryShop(users={"ann": row}), ["ann", "bob"])
+
+    np.testing.assert_array_equal(first.values["ann"], row)
+    np.testing.assert_array_equal(second.values["ann"], row)
+    assert set(first.values) == set(second.values) == {"ann"}
+    assert second.unanswered == frozenset()
+
+
+def test_items_are_the_same_from_both_stores():
+    row = ItemRow("Bowl", "kitchen", 9.5, ("blue",), True, None, 0, {"brand": "Ash", "kg": 1.5})
+
+    first, second = read_twice(item_reader, InMemoryShop(shelves={"i1": row}), ["i1"])
+
+    assert first.values == second.values == {"i1": row}
+
+
+def test_rows_of_another_build_are_read_anew():
+    async def scenario():
+        cache = new_cache()
+        rows = {"recserve:user:2:ann": b"12345678", "recserve:item:2:i": b"{}"}
+        await cache.set_many(of_epoch(bytes(EPOCH_BYTES), rows), 9)
+        shop = InMemoryShop(failure=DOWN)
+        users = await user_reader(cache, shop, CacheTtls()).read(["ann"])
+        items = await item_reader(cache, shop, CacheTtls()).read(["i"])
+        return users.unanswered, items.unanswered
+
+    assert asyncio.run(scenario()) == ({"ann"}, {"i"})
+
+
+def histories(shop, cache=None, ids=("ann", "bob")):
+    async def scenario():
+        reader = HistoryReader(cache or new_cache(), shop, CacheTtls())
+        return await reader.read(ids, ARCHIVE)
+
+    return asyncio.run(scenario())
+
+
+def test_histories_come_in_the_order_asked():
+    read = histories(InMemoryShop(events={"bob": BOUGHT}), ids=("nobody", "bob", "bob"))
+
+    assert read.of_user(1).tobytes() == BOUGHT.tobytes()
+    assert read.of_user(2).tobytes() == BOUGHT.tobytes()
+    assert len(read.of_user(0)) == 0
+    assert read.stale.tolist() == [False, False, False]
+
+
+def test_the_archive_answers_when_no_store_does_and_says_so():
+    read = histories(InMemoryShop(failure=DOWN))
+
+    assert read.of_user(0).tobytes() == ARCHIVED.tobytes()
+    assert len(read.of_user(1)) == 0
+    assert read.stale.tolist() == [True, True]
+
+
+def test_a_cached_history_is_not_stale_while_postgres_is_down():
+    cache = new_cache()
+    own = of_epoch(bytes(EPOCH_BYTES), {"recserve:history:2:bob": BOUGHT.tobytes()})
+    asyncio.run(cache.set_many(own, 9))
+
+    read = histories(InMemoryShop(failure=DOWN), cache)
+
+    assert read.of_user(1).tobytes() == BOUGHT.tobytes()
+    assert read.stale.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("field", ["features_s", "history_s", "unknown_s"])
+def test_a_time_to_live_is_positive(field):
+    with pytest.raises(ValueError, match=field):
+        CacheTtls.model_validate({field: 0})
