@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class News:
+class ChangeLogger:
     """Tells what is wrong with something only where that is not what was told of it last."""
 
     def __init__(self, tell: Callable[[str], object]) -> None:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from benchmarks.quality.data import DEMO
 from serve_app.demo.demo_shop import Hidden, make_hidden
 from serve_app.demo.ideal import ideal_scores
-from serve_app.evaluation.protocol import Split
-from serve_app.evaluation.training_matrix import Scorer
-from serve_app.loading.in_memory import Shop
+from serve_app.evaluation.protocol import EvaluationSplit
+from serve_app.evaluation.training_matrix import ScoreItems
+from serve_app.loading.in_memory import LoadedFiles
 
 _N_MOMENTS = 4
 
 
-def ideal_scorer(shop: Shop, split: Split) -> Scorer:
+def ideal_scorer(shop: LoadedFiles, split: EvaluationSplit) -> ScoreItems:
     """Scores of the ranked items in the test's window, by what the simulation knows."""
     hidden = make_hidden(DEMO)
     items = items_of(shop.items["item_id"].to_numpy()[split.item_rows], hidden)

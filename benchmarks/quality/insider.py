@@ -36,9 +36,9 @@ from serve_app.demo.tastes import (
     appeals,
     favours_of,
 )
-from serve_app.evaluation.protocol import Split
-from serve_app.evaluation.training_matrix import Scorer
-from serve_app.loading.in_memory import Shop as Files
+from serve_app.evaluation.protocol import EvaluationSplit
+from serve_app.evaluation.training_matrix import ScoreItems
+from serve_app.loading.in_memory import LoadedFiles as Files
 
 N_DRAWS = 16
 _N_STEPS_TASTES = 1_500
@@ -46,7 +46,7 @@ _N_STEPS_INTERESTS = 6_000
 _SEED = 7
 
 
-def insider_scorer(shop: Files, split: Split) -> Scorer:
+def insider_scorer(shop: Files, split: EvaluationSplit) -> ScoreItems:
     """Scores of the ranked items in the middle of the test's window, from the past alone."""
     hidden = make_hidden(DEMO)
     item_of_row = np.full(int(shop.items["item_row"].max()) + 1, MISSING, np.int32)

@@ -18,13 +18,13 @@ from benchmarks.quality.sources import with_imports
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.evaluation_report import as_json
 from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
-from serve_app.evaluation.lists import Lists
-from serve_app.evaluation.measures import hits_of, ndcg
-from serve_app.evaluation.protocol import ProtocolConfig, Split, split_at_share
+from serve_app.evaluation.protocol import EvaluationSplit, ProtocolConfig, split_at_share
 from serve_app.evaluation.served import OursConfig, served_lists
-from serve_app.evaluation.training_matrix import Scorer
-from serve_app.loading.in_memory import Shop, read_shop
+from serve_app.evaluation.training_matrix import ScoreItems
+from serve_app.loading.in_memory import LoadedFiles, read_shop
 from serve_app.loading.load import LoadFiles
+from serve_app.measuring.lists import Lists, hits_of
+from serve_app.measuring.metrics import ndcg_at
 from serve_app.operations.evaluating import ours_config
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"
@@ -35,7 +35,7 @@ RETAIL_RUNS = tuple(f"{RETAIL}-{days}" for days in CUTS)
 RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN)
 WHOLE = "all sources"
 
-KNOWING: Mapping[str, Callable[[Shop, Split], Scorer]] = {
+KNOWING: Mapping[str, Callable[[LoadedFiles, EvaluationSplit], ScoreItems]] = {
     "ideal": ideal_scorer,
     "insider": insider_scorer,
 }
@@ -164,9 +164,9 @@ def _variations(config: OursConfig) -> Mapping[str, OursConfig]:
     return found
 
 
-def _ndcg(lists: Lists, split: Split) -> list[float]:
+def _ndcg(lists: Lists, split: EvaluationSplit) -> list[float]:
     hits = hits_of(lists, split.wanted, split.past.n_items)
-    each: list[float] = ndcg(hits, np.diff(split.wanted.offsets), 10).tolist()
+    each: list[float] = ndcg_at(hits, np.diff(split.wanted.offsets), 10).tolist()
     return each
 
 

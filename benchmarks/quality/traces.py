@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.demo.tastes import Assortment, Floats
-from serve_app.domain.interactions import TYPE_CODES
+from serve_app.domain.interactions import TYPE_CODES, InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.fitting.data.windows import chosen
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 
 class Looks(NamedTuple):

@@ -32,7 +32,7 @@ class Promotion(_Record):
     over: str | None
 
 
-class Verdict(_Record):
+class StoredVerdict(_Record):
     """
     Whether the fit made its version current, as its report says.
 

@@ -7,6 +7,7 @@
 """
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -122,3 +123,15 @@ def read_manifest_at(place: BundleRoot, version: str) -> Manifest:
     if content is None:
         raise BundleMissing(place.name, version, tuple(place.versions()))
     return parsed(content, version)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleLocation:
+    """
+    Attributes:
+        root: folder or URI under which bundles are published.
+        cache_dir: where a node keeps its copies of bundles under a URI.
+    """
+
+    root: str
+    cache_dir: Path

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from serve_app.bundles.manifest import VERSION_PATTERN
-from serve_app.bundles.promotion_log import Verdict
+from serve_app.bundles.promotion_log import StoredVerdict
 from serve_app.bundles.roots import BundleRoot, bundle_root
 from serve_app.errors import BundleDamaged
 
@@ -51,7 +51,7 @@ def read_report(root: str, version: str) -> dict[str, Any] | None:
     return found
 
 
-def read_verdict(root: str, version: str) -> Verdict | None:
+def read_verdict(root: str, version: str) -> StoredVerdict | None:
     """
     Whether the fit made the version current; ``None`` when its report does not say.
 
@@ -63,7 +63,7 @@ def read_verdict(root: str, version: str) -> Verdict | None:
     if "verdict" not in report:
         return None
     try:
-        return Verdict.model_validate(report["verdict"])
+        return StoredVerdict.model_validate(report["verdict"])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, ("verdict", *first["loc"])))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.columns import MISSING, IdIndex, Mask, Rows
+from serve_app.arrays.columns import MISSING, IdIndex, Mask, Rows, Texts
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 
 INTERACTION_TYPES = ("view", "click", "cart", "purchase", "rating")
@@ -130,3 +130,28 @@ class HistoryArchive:
         return Histories(
             self.events[positions], offsets_of(lengths), np.full(len(users), stale, bool)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionLog:
+    """
+    Every interaction, by user and then oldest first.
+
+    Attributes:
+        user_ids: the users that did anything, in order of their code points.
+        users: shape (n,), int32, position in ``user_ids``; ascending.
+        rows: shape (n,), int32, ``item_row``.
+        types: shape (n,), uint8, codes of ``TYPE_CODES``.
+        values: shape (n,), float32, rating or quantity, NaN where there is none.
+        at: shape (n,), float64, epoch seconds.
+    """
+
+    user_ids: Sequence[str] | Texts
+    users: NDArray[np.int32]
+    rows: Rows
+    types: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    at: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.users)

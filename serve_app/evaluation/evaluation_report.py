@@ -6,7 +6,7 @@ from typing import Any
 
 from serve_app.evaluation.evaluator import OURS, Evaluation
 from serve_app.evaluation.models import MODELS
-from serve_app.evaluation.protocol import Split, iso_time
+from serve_app.evaluation.protocol import EvaluationSplit, iso_time
 from serve_app.measuring.bootstrap import Interval
 from serve_app.measuring.comparing import Comparison
 
@@ -47,7 +47,7 @@ def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _counts(split: Split) -> dict[str, Any]:
+def _counts(split: EvaluationSplit) -> dict[str, Any]:
     return {
         "cut_at": iso_time(split.cut_at),
         "end_at": iso_time(split.end_at),

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
-from serve_app.evaluation.lists import Lists, best_items, fused
-from serve_app.evaluation.measures import hits_of, measured, ndcg
+from serve_app.evaluation.lists import best_items, fused
+from serve_app.evaluation.measures import measured
 from serve_app.evaluation.models import FUSED_SOURCES, MODELS
-from serve_app.evaluation.protocol import ProtocolConfig, Split, split_at_share
+from serve_app.evaluation.protocol import EvaluationSplit, ProtocolConfig, split_at_share
 from serve_app.evaluation.rivals import (
     FUSION_KS,
     Baseline,
@@ -24,12 +24,14 @@ from serve_app.evaluation.rivals import (
     best_constant,
 )
 from serve_app.evaluation.served import Ours, OursConfig, answers_of, fit_past
-from serve_app.evaluation.training_matrix import Model, Scorer
+from serve_app.evaluation.training_matrix import Rival, ScoreItems
 from serve_app.fitting.run import Progress
-from serve_app.loading.in_memory import Shop, read_shop
+from serve_app.loading.in_memory import LoadedFiles, read_shop
 from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.measuring.bootstrap import Interval, interval, resampled_means
 from serve_app.measuring.comparing import Comparison, comparisons, intervals
+from serve_app.measuring.lists import Lists, hits_of
+from serve_app.measuring.metrics import ndcg_at
 
 OURS, OURS_DIVERSE, FUSED = "recserve", "recserve_diverse", "rrf"
 FIT, ANSWERS = "recserve fit", "recserve answers"
@@ -74,8 +76,8 @@ class Evaluation:
     """
 
     config: EvaluationConfig
-    split: Split
-    inner: Split
+    split: EvaluationSplit
+    inner: EvaluationSplit
     n_rejected: Mapping[str, int]
     n_bare_items: int
     models: Mapping[str, Mapping[str, Interval]]
@@ -92,8 +94,8 @@ class _Run:
     """What has been found out so far."""
 
     config: EvaluationConfig
-    split: Split
-    inner: Split
+    split: EvaluationSplit
+    inner: EvaluationSplit
     progress: Progress
     clock: Callable[[], float]
     keep: Keep
@@ -117,7 +119,9 @@ def evaluate(
     *,
     now_at: float,
     clock: Callable[[], float],
-    further: Mapping[str, Callable[[Shop, Split], Scorer]] = MappingProxyType({}),
+    further: Mapping[str, Callable[[LoadedFiles, EvaluationSplit], ScoreItems]] = MappingProxyType(
+        {}
+    ),
     keep: Keep = lambda name, tuned: tuned(),
 ) -> Evaluation:
     """
@@ -147,7 +151,7 @@ def evaluate(
     return _measure(run, _add_ours(run, shop), shop)
 
 
-def _inner(split: Split, config: EvaluationConfig) -> Split:
+def _inner(split: EvaluationSplit, config: EvaluationConfig) -> EvaluationSplit:
     """The past parted as the whole was; the share is the same, the window where the past ends."""
     inner = {
         "max_users": config.max_tuning_users,
@@ -160,7 +164,7 @@ def _inner(split: Split, config: EvaluationConfig) -> Split:
         raise NotEnoughData(f"the past parted for tuning: {error}") from error
 
 
-def _add_baseline(run: _Run, model: Model) -> None:
+def _add_baseline(run: _Run, model: Rival) -> None:
     n_items = run.split.past.n_items
     if model.max_items is not None and n_items > model.max_items:
         run.skipped[model.name] = f"{n_items} items, it takes at most {model.max_items}"
@@ -201,7 +205,7 @@ def _add_fusion(run: _Run) -> None:
         )
 
 
-def _add_ours(run: _Run, shop: Shop) -> Ours | None:
+def _add_ours(run: _Run, shop: LoadedFiles) -> Ours | None:
     config, width = run.config.ours, max(run.config.ks)
 
     def tell(step: str, share: float) -> None:
@@ -220,7 +224,7 @@ def _add_ours(run: _Run, shop: Shop) -> Ours | None:
     return ours
 
 
-def _measure(run: _Run, ours: Ours | None, shop: Shop) -> Evaluation:
+def _measure(run: _Run, ours: Ours | None, shop: LoadedFiles) -> Evaluation:
     config = run.config
     with run.timed("measuring"):
         per_user = {
@@ -261,7 +265,7 @@ def _of_sources(run: _Run, by_source: Mapping[str, Lists]) -> dict[str, Interval
     n_wanted, k = np.diff(split.wanted.offsets), config.ks[0]
     values = np.column_stack(
         [
-            ndcg(hits_of(lists, split.wanted, split.past.n_items), n_wanted, k)
+            ndcg_at(hits_of(lists, split.wanted, split.past.n_items), n_wanted, k)
             for lists in by_source.values()
         ]
     )

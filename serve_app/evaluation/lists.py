@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import MISSING
 from serve_app.arrays.ragged import gather, owners
 from serve_app.evaluation.baselines.neighbours import blocks
-from serve_app.evaluation.protocol import Split, Wanted
-from serve_app.evaluation.training_matrix import Scorer
-
-Lists = NDArray[np.int32]
-"""Shape (n_users, width): numbers of items, best first, ``MISSING`` behind the end of a list."""
+from serve_app.evaluation.protocol import EvaluationSplit
+from serve_app.evaluation.training_matrix import ScoreItems
+from serve_app.measuring.lists import Lists, Wanted
 
 
-def best_items(scorer: Scorer, split: Split, width: int) -> Lists:
+def best_items(scorer: ScoreItems, split: EvaluationSplit, width: int) -> Lists:
     """The best of all items that are not excluded; ties go to the smaller number."""
     n_items = split.past.n_items
     width = min(width, n_items)
@@ -66,10 +63,3 @@ def fused(lists: Sequence[Lists], n_items: int, width: int, k: float) -> Lists:
         top = _top(sums, min(width, n_items))
         result[block, : top.shape[1]] = top
     return result
-
-
-def incidence(lists: Lists, n_items: int) -> csr_array:
-    """Which items are in each list, shape (n_users, n_items), ones."""
-    own, place = np.nonzero(lists != MISSING)
-    ones = np.ones(len(own), np.float32)
-    return csr_array((ones, (own, lists[own, place])), shape=(len(lists), n_items))

@@ -14,16 +14,17 @@ from pydantic import Field
 from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import MISSING, Rows
-from serve_app.arrays.ragged import Offsets, gather, offsets_of
+from serve_app.arrays.ragged import gather, offsets_of
 from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
+from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
-from serve_app.evaluation.training_matrix import Past
+from serve_app.evaluation.training_matrix import TrainingMatrix
 from serve_app.fitting.data.labels import Label, LabelConfig, label_of
 from serve_app.fitting.data.pairs import pairs_of
 from serve_app.fitting.data.windows import before, chosen
-from serve_app.stores.postgres.fit_input import InteractionLog
+from serve_app.measuring.lists import Wanted
 
 
 def iso_time(at: float) -> str:
@@ -51,21 +52,8 @@ class ProtocolConfig(Settings):
     seed: int = Field(default=7, ge=0)
 
 
-class Wanted(NamedTuple):
-    """
-    Items per test user.
-
-    Attributes:
-        offsets: shape (n_users + 1,), int64.
-        items: shape (total,), int32, ascending within a user, by number in ``Past``.
-    """
-
-    offsets: Offsets
-    items: NDArray[np.int32]
-
-
 @dataclass(frozen=True, slots=True)
-class Split:
+class EvaluationSplit:
     """
     Attributes:
         cut_at: epoch seconds; the past ends before it.
@@ -87,14 +75,14 @@ class Split:
     known: InteractionLog
     item_rows: Rows
     user_numbers: NDArray[np.int32]
-    past: Past
+    past: TrainingMatrix
     users: NDArray[np.int32]
     wanted: Wanted
     excluded: Wanted
     n_eligible: int
 
 
-def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
+def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSplit:
     """
     Raises:
         NotEnoughData: nothing is left in the past or for the test.
@@ -118,7 +106,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
     wanted, excluded = _wanted_and_excluded(log, numbering, label, cut_at, end_at)
     eligible = np.unique(wanted // numbering.n_items).astype(np.int32)
     users = _sampled(eligible, config)
-    return Split(
+    return EvaluationSplit(
         cut_at=cut_at,
         end_at=end_at,
         label=label,
@@ -136,7 +124,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> Split:
 class _Numbering(NamedTuple):
     """
     Attributes:
-        user_of_number: number in ``Past`` of each user of the log, ``MISSING`` where he has none.
+        user_of_number: number in the matrix of each user of the log, ``MISSING`` without one.
         item_of_row: the same of each row.
     """
 
@@ -203,12 +191,12 @@ def _ranked_rows(past: InteractionLog, min_buyers: int) -> Rows:
     return order[n_buyers[order] >= min_buyers].astype(np.int32)
 
 
-def _past_of(known: InteractionLog, numbering: _Numbering, cut_at: float) -> Past:
+def _past_of(known: InteractionLog, numbering: _Numbering, cut_at: float) -> TrainingMatrix:
     pairs = pairs_of(known, TYPE_WEIGHTS)
     places = (numbering.user_of_number[pairs.users], numbering.item_of_row[pairs.rows])
     shape = (numbering.n_users, numbering.n_items)
     age_days = ((cut_at - pairs.at) / DAY_S).astype(np.float32)
-    return Past(
+    return TrainingMatrix(
         matrix=csr_array((pairs.weights, places), shape=shape),
         ages=csr_array((age_days, places), shape=shape),
     )

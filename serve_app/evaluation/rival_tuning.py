@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from serve_app.evaluation.lists import best_items
-from serve_app.evaluation.measures import hits_of, ndcg
-from serve_app.evaluation.protocol import Split
-from serve_app.evaluation.training_matrix import Model
+from serve_app.evaluation.protocol import EvaluationSplit
+from serve_app.evaluation.training_matrix import Rival
+from serve_app.measuring.lists import hits_of
+from serve_app.measuring.metrics import ndcg_at
 
 K = 10
 """Parameters are chosen by NDCG at this length."""
@@ -28,7 +29,11 @@ class Tuned(NamedTuple):
 
 
 def tune(
-    model: Model, inner: Split, max_points: int, seed: int, progress: Callable[[float], None]
+    model: Rival,
+    inner: EvaluationSplit,
+    max_points: int,
+    seed: int,
+    progress: Callable[[float], None],
 ) -> Tuned:
     """
     The point of the grid with the largest NDCG@10; of equals, the earlier.
@@ -44,7 +49,7 @@ def tune(
     scores = []
     for scorer in model.fits(inner.past, points):
         hits = hits_of(best_items(scorer, inner, K), inner.wanted, inner.past.n_items)
-        scores.append(float(ndcg(hits, n_wanted, K).mean()))
+        scores.append(float(ndcg_at(hits, n_wanted, K).mean()))
         progress(len(scores) / len(points))
     best = int(np.argmax(scores))
     return Tuned(points[best], scores[best], len(points))

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from serve_app.evaluation.lists import Lists, best_items, fused
-from serve_app.evaluation.measures import hits_of, ndcg
+from serve_app.evaluation.lists import best_items, fused
 from serve_app.evaluation.models import FUSED_SOURCES
-from serve_app.evaluation.protocol import Split
+from serve_app.evaluation.protocol import EvaluationSplit
 from serve_app.evaluation.rival_tuning import K, tune
-from serve_app.evaluation.training_matrix import Model
+from serve_app.evaluation.training_matrix import Rival
+from serve_app.measuring.lists import Lists, hits_of
+from serve_app.measuring.metrics import ndcg_at
 
 FUSION_KS = (5.0, 10.0, 20.0, 60.0)
 _FUSION_DEPTH = 200
@@ -35,9 +36,9 @@ Keep = Callable[[str, Callable[[], Baseline]], Baseline]
 
 
 def baseline_of(
-    model: Model,
-    split: Split,
-    inner: Split,
+    model: Rival,
+    split: EvaluationSplit,
+    inner: EvaluationSplit,
     width: int,
     max_points: int,
     seed: int,
@@ -50,7 +51,7 @@ def baseline_of(
     """
     tuned = tune(model, inner, max_points, seed, lambda share: progress(0.9 * share))
 
-    def lists_on(part: Split) -> Lists:
+    def lists_on(part: EvaluationSplit) -> Lists:
         [scorer] = model.fits(part.past, [tuned.point])
         return best_items(scorer, part, max(_FUSION_DEPTH, width))
 
@@ -61,12 +62,12 @@ def baseline_of(
     )
 
 
-def best_constant(lists: Sequence[Lists], inner: Split) -> tuple[float, float]:
+def best_constant(lists: Sequence[Lists], inner: EvaluationSplit) -> tuple[float, float]:
     """The constant of reciprocal rank fusion with the largest NDCG@10, and that NDCG."""
     n_wanted, n_items = np.diff(inner.wanted.offsets), inner.past.n_items
     scores = []
     for k in FUSION_KS:
         hits = hits_of(fused(lists, n_items, K, k), inner.wanted, n_items)
-        scores.append(float(ndcg(hits, n_wanted, K).mean()))
+        scores.append(float(ndcg_at(hits, n_wanted, K).mean()))
     best = int(np.argmax(scores))
     return FUSION_KS[best], scores[best]

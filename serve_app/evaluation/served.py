@@ -14,6 +14,7 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners, pad
 from serve_app.bundles.bundle import Bundle, open_bundle
+from serve_app.bundles.models import load_booster
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import (
     CandidateBatch,
@@ -23,7 +24,7 @@ from serve_app.domain.batches import (
 from serve_app.domain.candidates.finding import find_candidates
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.ranking.ranking import RankingConfig, rank, rank_plainly, ranking_batch
-from serve_app.domain.scoring.boosters import load_booster, scoring_of
+from serve_app.domain.scoring.boosters import scoring_of
 from serve_app.domain.scoring.model_features import (
     SOURCE_RANKS,
     SOURCES,
@@ -33,14 +34,14 @@ from serve_app.domain.scoring.model_features import (
     user_features,
 )
 from serve_app.domain.settings import Settings
-from serve_app.evaluation.lists import Lists
-from serve_app.evaluation.protocol import Split, Wanted
+from serve_app.evaluation.protocol import EvaluationSplit
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.in_process import fit
 from serve_app.fitting.run import Progress
 from serve_app.fitting.steps.publish import Fitted, UserColumn
 from serve_app.fitting.training.boosting import VariantConfig
-from serve_app.loading.in_memory import Shop
+from serve_app.loading.in_memory import LoadedFiles
+from serve_app.measuring.lists import Lists, Wanted
 
 _BLOCK_USERS = 256
 
@@ -74,7 +75,7 @@ class Ours(NamedTuple):
 
 
 def served_lists(
-    shop: Shop, split: Split, width: int, config: OursConfig, progress: Progress
+    shop: LoadedFiles, split: EvaluationSplit, width: int, config: OursConfig, progress: Progress
 ) -> Ours:
     """
     Args:
@@ -87,7 +88,9 @@ def served_lists(
     return answers_of(fitted, split, width, config, progress)
 
 
-def fit_past(shop: Shop, split: Split, config: OursConfig, progress: Progress) -> Fitted:
+def fit_past(
+    shop: LoadedFiles, split: EvaluationSplit, config: OursConfig, progress: Progress
+) -> Fitted:
     """
     Raises:
         NotEnoughData: the past is too little to fit.
@@ -98,7 +101,7 @@ def fit_past(shop: Shop, split: Split, config: OursConfig, progress: Progress) -
 
 
 def answers_of(
-    fitted: Fitted, split: Split, width: int, config: OursConfig, progress: Progress
+    fitted: Fitted, split: EvaluationSplit, width: int, config: OursConfig, progress: Progress
 ) -> Ours:
     """Publishes to a temporary folder, and answers from what was published."""
     with TemporaryDirectory() as folder:
@@ -125,7 +128,7 @@ def _n_users(part: Ours) -> int:
 def _answers(
     bundle: Bundle,
     user_columns: NDArray[np.float64],
-    split: Split,
+    split: EvaluationSplit,
     width: int,
     config: OursConfig,
     progress: Callable[[float], None],
@@ -162,7 +165,7 @@ def _answers(
         progress(part.stop / len(split.users))
 
 
-def _requests(split: Split, part: slice, width: int) -> RequestBatch:
+def _requests(split: EvaluationSplit, part: slice, width: int) -> RequestBatch:
     numbers = split.user_numbers[split.users[part]]
     ids = tuple(split.known.user_ids[number] for number in numbers)
     sizes = np.full(len(ids), width, np.int32)
@@ -189,7 +192,7 @@ def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.
     return columns
 
 
-def _items_of(rows: NDArray[np.integer], split: Split) -> NDArray[np.int32]:
+def _items_of(rows: NDArray[np.integer], split: EvaluationSplit) -> NDArray[np.int32]:
     """Numbers of the ranked items that stand in these rows."""
     order = np.argsort(split.item_rows)
     places = np.searchsorted(split.item_rows, rows, sorter=order)
@@ -197,7 +200,7 @@ def _items_of(rows: NDArray[np.integer], split: Split) -> NDArray[np.int32]:
 
 
 def _by_source(
-    candidates: CandidateBatch, split: Split, part: slice, width: int
+    candidates: CandidateBatch, split: EvaluationSplit, part: slice, width: int
 ) -> dict[str, Lists]:
     of_user, found = owners(candidates.offsets), {}
     for source, ranks in zip(SOURCES, candidates.features[:, SOURCE_RANKS].T, strict=True):
@@ -208,7 +211,7 @@ def _by_source(
     return found
 
 
-def _lists(rows: Rows, offsets: Offsets, split: Split, part: slice, width: int) -> Lists:
+def _lists(rows: Rows, offsets: Offsets, split: EvaluationSplit, part: slice, width: int) -> Lists:
     """What must not be recommended is left out, as it is of every model's lists."""
     items = _items_of(rows, split)
     kept = ~_among(items, offsets, split.excluded, part, split.past.n_items)
@@ -216,7 +219,7 @@ def _lists(rows: Rows, offsets: Offsets, split: Split, part: slice, width: int) 
     return pad(items[kept], offsets_of(lengths), width, MISSING)
 
 
-def _recall(candidates: CandidateBatch, split: Split, part: slice) -> NDArray[np.float64]:
+def _recall(candidates: CandidateBatch, split: EvaluationSplit, part: slice) -> NDArray[np.float64]:
     items = _items_of(candidates.rows, split)
     found = _among(items, candidates.offsets, split.wanted, part, split.past.n_items)
     n_found = np.bincount(owners(candidates.offsets), found, minlength=len(candidates))

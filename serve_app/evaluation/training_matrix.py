@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-Scorer = Callable[[NDArray[np.int32]], NDArray[np.floating]]
+ScoreItems = Callable[[NDArray[np.int32]], NDArray[np.floating]]
 """Scores of all items for some users, shape (n_users, n_items); the largest is best."""
 
 HALF_LIVES_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
@@ -17,7 +17,7 @@ HALF_LIVES_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Past:
+class TrainingMatrix:
     """
     Each user and item that had to do with each other, once.
 
@@ -50,7 +50,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Rival:
     """
     Attributes:
         name: in the report.
@@ -64,7 +64,7 @@ class Model:
     name: str
     uses_time: bool
     grid: tuple[dict[str, Any], ...]
-    fits: "Callable[[Past, Sequence[dict[str, Any]]], Iterator[Scorer]]"
+    fits: "Callable[[TrainingMatrix, Sequence[dict[str, Any]]], Iterator[ScoreItems]]"
     max_items: int | None = None
 
 

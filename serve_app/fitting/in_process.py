@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.run import Progress, Step, run
 from serve_app.fitting.steps.candidates import candidates
@@ -17,7 +18,6 @@ from serve_app.fitting.steps.publish import Fitted, fitted
 from serve_app.fitting.steps.train import train
 from serve_app.fitting.workspace.workers import Here
 from serve_app.fitting.workspace.workspace import Workspace
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 LEARNING: Mapping[str, Step] = {
     "features": features,

@@ -12,6 +12,7 @@ from serve_app.bundles.bundle import open_current
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import publish
+from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import BundleError
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.in_process import LEARNING
@@ -29,7 +30,6 @@ from serve_app.fitting.steps.publish import fitted
 from serve_app.fitting.workspace.workers import Workers
 from serve_app.fitting.workspace.workspace import Workspace, code_key, read_json, write_json
 from serve_app.stores.postgres.fit_input import (
-    InteractionLog,
     data_state,
     read_interactions,
     read_items,
@@ -44,7 +44,7 @@ _PUBLISHED = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class FitSource:
     """
     Where a fit reads from and where it publishes.
 
@@ -59,7 +59,7 @@ class Shop:
 
 
 def fit_and_publish(
-    shop: Shop,
+    shop: FitSource,
     work: Workspace,
     config: FitConfig,
     workers: Workers,
@@ -108,7 +108,7 @@ def _read(conn: Connection) -> tuple[pd.DataFrame, pd.DataFrame, InteractionLog]
     return read_items(conn), read_users(conn), log
 
 
-def _served(shop: Shop) -> Served | None:
+def _served(shop: FitSource) -> Served | None:
     """
     The bundle that is served.
 
@@ -126,7 +126,7 @@ def _served(shop: Shop) -> Served | None:
     return Served(bundle.manifest, models)
 
 
-def _publish(job: Job, folder: Path, shop: Shop, created_at: float, force: bool) -> None:
+def _publish(job: Job, folder: Path, shop: FitSource, created_at: float, force: bool) -> None:
     made = fitted(job.work, job.config, metrics_of(job.work))
     catalogue = made.contents.catalogue
     rows = np.flatnonzero(catalogue.listed).astype(np.int32)

@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 
 from serve_app.domain.catalogue import UNCATEGORISED
+from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import DataRejected
 from serve_app.loading.files import read_chunks
 from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.loading.rows import DESCRIBED, Limits
 from serve_app.loading.rules import bound_rejects, in_words, rules_of
 from serve_app.stores.postgres.bulk_load import Kind
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 ReadProgress = Callable[[float], None]
 """Told the share of a file that has been read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class LoadedFiles:
     """
     What the files say, in the form in which the warehouse gives it.
 
@@ -44,7 +44,7 @@ class Shop:
 
 def read_shop(
     files: LoadFiles, config: LoadConfig, progress: ReadProgress, *, now_at: float
-) -> Shop:
+) -> LoadedFiles:
     """
     Rows are checked as ``recserve load`` checks them: the last line of an item or user wins, the
     first of an event.
@@ -69,7 +69,7 @@ def read_shop(
     described = items.set_index("item_id").reindex(ids).rename_axis("item_id").reset_index()
     n_bare = len(ids) - len(items) if files.items else 0
     log = _log(events, ids)
-    return Shop(_item_table(described), _user_table(users), log, n_rejected, n_bare)
+    return LoadedFiles(_item_table(described), _user_table(users), log, n_rejected, n_bare)
 
 
 def _usable(

@@ -22,7 +22,7 @@ from serve_app.stores.postgres.bulk_load import (
 )
 from serve_app.stores.postgres.schema import Connection, ensure_schema
 
-Progress = Callable[[Path, float], None]
+LoadProgress = Callable[[Path, float], None]
 """Is told which file is being read, and the share of it read so far, 0 … 1."""
 
 
@@ -107,7 +107,7 @@ class _StagedFile:
 
 
 def load(
-    conn: Connection, files: LoadFiles, config: LoadConfig, progress: Progress, *, now_at: float
+    conn: Connection, files: LoadFiles, config: LoadConfig, progress: LoadProgress, *, now_at: float
 ) -> LoadSummary:
     """
     Load files in one transaction; loading them again changes nothing.
@@ -140,7 +140,12 @@ def load(
 
 
 def _stage_file(
-    conn: Connection, kind: Kind, file: Path, config: LoadConfig, limits: Limits, progress: Progress
+    conn: Connection,
+    kind: Kind,
+    file: Path,
+    config: LoadConfig,
+    limits: Limits,
+    progress: LoadProgress,
 ) -> _StagedFile:
     rules = rules_of(kind, file, limits)
     rejects = Rejects(file)

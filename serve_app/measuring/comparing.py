@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serve_app.evaluation.lists import Lists, incidence
-from serve_app.evaluation.measures import OF_CATALOGUE, PerUser
 from serve_app.measuring.bootstrap import (
     Interval,
     interval,
     interval_of_counts,
     resampled_means,
 )
+from serve_app.measuring.lists import Lists, PerUser, incidence
+from serve_app.measuring.metrics import OF_CATALOGUE
 
 _CATALOGUE_RESAMPLES = 200
 """For these the lists of all users are counted again in each resample."""

@@ -18,7 +18,7 @@ from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import BundleError, SettingsInvalid, StoreUnavailable
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.pipeline import PUBLISH, Shop, fit_and_publish, published
+from serve_app.fitting.pipeline import PUBLISH, FitSource, fit_and_publish, published
 from serve_app.fitting.run import Progress, Ran
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.workers import Workers
@@ -121,7 +121,7 @@ def fit_bundle(
 
 class _Opened(NamedTuple):
     urls: StoreUrls
-    shop: Shop
+    shop: FitSource
     workers: Workers
 
 
@@ -139,7 +139,7 @@ def _fitting(workplace: Workplace, work: Workspace, how: FitRun) -> Iterator[_Op
         ensure_schema(conn)
         if how.fresh:
             work.clear()
-        yield _Opened(urls, Shop(conn, root, cache_dir), workers)
+        yield _Opened(urls, FitSource(conn, root, cache_dir), workers)
 
 
 def step_report(ran: Ran) -> str:

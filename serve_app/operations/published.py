@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from serve_app.bundles.bundle import current_version, manifest_of, versions
 from serve_app.bundles.manifest import Manifest, ModelManifest, lacking_models
-from serve_app.bundles.promotion_log import Promotion, Verdict
+from serve_app.bundles.promotion_log import Promotion, StoredVerdict
 from serve_app.bundles.promotions import promotions, rollback_target
 from serve_app.bundles.version_reports import read_report, read_verdict, report_location
 from serve_app.domain.scoring.model_features import DAY_S
@@ -20,7 +20,7 @@ NONE = "–"
 @dataclass(frozen=True, slots=True)
 class _Readable:
     manifest: Manifest
-    verdict: Verdict | None
+    verdict: StoredVerdict | None
 
 
 def listing(root: str) -> str:
@@ -157,7 +157,7 @@ def _measure(model: ModelManifest | None) -> str:
     return NONE if value is None else f"{value:.4f}"
 
 
-def _word(verdict: Verdict | None) -> str:
+def _word(verdict: StoredVerdict | None) -> str:
     if verdict is None:
         return "unknown"
     return "promoted" if verdict.promoted else "kept back"

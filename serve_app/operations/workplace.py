@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from serve_app.bundles.roots import BundleLocation
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import SettingsInvalid
 from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import lint, load_yaml
-from serve_app.serving.bundle_shelf import BundleLocation
 from serve_app.serving.config import (
     APPLICATION,
     AppConfig,

@@ -5,16 +5,14 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from serve_app.bundles.bundle import Bundle, current_version, open_bundle
-from serve_app.bundles.roots import CURRENT
+from serve_app.bundles.roots import CURRENT, BundleLocation
 from serve_app.errors import BundleError, StageFailed, StoreUnavailable
-from serve_app.news import News
+from serve_app.news import ChangeLogger
 from serve_app.repeating import repeat
 
 Prepared = TypeVar("Prepared")
@@ -26,18 +24,6 @@ POLL_S = 2.0
 
 N_KEPT = 2
 """The one that is served and the one before: batches on their way still need it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BundleLocation:
-    """
-    Attributes:
-        root: folder or URI under which bundles are published.
-        cache_dir: where a node keeps its copies of bundles under a URI.
-    """
-
-    root: str
-    cache_dir: Path
 
 
 _in_use: WeakValueDictionary[tuple[BundleLocation, str], Bundle] = WeakValueDictionary()
@@ -75,7 +61,7 @@ class BundleShelf(Generic[Prepared]):
         self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
         self._following: asyncio.Task[None] | None = None
         # Of a version that cannot be opened, every batch and every look finds out again.
-        self._news = News(_logger.warning)
+        self._news = ChangeLogger(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
         """

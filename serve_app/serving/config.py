@@ -8,11 +8,11 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from serve_app.bundles.manifest import NAME_PATTERN
+from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.assignment import Experiment
 from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.ranking.ranking import RankingConfig
 from serve_app.domain.settings import Settings
-from serve_app.serving.bundle_shelf import BundleLocation
 from serve_app.serving.coalescing import CoalescingConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of

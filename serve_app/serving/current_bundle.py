@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import lacking_models
+from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.errors import BundleError, StageFailed
-from serve_app.news import News
+from serve_app.news import ChangeLogger
 from serve_app.repeating import repeat
-from serve_app.serving.bundle_shelf import POLL_S, BundleLocation, BundleShelf
+from serve_app.serving.bundle_shelf import POLL_S, BundleShelf
 from serve_app.serving.pipeline import Floor
 from serve_app.serving.stages.feature_fetcher import default_users
 
@@ -101,7 +102,7 @@ class WorldInUse:
             location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
         )
         self._following: asyncio.Task[None] | None = None
-        self._news = News(_logger.error)
+        self._news = ChangeLogger(_logger.error)
 
     def follow(self) -> None:
         """Start to follow; needs a running event loop."""

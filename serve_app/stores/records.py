@@ -35,7 +35,7 @@ class ItemRow:
     attributes: Mapping[str, Attribute]
 
 
-class Shop(Protocol):
+class ShopReader(Protocol):
     """
     Users, items and histories by id.
 

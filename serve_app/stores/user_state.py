@@ -12,7 +12,7 @@ from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.domain.settings import Settings
 from serve_app.stores.cache import Cache
 from serve_app.stores.reading import Kind, Reader
-from serve_app.stores.records import ItemRow, Shop, UserRow
+from serve_app.stores.records import ItemRow, ShopReader, UserRow
 
 CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:2:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES
@@ -33,13 +33,13 @@ class CacheTtls(Settings):
     unknown_s: float = Field(default=60, gt=0)
 
 
-def user_reader(cache: Cache, shop: Shop, ttls: CacheTtls) -> Reader[UserRow]:
+def user_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> Reader[UserRow]:
     """Reads the numbers that PostgreSQL keeps of users, columns as ``USER_COLUMNS``."""
     kind = Kind(_USER, lambda row: row.tobytes(), _user_row, ttls.features_s, ttls.unknown_s)
     return Reader(kind, cache, shop.user_features)
 
 
-def item_reader(cache: Cache, shop: Shop, ttls: CacheTtls) -> Reader[ItemRow]:
+def item_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> Reader[ItemRow]:
     """Reads items as they are shown."""
     kind = Kind(_ITEM, _item_bytes, _item_row, ttls.features_s, ttls.unknown_s)
     return Reader(kind, cache, shop.items)
@@ -48,7 +48,7 @@ def item_reader(cache: Cache, shop: Shop, ttls: CacheTtls) -> Reader[ItemRow]:
 class HistoryReader:
     """Reads what users did; the bundle's archive answers for those whom no store answers for."""
 
-    def __init__(self, cache: Cache, shop: Shop, ttls: CacheTtls) -> None:
+    def __init__(self, cache: Cache, shop: ShopReader, ttls: CacheTtls) -> None:
         kind = Kind(_HISTORY, lambda own: own.tobytes(), _events, ttls.history_s, ttls.unknown_s)
         self._reader = Reader(kind, cache, shop.histories)
 

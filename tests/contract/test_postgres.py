@@ -20,7 +20,7 @@ from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
-from serve_app.stores.records import InMemoryShop, ItemRow, Shop, UserRow
+from serve_app.stores.records import InMemoryShop, ItemRow, ShopReader, UserRow
 
 VIEW = TYPE_CODES["view"]
 NAN = float("nan")
@@ -58,10 +58,10 @@ def numbers_of(events: Events) -> list[tuple[object, ...]]:
 class ShopContract:
     """What every shop must do. A subclass says how to open one that holds the above."""
 
-    def open(self) -> AbstractAsyncContextManager[Shop]:
+    def open(self) -> AbstractAsyncContextManager[ShopReader]:
         raise NotImplementedError
 
-    def ask(self, question: Callable[[Shop], Awaitable[Any]]) -> Any:
+    def ask(self, question: Callable[[ShopReader], Awaitable[Any]]) -> Any:
         async def answer() -> Any:
             async with self.open() as shop:
                 return await question(shop)
@@ -104,7 +104,7 @@ class ShopContract:
 
 class TestInMemoryShop(ShopContract):
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Shop]:
+    async def open(self) -> AsyncIterator[ShopReader]:
         yield InMemoryShop({"ann": ANN}, {"pan": PAN, "pot": POT}, {"ann": DONE}, 3)
 
     def test_fails_when_it_is_told_to(self) -> None:
@@ -150,7 +150,7 @@ class TestPostgresShop(ShopContract):
         fill(conn)
         self.url = database_url
 
-    def open(self) -> AbstractAsyncContextManager[Shop]:
+    def open(self) -> AbstractAsyncContextManager[ShopReader]:
         return opened(self.url)
 
     def test_an_event_is_read_as_soon_as_it_is_committed(self, conn: Connection) -> None:
@@ -213,7 +213,7 @@ def failure(url: str) -> str:
     return raised.value.reason
 
 
-async def answers(shop: Shop) -> Any:
+async def answers(shop: ShopReader) -> Any:
     """Ask until there is an answer, as callers would go on to do; at most 10 s."""
     async with asyncio.timeout(10):
         while True:
@@ -296,7 +296,7 @@ def play(scene: Scene, conn: Connection, url: str, folder: Path) -> Any:
     return asyncio.run(run())
 
 
-async def fails(shop: Shop) -> str:
+async def fails(shop: ShopReader) -> str:
     started_s = time.monotonic()
     with pytest.raises(StoreUnavailable) as raised:
         await shop.user_features(["ann"])

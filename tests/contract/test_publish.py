@@ -13,7 +13,7 @@ from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import NotEnoughData, SchemaMismatch
 from serve_app.fitting import pipeline as publish
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
-from serve_app.fitting.pipeline import Shop, fit_and_publish, published
+from serve_app.fitting.pipeline import FitSource, fit_and_publish, published
 from serve_app.fitting.run import AGAIN, Ran
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.workers import Here
@@ -31,7 +31,7 @@ def ran_by(
 ) -> list[Ran]:
     work = Workspace(root.with_name("fit"))
     work.folder.mkdir(exist_ok=True)
-    shop = Shop(conn, str(root), root / "cache")
+    shop = FitSource(conn, str(root), root / "cache")
     return list(
         fit_and_publish(
             shop,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serve_app.bundles.roots import BundleLocation
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.batches import RequestBatch, ScoringBatch
 from serve_app.domain.candidates.finding import CandidatesConfig
@@ -15,7 +16,7 @@ from serve_app.embedded.lease import StoreUrls
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.examples import block_of
-from serve_app.fitting.pipeline import Shop, fit_and_publish, published
+from serve_app.fitting.pipeline import FitSource, fit_and_publish, published
 from serve_app.fitting.steps.candidates import world_at
 from serve_app.fitting.steps.check import checked
 from serve_app.fitting.steps.train import booster_of
@@ -24,7 +25,6 @@ from serve_app.fitting.workspace.workers import Here
 from serve_app.fitting.workspace.workspace import Workspace
 from serve_app.loading.load import LoadConfig, LoadFiles, load
 from serve_app.operations.metering import metered
-from serve_app.serving.bundle_shelf import BundleLocation
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.scorer import Scorer
@@ -47,7 +47,7 @@ def work(conn: Connection, tmp_path: Path) -> Workspace:
     conn.execute("UPDATE item_features SET in_stock = true")
     work = Workspace(tmp_path / "fit")
     work.folder.mkdir()
-    shop = Shop(conn, str(tmp_path / "bundles"), tmp_path / "cache")
+    shop = FitSource(conn, str(tmp_path / "bundles"), tmp_path / "cache")
     for _ in fit_and_publish(
         shop, work, CONFIG, Here(), lambda step, share: None, metered, created_at=1.0, force=True
     ):

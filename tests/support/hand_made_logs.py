@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from serve_app.demo.demo_shop import DemoConfig, make_demo
-from serve_app.domain.interactions import TYPE_CODES
-from serve_app.stores.postgres.fit_input import InteractionLog
+from serve_app.domain.interactions import TYPE_CODES, InteractionLog
 
 DAY_S = 86_400.0
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.candidates.finding import find_candidates
 from serve_app.errors import StageFailed, StoreUnavailable
-from serve_app.serving.bundle_shelf import BundleLocation, BundleShelf
+from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.config import AppConfig
 from serve_app.serving.ingress import Calls, Ingress
 from serve_app.serving.pipeline import Stages

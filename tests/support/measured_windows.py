@@ -10,7 +10,7 @@ from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import Outcomes, Split, before, outcomes, split_of
+from serve_app.fitting.data.windows import FitWindows, Outcomes, before, outcomes, split_of
 from serve_app.fitting.judging.measured import ItemFacts, Measured, item_facts, joined
 from serve_app.fitting.judging.measuring_window import Contest, measure
 from serve_app.fitting.moments.examples import Block, Examples, blocks
@@ -20,7 +20,7 @@ from tests.support.hand_made_logs import demo_shop
 
 
 @cache
-def split() -> Split:
+def split() -> FitWindows:
     return split_of(demo_shop()[2], 0.15)
 
 

@@ -12,8 +12,8 @@ import xgboost
 
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
+from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.scoring.model_features import FEATURES
-from serve_app.serving.bundle_shelf import BundleLocation
 from tests.support.small_world import AT, small_world
 
 DAY_S = 86_400.0

@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.news import News
+from serve_app.news import ChangeLogger
 
 
 @pytest.fixture
@@ -10,7 +10,7 @@ def told():
 
 @pytest.fixture
 def news(told):
-    return News(told.append)
+    return ChangeLogger(told.append)
 
 
 def test_tells_the_same_once(news, told):

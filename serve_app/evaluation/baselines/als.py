@@ -10,13 +10,13 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from serve_app.evaluation.training_matrix import Model, Past, Scorer, combinations
+from serve_app.evaluation.training_matrix import Rival, ScoreItems, TrainingMatrix, combinations
 
 _SEED = 7
 _N_ITERATIONS = 15
 
 
-def _fits(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _fits(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     matrix = csr_matrix(past.matrix)
     for point in points:
         # With more threads of BLAS the library is slower, and warns.
@@ -28,11 +28,11 @@ def _fits(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
         yield _by_factors(model)
 
 
-def _by_factors(model: Any) -> Scorer:
+def _by_factors(model: Any) -> ScoreItems:
     return lambda users: model.user_factors[users] @ model.item_factors.T
 
 
-ALS = Model(
+ALS = Rival(
     "als",
     False,
     combinations(factors=(32, 64, 128), alpha=(1.0, 5.0), regularization=(0.1, 3.0, 20.0)),

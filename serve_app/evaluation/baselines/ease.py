@@ -12,9 +12,9 @@ from scipy.linalg import cho_factor, cho_solve
 
 from serve_app.evaluation.training_matrix import (
     HALF_LIVES_DAYS,
-    Model,
-    Past,
-    Scorer,
+    Rival,
+    ScoreItems,
+    TrainingMatrix,
     combinations,
     grouped,
 )
@@ -25,7 +25,7 @@ MAX_ITEMS = 12_000
 _TREND_PRIOR = 0.01
 
 
-def item_weights(past: Past, regularization: float) -> NDArray[np.float32]:
+def item_weights(past: TrainingMatrix, regularization: float) -> NDArray[np.float32]:
     """
     How much each item speaks for each other item, shape (n_items, n_items), zero diagonal.
 
@@ -41,7 +41,7 @@ def item_weights(past: Past, regularization: float) -> NDArray[np.float32]:
     return np.asarray(weights, np.float32)
 
 
-def trend(past: Past, half_life_days: float, exponent: float) -> NDArray[np.float32]:
+def trend(past: TrainingMatrix, half_life_days: float, exponent: float) -> NDArray[np.float32]:
     """The share of its buyers that an item has had lately, to a power, shape (n_items,)."""
     late = past.decayed(half_life_days).sum(axis=0)
     ever = past.matrix.sum(axis=0)
@@ -49,35 +49,35 @@ def trend(past: Past, half_life_days: float, exponent: float) -> NDArray[np.floa
     return np.asarray(share**exponent, np.float32)
 
 
-def _plain(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _plain(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     for point in points:
         yield _by_weights(past, item_weights(past, point["regularization"]))
 
 
-def _scaled(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _scaled(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     for shared, members in grouped(points, "half_life_days", "exponent"):
         plain = _by_weights(past, item_weights(past, shared["regularization"]))
         for point in members:
             yield _scaled_by(plain, trend(past, point["half_life_days"], point["exponent"]))
 
 
-def _by_weights(past: Past, weights: NDArray[np.float32]) -> Scorer:
+def _by_weights(past: TrainingMatrix, weights: NDArray[np.float32]) -> ScoreItems:
     return lambda users: past.matrix[users] @ weights
 
 
-def _scaled_by(plain: Scorer, factors: NDArray[np.float32]) -> Scorer:
+def _scaled_by(plain: ScoreItems, factors: NDArray[np.float32]) -> ScoreItems:
     # A negative score would grow by a small factor.
     return lambda users: np.maximum(plain(users), 0) * factors
 
 
-EASE = Model(
+EASE = Rival(
     "ease",
     False,
     combinations(regularization=(50, 200, 500, 1500)),
     _plain,
     MAX_ITEMS,
 )
-EASE_TIME = Model(
+EASE_TIME = Rival(
     "ease_time",
     True,
     combinations(

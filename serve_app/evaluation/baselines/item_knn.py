@@ -9,16 +9,16 @@ from scipy.sparse import csr_array
 
 from serve_app.evaluation.baselines.neighbours import by_neighbours, item_neighbours
 from serve_app.evaluation.training_matrix import (
-    Model,
-    Past,
-    Scorer,
+    Rival,
+    ScoreItems,
+    TrainingMatrix,
     combinations,
     grouped,
     with_values,
 )
 
 
-def _cosine(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _cosine(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     buyers = csr_array(past.matrix.T).astype(np.float64)
     norms = np.sqrt(buyers.power(2).sum(axis=1))
     for shared, members in grouped(points, "n_neighbours"):
@@ -32,7 +32,7 @@ def _cosine(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
         yield from _scorers(past, similarities, members)
 
 
-def _bm25(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _bm25(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     for shared, members in grouped(points, "n_neighbours"):
         weighted = bm25_weights(past.matrix, shared["k1"], shared["b"])
         transposed = csr_array(weighted.T)
@@ -45,7 +45,9 @@ def _bm25(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
         yield from _scorers(past, similarities, members)
 
 
-def _scorers(past: Past, similarities: Any, members: list[dict[str, Any]]) -> Iterator[Scorer]:
+def _scorers(
+    past: TrainingMatrix, similarities: Any, members: list[dict[str, Any]]
+) -> Iterator[ScoreItems]:
     ks = [int(point["n_neighbours"]) for point in members]
     for neighbours in item_neighbours(similarities, past.n_items, ks):
         yield by_neighbours(past.matrix, neighbours)
@@ -67,13 +69,13 @@ def bm25_weights(matrix: csr_array, k1: float, b: float) -> csr_array:
     return with_values(items, saturated * idf[items.indices])
 
 
-COSINE = Model(
+COSINE = Rival(
     "item_knn_cosine",
     False,
     combinations(shrinkage=(0, 10, 50), n_neighbours=(50, 200, 800)),
     _cosine,
 )
-BM25 = Model(
+BM25 = Rival(
     "item_knn_bm25",
     False,
     combinations(k1=(1.2, 100), b=(0.2, 0.5, 0.75), n_neighbours=(50, 200)),

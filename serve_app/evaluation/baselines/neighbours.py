@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from serve_app.evaluation.training_matrix import Scorer
+from serve_app.evaluation.training_matrix import ScoreItems
 
 _BLOCK_NUMBERS = 8_000_000
 
@@ -47,7 +47,7 @@ def item_neighbours(
     return [csr_array(vstack(kept)) for kept in parts]
 
 
-def by_neighbours(matrix: csr_array, neighbours: csr_array) -> Scorer:
+def by_neighbours(matrix: csr_array, neighbours: csr_array) -> ScoreItems:
     """An item scores what the user's own items among its neighbours weigh together."""
     to_targets = csr_array(neighbours.T)
     return lambda users: (matrix[users] @ to_targets).toarray()

@@ -20,25 +20,27 @@ from serve_app.evaluation.baselines.neighbours import (
 )
 from serve_app.evaluation.training_matrix import (
     HALF_LIVES_DAYS,
-    Model,
-    Past,
-    Scorer,
+    Rival,
+    ScoreItems,
+    TrainingMatrix,
     combinations,
     grouped,
 )
 
 
-def _plain(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _plain(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     for _, members in grouped(points, "beta", "n_neighbours"):
         yield from _walks(past, past.matrix, members)
 
 
-def _decayed(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _decayed(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     for shared, members in grouped(points, "beta", "n_neighbours"):
         yield from _walks(past, past.decayed(shared["half_life_days"]), members)
 
 
-def _walks(past: Past, last_step: csr_array, members: list[dict[str, Any]]) -> Iterator[Scorer]:
+def _walks(
+    past: TrainingMatrix, last_step: csr_array, members: list[dict[str, Any]]
+) -> Iterator[ScoreItems]:
     """
     Args:
         last_step: shape (n_users, n_items): how much each purchase counts as an end of the walk.
@@ -62,13 +64,13 @@ def _walks(past: Past, last_step: csr_array, members: list[dict[str, Any]]) -> I
             yield by_neighbours(past.matrix, neighbours)
 
 
-RP3BETA = Model(
+RP3BETA = Rival(
     "rp3beta",
     False,
     combinations(beta=(0.0, 0.2, 0.4, 0.6), n_neighbours=(50, 200, 800)),
     _plain,
 )
-RP3BETA_TIME = Model(
+RP3BETA_TIME = Rival(
     "rp3beta_time",
     True,
     combinations(half_life_days=HALF_LIVES_DAYS, beta=(0.0, 0.2, 0.5), n_neighbours=(200,)),

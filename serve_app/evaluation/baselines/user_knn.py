@@ -13,16 +13,22 @@ from serve_app.evaluation.baselines.neighbours import (
     scaled_rows,
     strongest,
 )
-from serve_app.evaluation.training_matrix import HALF_LIVES_DAYS, Model, Past, Scorer, combinations
+from serve_app.evaluation.training_matrix import (
+    HALF_LIVES_DAYS,
+    Rival,
+    ScoreItems,
+    TrainingMatrix,
+    combinations,
+)
 
 
-def _plain(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _plain(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     baskets = _unit(past.matrix)
     for point in points:
         yield _by_neighbours(baskets, past.matrix, point["n_neighbours"])
 
 
-def _decayed(past: Past, points: Sequence[dict[str, Any]]) -> Iterator[Scorer]:
+def _decayed(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
     baskets = _unit(past.matrix)
     for point in points:
         votes = past.decayed(point["half_life_days"])
@@ -33,7 +39,7 @@ def _unit(matrix: csr_array) -> csr_array:
     return scaled_rows(matrix, inverse(np.sqrt(matrix.power(2).sum(axis=1))).astype(np.float32))
 
 
-def _by_neighbours(baskets: csr_array, votes: csr_array, k: int) -> Scorer:
+def _by_neighbours(baskets: csr_array, votes: csr_array, k: int) -> ScoreItems:
     """
     An item scores the similarities of the k nearest users who bought it, times their votes.
 
@@ -57,8 +63,8 @@ def _by_neighbours(baskets: csr_array, votes: csr_array, k: int) -> Scorer:
 
 _N_NEIGHBOURS = (50, 100, 300, 1000)
 
-USER_KNN = Model("user_knn", False, combinations(n_neighbours=_N_NEIGHBOURS), _plain)
-USER_KNN_TIME = Model(
+USER_KNN = Rival("user_knn", False, combinations(n_neighbours=_N_NEIGHBOURS), _plain)
+USER_KNN_TIME = Rival(
     "user_knn_time",
     True,
     combinations(n_neighbours=_N_NEIGHBOURS[1:], half_life_days=HALF_LIVES_DAYS),

@@ -18,9 +18,9 @@ from serve_app.arrays.columns import (
     Texts,
 )
 from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED, Catalogue
+from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.scoring.model_features import ITEM_FEATURES
 from serve_app.errors import NotEnoughData
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 
 def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:

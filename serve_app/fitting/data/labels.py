@@ -7,9 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask
-from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
+from serve_app.domain.interactions import (
+    INTERACTION_TYPES,
+    PURCHASE,
+    RATING,
+    TYPE_CODES,
+    InteractionLog,
+)
 from serve_app.domain.settings import Settings
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 STRENGTHS = np.array([1, 3, 4, 5, 2], np.uint8)
 """How much is wanted what a user views, clicks, puts into the cart, purchases, rates; by code of

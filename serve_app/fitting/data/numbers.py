@@ -9,7 +9,7 @@ from pydantic import Field
 from serve_app.arrays.columns import MISSING
 from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES
+from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES, InteractionLog
 from serve_app.domain.scoring.model_features import (
     DAY_S,
     HALF_LIVES_DAYS,
@@ -20,7 +20,6 @@ from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import pairs_of
 from serve_app.fitting.data.windows import chosen
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 N_FAVORITE_CATEGORIES = 3
 EVER = np.inf

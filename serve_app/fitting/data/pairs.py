@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.ragged import Offsets, offsets_of, positions_within
-from serve_app.stores.postgres.fit_input import InteractionLog
+from serve_app.domain.interactions import InteractionLog
 
 
 class Pairs(NamedTuple):

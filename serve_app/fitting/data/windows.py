@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.ragged import Offsets, gather, offsets_of
+from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class FitWindows:
     """
     Moments that part the log, epoch seconds: models learn to tell at ``train_at`` what is bought
     until ``evaluate_at``, and are measured on what is bought from then to ``end_at``.
@@ -24,7 +24,7 @@ class Split:
     end_at: float
 
 
-def split_of(log: InteractionLog, label_share: float) -> Split:
+def split_of(log: InteractionLog, label_share: float) -> FitWindows:
     """
     Moments chosen by quantiles of the interactions' times, so that both windows hold the same share
     of the interactions, however unevenly they come.
@@ -38,7 +38,7 @@ def split_of(log: InteractionLog, label_share: float) -> Split:
     if not len(log):
         raise NotEnoughData("there are no interactions: load some with `recserve load`")
     shares = (1 - 2 * label_share, 1 - label_share, 1.0)
-    split = Split(*(float(at) for at in np.quantile(log.at, shares)))
+    split = FitWindows(*(float(at) for at in np.quantile(log.at, shares)))
     if not log.at.min() < split.train_at < split.evaluate_at < split.end_at:
         raise NotEnoughData(
             f"the {len(log)} interactions lie too close in time to learn from the earlier ones"

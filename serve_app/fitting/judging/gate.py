@@ -53,7 +53,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateVerdict:
     """
     Attributes:
         main: name of the variant that was judged.
@@ -76,7 +76,7 @@ def judge(
     *,
     served_absent: str = "no model is served",
     leaks: Sequence[Leak] = (),
-) -> Verdict:
+) -> GateVerdict:
     """
     Args:
         main: the variant that most users would get.
@@ -99,7 +99,7 @@ def judge(
         for other, demand in others.items()
     )
     promoted, reason = _reasoned(main, judgements, leaks)
-    return Verdict(main, config.k, promoted, judgements, reason)
+    return GateVerdict(main, config.k, promoted, judgements, reason)
 
 
 def why_not_comparable(

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.ragged import gather, offsets_of, owners
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
-from serve_app.evaluation.protocol import Wanted
 from serve_app.fitting.data.labels import WANTED
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.moments.examples import Examples
+from serve_app.measuring.lists import Wanted
 from serve_app.measuring.metrics import ndcg_at, ranked_hits
 
 Order = Callable[[Examples], NDArray[np.float32]]

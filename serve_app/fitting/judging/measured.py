@@ -11,10 +11,10 @@ from serve_app.arrays.columns import MISSING, Mask, Rows, Texts
 from serve_app.arrays.ragged import Offsets, offsets_of
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.scoring.model_features import DAY_S
-from serve_app.evaluation.measures import PerUser, hit_rate, reciprocal_rank
 from serve_app.fitting.workspace import records
 from serve_app.fitting.workspace.workspace import read_json, write_json
-from serve_app.measuring.metrics import ndcg_at, recall_at
+from serve_app.measuring.lists import PerUser
+from serve_app.measuring.metrics import hit_rate, ndcg_at, recall_at, reciprocal_rank
 
 WIDTH = 20
 """Places of a list."""

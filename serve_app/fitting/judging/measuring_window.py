@@ -19,13 +19,13 @@ from serve_app.domain.scoring.model_features import (
     LOG_BUYERS,
     SOURCES,
 )
-from serve_app.evaluation.measures import hits_of
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.judging.label_metrics import Order, baselines, bought_of, n_bought
 from serve_app.fitting.judging.measured import POPULARITY, SERVED, WIDTH, Measured
 from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.fitting.training.boosting import GAINS
+from serve_app.measuring.lists import hits_of
 
 _CANDIDATE_COLUMNS = [FEATURES.index(name) for name in CANDIDATE_FEATURES]
 

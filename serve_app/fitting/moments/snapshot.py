@@ -10,14 +10,19 @@ from pydantic import Field
 from serve_app.arrays.columns import IdIndex, Mask, NumberColumn
 from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import MAX_EVENTS, HistoryArchive, latest, make_events
+from serve_app.domain.interactions import (
+    MAX_EVENTS,
+    HistoryArchive,
+    InteractionLog,
+    latest,
+    make_events,
+)
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.numbers import PopularityConfig, item_numbers, user_columns
 from serve_app.fitting.tables.candidate_tables import TablesConfig, candidate_tables
 from serve_app.fitting.tables.vectors import item_vectors
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 
 class SnapshotConfig(Settings):

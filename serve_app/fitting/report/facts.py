@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serve_app.bundles.manifest import Manifest
-from serve_app.fitting.data.windows import Split
-from serve_app.fitting.judging.gate import Verdict
+from serve_app.fitting.data.windows import FitWindows
+from serve_app.fitting.judging.gate import GateVerdict
 from serve_app.fitting.judging.leaks import Leak
 from serve_app.fitting.judging.measured import ItemFacts, Measured
 
@@ -30,10 +30,10 @@ class Facts:
 
     measured: Measured
     items: ItemFacts
-    verdict: Verdict
+    verdict: GateVerdict
     leaks: tuple[Leak, ...]
     first_at: float
-    split: Split
+    split: FitWindows
     n_users: int
     n_items: int
     n_interactions: int

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import IdIndex
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import Label, label_of
-from serve_app.fitting.data.windows import Split, split_of
+from serve_app.fitting.data.windows import FitWindows, split_of
 from serve_app.fitting.job import Job
 from serve_app.fitting.workspace.records import (
     load,
@@ -25,7 +26,6 @@ from serve_app.fitting.workspace.records import (
     save_log,
 )
 from serve_app.fitting.workspace.workspace import Workspace, read_json, write_json
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 STEP = "check"
 
@@ -47,7 +47,7 @@ class Checked:
     log: InteractionLog
     index: IdIndex
     created_at: NDArray[np.float64]
-    split: Split
+    split: FitWindows
     label: Label
 
 
@@ -75,6 +75,6 @@ def checked(work: Workspace) -> Checked:
         load_log(folder / "log"),
         load(IdIndex, folder / "index"),
         load_array(folder, "created_at"),
-        Split(**read_json(folder / "split.json")),
+        FitWindows(**read_json(folder / "split.json")),
         Label(**read_json(folder / "label.json")),
     )

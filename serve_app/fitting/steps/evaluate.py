@@ -17,7 +17,7 @@ from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.job import Job
-from serve_app.fitting.judging.gate import Verdict, judge, why_not_comparable
+from serve_app.fitting.judging.gate import GateVerdict, judge, why_not_comparable
 from serve_app.fitting.judging.label_metrics import Order
 from serve_app.fitting.judging.leaks import Leak, leaks_of
 from serve_app.fitting.judging.measured import Measured, item_facts, joined, means, ndcg_of
@@ -196,7 +196,7 @@ def _facts(
     data: Checked,
     world: Snapshot,
     measured: Measured,
-    verdict: Verdict,
+    verdict: GateVerdict,
     leaks: tuple[Leak, ...],
     served: Served | None,
 ) -> Facts:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
-from serve_app.fitting.data.windows import Split, before, outcomes
+from serve_app.domain.interactions import InteractionLog
+from serve_app.fitting.data.windows import FitWindows, before, outcomes
 from serve_app.fitting.job import Job
 from serve_app.fitting.moments.snapshot import (
     Numbers,
@@ -31,11 +32,10 @@ from serve_app.fitting.workspace.records import (
     save_catalogue,
 )
 from serve_app.fitting.workspace.workspace import Workspace, read_json
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 STEP = "features"
 
-MOMENTS: Mapping[str, Callable[[Split], float]] = {
+MOMENTS: Mapping[str, Callable[[FitWindows], float]] = {
     "past": lambda split: split.train_at,
     "latest": lambda split: split.evaluate_at,
     "final": lambda split: split.end_at,

@@ -12,6 +12,7 @@ from serve_app.arrays.grouping import best
 from serve_app.arrays.ragged import Offsets, offsets_of
 from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S, SOURCES, TREND_DAYS
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
@@ -22,7 +23,6 @@ from serve_app.fitting.tables.linear import LinearWeights, linear_weights
 from serve_app.fitting.tables.orders import orders_of
 from serve_app.fitting.tables.periods import periods_of
 from serve_app.fitting.tables.vectors import content_matrix, content_vectors, item_factors
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 _BLOCK_ROWS = 512
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 
 class Periods(NamedTuple):

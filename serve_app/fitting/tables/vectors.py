@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import TagsColumn
 from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.pairs import Pairs, pairs_of
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 _NOISE = 1e-6
 """Vectors this much shorter than the longest are rounding errors, not tastes."""

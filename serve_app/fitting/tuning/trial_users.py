@@ -14,11 +14,10 @@ from serve_app.domain.candidates.fusion import Merged
 from serve_app.domain.candidates.profiles import profiles_of, within
 from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.evaluation.measures import hits_of
-from serve_app.evaluation.protocol import Wanted
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.judging.label_metrics import bought_of
 from serve_app.fitting.moments.snapshot import Snapshot
+from serve_app.measuring.lists import Wanted, hits_of
 from serve_app.measuring.metrics import ndcg_at
 
 K = 10
@@ -27,7 +26,7 @@ Ragged = tuple[Rows, Offsets]
 """A list of rows for each request."""
 
 
-class Askers(NamedTuple):
+class TrialUsers(NamedTuple):
     """What they ask, and what they bought, by number of the request."""
 
     queries: Queries
@@ -40,7 +39,7 @@ class Askers(NamedTuple):
         buyers: NDArray[np.int64],
         world: Snapshot,
         config: CandidatesConfig,
-    ) -> "Askers":
+    ) -> "TrialUsers":
         return cls(_queries(found.users[buyers], world, config), bought_of(found, buyers))
 
     def ndcgs(self, lists: Ragged) -> NDArray[np.float64]:

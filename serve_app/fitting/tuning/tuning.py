@@ -19,6 +19,7 @@ from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.candidates.sources.autoencoder import autoencoder
 from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.candidates.sources.similar_users import similar_users
+from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.domain.tables import CandidateTables
 from serve_app.fitting.data.pairs import latest_first, pairs_of
@@ -28,8 +29,7 @@ from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
 from serve_app.fitting.tables.candidate_tables import TablesConfig, decay, linear_of, trends
 from serve_app.fitting.tables.linear import LinearWeights
 from serve_app.fitting.tables.vectors import content_matrix
-from serve_app.fitting.tuning.trial_users import Askers, K, Ragged
-from serve_app.stores.postgres.fit_input import InteractionLog
+from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers
 
 HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 EXPONENTS = (0.5, 1.0)
@@ -109,7 +109,7 @@ class _Trial:
         has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
         self._buyers = np.flatnonzero((n_bought(found) > 0) & has_history)
         self._parts = [
-            Askers.of(found, self._buyers[start : start + _BATCH], world, candidates)
+            TrialUsers.of(found, self._buyers[start : start + _BATCH], world, candidates)
             for start in range(0, len(self._buyers), _BATCH)
         ]
         self._world, self._log, self._candidates = world, log, candidates

@@ -15,8 +15,8 @@ from serve_app.bundles.array_files import (
     open_array,
 )
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.workspace.workspace import read_json, write_json
-from serve_app.stores.postgres.fit_input import InteractionLog
 
 Record = TypeVar("Record")
 

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.interactions import Histories
-from serve_app.serving.bundle_shelf import BundleLocation, BundleShelf
+from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.stores.connections import Stores
 from serve_app.stores.user_state import CacheTtls, HistoryReader
 

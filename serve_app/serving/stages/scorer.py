@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.models import load_booster
+from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import ScoringBatch
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.scoring.boosters import Scoring, load_booster, scoring_of
+from serve_app.domain.scoring.boosters import Scoring, scoring_of
 from serve_app.domain.scoring.model_features import assemble
 from serve_app.errors import BundleMissing
-from serve_app.serving.bundle_shelf import BundleLocation, BundleShelf
+from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.pipeline import scorer_of
 
 

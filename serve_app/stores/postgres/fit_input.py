@@ -1,7 +1,6 @@
 """PostgreSQL as the fit reads it: all items, users and interactions at once."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import LiteralString
 
 import numpy as np
@@ -9,34 +8,8 @@ import pandas as pd
 import psycopg
 from numpy.typing import NDArray
 
-from serve_app.arrays.columns import Rows, Texts
+from serve_app.domain.interactions import InteractionLog
 from serve_app.stores.postgres.schema import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class InteractionLog:
-    """
-    Every interaction, by user and then oldest first.
-
-    Attributes:
-        user_ids: the users that did anything, in order of their code points.
-        users: shape (n,), int32, position in ``user_ids``; ascending.
-        rows: shape (n,), int32, ``item_row``.
-        types: shape (n,), uint8, see ``domain.interactions.INTERACTION_TYPES``.
-        values: shape (n,), float32, rating or quantity, NaN where there is none.
-        at: shape (n,), float64, epoch seconds.
-    """
-
-    user_ids: Sequence[str] | Texts
-    users: NDArray[np.int32]
-    rows: Rows
-    types: NDArray[np.uint8]
-    values: NDArray[np.float32]
-    at: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.users)
-
 
 _READ_ITEMS: LiteralString = """
 SELECT item_row, item_id, coalesce(title, item_id) AS title, category, price, tags, in_stock,

@@ -11,8 +11,7 @@ from serve_app.demo.demo_shop import DemoConfig, make_hidden
 from serve_app.demo.ideal import ideal_scores
 from serve_app.demo.shopping import simulate
 from serve_app.demo.tastes import Shoppers, appeals
-from serve_app.domain.interactions import TYPE_CODES
-from serve_app.stores.postgres.fit_input import InteractionLog
+from serve_app.domain.interactions import TYPE_CODES, InteractionLog
 
 CONFIG = DemoConfig(n_users=100, n_items=250, seed=4)
 USERS = np.arange(CONFIG.n_users, dtype=np.int32)

@@ -7,7 +7,7 @@ import pytest
 
 from serve_app.bundles import publishing as bundle_publishing
 from serve_app.bundles.bundle import versions
-from serve_app.bundles.promotion_log import Verdict
+from serve_app.bundles.promotion_log import StoredVerdict
 from serve_app.bundles.publishing import publish
 from serve_app.bundles.version_reports import read_report, read_verdict, report_location
 from serve_app.errors import BundleDamaged
@@ -58,7 +58,7 @@ def test_is_kept_beside_the_version(root, folder, report):
     assert (kept / "gain.png").read_bytes() == b"picture"
     assert kept.stat().st_mode & 0o777 == 0o755
     assert read_report(root, version) == said(True)
-    assert read_verdict(root, version) == Verdict(promoted=True, reason="better by 0.01")
+    assert read_verdict(root, version) == StoredVerdict(promoted=True, reason="better by 0.01")
     assert versions(root) == [version]
     assert not (folder / version / "report.json").exists()
 

@@ -12,7 +12,7 @@ from serve_app.evaluation.baselines.popularity import DECAYED_POPULARITY, POPULA
 from serve_app.evaluation.baselines.rp3beta import RP3BETA, RP3BETA_TIME
 from serve_app.evaluation.baselines.user_knn import USER_KNN, USER_KNN_TIME
 from serve_app.evaluation.models import FUSED_SOURCES, MODELS
-from serve_app.evaluation.training_matrix import Past, combinations, grouped
+from serve_app.evaluation.training_matrix import TrainingMatrix, combinations, grouped
 
 RNG = np.random.default_rng(2)
 N_USERS, N_ITEMS = 30, 12
@@ -26,7 +26,7 @@ def past_of(dense=DENSE, ages=AGES):
     matrix = csr_array(dense.astype(np.float32))
     places = matrix.nonzero()
     values = ages[places].astype(np.float32)
-    return Past(matrix, csr_array((values, places), shape=dense.shape))
+    return TrainingMatrix(matrix, csr_array((values, places), shape=dense.shape))
 
 
 def scores_of(model, past=None, **point):

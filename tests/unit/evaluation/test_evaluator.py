@@ -32,7 +32,7 @@ from serve_app.evaluation.served import OursConfig, served_lists
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
-from serve_app.loading.in_memory import Shop
+from serve_app.loading.in_memory import LoadedFiles
 from serve_app.loading.load import LoadFiles
 from tests.support.hand_made_logs import demo_shop
 
@@ -188,7 +188,7 @@ class TestReport:
 
 def shop_and_split():
     items, users, log = demo_shop()
-    shop = Shop(items, users, log, {})
+    shop = LoadedFiles(items, users, log, {})
     return shop, split_at_share(log, ProtocolConfig(max_users=60))
 
 
@@ -220,7 +220,7 @@ class TestOurs:
         # The users may differ; the lists of those that are in both must not.
         one, another = (
             ours_of(shop, split),
-            ours_of(Shop(shop.items, shop.users, other, {}), shuffled),
+            ours_of(LoadedFiles(shop.items, shop.users, other, {}), shuffled),
         )
         both, here, there = np.intersect1d(split.users, shuffled.users, return_indices=True)
 

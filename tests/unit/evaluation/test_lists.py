@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.columns import MISSING
-from serve_app.evaluation.lists import best_items, fused, incidence
+from serve_app.evaluation.lists import best_items, fused
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
+from serve_app.measuring.lists import incidence
 from tests.support.hand_made_logs import demo_shop, log_of
 
 # Ann and Bob each know one of four items and want another.

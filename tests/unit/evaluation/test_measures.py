@@ -8,20 +8,18 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import MISSING
 from serve_app.arrays.ragged import offsets_of, owners
 from serve_app.evaluation.lists import best_items
-from serve_app.evaluation.measures import (
+from serve_app.evaluation.measures import diversity, measured, novelty
+from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
+from serve_app.evaluation.training_matrix import TrainingMatrix
+from serve_app.measuring.lists import Wanted, hits_of
+from serve_app.measuring.metrics import (
     coverage,
-    diversity,
     gini,
     hit_rate,
-    hits_of,
-    measured,
-    ndcg,
-    novelty,
-    recall,
+    ndcg_at,
+    recall_at,
     reciprocal_rank,
 )
-from serve_app.evaluation.protocol import ProtocolConfig, Wanted, split_at_share
-from serve_app.evaluation.training_matrix import Past
 from tests.support.hand_made_logs import demo_shop
 
 HITS = np.array([[False, True, False, True], [False] * 4])
@@ -30,7 +28,7 @@ N_WANTED = np.array([3, 1])
 
 def past_of(dense):
     matrix = csr_array(np.array(dense, np.float32))
-    return Past(matrix, matrix.copy())
+    return TrainingMatrix(matrix, matrix.copy())
 
 
 def wanted_of(*per_user):
@@ -53,16 +51,16 @@ class TestByHand:
         assert not hits.any()
 
     def test_recall_divides_by_what_could_be_found(self):
-        assert recall(HITS, N_WANTED, 2).tolist() == [0.5, 0.0]
-        assert recall(HITS, N_WANTED, 4).tolist() == pytest.approx([2 / 3, 0.0])
+        assert recall_at(HITS, N_WANTED, 2).tolist() == [0.5, 0.0]
+        assert recall_at(HITS, N_WANTED, 4).tolist() == pytest.approx([2 / 3, 0.0])
 
     def test_ndcg_discounts_and_normalises(self):
         gain, ideal = 1 / log2(3) + 1 / log2(5), 1 + 1 / log2(3) + 1 / log2(4)
 
-        assert ndcg(HITS, N_WANTED, 4).tolist() == pytest.approx([gain / ideal, 0.0])
+        assert ndcg_at(HITS, N_WANTED, 4).tolist() == pytest.approx([gain / ideal, 0.0])
 
     def test_ndcg_of_a_list_shorter_than_k_misses_the_rest(self):
-        assert ndcg(HITS, N_WANTED, 10) == pytest.approx(ndcg(HITS, N_WANTED, 4))
+        assert ndcg_at(HITS, N_WANTED, 10) == pytest.approx(ndcg_at(HITS, N_WANTED, 4))
 
     def test_reciprocal_rank_is_that_of_the_first_hit(self):
         assert reciprocal_rank(HITS, N_WANTED, 4).tolist() == [0.5, 0.0]

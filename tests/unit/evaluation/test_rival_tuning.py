@@ -3,7 +3,7 @@ import numpy as np
 from serve_app.evaluation.baselines.popularity import same_for_all
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.evaluation.rival_tuning import tune, within_budget
-from serve_app.evaluation.training_matrix import Model
+from serve_app.evaluation.training_matrix import Rival
 from tests.support.hand_made_logs import demo_shop
 
 
@@ -19,7 +19,7 @@ def knowing(inner, grid):
         for point in points:
             yield same_for_all(point["share"] * wanted - 0.5 * (wanted == 0))
 
-    return Model("knowing", False, tuple(grid), fits)
+    return Rival("knowing", False, tuple(grid), fits)
 
 
 def nothing(share):

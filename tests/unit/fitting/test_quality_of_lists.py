@@ -9,6 +9,7 @@ from serve_app.arrays.ragged import gather
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
 from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.data.windows import Outcomes, before, outcomes
@@ -18,7 +19,6 @@ from serve_app.fitting.moments.examples import blocks
 from serve_app.fitting.moments.snapshot import SnapshotConfig, snapshot
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.tuning.tuning import HALF_LIVES_DAYS, tuned
-from serve_app.stores.postgres.fit_input import InteractionLog
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=30)

@@ -3,8 +3,9 @@ import pytest
 from pydantic import ValidationError
 
 from serve_app.bundles.bundle import open_bundle
+from serve_app.bundles.models import load_booster
 from serve_app.bundles.publishing import publish
-from serve_app.domain.scoring.boosters import load_booster, predict
+from serve_app.domain.scoring.boosters import predict
 from serve_app.domain.scoring.model_features import FEATURES, ITEM_FEATURES, SOURCES, USER_COLUMNS
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED, WANTED

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from serve_app.evaluation.lists import incidence
-from serve_app.evaluation.measures import coverage
 from serve_app.measuring.bootstrap import (
     interval,
     interval_of_counts,
     resampled_means,
 )
 from serve_app.measuring.comparing import comparisons, intervals
+from serve_app.measuring.lists import incidence
+from serve_app.measuring.metrics import coverage
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(0.5, 0.2, 400)

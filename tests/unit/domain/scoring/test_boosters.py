@@ -3,7 +3,8 @@ import pytest
 import xgboost
 
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.domain.scoring.boosters import load_booster, predict
+from serve_app.bundles.models import load_booster
+from serve_app.domain.scoring.boosters import predict
 from serve_app.domain.scoring.model_features import fingerprint
 from serve_app.errors import BundleDamaged, FingerprintMismatch
 

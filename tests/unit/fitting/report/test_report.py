@@ -9,7 +9,7 @@ import pytest
 
 from serve_app.arrays.columns import MISSING, Texts
 from serve_app.bundles.manifest import Manifest, ModelManifest
-from serve_app.bundles.promotion_log import Verdict
+from serve_app.bundles.promotion_log import StoredVerdict
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.judging.gate import GateConfig, judge
 from serve_app.fitting.judging.leaks import LeakConfig, leaks_of
@@ -160,7 +160,7 @@ class TestFiles:
         found = json.loads(report["report.json"])
         verdict = facts().verdict
 
-        assert Verdict.model_validate(found["verdict"]) == Verdict(
+        assert StoredVerdict.model_validate(found["verdict"]) == StoredVerdict(
             promoted=verdict.promoted, reason=verdict.reason
         )
         assert len(found["verdict"]["judgements"]) == len(verdict.judgements)

@@ -1,0 +1,36 @@
+"""Opens the models of a bundle."""
+
+from pathlib import Path
+
+import xgboost
+
+from serve_app.bundles.manifest import ModelManifest
+from serve_app.domain.scoring.model_features import fingerprint
+from serve_app.errors import BundleDamaged, FingerprintMismatch
+
+
+def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
+    """
+    Args:
+        path: ``<bundle>/models/<variant>.ubj``.
+        model: what the bundle's manifest says of it.
+
+    Raises:
+        FingerprintMismatch: this build assembles the model's features differently.
+        BundleDamaged: no model in the file, or one of another width.
+    """
+    if fingerprint(model.features) != model.fingerprint:
+        raise FingerprintMismatch(path.stem, fingerprint(model.features), model.fingerprint)
+    version = path.parents[1].name
+    booster = xgboost.Booster({"nthread": 1})
+    try:
+        booster.load_model(path)
+    except xgboost.core.XGBoostError as error:
+        raise BundleDamaged(version, f"{path.name} holds no model") from error
+    if booster.num_features() != len(model.features):
+        raise BundleDamaged(
+            version,
+            f"{path.name} takes {booster.num_features()} features,"
+            f" the manifest names {len(model.features)}",
+        )
+    return booster
