@@ -40,33 +40,3 @@ class Cache(Protocol):
             StoreUnavailable: no answer.
         """
         ...
-
-
-class InMemoryCache:
-    """The same in one process; ``clock`` returns seconds."""
-
-    def __init__(self, clock: "Clock") -> None:
-        self._clock = clock
-        self._values: dict[str, tuple[bytes, float]] = {}
-
-    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        return [self._get(key) for key in keys]
-
-    async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
-        until = self._clock() + ttl_s
-        self._values.update({key: (value, until) for key, value in values.items()})
-
-    async def keys(self, prefix: str) -> list[str]:
-        return [
-            key for key in self._values if key.startswith(prefix) and self._get(key) is not None
-        ]
-
-    def _get(self, key: str) -> bytes | None:
-        value, until = self._values.get(key, (None, 0.0))
-        return value if self._clock() < until else None
-
-
-class Clock(Protocol):
-    """Seconds since some fixed moment."""
-
-    def __call__(self) -> float: ...

@@ -1,15 +1,13 @@
-"""What the serving side reads of the shop: the contract, and a shop in memory that keeps it."""
+"""Defines how the serving side reads the shop: users, items and histories by id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.ragged import offsets_of
-from serve_app.domain.interactions import MAX_EVENTS, Events, latest
-from serve_app.errors import StoreUnavailable
+from serve_app.domain.interactions import Events
 
 UserRow = NDArray[np.float64]
 """Numbers about a user, shape (11,), columns as ``domain.scoring.model_features.USER_COLUMNS``."""
@@ -66,41 +64,3 @@ class ShopReader(Protocol):
             StoreUnavailable: no answer in time.
         """
         ...
-
-
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class InMemoryShop:
-    """A shop for tests of what is built on one.
-
-    Attributes:
-        events: each user's, oldest first.
-        failure: raised by every method when given.
-    """
-
-    users: Mapping[str, UserRow] = field(default_factory=dict)
-    shelves: Mapping[str, ItemRow] = field(default_factory=dict)
-    events: Mapping[str, Events] = field(default_factory=dict)
-    max_events_per_user: int = MAX_EVENTS
-    failure: StoreUnavailable | None = None
-
-    async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
-        return self._pick(self.users, ids)
-
-    async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
-        return self._pick(self.shelves, ids)
-
-    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
-        found = self._pick(self.events, user_ids)
-        limit = self.max_events_per_user
-        return {
-            user: events[latest(events, offsets_of([len(events)]), limit)]
-            for user, events in found.items()
-        }
-
-    def _pick(self, rows: Mapping[str, Row], ids: Sequence[str]) -> dict[str, Row]:
-        if self.failure is not None:
-            raise self.failure
-        return {wanted: rows[wanted] for wanted in ids if wanted in rows}

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.cache import InMemoryCache
 from serve_app.stores.redis_cache import RedisCache, RedisConfig
 from tests.support.frozen_server import frozen_server
+from tests.support.in_memory_stores import InMemoryCache
 
 
 class CacheContract:

@@ -20,7 +20,8 @@ from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
-from serve_app.stores.records import InMemoryShop, ItemRow, ShopReader, UserRow
+from serve_app.stores.records import ItemRow, ShopReader, UserRow
+from tests.support.in_memory_stores import InMemoryShop
 
 VIEW = TYPE_CODES["view"]
 NAN = float("nan")

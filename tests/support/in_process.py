@@ -23,10 +23,10 @@ from serve_app.serving.stages.candidate_generator import CandidateWorld
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
-from serve_app.stores.cache import InMemoryCache
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.reading import Found
 from serve_app.stores.records import ItemRow
+from tests.support.in_memory_stores import InMemoryCache
 from tests.support.small_bundles import location_of
 
 PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}

@@ -14,10 +14,11 @@ from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import World
 from serve_app.serving.questions import Question, answer_key
-from serve_app.stores.cache import ANSWER_PREFIX, InMemoryCache
+from serve_app.stores.cache import ANSWER_PREFIX
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current
 from serve_app.stores.reading import Found
 from serve_app.telemetry.counting import Telemetry
+from tests.support.in_memory_stores import InMemoryCache
 from tests.support.in_process import (
     PATIENT,
     BrokenCache,

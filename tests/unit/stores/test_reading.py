@@ -3,9 +3,9 @@ import asyncio
 import pytest
 
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.cache import InMemoryCache
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, of_epoch, read_current
 from serve_app.stores.reading import Kind, Reader
+from tests.support.in_memory_stores import InMemoryCache
 
 
 class Clock:

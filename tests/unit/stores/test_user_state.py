@@ -7,10 +7,10 @@ from serve_app.arrays.columns import IdIndex
 from serve_app.domain.interactions import PURCHASE, HistoryArchive, make_events
 from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.cache import InMemoryCache
 from serve_app.stores.epochs import EPOCH_BYTES, of_epoch
-from serve_app.stores.records import InMemoryShop, ItemRow
+from serve_app.stores.records import ItemRow
 from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
+from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 
 DOWN = StoreUnavailable("postgres", "down")
 BOUGHT = make_events([4, 7], [PURCHASE, 0], [10.0, 20.0], [2, np.nan])

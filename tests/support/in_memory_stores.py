@@ -1,0 +1,73 @@
+"""Gives tests a shop and a cache in memory, in place of PostgreSQL and Redis.
+
+Both pass the contract tests of the real stores (``tests/contract``).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from serve_app.arrays.ragged import offsets_of
+from serve_app.domain.interactions import MAX_EVENTS, Events, latest
+from serve_app.errors import StoreUnavailable
+from serve_app.stores.records import ItemRow, UserRow
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class InMemoryShop:
+    """A ``ShopReader`` over mappings.
+
+    Attributes:
+        events: each user's events, oldest first.
+        failure: every method raises it when it is given.
+    """
+
+    users: Mapping[str, UserRow] = field(default_factory=dict)
+    shelves: Mapping[str, ItemRow] = field(default_factory=dict)
+    events: Mapping[str, Events] = field(default_factory=dict)
+    max_events_per_user: int = MAX_EVENTS
+    failure: StoreUnavailable | None = None
+
+    async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
+        return self._pick(self.users, ids)
+
+    async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
+        return self._pick(self.shelves, ids)
+
+    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
+        limit = self.max_events_per_user
+        return {
+            user: events[latest(events, offsets_of([len(events)]), limit)]
+            for user, events in self._pick(self.events, user_ids).items()
+        }
+
+    def _pick(self, rows: Mapping[str, Row], ids: Sequence[str]) -> dict[str, Row]:
+        if self.failure is not None:
+            raise self.failure
+        return {wanted: rows[wanted] for wanted in ids if wanted in rows}
+
+
+class InMemoryCache:
+    """A ``Cache`` in one process; ``clock`` returns seconds since some fixed moment."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._values: dict[str, tuple[bytes, float]] = {}
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [self._get(key) for key in keys]
+
+    async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
+        until = self._clock() + ttl_s
+        self._values.update({key: (value, until) for key, value in values.items()})
+
+    async def keys(self, prefix: str) -> list[str]:
+        return [
+            key for key in self._values if key.startswith(prefix) and self._get(key) is not None
+        ]
+
+    def _get(self, key: str) -> bytes | None:
+        value, until = self._values.get(key, (None, 0.0))
+        return value if self._clock() < until else None
