@@ -9,12 +9,62 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, IdIndex, Mask, Rows, Texts
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 
-INTERACTION_TYPES = ("view", "click", "cart", "purchase", "rating")
-"""Kinds in the order of their codes (0 … 4); codes are stored, so only append."""
 
-TYPE_CODES: Mapping[str, int] = {name: code for code, name in enumerate(INTERACTION_TYPES)}
+@dataclass(frozen=True, slots=True)
+class InteractionType:
+    """
+    One kind of interaction. The numbers differ because they answer different questions.
+
+    Attributes:
+        name: in files and in the API.
+        code: in the database, in histories and in bundles. Codes are never changed, only added.
+        weight: how much one interaction says about the user's taste, relative to a purchase.
+        grade: how desirable the interaction is for the shop, 1 to 5. The fit takes the type of the
+            highest frequent grade as its label.
+        gain: relevance that the models learn for an item on which the user did this.
+        priority: the reason for an item names the interaction of the largest priority.
+        reason: name of the reason that refers to the interaction (see ``domain.ranking.reasons``).
+    """
+
+    name: str
+    code: int
+    weight: float
+    grade: int
+    gain: int
+    priority: int
+    reason: str
+
+
+TYPES: tuple[InteractionType, ...] = (
+    # Views are frequent and often accidental: little taste, and nothing that a shop aims at.
+    InteractionType("view", 0, weight=0.2, grade=1, gain=0, priority=0, reason="because_viewed"),
+    # A click was chosen from a list, so it is wanted a little; the user sees it as a view.
+    InteractionType("click", 1, weight=0.3, grade=3, gain=1, priority=1, reason="because_viewed"),
+    # An intention to buy. A cart can be left, so it says less than a purchase everywhere.
+    InteractionType("cart", 2, weight=0.6, grade=4, gain=2, priority=2, reason="because_viewed"),
+    InteractionType(
+        "purchase", 3, weight=1.0, grade=5, gain=4, priority=4, reason="because_bought"
+    ),
+    # A rating says that the user knows the item, hence its weight and priority. It may be bad,
+    # and it follows the use of an item, so nothing is gained by leading a user to it.
+    InteractionType("rating", 4, weight=0.5, grade=2, gain=0, priority=3, reason="because_rated"),
+)
+"""Every kind of interaction, in the order of the codes."""
+
+INTERACTION_TYPES = tuple(kind.name for kind in TYPES)
+TYPE_CODES: Mapping[str, int] = {kind.name: kind.code for kind in TYPES}
 PURCHASE = TYPE_CODES["purchase"]
 RATING = TYPE_CODES["rating"]
+
+TYPE_WEIGHTS = np.array([kind.weight for kind in TYPES], np.float32)
+TYPE_GRADES = np.array([kind.grade for kind in TYPES], np.uint8)
+REASON_PRIORITIES = np.array([kind.priority for kind in TYPES])
+"""The columns of ``TYPES`` as arrays, indexed by code."""
+
+GRADE_GAINS = np.array(
+    [0, *(kind.gain for kind in sorted(TYPES, key=lambda kind: kind.grade))], "<f4"
+)
+"""Relevance by grade, shape (6,), float32; grade 0 stands for no interaction."""
 
 EVENT = np.dtype([("row", "<i4"), ("value", "<f2"), ("type", "u1"), ("spare", "u1"), ("at", "<f8")])
 """One interaction in 16 bytes: item row, value (rating or quantity, NaN when absent), kind, time

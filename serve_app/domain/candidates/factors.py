@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import strongest_by_key
 from serve_app.arrays.ragged import offsets_of, sum_of_each
-from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
-from serve_app.domain.interactions import Histories
+from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
 
 
 def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ from serve_app.domain.candidates.sources.recent_items import RecentItemsConfig, 
 from serve_app.domain.candidates.sources.similar_users import SimilarUsersConfig, similar_users
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.interactions import INTERACTION_TYPES, Histories
+from serve_app.domain.interactions import REASON_PRIORITIES, Histories
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables
@@ -66,9 +66,6 @@ _ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
     "popular": popular,
 }
 """By the name of its settings in ``CandidatesConfig``."""
-
-_BY_STRENGTH = ("view", "click", "cart", "rating", "purchase")
-_STRENGTHS = np.array([_BY_STRENGTH.index(name) for name in INTERACTION_TYPES])
 
 
 def find_candidates(
@@ -150,7 +147,7 @@ def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
 def _because_types(merged: Merged, histories: Histories, n_rows: int) -> NDArray[np.uint8]:
     """The most that the user did with the item that led to each candidate."""
     types = histories.events["type"]
-    keys, strongest = strongest_by_key(histories.keys(n_rows), _STRENGTHS[types])
+    keys, strongest = strongest_by_key(histories.keys(n_rows), REASON_PRIORITIES[types])
     found = np.zeros(len(merged.rows), np.uint8)
     led = np.flatnonzero(merged.because != MISSING)
     own = owners(merged.offsets)[led] * n_rows + merged.because[led]

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.ragged import offsets_of, owners, sum_of_each
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import Histories
+from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
 from serve_app.domain.scoring.model_features import DAY_S, LOG_BUYERS
-
-TYPE_WEIGHTS = np.array([0.2, 0.3, 0.6, 1.0, 0.5], np.float32)
-"""How much an interaction says, by the code of its type (view, click, cart, purchase, rating)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Mask, Rows
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import INTERACTION_TYPES
+from serve_app.domain.interactions import TYPES
 
 
 class Subject(Enum):
@@ -62,17 +62,9 @@ SOURCE_REASONS: Mapping[str, str] = {
 }
 """Reason by source; for ``RECENT_ITEMS`` it depends on what the user did."""
 
-INTERACTION_REASONS: Mapping[str, str] = {
-    "view": "because_viewed",
-    "click": "because_viewed",
-    "cart": "because_viewed",
-    "purchase": "because_bought",
-    "rating": "because_rated",
-}
+INTERACTION_REASONS: Mapping[str, str] = {kind.name: kind.reason for kind in TYPES}
 
-_OF_INTERACTION = np.array(
-    [REASON_CODES[INTERACTION_REASONS[name]] for name in INTERACTION_TYPES], np.uint8
-)
+_OF_INTERACTION = np.array([REASON_CODES[kind.reason] for kind in TYPES], np.uint8)
 _SUBJECT_OF = np.array([reason.subject.value for reason in REASONS])
 
 

@@ -12,18 +12,15 @@ from serve_app.domain.interactions import (
     PURCHASE,
     RATING,
     TYPE_CODES,
+    TYPE_GRADES,
     InteractionLog,
 )
 from serve_app.domain.settings import Settings
 
-STRENGTHS = np.array([1, 3, 4, 5, 2], np.uint8)
-"""How much is wanted what a user views, clicks, puts into the cart, purchases, rates; by code of
-the type. 0 is left for items that he did nothing with."""
-
-WANTED = int(STRENGTHS.max())
+WANTED = int(TYPE_GRADES.max())
 """Strength of what counts, of whatever type it is."""
 
-CLICKED = int(STRENGTHS[TYPE_CODES["click"]])
+CLICKED = int(TYPE_GRADES[TYPE_CODES["click"]])
 
 _LEAST_SHARE = 0.01
 """A type of interaction that is rarer than this is not what a shop is about."""
@@ -88,7 +85,7 @@ class Label:
 
     def strengths(self, log: InteractionLog) -> NDArray[np.uint8]:
         """``WANTED`` where it counts, less by the type elsewhere; shape (len(log),)."""
-        others = np.minimum(STRENGTHS[log.types], WANTED - 1)
+        others = np.minimum(TYPE_GRADES[log.types], WANTED - 1)
         return np.where(self.counts(log), WANTED, others).astype(np.uint8)
 
 
@@ -104,4 +101,4 @@ def label_of(log: InteractionLog, config: LabelConfig) -> Label:
 def _strongest(log: InteractionLog) -> int:
     counts = np.bincount(log.types, minlength=len(INTERACTION_TYPES))
     frequent = counts >= max(_LEAST_SHARE * len(log), 1)
-    return int(np.argmax(np.where(frequent, STRENGTHS, 0)))
+    return int(np.argmax(np.where(frequent, TYPE_GRADES, 0)))

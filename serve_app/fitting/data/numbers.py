@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from serve_app.arrays.columns import MISSING
-from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES, InteractionLog
+from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES, TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import (
     DAY_S,
     HALF_LIVES_DAYS,

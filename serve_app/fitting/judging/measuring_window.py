@@ -12,6 +12,7 @@ from serve_app.arrays.ragged import Offsets, Scalar, gather, offsets_of, owners,
 from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.candidates.finding import keys_of
 from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.interactions import GRADE_GAINS
 from serve_app.domain.ranking.ranking import RankingConfig, rank, ranking_batch
 from serve_app.domain.scoring.model_features import (
     CANDIDATE_FEATURES,
@@ -24,7 +25,6 @@ from serve_app.fitting.judging.label_metrics import Order, baselines, bought_of,
 from serve_app.fitting.judging.measured import POPULARITY, SERVED, WIDTH, Measured
 from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.moments.snapshot import Snapshot
-from serve_app.fitting.training.boosting import GAINS
 from serve_app.measuring.lists import hits_of
 
 _CANDIDATE_COLUMNS = [FEATURES.index(name) for name in CANDIDATE_FEATURES]
@@ -165,7 +165,7 @@ def _offered(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.bool
 
 
 def _calibration(log_odds: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
-    labels = (GAINS / GAINS.max())[examples.strengths]
+    labels = (GRADE_GAINS / GRADE_GAINS.max())[examples.strengths]
     sums = np.zeros((len(log_odds), N_BINS, 3))
     for i, predicted in enumerate(map(expit, log_odds)):
         bins = np.digitize(predicted, _EDGES)

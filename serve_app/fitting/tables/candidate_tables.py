@@ -10,9 +10,8 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import best
 from serve_app.arrays.ragged import Offsets, offsets_of
-from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S, SOURCES, TREND_DAYS
 from serve_app.domain.settings import Settings
 from serve_app.domain.tables import CandidateTables

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import TagsColumn
-from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.fitting.data.pairs import Pairs, pairs_of
 
 _NOISE = 1e-6

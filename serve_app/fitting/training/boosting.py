@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from serve_app.arrays.ragged import owners
+from serve_app.domain.interactions import GRADE_GAINS
 from serve_app.domain.scoring.model_features import (
     CANDIDATE_FEATURES,
     CROSS_FEATURES,
@@ -27,9 +28,6 @@ FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "candidate": CANDIDATE_FEATURES,
     "cross": CROSS_FEATURES,
 }
-
-GAINS = np.array([0, 0, 0, 1, 2, 4], np.float32)
-"""Relevance by strength of what the user did: nothing, view, rating, click, cart, purchase."""
 
 LIST_LENGTH = 10
 """A ranking objective compares this many of a user's best candidates with all of them."""
@@ -182,12 +180,12 @@ def _matrix(
     examples: Examples, config: VariantConfig, member: Member, n_threads: int
 ) -> xgboost.QuantileDMatrix:
     """Quantised at once: the numbers themselves are not held twice."""
-    gains, weights = GAINS[examples.strengths], user_weights(examples)
+    gains, weights = GRADE_GAINS[examples.strengths], user_weights(examples)
     columns = columns_of(examples.matrix, config.feature_names)
     if member.is_binary:
         # A probability as label: what was only clicked counts as partly wanted.
         return xgboost.QuantileDMatrix(
-            columns, gains / GAINS.max(), weight=weights, nthread=n_threads
+            columns, gains / GRADE_GAINS.max(), weight=weights, nthread=n_threads
         )
     return xgboost.QuantileDMatrix(
         columns,

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.candidates.profiles import TYPE_WEIGHTS, event_weights, profiles_of, within
-from serve_app.domain.interactions import NO_EVENTS, TYPE_CODES, Histories, make_events
+from serve_app.domain.candidates.profiles import event_weights, profiles_of, within
+from serve_app.domain.interactions import (
+    NO_EVENTS,
+    TYPE_CODES,
+    TYPE_WEIGHTS,
+    Histories,
+    make_events,
+)
 from serve_app.domain.scoring.model_features import DAY_S
 from tests.support.small_world import AT, small_world
 

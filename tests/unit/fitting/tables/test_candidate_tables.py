@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import IdIndex, NumberColumn
 from serve_app.arrays.ragged import owners
-from serve_app.domain.candidates.profiles import TYPE_WEIGHTS
+from serve_app.domain.interactions import TYPE_WEIGHTS
 from serve_app.domain.scoring.model_features import TREND_DAYS
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.pairs import pairs_of
