@@ -9,11 +9,10 @@ from threading import Lock
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from serve_app.background import ChangeLogger, repeat
 from serve_app.bundles.bundle import Bundle, current_version, open_bundle
 from serve_app.bundles.roots import CURRENT, BundleLocation
 from serve_app.errors import BundleError, StageFailed, StoreUnavailable
-from serve_app.news import ChangeLogger
-from serve_app.repeating import repeat
 
 Prepared = TypeVar("Prepared")
 
@@ -61,7 +60,7 @@ class BundleShelf(Generic[Prepared]):
         self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
         self._following: asyncio.Task[None] | None = None
         # Of a version that cannot be opened, every batch and every look finds out again.
-        self._news = ChangeLogger(_logger.warning)
+        self._problems = ChangeLogger(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
         """
@@ -82,9 +81,11 @@ class BundleShelf(Generic[Prepared]):
             prepared = await asyncio.shield(task)
         except (BundleError, StoreUnavailable, OSError) as error:
             self._opened.pop(version, None)
-            self._news.wrong(version, f"{self._stage}: bundle {version} cannot be opened: {error}")
+            self._problems.log(
+                version, f"{self._stage}: bundle {version} cannot be opened: {error}"
+            )
             raise StageFailed(self._stage, type(error).__name__) from error
-        self._news.well(version)
+        self._problems.resolved(version)
         return prepared
 
     async def current(self) -> str | None:
@@ -111,9 +112,9 @@ class BundleShelf(Generic[Prepared]):
         try:
             version = await self.current()
         except StageFailed as failure:
-            self._news.wrong(CURRENT, f"the current bundle is not opened: {failure.__cause__}")
+            self._problems.log(CURRENT, f"the current bundle is not opened: {failure.__cause__}")
             return
-        self._news.well(CURRENT)
+        self._problems.resolved(CURRENT)
         if version is not None:
             # Why it cannot be opened, ``at`` has told.
             with suppress(StageFailed):

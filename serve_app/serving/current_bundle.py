@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from serve_app.background import ChangeLogger, repeat
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import lacking_models
 from serve_app.bundles.roots import BundleLocation
@@ -14,8 +15,6 @@ from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.errors import BundleError, StageFailed
-from serve_app.news import ChangeLogger
-from serve_app.repeating import repeat
 from serve_app.serving.bundle_shelf import POLL_S, BundleShelf
 from serve_app.serving.pipeline import Floor
 from serve_app.serving.stages.feature_fetcher import default_users
@@ -102,7 +101,7 @@ class WorldInUse:
             location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
         )
         self._following: asyncio.Task[None] | None = None
-        self._news = ChangeLogger(_logger.error)
+        self._problems = ChangeLogger(_logger.error)
 
     def follow(self) -> None:
         """Start to follow; needs a running event loop."""
@@ -137,6 +136,6 @@ class WorldInUse:
         except (BundleError, StageFailed) as failure:
             # The cause says more: which version, and what of it.
             reason = failure.__cause__ or failure
-            self._news.wrong("bundle", f"the bundle in use stays: {reason}")
+            self._problems.log("bundle", f"the bundle in use stays: {reason}")
         else:
-            self._news.well("bundle")
+            self._problems.resolved("bundle")

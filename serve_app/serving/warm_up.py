@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from serve_app.background import repeat
 from serve_app.domain.batches import RequestBatch
-from serve_app.repeating import repeat
 from serve_app.serving.current_bundle import World, WorldInUse
 from serve_app.serving.pipeline import Deadlines, Stages, recommend
 

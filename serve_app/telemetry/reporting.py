@@ -5,8 +5,8 @@ import logging
 import time
 from uuid import uuid4
 
+from serve_app.background import repeat
 from serve_app.errors import StoreUnavailable
-from serve_app.repeating import repeat
 from serve_app.stores.cache import Cache
 from serve_app.telemetry.counting import Telemetry
 from serve_app.telemetry.minutes import put_window

@@ -37,7 +37,7 @@ LAYERS = (
     {"loading", "bundles"},
     {"stores", "measuring"},
     {"domain", "embedded"},
-    {"arrays", "news", "repeating"},
+    {"arrays", "background"},
     {"errors"},
 )
 """From the top down; names of one layer do not know each other."""
