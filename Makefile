@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install run test bench quality check format clean
+.PHONY: install run test bench quality check format docs clean
 
 install: $(INSTALLED)
 
@@ -30,6 +30,11 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The old page stays when the command fails.
+docs: $(INSTALLED)
+	@$(BIN)/recserve settings > $(VENV)/settings.md
+	@cp $(VENV)/settings.md docs/settings.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -25,6 +25,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
         "scale": "Change how many replicas DEPLOYMENT may have; nothing else restarts.",
         "status": "Replicas, models, request rates and latencies of the last minutes.",
         "doctor": "Check that everything is in place, and say what to do where it is not.",
+        "settings": "Print every setting with its default, its bounds and its meaning.",
     },
 }
 """What each verb does, by its module in ``commands``, where it is called ``<verb>_command``."""

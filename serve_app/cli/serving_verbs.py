@@ -1,4 +1,4 @@
-"""What is done to the running application: run, scale, status, doctor."""
+"""What is done to the running application: run, scale, status, doctor; and their settings."""
 
 import os
 import sys
@@ -29,6 +29,7 @@ from serve_app.operations.run import (
     serve_run,
 )
 from serve_app.operations.scale import scale
+from serve_app.operations.settings_page import settings_page
 from serve_app.operations.status import status
 from serve_app.operations.terminal import progress_bars
 from serve_app.operations.workplace import use_cache
@@ -118,3 +119,9 @@ def doctor_command(config: Path) -> None:
     click.echo(format_results(results))
     if any(result.outcome is Outcome.FAIL for result in results):
         sys.exit(1)
+
+
+@click.command("settings")
+def settings_command() -> None:
+    """Print every setting with its default, its bounds and its meaning."""
+    click.echo(settings_page(), nl=False)
