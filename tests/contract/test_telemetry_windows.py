@@ -9,7 +9,8 @@ import pytest
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.redis_cache import RedisCache, RedisConfig
-from serve_app.telemetry.counting import Telemetry, reporting
+from serve_app.telemetry import reporting
+from serve_app.telemetry.counting import Telemetry
 from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
 from serve_app.telemetry.minutes import PREFIX, TTL_S, put_window, read_windows
 from serve_app.telemetry.reporting import Reporting
