@@ -1,4 +1,4 @@
-# Everything on a fresh machine that has Python 3.11, 3.12 or 3.13; nothing else is needed.
+# Everything on a fresh machine that has Python 3.11, 3.12, 3.13 or 3.14; nothing else is needed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,7 +40,7 @@ clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
 $(INSTALLED): pyproject.toml constraints.txt serve_app/domain/scoring/_trees.c
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "recserve needs Python 3.11, 3.12 or 3.13; $(PYTHON) is %d.%d: try make PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 15) else "recserve needs Python 3.11, 3.12, 3.13 or 3.14; $(PYTHON) is %d.%d: try make PYTHON=python3.12" % v)'
 	@echo "installing into $(VENV): about two minutes, 1.2 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

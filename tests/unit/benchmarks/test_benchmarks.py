@@ -113,6 +113,8 @@ def test_the_length_of_an_answer_is_found_in_its_head():
         (["ray::ServeController.run"], "ServeController"),
         (["/x/haproxy", "-f", "haproxy.cfg"], "HAProxy"),
         (["postgres: checkpointer"], "PostgreSQL"),
+        (["/x/valkey-server unixsocket:/x/redis.sock"], "Redis"),
+        (["python", "-P", "-m", "serve_app.embedded.keeper", "/x"], "the stores' keeper"),
         (["python", "-c", "from multiprocessing.spawn import spawn_main"], "uvicorn"),
     ],
 )
