@@ -16,7 +16,7 @@ from benchmarks.stopping import exit_on_sigterm
 from benchmarks.tables import Section, Table
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.fitting.fit_config import STEP_SETTINGS
-from serve_app.fitting.workspace.workspace import Done, Workspace
+from serve_app.fitting.workspace.step_folders import Done, Workspace
 from serve_app.loading.load import LoadConfig, LoadFiles
 from serve_app.operations.filling import load_files
 from serve_app.operations.terminal import progress_bars

@@ -11,9 +11,8 @@ from serve_app.domain.ranking.ranking import RankingConfig
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.judging.gate import GateConfig
-from serve_app.fitting.judging.label_metrics import baselines
 from serve_app.fitting.judging.leaks import LeakConfig
-from serve_app.fitting.judging.measured import CANDIDATES, POPULARITY, SERVED
+from serve_app.fitting.judging.window_results import CANDIDATES, POPULARITY, SERVED, baselines
 from serve_app.fitting.moments.snapshot import SnapshotConfig
 from serve_app.fitting.training.boosting import VariantConfig
 

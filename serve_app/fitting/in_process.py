@@ -10,14 +10,14 @@ import pandas as pd
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.run import Progress, Step, run
-from serve_app.fitting.steps.candidates import candidates
-from serve_app.fitting.steps.check import check
-from serve_app.fitting.steps.evaluate import evaluate, metrics_of
-from serve_app.fitting.steps.features import features
+from serve_app.fitting.steps.check_data import check
+from serve_app.fitting.steps.compute_features import features
+from serve_app.fitting.steps.evaluate_models import evaluate, metrics_of
+from serve_app.fitting.steps.find_candidates import candidates
 from serve_app.fitting.steps.publish import Fitted, fitted
-from serve_app.fitting.steps.train import train
+from serve_app.fitting.steps.train_models import train
+from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
-from serve_app.fitting.workspace.workspace import Workspace
 
 LEARNING: Mapping[str, Step] = {
     "features": features,

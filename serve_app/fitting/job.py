@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Workers
-from serve_app.fitting.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.in_process import LEARNING
 from serve_app.fitting.job import Job
 from serve_app.fitting.run import Meter, Progress, Ran, Step, run
-from serve_app.fitting.steps.check import check
-from serve_app.fitting.steps.evaluate import (
+from serve_app.fitting.steps.check_data import check
+from serve_app.fitting.steps.evaluate_models import (
     Served,
     evaluate,
     is_promoted,
@@ -27,8 +27,8 @@ from serve_app.fitting.steps.evaluate import (
     report_of,
 )
 from serve_app.fitting.steps.publish import fitted
+from serve_app.fitting.workspace.step_folders import Workspace, code_key, read_json, write_json
 from serve_app.fitting.workspace.workers import Workers
-from serve_app.fitting.workspace.workspace import Workspace, code_key, read_json, write_json
 from serve_app.stores.postgres.fit_input import (
     data_state,
     read_interactions,

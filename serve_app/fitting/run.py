@@ -9,8 +9,8 @@ from pathlib import Path
 from serve_app.errors import StepMissing
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.job import Job
+from serve_app.fitting.workspace.step_folders import Done, Workspace, key_of
 from serve_app.fitting.workspace.workers import Workers
-from serve_app.fitting.workspace.workspace import Done, Workspace, key_of
 
 Step = Callable[[Job, Path], None]
 """Reads what the steps before it left, and writes its own results to a folder."""

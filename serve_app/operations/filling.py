@@ -21,8 +21,8 @@ from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.pipeline import PUBLISH, FitSource, fit_and_publish, published
 from serve_app.fitting.run import Progress, Ran
 from serve_app.fitting.workspace.on_ray import on_ray
+from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Workers
-from serve_app.fitting.workspace.workspace import Workspace
 from serve_app.loading.load import LoadConfig, LoadFiles, LoadSummary, load
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.metering import metered

@@ -16,8 +16,8 @@ from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.pipeline import FitSource, fit_and_publish, published
 from serve_app.fitting.run import AGAIN, Ran
 from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
-from serve_app.fitting.workspace.workspace import Workspace
 from serve_app.loading.load import LoadConfig, LoadFiles, load
 from serve_app.operations.metering import metered
 from serve_app.stores.postgres.schema import Connection, connect

@@ -17,12 +17,12 @@ from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.examples import block_of
 from serve_app.fitting.pipeline import FitSource, fit_and_publish, published
-from serve_app.fitting.steps.candidates import world_at
-from serve_app.fitting.steps.check import checked
-from serve_app.fitting.steps.train import booster_of
+from serve_app.fitting.steps.check_data import checked
+from serve_app.fitting.steps.find_candidates import world_at
+from serve_app.fitting.steps.train_models import booster_of
 from serve_app.fitting.training.boosting import VariantConfig, booster_from, columns_of
+from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
-from serve_app.fitting.workspace.workspace import Workspace
 from serve_app.loading.load import LoadConfig, LoadFiles, load
 from serve_app.operations.metering import metered
 from serve_app.serving.stages.candidate_generator import CandidateGenerator

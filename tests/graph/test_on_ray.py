@@ -9,13 +9,13 @@ from serve_app.bundles.publishing import publish
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.in_process import LEARNING
 from serve_app.fitting.run import run
-from serve_app.fitting.steps.check import check
-from serve_app.fitting.steps.evaluate import metrics_of
+from serve_app.fitting.steps.check_data import check
+from serve_app.fitting.steps.evaluate_models import metrics_of
 from serve_app.fitting.steps.publish import fitted
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.on_ray import on_ray
+from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
-from serve_app.fitting.workspace.workspace import Workspace
 from tests.support.hand_made_logs import demo_shop
 
 CONFIG = FitConfig(

@@ -11,8 +11,13 @@ from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import FitWindows, Outcomes, before, outcomes, split_of
-from serve_app.fitting.judging.measured import ItemFacts, Measured, item_facts, joined
 from serve_app.fitting.judging.measuring_window import Contest, measure
+from serve_app.fitting.judging.window_results import (
+    ItemFacts,
+    WindowResults,
+    concatenate_results,
+    describe_items,
+)
 from serve_app.fitting.moments.examples import Block, Examples, blocks
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
 from serve_app.fitting.tables.candidate_tables import TablesConfig
@@ -64,18 +69,20 @@ def outcomes_at(at: float, until_at: float) -> Outcomes:
 
 def measured_block(
     block: Block, found: Outcomes, world: Snapshot, contest: Contest = CONTEST
-) -> Measured:
+) -> WindowResults:
     return measure(block.examples, block.candidates.rows, block.users, found, world, contest)
 
 
 def measured_at(
     at: float, until_at: float, contest: Contest = CONTEST, *, leaking: bool = False
-) -> Measured:
+) -> WindowResults:
     """The window between two moments."""
     world, found = world_at(at, until_at if leaking else None), outcomes_at(at, until_at)
     found_blocks = blocks(world, found, CandidatesConfig())
-    return joined([measured_block(block, found, world, contest) for block in found_blocks])
+    return concatenate_results(
+        [measured_block(block, found, world, contest) for block in found_blocks]
+    )
 
 
 def items_at(at: float) -> ItemFacts:
-    return item_facts(world_at(at).catalogue, at)
+    return describe_items(world_at(at).catalogue, at)

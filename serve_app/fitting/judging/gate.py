@@ -10,7 +10,13 @@ from serve_app.bundles.manifest import ModelManifest
 from serve_app.domain.scoring.model_features import SOURCES, fingerprint
 from serve_app.domain.settings import Settings
 from serve_app.fitting.judging.leaks import Leak
-from serve_app.fitting.judging.measured import FUSED, POPULARITY, SERVED, Measured, ndcg_of
+from serve_app.fitting.judging.window_results import (
+    FUSED,
+    POPULARITY,
+    SERVED,
+    WindowResults,
+    ndcg_by_order,
+)
 from serve_app.measuring.bootstrap import Interval
 from serve_app.measuring.comparing import Comparison, comparisons
 
@@ -69,7 +75,7 @@ class GateVerdict:
 
 
 def judge(
-    measured: Measured,
+    measured: WindowResults,
     main: str,
     config: GateConfig,
     seed: int,
@@ -85,7 +91,7 @@ def judge(
     """
     found = comparisons(
         main,
-        {name: {"ndcg": values} for name, values in ndcg_of(measured, config.k).items()},
+        {name: {"ndcg": values} for name, values in ndcg_by_order(measured, config.k).items()},
         ("ndcg",),
         config.n_resamples,
         seed,

@@ -21,8 +21,16 @@ from serve_app.domain.scoring.model_features import (
     SOURCES,
 )
 from serve_app.fitting.data.windows import Outcomes
-from serve_app.fitting.judging.label_metrics import Order, baselines, bought_of, n_bought
-from serve_app.fitting.judging.measured import POPULARITY, SERVED, WIDTH, Measured
+from serve_app.fitting.judging.window_results import (
+    POPULARITY,
+    SERVED,
+    WIDTH,
+    Order,
+    WindowResults,
+    baselines,
+    count_wanted,
+    select_wanted,
+)
 from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import hits_of
@@ -59,7 +67,7 @@ def measure(
     found: Outcomes,
     world: Snapshot,
     contest: Contest,
-) -> Measured:
+) -> WindowResults:
     """
     The users of a block who bought something new; there may be none.
 
@@ -70,7 +78,7 @@ def measure(
         found: what all users of the window did.
         world: at the beginning of the window.
     """
-    buyers = np.flatnonzero(n_bought(found)[users])
+    buyers = np.flatnonzero(count_wanted(found)[users])
     candidates, examples = _candidates(examples, rows, buyers), examples.lists(buyers)
     orders = {**contest.variants, **({SERVED: contest.served} if contest.served else {})}
     scores = {name: order(examples) for name, order in orders.items()}
@@ -80,9 +88,9 @@ def measure(
     for name, order in baselines().items():
         lists[name] = _best(order(examples), candidates)
     lists[POPULARITY] = _most_bought(found.users[users][buyers], world)
-    relevant = bought_of(found, users.start + buyers)
+    relevant = select_wanted(found, users.start + buyers)
     calibrated = tuple(name for name in contest.variants if name in contest.calibrated)
-    return Measured(
+    return WindowResults(
         names=tuple(lists),
         calibrated=calibrated,
         lists=np.stack(list(lists.values())),
@@ -90,7 +98,7 @@ def measure(
         n_past=_n_past(world, found.users[users][buyers]),
         relevant=relevant.items,
         offsets=relevant.offsets,
-        n_found=n_bought(examples),
+        n_found=count_wanted(examples),
         offered=_offered(scores[next(iter(contest.variants))], examples),
         calibration=_calibration([scores[name] for name in calibrated], examples),
     )

@@ -1,4 +1,4 @@
-"""The report of a fit: tables, plots, Markdown and HTML.
+"""Computes the figures of a fit and writes its report as Markdown, HTML and JSON.
 
-Shows figures that were measured elsewhere. The only folder that imports matplotlib.
+Decides nothing: the verdict is made in ``judging``.
 """

@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""Defines everything that a report is computed from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from serve_app.bundles.manifest import Manifest
 from serve_app.fitting.data.windows import FitWindows
 from serve_app.fitting.judging.gate import GateVerdict
 from serve_app.fitting.judging.leaks import Leak
-from serve_app.fitting.judging.measured import ItemFacts, Measured
+from serve_app.fitting.judging.window_results import ItemFacts, WindowResults
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
     Attributes:
-        measured: the window that nothing had learnt from; all variants of the fit are in it.
+        results: the window that no measured model had learnt from, with all variants of the fit.
         items: at the beginning of that window.
         verdict: on the first variant.
-        leaks: what was found of each source.
+        leaks: one for each source.
         first_at: time of the first interaction, epoch seconds.
         split: moments that part the data.
         n_users, n_items, n_interactions: that the fit knows.
         tuned: settings that the data chose, by name.
         gains: by variant, how much each feature reduced the loss.
-        previous: of the bundle that is served now, if there is one.
-        n_resamples: of the users, for the intervals.
+        previous: manifest of the bundle that is served now, ``None`` without one.
+        n_resamples: resamples of the users, for the intervals.
         seed: of the resamples.
     """
 
-    measured: Measured
+    results: WindowResults
     items: ItemFacts
     verdict: GateVerdict
     leaks: tuple[Leak, ...]

@@ -1,4 +1,4 @@
-"""Every figure of a report, computed once; plots, pages and JSON show the same ones."""
+"""Computes every figure of a report once; plots, text and JSON show these figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from serve_app.arrays.columns import MISSING
-from serve_app.fitting.judging.measured import Measured, coverage, means, per_user
+from serve_app.fitting.judging.window_results import (
+    CANDIDATES,
+    WindowResults,
+    item_coverage,
+    mean_metrics,
+    metrics_per_user,
+)
 from serve_app.fitting.report.facts import Facts
 from serve_app.fitting.report.groups import (
+    ActivityGroup,
     AgeGroup,
-    Group,
     SourceShare,
-    by_activity,
-    by_age,
-    source_shares,
+    group_by_activity,
+    group_by_age,
+    share_by_source,
 )
 from serve_app.measuring.bootstrap import Interval, interval, resampled_means
 
@@ -24,7 +30,7 @@ _N_TITLES = 10
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """Attributes: n_lists: whose first ten hold the item; n_hits: of these, who bought it."""
+    """Attributes: n_lists: lists with the item in the first ten; n_hits: of users who wanted it."""
 
     title: str
     n_lists: int
@@ -32,8 +38,8 @@ class Recommended:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Attributes: predicted, observed: means over the n candidates of the bin."""
+class CalibrationBin:
+    """Attributes: predicted, observed: mean probabilities of the n candidates of the bin."""
 
     predicted: float
     observed: float
@@ -50,89 +56,93 @@ class Change:
 class Figures:
     """
     Attributes:
-        orders: measures of every order by its name.
-        coverage: share of the items in anybody's first twenty, by order.
-        candidate_recall: share of what users bought that was among their candidates.
-        activity, ages, sources: of the main variant and of what it is compared with.
-        gains: by variant, shares of the features that gain most, largest first.
+        orders: metrics of every order by its name.
+        coverage: by order, share of the items that are in at least one user's first twenty.
+        candidate_recall: share of the wanted items that were among the user's candidates.
+        activity, ages, sources: of the main variant and of the orders it is compared with.
+        gains: by variant, the features with the largest shares of the gain, largest first.
         calibration: by variant whose scores are log-odds of being wanted.
         recommended: items that most lists of the main variant hold.
-        changes: since the last bundle, by order and measure; counts of the data have no order.
+        changes: since the last bundle, by order and metric; counts of the data have no order.
     """
 
     orders: Mapping[str, Mapping[str, Interval]]
     coverage: Mapping[str, float]
     candidate_recall: Interval
-    activity: tuple[Group, ...]
+    activity: tuple[ActivityGroup, ...]
     ages: tuple[AgeGroup, ...]
     sources: tuple[SourceShare, ...]
     gains: Mapping[str, Mapping[str, float]]
-    calibration: Mapping[str, tuple[Bin, ...]]
+    calibration: Mapping[str, tuple[CalibrationBin, ...]]
     recommended: tuple[Recommended, ...]
     changes: Mapping[tuple[str, str], Change]
 
 
-def figures_of(facts: Facts) -> Figures:
-    measured = facts.measured
+def compute_figures(facts: Facts) -> Figures:
+    results = facts.results
     n_listed = int(facts.items.listed.sum())
-    orders = _orders(facts)
+    orders = _intervals(facts)
     return Figures(
-        orders={name: orders[name] for name in measured.names},
-        coverage={name: coverage(measured, name, n_listed) for name in measured.names},
-        candidate_recall=orders["candidates"]["recall"],
-        activity=by_activity(facts),
-        ages=by_age(facts),
-        sources=source_shares(facts),
-        gains={name: _shares(gains) for name, gains in facts.gains.items()},
-        calibration=_calibration(measured),
-        recommended=_recommended(facts),
-        changes=_changes(facts, means(measured, n_listed)),
+        orders={name: orders[name] for name in results.names},
+        coverage={name: item_coverage(results, name, n_listed) for name in results.names},
+        candidate_recall=orders[CANDIDATES]["recall"],
+        activity=group_by_activity(facts),
+        ages=group_by_age(facts),
+        sources=share_by_source(facts),
+        gains={name: _largest_shares(gains) for name, gains in facts.gains.items()},
+        calibration=_calibration(results),
+        recommended=_most_recommended(facts),
+        changes=_changes(facts, mean_metrics(results, n_listed)),
     )
 
 
-def _orders(facts: Facts) -> dict[str, dict[str, Interval]]:
-    """Intervals of all measures of all orders, with the same resampled users."""
+def _intervals(facts: Facts) -> dict[str, dict[str, Interval]]:
+    """Intervals of all metrics of all orders."""
     columns = {
-        (name, measure): values
-        for name in facts.measured.names
-        for measure, values in per_user(facts.measured, name).items()
+        (name, metric): values
+        for name in facts.results.names
+        for metric, values in metrics_per_user(facts.results, name).items()
     }
-    columns["candidates", "recall"] = facts.measured.candidate_recall
+    columns[CANDIDATES, "recall"] = facts.results.candidate_recall
     values = np.column_stack(list(columns.values()))
+    # One call resamples all columns with the same users, which makes the intervals comparable.
     resampled = resampled_means(values, facts.n_resamples, facts.seed)
-    found: dict[str, dict[str, Interval]] = {}
-    for i, (name, measure) in enumerate(columns):
-        found.setdefault(name, {})[measure] = interval(values[:, i].mean(), resampled[:, i])
-    return found
+    orders: dict[str, dict[str, Interval]] = {}
+    for i, (name, metric) in enumerate(columns):
+        orders.setdefault(name, {})[metric] = interval(values[:, i].mean(), resampled[:, i])
+    return orders
 
 
-def _shares(gains: Mapping[str, float]) -> dict[str, float]:
+def _largest_shares(gains: Mapping[str, float]) -> dict[str, float]:
+    # A model without a single split has no gain at all; its shares are then zero, not NaN.
     total = sum(gains.values()) or 1.0
-    best = sorted(gains.items(), key=lambda each: (-each[1], each[0]))[:N_GAINS]
-    return {name: gain / total for name, gain in best if gain > 0}
+    # Ties go to the name that sorts first: equal facts must give equal bytes.
+    largest = sorted(gains.items(), key=lambda gain: (-gain[1], gain[0]))[:N_GAINS]
+    return {name: gain / total for name, gain in largest if gain > 0}
 
 
-def _calibration(measured: Measured) -> dict[str, tuple[Bin, ...]]:
+def _calibration(results: WindowResults) -> dict[str, tuple[CalibrationBin, ...]]:
     return {
         name: tuple(
-            Bin(float(predicted / n), float(observed / n), int(n))
+            CalibrationBin(float(predicted / n), float(observed / n), int(n))
             for predicted, observed, n in bins
             if n
         )
-        for name, bins in zip(measured.calibrated, measured.calibration, strict=True)
+        for name, bins in zip(results.calibrated, results.calibration, strict=True)
     }
 
 
-def _recommended(facts: Facts) -> tuple[Recommended, ...]:
-    lists = facts.measured.lists_of(facts.main)[:, :10]
-    hits = facts.measured.hits_of(facts.main)[:, :10]
+def _most_recommended(facts: Facts) -> tuple[Recommended, ...]:
+    lists = facts.results.lists_of(facts.main)[:, :10]
+    hits = facts.results.hits_of(facts.main)[:, :10]
     n_rows = len(facts.items.listed)
     n_lists = np.bincount(lists[lists != MISSING], minlength=n_rows)
     n_hits = np.bincount(lists[hits], minlength=n_rows)
-    best = np.argsort(-n_lists, kind="stable")[:_N_TITLES]
+    # A stable sort gives ties to the smaller row, on every machine.
+    first = np.argsort(-n_lists, kind="stable")[:_N_TITLES]
     return tuple(
         Recommended(facts.items.titles.at(row), int(n_lists[row]), int(n_hits[row]))
-        for row in best.tolist()
+        for row in first.tolist()
         if n_lists[row]
     )
 
@@ -146,14 +156,15 @@ def _changes(facts: Facts, now: Mapping[str, Mapping[str, float]]) -> dict[tuple
         ("", "items"): Change(previous.n_items, facts.n_items),
         ("", "interactions"): Change(previous.n_interactions, facts.n_interactions),
     }
-    earlier = {
+    # The manifest keeps the metrics of variants with their models, those of other orders apart.
+    before = {
         **previous.metrics,
         **{name: model.metrics for name, model in previous.models.items()},
     }
     metrics = {
-        (name, measure): Change(earlier[name][measure], value)
-        for name, measures in now.items()
-        for measure, value in measures.items()
-        if measure in earlier.get(name, {})
+        (name, metric): Change(before[name][metric], value)
+        for name, by_metric in now.items()
+        for metric, value in by_metric.items()
+        if metric in before.get(name, {})
     }
     return counts | metrics

@@ -1,4 +1,4 @@
-"""For whom and for which items the lists are good: users by activity, items by age, sources."""
+"""Groups the results by activity of users, age of items, and source of recommendations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Mask
 from serve_app.arrays.ragged import owners
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.fitting.judging.measured import FUSED, POPULARITY, ndcg_of
+from serve_app.fitting.judging.window_results import FUSED, POPULARITY, ndcg_by_order
 from serve_app.fitting.report.facts import Facts
 from serve_app.measuring.bootstrap import Interval, interval, resampled_means
 
 K = 10
 
-_PURCHASES = (0, 1, 3, 10, 30, 100)
-"""Each group of users begins with so many earlier purchases."""
+_ACTIVITY_STARTS = (0, 1, 3, 10, 30, 100)
+"""The smallest number of earlier purchases of each group of users."""
 
 _AGES_DAYS = {
     "under a week": 7.0,
@@ -25,15 +25,15 @@ _AGES_DAYS = {
     "3–12 months": 365.0,
     "over a year": np.inf,
 }
-"""Up to which age, in days, an item belongs to a group."""
+"""Age in days below which an item belongs to a group."""
 
 _UNKNOWN_AGE = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ActivityGroup:
     """
-    Users with about as many purchases before the window.
+    Users with a similar number of purchases before the window.
 
     Attributes:
         ndcg: by name of the order.
@@ -47,13 +47,13 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class AgeGroup:
     """
-    Items of about one age at the beginning of the window.
+    Items of a similar age at the beginning of the window.
 
     Attributes:
-        listed: share of the items that there were.
-        recommended: share of the first ten places of the main variant.
-        bought: share of what users bought.
-        recall: by name of the order, the share of what was bought that stood in the first ten.
+        listed: share of all listed items.
+        recommended: share of the first ten positions of the main variant.
+        bought: share of the items that users wanted.
+        recall: by name of the order, share of the group's wanted items in the first ten.
     """
 
     label: str
@@ -66,12 +66,12 @@ class AgeGroup:
 @dataclass(frozen=True, slots=True)
 class SourceShare:
     """
-    Shares of the first ten places of the main variant; several sources may offer one item.
+    Shares of the main variant's first ten positions; several sources may offer one item.
 
     Attributes:
-        recommended: of all places, those that the source had offered.
-        hit: of the places that were bought.
-        alone: of the places that were bought, those that no other source had offered.
+        recommended: of all positions, those whose item the source had offered.
+        hit: of the positions that are hits, those whose item the source had offered.
+        alone: of the positions that are hits, those whose item no other source had offered.
     """
 
     source: str
@@ -80,86 +80,86 @@ class SourceShare:
     alone: float
 
 
-def compared(facts: Facts) -> tuple[str, ...]:
-    """The orders that stand side by side wherever users or items are parted."""
-    return tuple(name for name in (facts.main, FUSED, POPULARITY) if facts.measured.offers(name))
+def compared_orders(facts: Facts) -> tuple[str, ...]:
+    """Names of the orders that are shown side by side in every group."""
+    return tuple(name for name in (facts.main, FUSED, POPULARITY) if facts.results.offers(name))
 
 
-def by_activity(facts: Facts) -> tuple[Group, ...]:
-    ndcg = ndcg_of(facts.measured, K)
-    names = compared(facts)
-    numbers = np.digitize(facts.measured.n_past, _PURCHASES) - 1
+def group_by_activity(facts: Facts) -> tuple[ActivityGroup, ...]:
+    ndcg = ndcg_by_order(facts.results, K)
+    names = compared_orders(facts)
+    numbers = np.digitize(facts.results.n_past, _ACTIVITY_STARTS) - 1
     groups = []
     for number in np.unique(numbers).tolist():
         mask = numbers == number
         values = np.column_stack([ndcg[name][mask] for name in names])
         resampled = resampled_means(values, facts.n_resamples, facts.seed)
-        found = {
+        intervals = {
             name: interval(values[:, i].mean(), resampled[:, i]) for i, name in enumerate(names)
         }
-        groups.append(Group(_purchases(number), int(mask.sum()), found))
+        groups.append(ActivityGroup(_activity_label(number), int(mask.sum()), intervals))
     return tuple(groups)
 
 
-def _purchases(number: int) -> str:
-    first = _PURCHASES[number]
-    if number == len(_PURCHASES) - 1:
+def _activity_label(number: int) -> str:
+    first = _ACTIVITY_STARTS[number]
+    if number == len(_ACTIVITY_STARTS) - 1:
         return f"{first}+"
-    last = _PURCHASES[number + 1] - 1
+    last = _ACTIVITY_STARTS[number + 1] - 1
     return f"{first}" if first == last else f"{first}–{last}"
 
 
-def by_age(facts: Facts) -> tuple[AgeGroup, ...]:
-    measured = facts.measured
+def group_by_age(facts: Facts) -> tuple[AgeGroup, ...]:
+    results = facts.results
     labels = (*_AGES_DAYS, _UNKNOWN_AGE)
+    # NaN has no defined bin: it is given one first and its group afterwards.
     ages = np.where(np.isnan(facts.items.age_days), np.inf, facts.items.age_days)
     groups = np.digitize(ages, list(_AGES_DAYS.values())[:-1])
     groups[np.isnan(facts.items.age_days)] = len(_AGES_DAYS)
-    lists = measured.lists_of(facts.main)[:, :K]
+    lists = results.lists_of(facts.main)[:, :K]
     listed, recommended, bought = (
-        _parted(groups[rows], len(labels))
-        for rows in (facts.items.listed, lists[lists != MISSING], measured.relevant)
+        _share_by_group(groups[rows], len(labels))
+        for rows in (facts.items.listed, lists[lists != MISSING], results.relevant)
     )
     return tuple(
-        AgeGroup(label, listed[i], recommended[i], bought[i], _recall(facts, groups == i))
+        AgeGroup(label, listed[i], recommended[i], bought[i], _recall_in(facts, groups == i))
         for i, label in enumerate(labels)
         if bought[i] or recommended[i]
     )
 
 
-def _parted(groups: NDArray[np.int64], n: int) -> list[float]:
-    """Share of each group."""
+def _share_by_group(groups: NDArray[np.int64], n: int) -> list[float]:
     shares: list[float] = (np.bincount(groups, minlength=n) / max(len(groups), 1)).tolist()
     return shares
 
 
-def _recall(facts: Facts, chosen: Mask) -> dict[str, Interval]:
-    """Of all that users bought of the chosen rows, how much stood in the first ten."""
-    measured, names = facts.measured, compared(facts)
+def _recall_in(facts: Facts, group: Mask) -> dict[str, Interval]:
+    """Share of the wanted items of a group of rows that stood in the first ten, by order."""
+    results, names = facts.results, compared_orders(facts)
+    # MISSING is -1 and picks the last row, but a missing position is never a hit.
     columns = [
-        (measured.hits_of(name)[:, :K] & chosen[measured.lists_of(name)[:, :K]]).sum(axis=1)
+        (results.hits_of(name)[:, :K] & group[results.lists_of(name)[:, :K]]).sum(axis=1)
         for name in names
     ]
-    n_bought = np.bincount(
-        owners(measured.offsets), chosen[measured.relevant], minlength=len(measured)
-    )
-    buyers = n_bought > 0
-    if not buyers.any():
+    n_wanted = np.bincount(owners(results.offsets), group[results.relevant], minlength=len(results))
+    with_wanted = n_wanted > 0
+    if not with_wanted.any():
         return {}
-    values = np.column_stack([*columns, n_bought])[buyers].astype(np.float64)
+    values = np.column_stack([*columns, n_wanted])[with_wanted].astype(np.float64)
     resampled = resampled_means(values, facts.n_resamples, facts.seed)
     mean = values.mean(axis=0)
+    # A ratio of sums, not a mean of ratios: users count by their wanted items of the group.
     return {
         name: interval(mean[i] / mean[-1], resampled[:, i] / resampled[:, -1])
         for i, name in enumerate(names)
     }
 
 
-def source_shares(facts: Facts) -> tuple[SourceShare, ...]:
-    measured = facts.measured
-    offered = measured.offered[:, :K]
-    hits = measured.hits_of(facts.main)[:, :K]
-    listed = measured.lists_of(facts.main)[:, :K] != MISSING
+def share_by_source(facts: Facts) -> tuple[SourceShare, ...]:
+    results = facts.results
+    offered = results.offered[:, :K]
+    hits = results.hits_of(facts.main)[:, :K]
+    listed = results.lists_of(facts.main)[:, :K] != MISSING
     alone = offered & (offered.sum(axis=2, keepdims=True) == 1)
     return tuple(
         SourceShare(

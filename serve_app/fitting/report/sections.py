@@ -1,16 +1,22 @@
-"""What a report says, section by section."""
+"""Writes the text and the tables of a report, section by section."""
 
-from serve_app.fitting.judging.measured import CANDIDATES, SERVED
-from serve_app.fitting.report.cells import MEASURES, change, day, interval, what
+from serve_app.fitting.judging.window_results import CANDIDATES, SERVED
+from serve_app.fitting.report.cell_text import (
+    METRIC_NAMES,
+    write_change,
+    write_day,
+    write_interval,
+    write_metric,
+)
+from serve_app.fitting.report.document import Document, Paragraph, Part, Picture, Section, Table
 from serve_app.fitting.report.facts import Facts
 from serve_app.fitting.report.figures import Figures
-from serve_app.fitting.report.page import Page, Paragraph, Part, Picture, Section, Table
 
 
-def page_of(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Page:
+def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Document:
     """
     Args:
-        drawn: names of the plots that there are.
+        drawn: names of the plots that exist; pictures of others are left out.
     """
     sections = (
         _verdict(facts),
@@ -19,24 +25,24 @@ def page_of(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Page:
         _users_and_items(),
         _sources(facts),
         _model(facts),
-        _reach(facts, figures),
+        _most_recommended(facts, figures),
         _tuned(facts),
         _changes(facts, figures),
         _leaks(facts),
     )
-    return Page(
-        title=f"Fit of the data until {day(facts.split.end_at)}",
+    return Document(
+        title=f"Fit of the data until {write_day(facts.split.end_at)}",
         headline="Promoted" if facts.verdict.promoted else "Kept back",
         lead=f"Because {facts.verdict.reason}.",
         good=facts.verdict.promoted,
         sections=[
-            Section(section.title, [part for part in section.parts if _is_there(part, drawn)])
+            Section(section.title, [part for part in section.parts if _has_content(part, drawn)])
             for section in sections
         ],
     )
 
 
-def _is_there(part: Part, drawn: frozenset[str]) -> bool:
+def _has_content(part: Part, drawn: frozenset[str]) -> bool:
     if isinstance(part, Table):
         return bool(part.rows)
     return not isinstance(part, Picture) or part.name in drawn
@@ -44,23 +50,24 @@ def _is_there(part: Part, drawn: frozenset[str]) -> bool:
 
 def _verdict(facts: Facts) -> Section:
     k = facts.verdict.k
+    judgements = facts.verdict.judgements
     rows = tuple(
         (
-            each.other,
-            "better" if each.demand == "better" else "not worse",
-            "not compared" if each.difference is None else "yes" if each.passed else "no",
-            interval(each.difference, signed=True),
-            interval(each.ratio, digits=2),
+            judgement.other,
+            "better" if judgement.demand == "better" else "not worse",
+            "not compared" if judgement.difference is None else "yes" if judgement.passed else "no",
+            write_interval(judgement.difference, signed=True),
+            write_interval(judgement.ratio, digits=2),
         )
-        for each in facts.verdict.judgements
+        for judgement in judgements
     )
-    absent = [each.sentence for each in facts.verdict.judgements if each.difference is None]
+    absent = [judgement.sentence for judgement in judgements if judgement.difference is None]
     return Section(
         "Verdict",
         [
             Paragraph(
-                f"What {facts.main} must be, against whom, and whether it is. In brackets the 95 %"
-                " interval over resampled users, the same for both sides."
+                f"Each row is one demand on {facts.main}, and tells if it holds. Brackets hold the"
+                " 95 % interval; both sides are resampled with the same users."
             ),
             Table(("against", "demanded", "holds", f"NDCG@{k} difference", "ratio"), rows),
             *(Paragraph(f"{sentence.capitalize()}.") for sentence in absent),
@@ -75,19 +82,19 @@ def _data(facts: Facts, figures: Figures) -> Section:
         ("interactions", f"{facts.n_interactions:,}"),
         ("users", f"{facts.n_users:,}"),
         ("items", f"{facts.n_items:,}"),
-        ("first interaction", day(facts.first_at)),
-        ("models learn from", f"{day(split.train_at)} to {day(split.evaluate_at)}"),
-        ("they are measured on", f"{day(split.evaluate_at)} to {day(split.end_at)}"),
-        ("test users", f"{len(facts.measured):,}"),
-        ("items that they bought", f"{len(facts.measured.relevant):,}"),
-        ("of these among the candidates", interval(figures.candidate_recall, digits=3)),
+        ("first interaction", write_day(facts.first_at)),
+        ("models learn from", f"{write_day(split.train_at)} to {write_day(split.evaluate_at)}"),
+        ("they are measured on", f"{write_day(split.evaluate_at)} to {write_day(split.end_at)}"),
+        ("test users", f"{len(facts.results):,}"),
+        ("items that they bought", f"{len(facts.results.relevant):,}"),
+        ("of these among the candidates", write_interval(figures.candidate_recall, digits=3)),
     )
     return Section(
         "Data and windows",
         [
             Paragraph(
-                "Candidates and features of each window know only what came before it. Test users"
-                " are those who bought something new in the second window."
+                "Candidates and features of a window know only what came before the window. Test"
+                " users are those who bought something new in the second window."
             ),
             Table(("", "value"), rows),
         ],
@@ -95,30 +102,31 @@ def _data(facts: Facts, figures: Figures) -> Section:
 
 
 def _quality(facts: Facts, figures: Figures) -> Section:
-    best = sorted(figures.orders.items(), key=lambda each: -each[1]["ndcg_at_10"].mean)
+    best_first = sorted(figures.orders.items(), key=lambda order: -order[1]["ndcg_at_10"].mean)
     rows = tuple(
         (
             name,
-            interval(measures["ndcg_at_10"]),
-            *(f"{measures[each].mean:.4f}" for each in list(MEASURES)[1:]),
+            write_interval(metrics["ndcg_at_10"]),
+            *(f"{metrics[metric].mean:.4f}" for metric in list(METRIC_NAMES)[1:]),
             f"{figures.coverage[name]:.3f}",
         )
-        for name, measures in best
+        for name, metrics in best_first
     )
     served = f" {SERVED} is the model that is served now." if SERVED in figures.orders else ""
     return Section(
         "How good the lists are",
         [
             Paragraph(
-                "NDCG@10 is 1 when all that a user then bought stands on top of his list, and 0"
-                " when none of it is among the first ten. Recall is the share of what he bought"
-                " that is in the list, hit rate the share of users with any hit, MRR one over the"
-                " place of the first hit, coverage the share of all items that anybody's first"
-                " twenty hold. A name with _diverse is the list as it is served, popularity the"
-                f" same list of best sellers for all.{served}"
+                "NDCG@10 is 1 if all items that the user then bought stand on top of the list. It"
+                " is 0 if none of them is among the first ten. Recall@k is the number of bought"
+                " items among the first k, over k or all bought items if these are fewer. Hit rate"
+                " is the share of users with any hit. MRR is one over the position of the first"
+                " hit. Coverage is the share of all items in at least one user's first twenty. A"
+                " name with _diverse is the list as it is served. popularity is the list of best"
+                f" sellers, the same for all users.{served}"
             ),
             Picture("orders", "NDCG@10 of every order with its interval, best first"),
-            Table(("order", *MEASURES.values(), "coverage@20"), rows),
+            Table(("order", *METRIC_NAMES.values(), "coverage@20"), rows),
         ],
     )
 
@@ -139,10 +147,10 @@ def _sources(facts: Facts) -> Section:
         "Where recommendations come from",
         [
             Paragraph(
-                "A source that offers much of what is recommended and little of the hits misleads"
-                f" {facts.main}; one whose hits no other source offers would be missed."
+                f"A source misleads {facts.main} if it offers many of the recommended items but few"
+                " of the hits. A source is needed if no other source offers its hits."
             ),
-            Picture("sources", "share of each source in what is recommended and in the hits"),
+            Picture("sources", "share of each source in the recommended items and in the hits"),
         ],
     )
 
@@ -153,32 +161,31 @@ def _model(facts: Facts) -> Section:
         [
             Picture("gains", f"the features that {facts.main} gains most from"),
             Paragraph(
-                "Probabilities stand above the dashed line where they are too low and below it"
-                " where they are too high. What was only clicked or put into the cart counts as"
-                " bought in part. Candidates that nobody wanted are thinned out before the model"
-                " learns, so it expects more than comes true; the order of a list does not depend"
-                " on it."
+                "Points above the dashed line mean that probabilities are too low, points below it"
+                " that they are too high. An item that was only clicked or put into the cart counts"
+                " as bought in part. Models learn from few of the candidates that nobody wanted,"
+                " which makes probabilities too high; the order of a list does not depend on that."
             ),
             Picture("calibration", "predicted against observed probability"),
         ],
     )
 
 
-def _reach(facts: Facts, figures: Figures) -> Section:
+def _most_recommended(facts: Facts, figures: Figures) -> Section:
     rows = tuple(
         (
-            each.title,
-            f"{each.n_lists / len(facts.measured):.1%}",
-            f"{each.n_hits / each.n_lists:.1%}",
+            item.title,
+            f"{item.n_lists / len(facts.results):.1%}",
+            f"{item.n_hits / item.n_lists:.1%}",
         )
-        for each in figures.recommended
+        for item in figures.recommended
     )
     return Section(
         "Most recommended",
         [
             Paragraph(
-                f"In how many of the users' first ten an item stands, by {facts.main}, and how many"
-                " of these users bought it."
+                f"Share of the users whose first ten of {facts.main} hold the item, and share of"
+                " these users who bought it."
             ),
             Table(("item", "lists", "bought"), rows),
         ],
@@ -195,8 +202,8 @@ def _tuned(facts: Facts) -> Section:
         "What the data chose",
         [
             Paragraph(
-                "Settings that were chosen on the window that models learn from, in this fit and"
-                " in the one of the last bundle."
+                "The fit chooses these settings on the window that models learn from. The table"
+                " shows the values of the last bundle and of this fit."
             ),
             Table(("setting", "before", "now"), rows),
         ],
@@ -208,16 +215,16 @@ def _changes(facts: Facts, figures: Figures) -> Section:
     if facts.previous is None:
         return Section(title, [Paragraph("There is no bundle to compare with.")])
     rows = tuple(
-        (what(name, measure), *change(each))
-        for (name, measure), each in figures.changes.items()
-        if name in ("", facts.main, CANDIDATES) or measure == "ndcg_at_10"
+        (write_metric(order, metric), *write_change(change))
+        for (order, metric), change in figures.changes.items()
+        if order in ("", facts.main, CANDIDATES) or metric == "ndcg_at_10"
     )
     return Section(
         title,
         [
             Paragraph(
                 f"The figures of the last bundle, {facts.previous.version}, were measured on its"
-                " own window, so a change is one of the model, of the data, or of both."
+                " own window. A change may come from the model, from the data, or from both."
             ),
             Table(("", "before", "now", "change"), rows),
         ],
@@ -227,21 +234,21 @@ def _changes(facts: Facts, figures: Figures) -> Section:
 def _leaks(facts: Facts) -> Section:
     rows = tuple(
         (
-            each.source,
-            interval(each.learnt),
-            interval(each.later),
-            interval(each.difference, signed=True),
-            "suspicious" if each.suspicious else "no",
+            leak.source,
+            write_interval(leak.learnt),
+            write_interval(leak.later),
+            write_interval(leak.difference, signed=True),
+            "suspicious" if leak.suspicious else "no",
         )
-        for each in facts.leaks
+        for leak in facts.leaks
     )
     return Section(
         "Leak check",
         [
             Paragraph(
-                "A source that was fitted on the purchases that models learn to foretell is far"
-                " better in that window than in the one after it. Seasons move both ways, so only"
-                " a large difference is suspicious."
+                "A source that was fitted on the purchases that models learn to predict is far"
+                " better in that window than in the window after it. Seasons move both figures:"
+                " only a large difference is suspicious."
             ),
             Picture("leaks", "NDCG@10 of each source in both windows"),
             Table(("source", "learnt from", "after it", "difference", "leak"), rows),

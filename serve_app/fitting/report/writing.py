@@ -1,4 +1,4 @@
-"""Writes a report into a folder."""
+"""Writes a report into a folder, as Markdown, HTML and JSON."""
 
 import json
 from collections.abc import Mapping
@@ -6,41 +6,48 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from serve_app.fitting.report.canvas import as_png, as_svg, style
+from serve_app.fitting.report.document import as_html, as_markdown
+from serve_app.fitting.report.drawing import as_png, as_svg, use_style
 from serve_app.fitting.report.facts import Facts
-from serve_app.fitting.report.figures import Figures, figures_of
-from serve_app.fitting.report.html import as_html
-from serve_app.fitting.report.markdown import as_markdown
+from serve_app.fitting.report.figures import Figures, compute_figures
 from serve_app.fitting.report.plots import PLOTS
-from serve_app.fitting.report.sections import page_of
+from serve_app.fitting.report.sections import write_document
 
+# More digits than anybody reads, fewer than the noise of another machine's sums reaches.
 _DIGITS = 6
 
 
 def write_report(facts: Facts, folder: Path) -> None:
     """
     Writes ``report.md`` with its plots as PNG, ``report.html`` that needs no other file, and
-    ``report.json`` with every figure. The same facts give the same bytes.
+    ``report.json`` with every figure. Equal facts give equal bytes.
 
     Args:
         folder: must exist.
     """
-    figures = figures_of(facts)
-    drawings = {}
-    with style():
-        for name, plot in PLOTS.items():
-            drawing = plot(facts, figures)
-            if drawing is not None:
-                (folder / f"{name}.png").write_bytes(as_png(drawing))
-                drawings[name] = as_svg(drawing, name)
-    page = page_of(facts, figures, frozenset(drawings))
-    (folder / "report.md").write_text(as_markdown(page), encoding="utf-8")
-    (folder / "report.html").write_text(as_html(page, drawings), encoding="utf-8")
+    figures = compute_figures(facts)
+    drawings = _write_plots(facts, figures, folder)
+    document = write_document(facts, figures, frozenset(drawings))
+    (folder / "report.md").write_text(as_markdown(document), encoding="utf-8")
+    (folder / "report.html").write_text(as_html(document, drawings), encoding="utf-8")
     (folder / "report.json").write_text(_as_json(facts, figures), encoding="utf-8")
 
 
+def _write_plots(facts: Facts, figures: Figures, folder: Path) -> dict[str, str]:
+    """Writes every plot as PNG, and returns each as SVG by its name."""
+    drawings = {}
+    # Drawing and writing must share the style: matplotlib reads its settings in both.
+    with use_style():
+        for name, draw in PLOTS.items():
+            drawing = draw(facts, figures)
+            if drawing is not None:
+                (folder / f"{name}.png").write_bytes(as_png(drawing))
+                drawings[name] = as_svg(drawing, name)
+    return drawings
+
+
 def _as_json(facts: Facts, figures: Figures) -> str:
-    document = {
+    report = {
         "verdict": asdict(facts.verdict),
         "data": {
             "first_at": facts.first_at,
@@ -50,7 +57,7 @@ def _as_json(facts: Facts, figures: Figures) -> str:
             "n_users": facts.n_users,
             "n_items": facts.n_items,
             "n_interactions": facts.n_interactions,
-            "n_test_users": len(facts.measured),
+            "n_test_users": len(facts.results),
         },
         **asdict(figures),
         "changes": _changes(figures),
@@ -58,22 +65,23 @@ def _as_json(facts: Facts, figures: Figures) -> str:
         "leaks": [asdict(leak) for leak in facts.leaks],
         "intervals": {"n_resamples": facts.n_resamples, "seed": facts.seed},
     }
-    return json.dumps(_plain(document), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(_plain(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _changes(figures: Figures) -> dict[str, Any]:
+    # Keys of JSON objects are strings: order and metric become one.
     return {
-        " ".join((name, measure)).strip(): asdict(each)
-        for (name, measure), each in figures.changes.items()
+        " ".join((order, metric)).strip(): asdict(change)
+        for (order, metric), change in figures.changes.items()
     }
 
 
 def _plain(value: Any) -> Any:
-    """Records as objects, and figures with as many digits as anybody reads."""
+    """Named tuples become objects, and figures are rounded to ``_DIGITS`` digits."""
     if hasattr(value, "_asdict"):
         return _plain(value._asdict())
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return round(value, _DIGITS) if isinstance(value, float) else value

@@ -13,13 +13,13 @@ from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.numbers import favorite_categories, recent_views
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.snapshot import archive_of
-from serve_app.fitting.steps.candidates import tables_at
-from serve_app.fitting.steps.check import checked
-from serve_app.fitting.steps.evaluate import tuned_by
-from serve_app.fitting.steps.features import catalogue_at, settings_of, users_at
-from serve_app.fitting.steps.train import booster_of, objectives_of
+from serve_app.fitting.steps.check_data import checked
+from serve_app.fitting.steps.compute_features import catalogue_at, settings_of, users_at
+from serve_app.fitting.steps.evaluate_models import tuned_by
+from serve_app.fitting.steps.find_candidates import tables_at
+from serve_app.fitting.steps.train_models import booster_of, objectives_of
 from serve_app.fitting.training.boosting import booster_from
-from serve_app.fitting.workspace.workspace import Workspace
+from serve_app.fitting.workspace.step_folders import Workspace
 
 Measures = Mapping[str, float]
 

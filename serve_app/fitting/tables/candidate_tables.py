@@ -19,8 +19,7 @@ from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, latest_first, pairs_of
 from serve_app.fitting.data.windows import chosen
 from serve_app.fitting.tables.linear import LinearWeights, linear_weights
-from serve_app.fitting.tables.orders import orders_of
-from serve_app.fitting.tables.periods import periods_of
+from serve_app.fitting.tables.popularity_tables import orders_of, periods_of
 from serve_app.fitting.tables.vectors import content_matrix, content_vectors, item_factors
 
 _BLOCK_ROWS = 512

@@ -157,7 +157,7 @@ def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _scaled(pairs: Pairs, n_rows: int, n_users: int) -> csr_array:
-    per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
+    metrics_per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
     per_item = np.bincount(pairs.rows, minlength=n_rows)[pairs.rows]
-    values = pairs.weights.astype(float) / np.sqrt(np.sqrt(per_user * per_item))
+    values = pairs.weights.astype(float) / np.sqrt(np.sqrt(metrics_per_user * per_item))
     return csr_array((values, (pairs.users, pairs.rows)), shape=(n_users, n_rows))

@@ -15,7 +15,7 @@ from serve_app.domain.candidates.profiles import profiles_of, within
 from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.fitting.data.windows import Outcomes
-from serve_app.fitting.judging.label_metrics import bought_of
+from serve_app.fitting.judging.window_results import select_wanted
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import Wanted, hits_of
 from serve_app.measuring.metrics import ndcg_at
@@ -40,7 +40,7 @@ class TrialUsers(NamedTuple):
         world: Snapshot,
         config: CandidatesConfig,
     ) -> "TrialUsers":
-        return cls(_queries(found.users[buyers], world, config), bought_of(found, buyers))
+        return cls(_queries(found.users[buyers], world, config), select_wanted(found, buyers))
 
     def ndcgs(self, lists: Ragged) -> NDArray[np.float64]:
         """NDCG@10 of each."""

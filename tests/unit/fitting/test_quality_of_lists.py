@@ -18,7 +18,7 @@ from serve_app.fitting.in_process import fit
 from serve_app.fitting.moments.examples import blocks
 from serve_app.fitting.moments.snapshot import SnapshotConfig, snapshot
 from serve_app.fitting.training.boosting import VariantConfig
-from serve_app.fitting.tuning.tuning import HALF_LIVES_DAYS, tuned
+from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tuned
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=30)

@@ -13,13 +13,13 @@ from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.in_process import LEARNING
 from serve_app.fitting.moments.snapshot import archive_of
 from serve_app.fitting.run import AGAIN, Used, keys_of, run
-from serve_app.fitting.steps.candidates import shards_of
-from serve_app.fitting.steps.check import check
+from serve_app.fitting.steps.check_data import check
+from serve_app.fitting.steps.find_candidates import shards_of
 from serve_app.fitting.steps.publish import fitted
-from serve_app.fitting.steps.train import booster_of, calibrated_of, objectives_of
+from serve_app.fitting.steps.train_models import booster_of, calibrated_of, objectives_of
 from serve_app.fitting.training.boosting import VariantConfig, booster_from
+from serve_app.fitting.workspace.step_folders import PACKAGES, Workspace, code_key, key_of
 from serve_app.fitting.workspace.workers import Here
-from serve_app.fitting.workspace.workspace import PACKAGES, Workspace, code_key, key_of
 from tests.support.hand_made_logs import demo_shop
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5, few_users=0)}, n_tuning_users=20)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.data.labels import CLICKED, WANTED
-from serve_app.fitting.judging.label_metrics import source_ndcgs
+from serve_app.fitting.judging.window_results import source_ndcgs
 from serve_app.fitting.moments.examples import Examples
 from serve_app.measuring.metrics import ndcg_at, ranked_hits, recall_at
 

@@ -8,8 +8,8 @@ from serve_app.bundles.manifest import ModelManifest
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES, fingerprint
 from serve_app.fitting.judging.gate import SIMPLER, GateConfig, judge, why_not_comparable
 from serve_app.fitting.judging.leaks import Leak
-from serve_app.fitting.judging.measured import SERVED, WIDTH, Measured
 from serve_app.fitting.judging.measuring_window import N_BINS
+from serve_app.fitting.judging.window_results import SERVED, WIDTH, WindowResults
 from serve_app.measuring.bootstrap import Interval
 
 N = 400
@@ -31,7 +31,7 @@ def measured(**places):
         for user, place in enumerate(where if isinstance(where, list) else [where] * N):
             if place is not None:
                 hits[i, user, place] = True
-    return Measured(
+    return WindowResults(
         names=names,
         calibrated=(),
         lists=np.tile(np.arange(WIDTH, dtype=np.int32), (len(names), N, 1)),

@@ -3,7 +3,7 @@ import pytest
 
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.judging.leaks import LeakConfig, leaks_of
-from serve_app.fitting.judging.measured import ndcg_of
+from serve_app.fitting.judging.window_results import ndcg_by_order
 from tests.support.measured_windows import measured_at, split
 
 RNG = np.random.default_rng(2)
@@ -24,7 +24,7 @@ def users(mean, n=800):
 def found(*, leaking):
     at = split()
     learnt, later = (
-        {name: ndcg_of(each, 10)[name] for name in SOURCES}
+        {name: ndcg_by_order(each, 10)[name] for name in SOURCES}
         for each in (
             measured_at(at.train_at, at.evaluate_at, leaking=leaking),
             measured_at(at.evaluate_at, at.end_at),

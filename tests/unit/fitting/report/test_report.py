@@ -13,15 +13,14 @@ from serve_app.bundles.promotion_log import StoredVerdict
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.judging.gate import GateConfig, judge
 from serve_app.fitting.judging.leaks import LeakConfig, leaks_of
-from serve_app.fitting.judging.measured import means, ndcg_of
 from serve_app.fitting.judging.measuring_window import Contest
-from serve_app.fitting.report.canvas import style
+from serve_app.fitting.judging.window_results import mean_metrics, ndcg_by_order
+from serve_app.fitting.report.document import as_html, as_markdown
+from serve_app.fitting.report.drawing import use_style
 from serve_app.fitting.report.facts import Facts
-from serve_app.fitting.report.figures import N_GAINS, figures_of
-from serve_app.fitting.report.html import as_html
-from serve_app.fitting.report.markdown import as_markdown
+from serve_app.fitting.report.figures import N_GAINS, compute_figures
 from serve_app.fitting.report.plots import PLOTS
-from serve_app.fitting.report.sections import page_of
+from serve_app.fitting.report.sections import write_document
 from serve_app.fitting.report.writing import write_report
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import items_at, likely, measured_at, split
@@ -37,12 +36,12 @@ def facts() -> Facts:
     at = split()
     later = measured_at(at.evaluate_at, at.end_at, ALONE)
     learnt = measured_at(at.train_at, at.evaluate_at, ALONE)
-    ndcgs = [{name: ndcg_of(each, 10)[name] for name in SOURCES} for each in (learnt, later)]
+    ndcgs = [{name: ndcg_by_order(each, 10)[name] for name in SOURCES} for each in (learnt, later)]
     leaks = leaks_of(*ndcgs, LeakConfig(), 200, 7)
     facts_of_items = items_at(at.evaluate_at)
     hostile = Texts.of([HOSTILE] * len(facts_of_items.listed))
     return Facts(
-        measured=later,
+        results=later,
         items=replace(facts_of_items, titles=hostile),
         verdict=judge(later, "main", GateConfig(n_resamples=200), 7, leaks=leaks),
         leaks=leaks,
@@ -87,7 +86,7 @@ def written(folder, these=None):
 
 
 def page(these):
-    return page_of(these, figures_of(these), frozenset(PLOTS))
+    return write_document(these, compute_figures(these), frozenset(PLOTS))
 
 
 def text(these):
@@ -165,9 +164,9 @@ class TestFiles:
         )
         assert len(found["verdict"]["judgements"]) == len(verdict.judgements)
         assert found["orders"]["main"]["ndcg_at_10"].keys() == {"mean", "low", "high"}
-        assert found["orders"].keys() == set(facts().measured.names)
+        assert found["orders"].keys() == set(facts().results.names)
         assert len(found["leaks"]) == len(SOURCES)
-        assert found["data"]["n_test_users"] == len(facts().measured)
+        assert found["data"]["n_test_users"] == len(facts().results)
 
 
 class TestVerdict:
@@ -201,10 +200,10 @@ class TestLastBundle:
         assert "There is no bundle to compare with." in markdown
 
     def test_compares_what_both_measured(self):
-        now = means(facts().measured, int(facts().items.listed.sum()))
+        now = mean_metrics(facts().results, int(facts().items.listed.sum()))
         these = replace(facts(), previous=manifest(ndcg_at_10=0.05, novelty=3.0))
 
-        changes = figures_of(these).changes
+        changes = compute_figures(these).changes
 
         assert changes.keys() == {
             ("", "users"),
@@ -226,27 +225,27 @@ class TestLastBundle:
 
 class TestFigures:
     def test_groups_of_users_hold_everybody_once(self):
-        figures = figures_of(facts())
+        figures = compute_figures(facts())
 
-        assert sum(each.n_users for each in figures.activity) == len(facts().measured)
+        assert sum(each.n_users for each in figures.activity) == len(facts().results)
         together = sum(each.ndcg["main"].mean * each.n_users for each in figures.activity)
-        assert together / len(facts().measured) == pytest.approx(
+        assert together / len(facts().results) == pytest.approx(
             figures.orders["main"]["ndcg_at_10"].mean
         )
 
     def test_ages_hold_every_item_place_and_purchase_once(self):
-        ages = figures_of(facts()).ages
+        ages = compute_figures(facts()).ages
 
         assert sum(each.recommended for each in ages) == pytest.approx(1)
         assert sum(each.bought for each in ages) == pytest.approx(1)
 
     def test_recall_of_an_age_counts_the_bought_items_of_that_age(self):
         facts_ = facts()
-        measured = facts_.measured
+        measured = facts_.results
         young = facts_.items.age_days < 90
         hits = measured.hits_of("main")[:, :10]
         found = young[measured.lists_of("main")[:, :10][hits]].sum()
-        groups = [each for each in figures_of(facts_).ages if each.label in _YOUNG]
+        groups = [each for each in compute_figures(facts_).ages if each.label in _YOUNG]
 
         expected = found / young[measured.relevant].sum()
 
@@ -257,17 +256,17 @@ class TestFigures:
     def test_items_of_unknown_age_are_a_group_of_their_own(self):
         unknown = replace(facts().items, age_days=np.full_like(facts().items.age_days, np.nan))
 
-        [group] = figures_of(replace(facts(), items=unknown)).ages
+        [group] = compute_figures(replace(facts(), items=unknown)).ages
 
         assert group.label == "unknown"
         assert group.recommended == group.bought == group.listed == 1
 
     def test_hits_that_a_source_alone_offered_are_among_its_hits(self):
-        for each in figures_of(facts()).sources:
+        for each in compute_figures(facts()).sources:
             assert each.alone <= each.hit <= 1
 
     def test_gains_are_the_largest_as_shares(self):
-        gains = figures_of(facts()).gains["main"]
+        gains = compute_figures(facts()).gains["main"]
 
         assert len(gains) == N_GAINS
         assert next(iter(gains)) == FEATURES[-1]
@@ -275,15 +274,15 @@ class TestFigures:
         assert gains[FEATURES[-1]] == pytest.approx((len(FEATURES) - 1) / total)
 
     def test_the_most_recommended_items_stand_in_most_lists(self):
-        first, *others = figures_of(facts()).recommended
-        lists = facts().measured.lists_of("main")[:, :10]
+        first, *others = compute_figures(facts()).recommended
+        lists = facts().results.lists_of("main")[:, :10]
         counts = np.bincount(lists[lists != MISSING])
 
         assert first.n_lists == counts.max()
         assert all(first.n_lists >= each.n_lists >= each.n_hits for each in others)
 
     def test_intervals_of_a_single_user_have_no_width(self):
-        measured = facts().measured
+        measured = facts().results
         one = replace(
             measured,
             lists=measured.lists[:, :1],
@@ -294,12 +293,12 @@ class TestFigures:
             n_found=measured.n_found[:1],
             offered=measured.offered[:1],
         )
-        these = replace(facts(), measured=one)
+        these = replace(facts(), results=one)
 
-        figures = figures_of(these)
+        figures = compute_figures(these)
 
         assert figures.orders["main"]["ndcg_at_10"].low == figures.orders["main"]["ndcg_at_10"].high
-        with style():
+        with use_style():
             assert all(plot(these, figures) is not None for plot in PLOTS.values())
 
 
@@ -309,8 +308,8 @@ _YOUNG = {"under a week", "under a month", "1–3 months"}
 class TestPlots:
     @pytest.mark.parametrize("name", PLOTS)
     def test_says_what_its_axes_are(self, name):
-        with style():
-            drawn = PLOTS[name](facts(), figures_of(facts()))
+        with use_style():
+            drawn = PLOTS[name](facts(), compute_figures(facts()))
 
         [axes] = drawn.axes
         assert drawn.get_suptitle()
@@ -322,7 +321,7 @@ class TestPlots:
         [
             ("gains", {"gains": {}}),
             ("leaks", {"leaks": ()}),
-            ("calibration", {"measured": "calibrated"}),
+            ("calibration", {"results": "calibrated"}),
             ("ratios", {"verdict": "judgements"}),
         ],
     )
@@ -335,9 +334,9 @@ class TestPlots:
         }
         these = replace(facts(), **changed)
 
-        assert PLOTS[name](these, figures_of(these)) is None
+        assert PLOTS[name](these, compute_figures(these)) is None
         drawn = frozenset(PLOTS) - {name}
-        told = as_markdown(page_of(these, figures_of(these), drawn))
+        told = as_markdown(write_document(these, compute_figures(these), drawn))
         assert set(re.findall(r"\((\w+)\.png\)", told)) == drawn
 
 

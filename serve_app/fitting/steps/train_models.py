@@ -15,12 +15,12 @@ import numpy as np
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.job import Job
 from serve_app.fitting.moments.examples import Examples, joined, thinned
-from serve_app.fitting.steps.candidates import generator, shards_of
+from serve_app.fitting.steps.find_candidates import generator, shards_of
 from serve_app.fitting.training.averaging import averaged
 from serve_app.fitting.training.boosting import BINARY, Member, Objective
 from serve_app.fitting.training.boosting import train as train_booster
+from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 from serve_app.fitting.workspace.workers import Share
-from serve_app.fitting.workspace.workspace import Workspace, read_json, write_json
 
 STEP = "train"
 

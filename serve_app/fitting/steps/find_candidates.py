@@ -22,11 +22,11 @@ from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import Outcomes, before, outcomes, sample
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.job import Job
-from serve_app.fitting.judging.label_metrics import n_bought, source_ndcgs
+from serve_app.fitting.judging.window_results import count_wanted, source_ndcgs
 from serve_app.fitting.moments.examples import Examples, block_of, have_touched, parts_of, thinned
 from serve_app.fitting.moments.snapshot import Snapshot, archive_of
-from serve_app.fitting.steps.check import Checked, checked
-from serve_app.fitting.steps.features import (
+from serve_app.fitting.steps.check_data import Checked, checked
+from serve_app.fitting.steps.compute_features import (
     MOMENTS,
     catalogue_at,
     known_at,
@@ -34,8 +34,8 @@ from serve_app.fitting.steps.features import (
     users_at,
 )
 from serve_app.fitting.tables.candidate_tables import TablesConfig, candidate_tables
-from serve_app.fitting.workspace.records import load, save
-from serve_app.fitting.workspace.workspace import Workspace
+from serve_app.fitting.workspace.array_folders import load, save
+from serve_app.fitting.workspace.step_folders import Workspace
 
 STEP = "candidates"
 
@@ -140,7 +140,7 @@ def _outcomes(data: Checked, window: str, config: FitConfig) -> Outcomes:
     start = known_at(data, window)
     found = outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
     found = sample(found, config.max_examples_users, config.seed)
-    _check_enough(int((n_bought(found) > 0).sum()), "wanted anything new", start.at, config)
+    _check_enough(int((count_wanted(found) > 0).sum()), "wanted anything new", start.at, config)
     return found
 
 
@@ -158,7 +158,7 @@ def _shard(window: _Window, part: tuple[int, slice]) -> Shard:
     number, users = part
     config = window.config
     block = block_of(window.world, window.found, users, config.candidates)
-    relevant = n_bought(window.found)[users]
+    relevant = count_wanted(window.found)[users]
     buyers = np.flatnonzero(relevant)
     ndcgs = source_ndcgs(block.examples.lists(buyers), relevant[buyers])
     if window.is_measured:

@@ -8,21 +8,20 @@ from serve_app.arrays.columns import MISSING
 from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.windows import before
-from serve_app.fitting.judging.label_metrics import n_bought, source_ndcgs
-from serve_app.fitting.judging.measured import (
+from serve_app.fitting.judging.measuring_window import N_BINS
+from serve_app.fitting.judging.window_results import (
     POPULARITY,
     SERVED,
     WIDTH,
-    coverage,
-    item_facts,
-    joined,
-    load,
-    means,
-    ndcg_of,
-    per_user,
-    save,
+    concatenate_results,
+    count_wanted,
+    describe_items,
+    item_coverage,
+    mean_metrics,
+    metrics_per_user,
+    ndcg_by_order,
+    source_ndcgs,
 )
-from serve_app.fitting.judging.measuring_window import N_BINS
 from serve_app.fitting.moments.examples import blocks
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import measured_block, outcomes_at, split, world_at
@@ -44,7 +43,7 @@ def parts():
 
 @cache
 def measured():
-    return joined(parts())
+    return concatenate_results(parts())
 
 
 def test_measures_every_order_that_can_be_compared():
@@ -55,7 +54,7 @@ def test_measures_every_order_that_can_be_compared():
 
 def test_finds_the_same_figures_as_the_sources_own_ranks():
     _, found, all_blocks = window()
-    n_relevant = n_bought(found)
+    n_relevant = count_wanted(found)
     buyers = [np.flatnonzero(n_relevant[block.users]) for block in all_blocks]
     ndcgs = np.concatenate(
         [
@@ -64,7 +63,7 @@ def test_finds_the_same_figures_as_the_sources_own_ranks():
         ]
     )
 
-    figures = means(measured(), 400)
+    figures = mean_metrics(measured(), 400)
 
     for source, values in zip(SOURCES, ndcgs.T, strict=True):
         assert figures[source]["ndcg_at_10"] == pytest.approx(values.mean()), source
@@ -73,7 +72,7 @@ def test_finds_the_same_figures_as_the_sources_own_ranks():
 def test_has_a_row_for_each_user_who_bought_something_new():
     _, found, _ = window()
 
-    n_relevant = n_bought(found)
+    n_relevant = count_wanted(found)
 
     assert measured().n_relevant.tolist() == n_relevant[n_relevant > 0].tolist()
     assert 0 < measured().candidate_recall.mean() < 1
@@ -111,7 +110,7 @@ def test_popularity_lists_what_most_bought_without_what_the_user_bought():
     n_buyers = np.bincount(pairs[1], minlength=len(items))
     n_buyers[~world.catalogue.listed] = -1
     each = measured()
-    buyers = window()[1].users[n_bought(window()[1]) > 0]
+    buyers = window()[1].users[count_wanted(window()[1]) > 0]
 
     for i in (0, 7, 40):
         own = pairs[1][pairs[0] == buyers[i]]
@@ -134,7 +133,7 @@ def test_says_which_sources_had_offered_what_is_recommended():
 
 def test_calibration_counts_every_candidate_of_the_test_users_once():
     _, found, all_blocks = window()
-    n_relevant = n_bought(found)
+    n_relevant = count_wanted(found)
     n = sum(
         int(np.diff(block.examples.offsets)[n_relevant[block.users] > 0].sum())
         for block in all_blocks
@@ -152,7 +151,7 @@ def test_parts_join_to_what_one_block_would_give(monkeypatch):
     monkeypatch.setattr("serve_app.fitting.moments.examples.BLOCK_USERS", 37)
 
     small = list(blocks(world, found, CandidatesConfig()))
-    again = joined([measured_block(block, found, world) for block in small])
+    again = concatenate_results([measured_block(block, found, world) for block in small])
 
     assert len(small) > len(all_blocks)
     assert_equal(again, measured())
@@ -165,17 +164,17 @@ def test_a_block_without_test_users_adds_nothing():
     empty = measured_block(block, nothing, world)
 
     assert len(empty) == 0
-    assert_equal(joined([empty, *parts()]), measured())
+    assert_equal(concatenate_results([empty, *parts()]), measured())
 
 
 def test_measures_of_users_agree_with_each_other():
     each = measured()
-    figures = per_user(each, "main")
+    figures = metrics_per_user(each, "main")
 
     assert ((figures["ndcg_at_10"] > 0) == (figures["hit_rate_at_10"] == 1)).all()
     assert (figures["mrr_at_10"] <= figures["hit_rate_at_10"]).all()
     assert (figures["recall_at_10"] <= figures["recall_at_20"]).all()
-    np.testing.assert_array_equal(ndcg_of(each, 10)["main"], figures["ndcg_at_10"])
+    np.testing.assert_array_equal(ndcg_by_order(each, 10)["main"], figures["ndcg_at_10"])
 
 
 def test_coverage_counts_items_not_places():
@@ -185,7 +184,7 @@ def test_coverage_counts_items_not_places():
     lists = each.lists.copy()
     lists[place] = same
 
-    assert coverage(replace(each, lists=lists), "main", 100) == WIDTH / 100
+    assert item_coverage(replace(each, lists=lists), "main", 100) == WIDTH / 100
 
 
 def test_offers_tells_a_source_that_is_switched_off():
@@ -199,17 +198,10 @@ def test_offers_tells_a_source_that_is_switched_off():
     assert not each.offers("nobody")
 
 
-def test_is_saved_and_loaded_as_it_was(tmp_path):
-    save(measured(), tmp_path / "measured")
-
-    assert_equal(load(tmp_path / "measured"), measured())
-    assert {path.suffix for path in (tmp_path / "measured").iterdir()} == {".npy", ".json"}
-
-
 def test_items_are_as_old_as_they_were_when_the_window_began():
     world, _, _ = window()
 
-    facts = item_facts(world.catalogue, world.at)
+    facts = describe_items(world.catalogue, world.at)
 
     assert (facts.age_days[facts.listed] >= 0).all()
     assert len(facts.titles) == len(facts.age_days)

@@ -23,7 +23,7 @@ from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.domain.tables import CandidateTables
 from serve_app.fitting.data.pairs import latest_first, pairs_of
 from serve_app.fitting.data.windows import Outcomes, chosen, sample
-from serve_app.fitting.judging.label_metrics import n_bought
+from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
 from serve_app.fitting.tables.candidate_tables import TablesConfig, decay, linear_of, trends
 from serve_app.fitting.tables.linear import LinearWeights
@@ -106,7 +106,7 @@ class _Trial:
         max_items_per_user: int,
     ) -> None:
         has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
-        self._buyers = np.flatnonzero((n_bought(found) > 0) & has_history)
+        self._buyers = np.flatnonzero((count_wanted(found) > 0) & has_history)
         self._parts = [
             TrialUsers.of(found, self._buyers[start : start + _BATCH], world, candidates)
             for start in range(0, len(self._buyers), _BATCH)

@@ -23,15 +23,15 @@ from serve_app.fitting.moments.snapshot import (
     numbers_at,
     snapshot,
 )
-from serve_app.fitting.steps.check import Checked, checked
-from serve_app.fitting.tuning.tuning import tuned
-from serve_app.fitting.workspace.records import (
+from serve_app.fitting.steps.check_data import Checked, checked
+from serve_app.fitting.tuning.source_tuning import tuned
+from serve_app.fitting.workspace.array_folders import (
     load_array,
     load_catalogue,
     save_array,
     save_catalogue,
 )
-from serve_app.fitting.workspace.workspace import Workspace, read_json
+from serve_app.fitting.workspace.step_folders import Workspace, read_json
 
 STEP = "features"
 

@@ -3,7 +3,7 @@ import pytest
 
 from serve_app.domain.candidates.passed_over import expectations, taken_by_period
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
-from serve_app.fitting.tables.periods import periods_of
+from serve_app.fitting.tables.popularity_tables import periods_of
 from tests.support.hand_made_logs import DAY_S, log_of
 from tests.support.small_world import small_world
 

@@ -5,7 +5,7 @@ from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.labels import BOUGHT
 from serve_app.fitting.data.windows import before, outcomes, sample
 from serve_app.fitting.moments.snapshot import SnapshotConfig
-from serve_app.fitting.tuning.tuning import SOURCE_WEIGHTS, clearly_best, tuned
+from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, clearly_best, tuned
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import split, world_at
 

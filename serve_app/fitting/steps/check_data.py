@@ -15,7 +15,7 @@ from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import Label, label_of
 from serve_app.fitting.data.windows import FitWindows, split_of
 from serve_app.fitting.job import Job
-from serve_app.fitting.workspace.records import (
+from serve_app.fitting.workspace.array_folders import (
     load,
     load_array,
     load_catalogue,
@@ -25,7 +25,7 @@ from serve_app.fitting.workspace.records import (
     save_catalogue,
     save_log,
 )
-from serve_app.fitting.workspace.workspace import Workspace, read_json, write_json
+from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 
 STEP = "check"
 

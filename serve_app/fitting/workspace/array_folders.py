@@ -16,7 +16,7 @@ from serve_app.bundles.array_files import (
 )
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.workspace.workspace import read_json, write_json
+from serve_app.fitting.workspace.step_folders import read_json, write_json
 
 Record = TypeVar("Record")
 

@@ -18,25 +18,31 @@ from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.job import Job
 from serve_app.fitting.judging.gate import GateVerdict, judge, why_not_comparable
-from serve_app.fitting.judging.label_metrics import Order
 from serve_app.fitting.judging.leaks import Leak, leaks_of
-from serve_app.fitting.judging.measured import Measured, item_facts, joined, means, ndcg_of
 from serve_app.fitting.judging.measuring_window import Contest, measure
+from serve_app.fitting.judging.window_results import (
+    Order,
+    WindowResults,
+    concatenate_results,
+    describe_items,
+    mean_metrics,
+    ndcg_by_order,
+)
 from serve_app.fitting.moments.examples import parts_of
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.report.facts import Facts
-from serve_app.fitting.steps.candidates import (
+from serve_app.fitting.report.figures import Facts
+from serve_app.fitting.steps.check_data import Checked, checked
+from serve_app.fitting.steps.compute_features import settings_of
+from serve_app.fitting.steps.find_candidates import (
     Shard,
     outcomes_of,
     shards_of,
     source_ndcgs_of,
     world_at,
 )
-from serve_app.fitting.steps.check import Checked, checked
-from serve_app.fitting.steps.features import settings_of
-from serve_app.fitting.steps.train import booster_of, calibrated_of
+from serve_app.fitting.steps.train_models import booster_of, calibrated_of
 from serve_app.fitting.training.boosting import booster_from, columns_of
-from serve_app.fitting.workspace.workspace import Workspace, read_json, write_json
+from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 
 STEP = "evaluate"
 
@@ -85,7 +91,7 @@ def evaluate(job: Job, folder: Path, find_served: FindServed = lambda: None) -> 
     world = world_at(job.work, data, "latest")
     measured = _measured(job, world, _served_model(served, config) if absent is None else None)
     n_items = int(world.catalogue.listed.sum())
-    write_json(folder / "metrics.json", means(measured, n_items))
+    write_json(folder / "metrics.json", mean_metrics(measured, n_items))
     leaks = _leaks(job, measured)
     verdict = judge(
         measured, config.main, config.gate, config.seed, served_absent=absent or "", leaks=leaks
@@ -134,7 +140,7 @@ def tuned_by(settings: SnapshotConfig) -> dict[str, float]:
     }
 
 
-def _measured(job: Job, world: Snapshot, served: _Model | None) -> Measured:
+def _measured(job: Job, world: Snapshot, served: _Model | None) -> WindowResults:
     config = job.config
     shared = _Shared(
         world,
@@ -153,10 +159,10 @@ def _measured(job: Job, world: Snapshot, served: _Model | None) -> Measured:
     for part in job.workers.map(_measure, shared, zip(shards, users, strict=True)):
         parts.append(part)
         job.progress(0.8 * len(parts) / len(shards))
-    return joined([part for part in parts if len(part)])
+    return concatenate_results([part for part in parts if len(part)])
 
 
-def _measure(shared: _Shared, part: tuple[Shard, slice]) -> Measured:
+def _measure(shared: _Shared, part: tuple[Shard, slice]) -> WindowResults:
     shard, users = part
     contest = Contest(
         {name: model.order() for name, model in shared.variants.items()},
@@ -182,11 +188,11 @@ def _served_model(served: Served | None, config: FitConfig) -> _Model | None:
     return _Model(served.manifest.models[config.main].features, served.models[config.main])
 
 
-def _leaks(job: Job, latest: Measured) -> tuple[Leak, ...]:
+def _leaks(job: Job, latest: WindowResults) -> tuple[Leak, ...]:
     """Each source in the window that is learnt from, against the latest."""
     config = job.config
     learnt = dict(zip(SOURCES, source_ndcgs_of(job.work, "past").T, strict=True))
-    found = ndcg_of(latest, 10)
+    found = ndcg_by_order(latest, 10)
     later = {source: found[source] for source in SOURCES}
     return leaks_of(learnt, later, config.leaks, config.gate.n_resamples, config.seed)
 
@@ -195,14 +201,14 @@ def _facts(
     job: Job,
     data: Checked,
     world: Snapshot,
-    measured: Measured,
+    measured: WindowResults,
     verdict: GateVerdict,
     leaks: tuple[Leak, ...],
     served: Served | None,
 ) -> Facts:
     return Facts(
-        measured=measured,
-        items=item_facts(world.catalogue, world.at),
+        results=measured,
+        items=describe_items(world.catalogue, world.at),
         verdict=verdict,
         leaks=leaks,
         first_at=float(data.log.at.min()),

@@ -1,0 +1,154 @@
+"""Describes a report as sections of parts, and renders it as Markdown and as HTML."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+
+_STYLE = files("serve_app.fitting.report").joinpath("report.css").read_text(encoding="utf-8")
+
+_MARKDOWN_SYNTAX = re.compile(r"([\\`*_\[\]|~#])")
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Attributes: head: names of the columns; rows: cells as text, the first names the row."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Attributes: name: of the plot; alt: a description for readers who cannot see the plot."""
+
+    name: str
+    alt: str
+
+
+Part = Paragraph | Table | Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Attributes: headline, lead: the verdict in words; good: the verdict promotes the fit."""
+
+    title: str
+    headline: str
+    lead: str
+    good: bool
+    sections: Sequence[Section]
+
+
+def as_markdown(document: Document) -> str:
+    """Pictures become references to ``<name>.png`` beside the file."""
+    head = [
+        f"# {escape_markdown(document.title)}",
+        f"**{escape_markdown(document.headline)}**",
+        escape_markdown(document.lead),
+    ]
+    body = [
+        text
+        for section in document.sections
+        for text in (f"## {escape_markdown(section.title)}", *map(_markdown_part, section.parts))
+    ]
+    return "\n\n".join([*head, *body]) + "\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Text in which neither Markdown nor HTML finds syntax; line breaks become spaces."""
+    # Titles of items are user input: a `<` would start HTML, which Markdown lets through.
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKDOWN_SYNTAX.sub(r"\\\1", plain)
+
+
+def _markdown_part(part: Part) -> str:
+    if isinstance(part, Paragraph):
+        return escape_markdown(part.text)
+    if isinstance(part, Table):
+        return _markdown_table(part)
+    return f"![{escape_markdown(part.alt)}]({part.name}.png)"
+
+
+def _markdown_table(table: Table) -> str:
+    alignment = ["---", *["---:"] * (len(table.head) - 1)]
+    rows = [
+        map(escape_markdown, table.head),
+        alignment,
+        *(map(escape_markdown, row) for row in table.rows),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def as_html(document: Document, drawings: Mapping[str, str]) -> str:
+    """
+    One HTML file that needs no other file: style and plots are part of it.
+
+    Args:
+        drawings: each picture as SVG, by its name.
+    """
+    verdict = "good" if document.good else "bad"
+    body = "\n".join(_html_section(section, drawings) for section in document.sections)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(document.title)}</title>
+<style>
+{_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{escape(document.title)}</h1>
+<div class="verdict {verdict}">
+<p class="headline">{escape(document.headline)}</p>
+<p>{escape(document.lead)}</p>
+</div>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _html_section(section: Section, drawings: Mapping[str, str]) -> str:
+    anchor = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+    parts = "\n".join(_html_part(part, drawings) for part in section.parts)
+    return f'<section id="{anchor}">\n<h2>{escape(section.title)}</h2>\n{parts}\n</section>'
+
+
+def _html_part(part: Part, drawings: Mapping[str, str]) -> str:
+    if isinstance(part, Paragraph):
+        return f"<p>{escape(part.text)}</p>"
+    if isinstance(part, Table):
+        return _html_table(part)
+    alt = escape(part.alt)
+    return f'<figure role="img" aria-label="{alt}">\n{drawings[part.name]}</figure>'
+
+
+def _html_table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+    rows = "\n".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in table.rows
+    )
+    # The wrapper scrolls by itself: on a phone the page must not become wider than the screen.
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n'
+        "</table></div>"
+    )
