@@ -1,8 +1,9 @@
-"""The shape of the package: who may import whom and what, and how a module looks."""
+"""Tests the shape of the package: who may import whom, what lives where, how long modules are."""
 
 import ast
 import re
 import socket
+import statistics
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -21,6 +22,11 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
     if path.name != "__init__.py"
 }
+FOLDERS = {
+    ".".join(path.parent.relative_to(ROOT).parts): path
+    for path in sorted(PACKAGE.rglob("__init__.py"))
+}
+UNIT_TESTS = ROOT / "tests/unit"
 TEXTS = sorted(
     path
     for folder in ("", "serve_app/**/", "tests/**/", "benchmarks/**/", "configs/", "docs/**/")
@@ -40,7 +46,7 @@ LAYERS = (
     {"arrays", "background"},
     {"errors"},
 )
-"""From the top down; names of one layer do not know each other."""
+"""From the top down; folders of one layer do not import each other."""
 
 ALLOWED = {
     "ray": ("app", "fitting.workspace.on_ray", "operations.lint", "telemetry.counting"),
@@ -65,7 +71,7 @@ ALLOWED = {
     "pydantic": ("",),
     "numpy": ("",),
 }
-"""Which modules may import a third-party package, by the beginning of their names."""
+"""The modules that may import a third-party package, by the beginning of their names."""
 
 OTHERS = {
     "ValueError",  # in validators and decoders: pydantic, or the caller, gives it its name
@@ -77,10 +83,56 @@ OTHERS = {
     "click.BadParameter",
     "yaml.constructor.ConstructorError",
 }
-"""What is raised beside the errors of ``errors.py``."""
+"""Exceptions that the package may raise beside those of ``errors.py``."""
+
+FACES = {
+    "demo": ("demo_shop",),
+    "embedded": ("lease",),
+    "fitting.report": ("facts", "figures", "writing"),
+    "fitting.tuning": ("source_tuning",),
+    "loading": ("in_memory", "load"),
+    "serving.http": ("api",),
+}
+"""The modules of a folder that the rest of the package may import."""
+
+IMPORTERS = {
+    "demo": ("cli", "operations"),
+    "domain.candidates.sources": ("domain.candidates", "fitting.steps", "fitting.tuning"),
+    "evaluation": ("cli", "operations"),
+    "evaluation.baselines": ("evaluation",),
+    "fitting.report": ("fitting.steps",),
+    "fitting.steps": ("fitting", "evaluation"),
+    "fitting.tuning": ("fitting.steps",),
+    "operations": ("cli",),
+    "serving.http": ("serving.ingress",),
+    "serving.stages": ("app", "serving"),
+}
+"""The only parts of the package that may import a folder, by the beginning of their names."""
+
+TEST_FOLDERS_WITHOUT_A_FOLDER = {"benchmarks", "configuration"}
+"""Folders of unit tests that test other things than the package."""
+
+THEMES = {
+    "domain/candidates/test_sources.py": "every source, on one shop computed by hand",
+    "domain/filters/test_filters.py": "a filter from its text to the items that it allows",
+    "evaluation/test_baselines.py": "every rival, on one matrix computed by hand",
+    "fitting/moments/test_histories.py": "the histories that both modules of the folder keep",
+    "fitting/report/test_report.py": "a report from the facts to its files",
+    "fitting/test_quality_of_lists.py": "a whole fit of shops that are small or odd",
+    "fitting/test_steps.py": "the steps together: resuming and killing a fit",
+    "fitting/test_whole_fit.py": "the bundle that all steps together publish",
+    "operations/test_evaluation_settings.py": "the configuration files that an evaluation uses",
+    "serving/http/test_http.py": "the HTTP contract of all routes together",
+    "serving/stages/test_stages.py": "every stage leaves its event loop free",
+    "test_architecture.py": "the shape of the package",
+    "test_docs.py": "the documentation",
+}
+"""Files of unit tests that test several modules together, and their theme."""
 
 LONGEST_MODULE = 300
-LONGEST_FUNCTION = 50
+LONGEST_FUNCTION = 40
+MEDIAN_FUNCTION = 5
+P90_FUNCTION = 16
 
 
 @cache
@@ -88,9 +140,14 @@ def tree_of(name: str) -> ast.Module:
     return ast.parse(MODULES[name].read_text(encoding="utf-8"))
 
 
-def imports_of(name: str) -> Iterator[str]:
-    """Modules and names that a module imports, wherever in it; relative imports keep their dot."""
-    for node in ast.walk(tree_of(name)):
+@cache
+def imports_of(name: str) -> frozenset[str]:
+    """Modules and names that a module imports, anywhere in it; relative imports keep their dot."""
+    return frozenset(_imports(tree_of(name)))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -99,17 +156,50 @@ def imports_of(name: str) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def is_in(name: str, folder: str) -> bool:
+    """Tells whether a dotted name is the folder or lies in it."""
+    return f"{name}.".startswith(f"{folder}.")
+
+
+def imported_from(folder: str) -> Iterator[tuple[str, str]]:
+    """Pairs of an importing module outside the folder and an imported module inside it."""
+    for name in MODULES:
+        if not is_in(name, folder):
+            yield from (
+                (name, other) for other in imports_of(name) & MODULES.keys() if is_in(other, folder)
+            )
+
+
+def siblings_of(folder: str) -> dict[str, set[str]]:
+    """The modules and folders directly in a folder, each with the siblings that it imports."""
+    graph: dict[str, set[str]] = {}
+    for name in MODULES:
+        if is_in(name, folder):
+            child = child_of(name, folder)
+            others = {
+                child_of(other, folder)
+                for other in imports_of(name) & MODULES.keys()
+                if is_in(other, folder)
+            }
+            graph.setdefault(child, set()).update(others - {child})
+    return graph
+
+
+def child_of(name: str, folder: str) -> str:
+    return name.removeprefix(f"{folder}.").split(".")[0]
+
+
 def depth_of(name: str) -> int:
     [depth] = [i for i, layer in enumerate(LAYERS) if name.split(".")[1] in layer]
     return depth
 
 
 def third_party(name: str) -> set[str]:
-    found = {imported.split(".")[0] for imported in imports_of(name)}
-    return found & ALLOWED.keys()
+    return {imported.split(".")[0] for imported in imports_of(name)} & ALLOWED.keys()
 
 
 each_module = pytest.mark.parametrize("name", MODULES)
+each_folder = pytest.mark.parametrize("folder", FOLDERS)
 
 
 @each_module
@@ -121,31 +211,101 @@ def test_imports_run_downward(name):
             assert depth_of(imported) > depth_of(name), f"{name} imports {imported}"
 
 
-def test_no_module_leads_back_to_itself():
-    graph = {name: MODULES.keys() & set(imports_of(name)) for name in MODULES}
+def test_no_module_imports_itself_through_others():
+    graph = {name: MODULES.keys() & imports_of(name) for name in MODULES}
 
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
+@each_folder
+def test_modules_and_folders_side_by_side_have_no_cycle(folder):
+    graph = siblings_of(folder)
+
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
+
+
+@pytest.mark.parametrize("folder", FACES)
+def test_a_folder_with_a_face_is_imported_only_through_it(folder):
+    package = f"serve_app.{folder}"
+    assert package in FOLDERS
+    faces = {f"{package}.{face}" for face in FACES[folder]}
+
+    assert faces <= MODULES.keys()
+    for name, other in imported_from(package):
+        assert other in faces, f"{name} imports {other}"
+
+
+@pytest.mark.parametrize("folder", IMPORTERS)
+def test_only_its_importers_import_a_folder(folder):
+    allowed = [f"serve_app.{importer}" for importer in IMPORTERS[folder]]
+    pairs = list(imported_from(f"serve_app.{folder}"))
+
+    assert f"serve_app.{folder}" in FOLDERS
+    for name, other in pairs:
+        assert any(is_in(name, importer) for importer in allowed), f"{name} imports {other}"
+    for importer in allowed:
+        assert any(is_in(name, importer) for name, _ in pairs), f"{importer} no longer imports it"
+
+
+@each_folder
+def test_a_folder_says_what_lives_there_and_what_may_not(folder):
+    text = FOLDERS[folder].read_text(encoding="utf-8")
+    about = ast.get_docstring(ast.parse(text)) or ""
+
+    if folder != "serve_app":
+        lives, _, may_not = about.partition("\n\n")
+        assert lives
+        assert may_not, "a second paragraph says what may not live there, or what it does not do"
+
+
+def test_every_folder_of_modules_has_an_init():
+    assert {name.rpartition(".")[0] for name in MODULES} <= FOLDERS.keys()
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(UNIT_TESTS.rglob("test_*.py")),
+    ids=lambda path: str(path.relative_to(UNIT_TESTS)),
+)
+def test_unit_tests_mirror_the_package(path):
+    relative = path.relative_to(UNIT_TESTS)
+    if relative.parts[0] in TEST_FOLDERS_WITHOUT_A_FOLDER:
+        return
+    folder = PACKAGE / relative.parent
+    module = folder / path.name.removeprefix("test_")
+
+    assert folder.is_dir(), f"{relative.parent} is no folder of the package"
+    if relative.as_posix() in THEMES:
+        assert not module.exists(), "named as a module: no theme"
+    else:
+        assert module.is_file(), f"{relative} tests no module and has no theme"
+
+
+def test_every_theme_of_unit_tests_has_its_file():
+    assert [theme for theme in THEMES if not (UNIT_TESTS / theme).is_file()] == []
+
+
 @each_module
-def test_third_party_packages_stay_where_they_belong(name):
+def test_third_party_packages_are_imported_only_where_they_may_be(name):
     short = name.removeprefix("serve_app.")
     for package in third_party(name):
         assert short.startswith(ALLOWED[package]), f"{name} imports {package}"
 
 
-def test_every_dependency_has_a_place():
-    names = {each.split(".")[0] for name in MODULES for each in imports_of(name)}
+def test_every_third_party_package_is_in_the_table():
+    names = {other.split(".")[0] for name in MODULES for other in imports_of(name)}
 
     assert names - sys.stdlib_module_names - {"serve_app"} <= ALLOWED.keys()
 
 
 @each_module
-def test_only_what_may_be_caught_is_raised(name):
+def test_raises_only_errors_of_the_tree_or_of_the_table(name):
     tree = tree_of(name)
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     imported = {
-        each.rsplit(".", 1)[-1] for each in imports_of(name) if each.startswith("serve_app.errors.")
+        other.rsplit(".", 1)[-1]
+        for other in imports_of(name)
+        if other.startswith("serve_app.errors.")
     }
     for node in ast.walk(tree):
         if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
@@ -166,29 +326,47 @@ def test_every_error_is_drawn_in_the_tree_of_errors():
 
 
 @pytest.mark.parametrize("name", ["serve_app.app", "serve_app.serving.http.api"])
-def test_annotations_are_no_strings_where_serve_reads_them(name):
+def test_annotations_stay_objects_where_serve_and_fastapi_read_them(name):
     assert "__future__" not in imports_of(name)
 
 
 @each_module
-def test_a_module_fits_a_head(name):
-    text = MODULES[name].read_text(encoding="utf-8")
-    functions = [
+def test_modules_and_functions_are_short(name):
+    assert lines_in(name) <= LONGEST_MODULE
+    for function in functions_of(name):
+        assert lines_of(function) <= LONGEST_FUNCTION, function.name
+
+
+def test_most_modules_and_functions_are_shorter():
+    functions = sorted(lines_of(function) for name in MODULES for function in functions_of(name))
+
+    assert statistics.median(functions) <= MEDIAN_FUNCTION
+    assert functions[int(0.9 * len(functions))] <= P90_FUNCTION
+
+
+def lines_in(name: str) -> int:
+    return MODULES[name].read_text(encoding="utf-8").count("\n")
+
+
+def functions_of(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [
         node
         for node in ast.walk(tree_of(name))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-
-    assert text.count("\n") <= LONGEST_MODULE
-    assert ast.get_docstring(tree_of(name)), "a module says what it is for"
-    for function in functions:
-        assert lines_of(function) <= LONGEST_FUNCTION, function.name
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of the body without the docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@each_module
+def test_a_module_says_what_it_does(name):
+    about = ast.get_docstring(tree_of(name))
+
+    assert about, "a module says what it is for"
 
 
 @each_module
@@ -205,17 +383,15 @@ def test_nothing_is_left_for_later(path):
     assert not re.search(r"except[^:\n]*:\s*\n\s*pass\b", text), "an error vanishes"
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "tests/unit").rglob("*.py")), ids=lambda path: path.name
-)
-def test_unit_tests_wait_for_no_clock(path):
+@pytest.mark.parametrize("path", sorted(UNIT_TESTS.rglob("*.py")), ids=lambda path: path.name)
+def test_unit_tests_do_not_sleep(path):
     calls = [
         ast.unparse(node)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("sleep")
     ]
 
-    # To let other tasks run is not to wait.
+    # Zero seconds only let other tasks run.
     assert set(calls) <= {"asyncio.sleep(0)"}
 
 
