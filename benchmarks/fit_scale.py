@@ -17,7 +17,7 @@ from benchmarks.tables import Section, Table
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.fitting.workspace.step_folders import Done, Workspace
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.filling import load_files
 from serve_app.operations.terminal import progress_bars
 from serve_app.stores.postgres.fit_input import holds_items
@@ -75,7 +75,7 @@ def measure(n_interactions: int, home: Path) -> Measured:
             )
             made = write_demo(make_demo(config), home / "demo")
             start_s = time.perf_counter()
-            files = LoadFiles(made.items, made.users, made.interactions)
+            files = InputFiles(made.items, made.users, made.interactions)
             load_files(workplace, files, LoadConfig(), progress)
         load_s = 0.0 if is_loaded else time.perf_counter() - start_s
         _fit(home)

@@ -14,7 +14,7 @@ from benchmarks.seed_service.filling import fill_seed
 from serve_app.bundles.bundle import Bundle, open_current
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.embedded.lease import StoreUrls
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.filling import fit_bundle, load_files, unservable
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
 from serve_app.stores.cache import ANSWER_PREFIX
@@ -73,7 +73,7 @@ def make_shop(workplace: Workplace, progress: Progress) -> None:
     made = write_demo(make_demo(SHOP), folder)
     progress("making the shop", 1.0)
     load_files(
-        workplace, LoadFiles(made.items, made.users, made.interactions), LoadConfig(), progress
+        workplace, InputFiles(made.items, made.users, made.interactions), LoadConfig(), progress
     )
     settings = yaml.safe_load((ROOT / "configs/fit.yaml").read_text())
     # As large as the models of a shop whose users are all learnt from.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from benchmarks.datasets import online_retail
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.loading.load import LoadFiles
+from serve_app.loading.load import InputFiles
 
 DEMO = DemoConfig()
 
 
-def retail_files(source: Path, folder: Path) -> LoadFiles:
+def retail_files(source: Path, folder: Path) -> InputFiles:
     """
     Online Retail, made ready from the table as it is published.
 
@@ -20,10 +20,10 @@ def retail_files(source: Path, folder: Path) -> LoadFiles:
     return _files(folder)
 
 
-def demo_files(folder: Path) -> LoadFiles:
+def demo_files(folder: Path) -> InputFiles:
     write_demo(make_demo(DEMO), folder)
     return _files(folder)
 
 
-def _files(folder: Path) -> LoadFiles:
-    return LoadFiles(*(folder / f"{name}.parquet" for name in ("items", "users", "interactions")))
+def _files(folder: Path) -> InputFiles:
+    return InputFiles(*(folder / f"{name}.parquet" for name in ("items", "users", "interactions")))

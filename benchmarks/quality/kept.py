@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serve_app.evaluation.rivals import Baseline, Keep
+from serve_app.evaluation.rivals import Keep, RivalLists
 
 Document = dict[str, Any]
 
@@ -42,7 +42,7 @@ def kept(folder: Path, name: str, key: str, make: Callable[[], Document]) -> Doc
 def keeping(folder: Path, key: str) -> Keep:
     """Remembers the lists of the tuned models."""
 
-    def keep(name: str, make: Callable[[], Baseline]) -> Baseline:
+    def keep(name: str, make: Callable[[], RivalLists]) -> RivalLists:
         file = folder / f"{name}-{key}.npz"
         if not file.is_file():
             made = make()
@@ -59,7 +59,7 @@ def _write(file: Path, write: Callable[[Path], object]) -> None:
     unfinished.replace(file)
 
 
-def _write_baseline(made: Baseline, file: Path) -> None:
+def _write_baseline(made: RivalLists, file: Path) -> None:
     arrays: dict[str, Any] = {"lists": made.lists}
     if made.inner_lists is not None:
         arrays["inner_lists"] = made.inner_lists
@@ -67,9 +67,9 @@ def _write_baseline(made: Baseline, file: Path) -> None:
     np.savez(file, said=np.array(said), **arrays)
 
 
-def _read_baseline(file: Path) -> Baseline:
+def _read_baseline(file: Path) -> RivalLists:
     with np.load(file, allow_pickle=False) as found:
         said = json.loads(str(found["said"]))
-        return Baseline(
+        return RivalLists(
             found["lists"], found.get("inner_lists"), said["parameters"], said["seconds"]
         )

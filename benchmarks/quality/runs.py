@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.home import CONFIG, ROOT
 from benchmarks.quality.data import DEMO, demo_files, retail_files
 from benchmarks.quality.ideal import ideal_scorer
@@ -18,13 +16,12 @@ from benchmarks.quality.sources import with_imports
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.evaluation_report import as_json
 from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
+from serve_app.evaluation.list_measures import ndcgs
 from serve_app.evaluation.protocol import EvaluationSplit, ProtocolConfig, split_at_share
 from serve_app.evaluation.served import OursConfig, served_lists
 from serve_app.evaluation.training_matrix import ScoreItems
-from serve_app.loading.in_memory import LoadedFiles, read_shop
-from serve_app.loading.load import LoadFiles
-from serve_app.measuring.lists import Lists, hits_of
-from serve_app.measuring.metrics import ndcg_at
+from serve_app.loading.in_memory import LoadedFiles, read_files
+from serve_app.loading.load import InputFiles
 from serve_app.operations.evaluating import ours_config
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"
@@ -98,7 +95,7 @@ def files_of_rivals() -> frozenset[Path]:
 
 
 def _evaluated(
-    name: str, files: LoadFiles, days_earlier: int, plan: Plan, progress: Progress
+    name: str, files: InputFiles, days_earlier: int, plan: Plan, progress: Progress
 ) -> Document:
     config = settings(days_earlier, plan.points)
     data = key_of_files(file for _, file in files.given())
@@ -122,11 +119,11 @@ def _evaluated(
     return kept(plan.work / "runs", name, _key(data, config.model_dump_json()), make)
 
 
-def _without_each(files: LoadFiles, plan: Plan, progress: Progress) -> Document:
+def _without_each(files: InputFiles, plan: Plan, progress: Progress) -> Document:
     """NDCG@10 of every user with all sources, without each, and of each source alone."""
     config = settings(CUTS[0], plan.points)
     data = key_of_files(file for _, file in files.given())
-    shop = read_shop(files, config.reading, lambda share: None, now_at=_now_at())
+    shop = read_files(files, config.reading, lambda share: None, now_at=_now_at())
     split = split_at_share(shop.log, config.protocol)
     found: Document = {}
     for name, ours in _variations(config.ours).items():
@@ -139,9 +136,12 @@ def _without_each(files: LoadFiles, plan: Plan, progress: Progress) -> Document:
 
             lists = served_lists(shop, split, 10, ours, tell)
             return {
-                "ndcg": _ndcg(lists.plain, split),
+                "ndcg": ndcgs(lists.plain, split, 10).tolist(),
                 "recall": float(lists.recall.mean()),
-                "alone": {each: _ndcg(own, split) for each, own in lists.by_source.items()},
+                "alone": {
+                    source: ndcgs(of_source, split, 10).tolist()
+                    for source, of_source in lists.by_source.items()
+                },
                 "seconds": time.perf_counter() - started_at,
             }
 
@@ -162,12 +162,6 @@ def _variations(config: OursConfig) -> Mapping[str, OursConfig]:
             )
             found[source] = config.model_copy(update={"fit": fit})
     return found
-
-
-def _ndcg(lists: Lists, split: EvaluationSplit) -> list[float]:
-    hits = hits_of(lists, split.wanted, split.past.n_items)
-    each: list[float] = ndcg_at(hits, np.diff(split.wanted.offsets), 10).tolist()
-    return each
 
 
 def _key(data: str, config: str) -> str:

@@ -19,7 +19,7 @@ from serve_app.evaluation.evaluation_report import as_json, as_text
 from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
 from serve_app.evaluation.protocol import ProtocolConfig
 from serve_app.fitting.fit_config import STEP_SETTINGS
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.evaluating import ours_config
 from serve_app.operations.filling import FitRun, fit_bundle, load_files
 from serve_app.operations.published import page
@@ -76,7 +76,7 @@ def load_command(
     config: Path,
 ) -> None:
     """Load items, users and interactions, any of them; loading twice changes nothing."""
-    files = LoadFiles(items, users, interactions)
+    files = InputFiles(items, users, interactions)
     if not list(files.given()):
         raise click.UsageError("give at least one of --items, --users, --interactions")
     if not 0 <= max_reject_share <= 1:
@@ -133,7 +133,7 @@ def evaluate_command(
     **given: Any,
 ) -> None:
     """Compare what would be recommended with other models, on the future of any shop's files."""
-    files = LoadFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
+    files = InputFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
     ours = ours_config(config, settings, n_threads=os.cpu_count())
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
     chosen = EvaluationConfig(

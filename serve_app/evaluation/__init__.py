@@ -1,4 +1,4 @@
-"""Compares what would be served with other models: ``recserve evaluate``.
+"""Compares the served system with other models on a shop's files: ``recserve evaluate``.
 
 Needs no server and no database.
 """

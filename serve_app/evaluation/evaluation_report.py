@@ -1,12 +1,12 @@
-"""An evaluation for people, as a table, and for programs, as JSON."""
+"""Writes an evaluation as text for people and as JSON for programs."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from serve_app.evaluation.evaluator import OURS, Evaluation
-from serve_app.evaluation.models import MODELS
 from serve_app.evaluation.protocol import EvaluationSplit, iso_time
+from serve_app.evaluation.rivals import RIVALS
 from serve_app.measuring.bootstrap import Interval
 from serve_app.measuring.comparing import Comparison
 
@@ -15,15 +15,16 @@ MEASURES = (
 )  # fmt: skip
 """In the order of the table's columns."""
 
+_OF_ALL_KS, _OF_FIRST_K, _OF_LAST_K = MEASURES[:2], MEASURES[2:4], MEASURES[4:]
 _WITH_INTERVAL = "ndcg"
 
 
 def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything that somebody needs to make the comparison again."""
+    """Collect everything that is needed to repeat the comparison."""
     config, split, inner = evaluation.config, evaluation.split, evaluation.inner
     chosen, label = config.protocol, split.label
     return {
-        "split": "global, at one moment: everything is fitted on what came before it",
+        "split": "global, at one moment; all models are fitted on earlier interactions only",
         "test_share": chosen.test_share,
         "days_earlier": chosen.days_earlier,
         **_counts(split),
@@ -31,15 +32,15 @@ def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
         "repeats": label.repeats,
         "ranking": "full catalogue, no sampled negatives",
         "min_buyers": chosen.min_buyers,
-        "users": "with history and at least one wanted item in the test",
+        "users": "with training interactions and at least one hit in the test",
         "max_users": chosen.max_users,
         "k": list(config.ks),
         "tuning": {
-            "by": "ndcg@10 on an inner split of the past, by the same protocol",
+            "by": "ndcg@10 on an inner split of the training interactions, by the same protocol",
             "max_points": config.max_points,
             **_counts(inner),
         },
-        "item_attributes": "as in the file, whenever they were written",
+        "item_attributes": "as in the file; their dates are not known",
         "intervals": f"95 %, {config.n_resamples} resamples of the users, paired over models",
         "rejected_rows": dict(evaluation.n_rejected),
         "bare_items": evaluation.n_bare_items,
@@ -52,8 +53,8 @@ def _counts(split: EvaluationSplit) -> dict[str, Any]:
         "cut_at": iso_time(split.cut_at),
         "end_at": iso_time(split.end_at),
         "n_interactions": len(split.known),
-        "n_users": split.past.n_users,
-        "n_items": split.past.n_items,
+        "n_users": split.training.n_users,
+        "n_items": split.training.n_items,
         "n_test_users": len(split.users),
         "n_eligible_users": split.n_eligible,
         "n_wanted": len(split.wanted.items),
@@ -61,40 +62,44 @@ def _counts(split: EvaluationSplit) -> dict[str, Any]:
 
 
 def as_json(evaluation: Evaluation) -> str:
+    """Format the protocol and all figures."""
     document = {
         "protocol": protocol_of(evaluation),
-        "models": {name: _named(each) for name, each in evaluation.models.items()},
+        "models": {name: _as_dicts(of_model) for name, of_model in evaluation.models.items()},
         "best": dict(evaluation.best),
         "comparisons": {
-            name: {other: _compared(each) for other, each in others.items()}
+            name: {other: _compared(pair) for other, pair in others.items()}
             for name, others in evaluation.comparisons.items()
         },
-        "sources": _named(evaluation.sources),
-        "parameters": {name: dict(each) for name, each in evaluation.parameters.items()},
+        "sources": _as_dicts(evaluation.sources),
+        "parameters": {name: dict(point) for name, point in evaluation.parameters.items()},
         "skipped": dict(evaluation.skipped),
         "seconds": {
-            **{name: round(each, 2) for name, each in evaluation.seconds.items()},
+            **{step: round(seconds, 2) for step, seconds in evaluation.seconds.items()},
             "total": round(sum(evaluation.seconds.values()), 2),
         },
     }
     return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def _named(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: each._asdict() for name, each in measures.items()}
+def _as_dicts(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: interval._asdict() for name, interval in measures.items()}
 
 
 def _compared(comparison: Comparison) -> dict[str, Any]:
-    return {"difference": _named(comparison.difference), "ratio": _named(comparison.ratio)}
+    return {
+        "difference": _as_dicts(comparison.difference),
+        "ratio": _as_dicts(comparison.ratio),
+    }
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """Protocol, table (intervals of the first k's NDCG), comparisons and times."""
+    """Format the protocol, a table of the measures, comparisons and durations."""
     parts = [_protocol_lines(evaluation), _table(evaluation), *_verdicts(evaluation)]
     parts += [f"{name} is missing: {reason}" for name, reason in evaluation.skipped.items()]
     total_s = sum(evaluation.seconds.values())
-    slowest = sorted(evaluation.seconds.items(), key=lambda each: -each[1])
-    times = ", ".join(f"{name} {seconds:.1f}" for name, seconds in slowest)
+    slowest = sorted(evaluation.seconds.items(), key=lambda step: -step[1])
+    times = ", ".join(f"{step} {seconds:.1f}" for step, seconds in slowest)
     return "\n".join([*parts, f"{total_s:.1f} s: {times}"])
 
 
@@ -103,27 +108,28 @@ def _protocol_lines(evaluation: Evaluation) -> str:
     tuning = told["tuning"]
     return "\n".join(
         (
-            f"past: {told['n_interactions']} interactions of {told['n_users']} users with"
-            f" {told['n_items']} items (at least {told['min_buyers']} buyers each), before"
-            f" {told['cut_at']}",
+            f"training: {told['n_interactions']} interactions of {told['n_users']} users"
+            f" with {told['n_items']} items (at least {told['min_buyers']} buyers each),"
+            f" before {told['cut_at']}",
             f"test: {told['n_test_users']} of {told['n_eligible_users']} users with history,"
             f" {told['n_wanted']} wanted items ({told['hit']},"
             f" {'repeats count' if told['repeats'] else 'new to the user'}), until"
             f" {told['end_at']}",
-            f"ranking: {told['ranking']}; {told['split']}",
+            f"ranking: {told['ranking']}",
+            f"split: {told['split']}",
             f"tuning: {tuning['by']} (cut at {tuning['cut_at']}, {tuning['n_test_users']} users),"
             f" at most {tuning['max_points']} points per model",
             f"intervals: {told['intervals']}; seed {told['seed']}",
-            *_read_lines(evaluation),
+            *_warning_lines(evaluation),
         )
     )
 
 
-def _read_lines(evaluation: Evaluation) -> Iterator[str]:
-    """What the files said in vain."""
+def _warning_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Warn of rows that were not used and of items that no file describes."""
     for kind, n in evaluation.n_rejected.items():
         if n:
-            yield f"left out: {n} bad rows of {kind}; `recserve load` says what is wrong with them"
+            yield f"left out: {n} bad rows of {kind}; `recserve load` lists their faults"
     if evaluation.n_bare_items:
         yield f"{evaluation.n_bare_items} items are known from interactions only"
 
@@ -131,11 +137,11 @@ def _read_lines(evaluation: Evaluation) -> Iterator[str]:
 def _table(evaluation: Evaluation) -> str:
     ks = evaluation.config.ks
     columns = [
-        *(f"{measure}@{k}" for measure in MEASURES[:2] for k in ks),
-        *(f"{measure}@{ks[0]}" for measure in MEASURES[2:4]),
-        *(f"{measure}@{ks[-1]}" for measure in MEASURES[4:]),
+        *(f"{measure}@{k}" for measure in _OF_ALL_KS for k in ks),
+        *(f"{measure}@{ks[0]}" for measure in _OF_FIRST_K),
+        *(f"{measure}@{ks[-1]}" for measure in _OF_LAST_K),
     ]
-    time_aware = {model.name for model in MODELS if model.uses_time}
+    time_aware = {rival.name for rival in RIVALS if rival.uses_time}
     first = f"{_WITH_INTERVAL}@{ks[0]}"
     widths = [max(len(name), 6) for name in columns]
     heads = [f"{name:>{width}}" for name, width in zip(columns, widths, strict=True)]
@@ -148,7 +154,7 @@ def _table(evaluation: Evaluation) -> str:
         ]
         mark = " t" if name in time_aware else ""
         lines.append(f"{name + mark:<20}{f'{low:.4f}–{high:.4f}':^15}  {'  '.join(cells)}")
-    return "\n".join([*lines, f"t: knows when things were done; 95 %: of {first}"])
+    return "\n".join([*lines, f"t: time-aware model; 95 %: interval of {first}"])
 
 
 def _verdicts(evaluation: Evaluation) -> list[str]:
@@ -157,11 +163,10 @@ def _verdicts(evaluation: Evaluation) -> list[str]:
     for name, others in evaluation.comparisons.items():
         for kind, best in evaluation.best.items():
             ratio = others[best].ratio.get(first)
-            what = "best textbook model" if kind == "library" else "best single of any kind"
+            meaning = "best textbook model" if kind == "library" else "best single of any kind"
             if ratio is not None:
-                lines.append(
-                    f"{name} / {best} ({what}): {ratio.mean:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
-                )
+                figures = f"{ratio.mean:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
+                lines.append(f"{name} / {best} ({meaning}): {figures}")
     if OURS in evaluation.models:
         recall = evaluation.models[OURS]["candidate_recall"]
         n = evaluation.parameters[OURS]["candidates"]

@@ -1,4 +1,4 @@
-"""Fits and tunes all models on the past of a shop, and measures them on what came after."""
+"""Fits and tunes all models on the interactions before a moment; measures them on those after."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,71 +7,77 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
-from serve_app.evaluation.lists import best_items, fused
-from serve_app.evaluation.measures import measured
-from serve_app.evaluation.models import FUSED_SOURCES, MODELS
+from serve_app.evaluation.best_lists import best_items, fuse
+from serve_app.evaluation.list_measures import measure_lists, source_intervals
 from serve_app.evaluation.protocol import EvaluationSplit, ProtocolConfig, split_at_share
 from serve_app.evaluation.rivals import (
+    FUSED_SOURCES,
     FUSION_KS,
-    Baseline,
+    RIVALS,
     Keep,
-    baseline_of,
-    best_constant,
+    RivalLists,
+    best_fusion_constant,
+    make_rival_lists,
 )
 from serve_app.evaluation.served import Ours, OursConfig, answers_of, fit_past
 from serve_app.evaluation.training_matrix import Rival, ScoreItems
 from serve_app.fitting.run import Progress
-from serve_app.loading.in_memory import LoadedFiles, read_shop
-from serve_app.loading.load import LoadConfig, LoadFiles
-from serve_app.measuring.bootstrap import Interval, interval, resampled_means
+from serve_app.loading.in_memory import LoadedFiles, read_files
+from serve_app.loading.load import InputFiles, LoadConfig
+from serve_app.measuring.bootstrap import Interval
 from serve_app.measuring.comparing import Comparison, comparisons, intervals
-from serve_app.measuring.lists import Lists, hits_of
-from serve_app.measuring.metrics import ndcg_at
+from serve_app.measuring.lists import Lists
 
 OURS, OURS_DIVERSE, FUSED = "recserve", "recserve_diverse", "rrf"
 FIT, ANSWERS = "recserve fit", "recserve answers"
 
+MakeScorer = Callable[[LoadedFiles, EvaluationSplit], ScoreItems]
+
 
 class EvaluationConfig(Settings):
-    """
-    Attributes:
-        ks: lengths of lists, ascending.
-        max_points: of a model's grid that are tried on the inner split.
-        max_tuning_users: of the inner split that they are tried for, chosen at random.
-        n_resamples: of the bootstrap.
-        seed: of the choice of points and of the bootstrap.
-    """
+    """Sets the protocol, the measures and the tuning of an evaluation."""
 
-    protocol: ProtocolConfig = ProtocolConfig()
-    ks: tuple[int, ...] = Field(default=(10, 20), min_length=1)
-    max_points: int = Field(default=60, ge=1)
-    max_tuning_users: int = Field(default=2_000, ge=1)
-    n_resamples: int = Field(default=1_000, ge=1)
-    seed: int = Field(default=7, ge=0)
-    reading: LoadConfig = LoadConfig()
-    ours: OursConfig = OursConfig()
+    protocol: ProtocolConfig = Field(
+        default=ProtocolConfig(), description="Test period, ranked items, hits and test users."
+    )
+    ks: tuple[int, ...] = Field(
+        default=(10, 20), min_length=1, description="Lengths of the measured lists, ascending."
+    )
+    max_points: int = Field(
+        default=60,
+        ge=1,
+        description="Most points of a rival's grid that are tried on the inner split.",
+    )
+    max_tuning_users: int = Field(
+        default=2_000,
+        ge=1,
+        description="Most users of the inner split. More are sampled at random.",
+    )
+    n_resamples: int = Field(default=1_000, ge=1, description="Resamples of the bootstrap.")
+    seed: int = Field(default=7, ge=0, description="Seed of the tried points and the bootstrap.")
+    reading: LoadConfig = Field(default=LoadConfig(), description="Limits of the files' rows.")
+    ours: OursConfig = Field(default=OursConfig(), description="The served system.")
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """
     Attributes:
-        split: what was known, and what was asked.
-        inner: the split of the past that parameters were chosen on.
-        n_rejected: rows of the files that were left out, by kind of file.
-        n_bare_items: known from interactions only, though a file of items was given.
+        split: what models knew, and what they were tested on.
+        inner: the split of the training interactions that parameters were chosen on.
+        n_rejected: bad rows of the files, by kind of file.
+        n_bare_items: items that interactions name and the items' file does not; 0 without a file.
         models: by name, measures such as ``ndcg@10``.
-        comparisons: of ours with every other model, by name.
-        sources: by name, the NDCG at the first k of the lists of each of our sources alone.
-        best: the name of the best textbook model and of the best single model of any kind, both
-            in hindsight.
-        parameters: by name, what was chosen and its NDCG@10 on the inner split.
-        skipped: why a model is missing, by name.
+        comparisons: by name of ours, by name of the other model.
+        sources: by name, the NDCG at the first k of the lists of each source alone.
+        best: names of the best textbook model ("library") and the best rival of any kind
+            ("single"), chosen in hindsight.
+        parameters: by name, the chosen parameters and their NDCG@10 on the inner split.
+        skipped: by name, why a model is missing.
         seconds: by step.
     """
 
@@ -91,19 +97,23 @@ class Evaluation:
 
 @dataclass(slots=True)
 class _Run:
-    """What has been found out so far."""
+    """Collects results while the steps of an evaluation run."""
 
     config: EvaluationConfig
+    files: LoadedFiles
     split: EvaluationSplit
     inner: EvaluationSplit
     progress: Progress
     clock: Callable[[], float]
-    keep: Keep
     lists: dict[str, Lists] = field(default_factory=dict)
     inner_lists: dict[str, Lists] = field(default_factory=dict)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return max(self.config.ks)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -113,46 +123,46 @@ class _Run:
 
 
 def evaluate(
-    files: LoadFiles,
+    inputs: InputFiles,
     config: EvaluationConfig,
     progress: Progress,
     *,
     now_at: float,
     clock: Callable[[], float],
-    further: Mapping[str, Callable[[LoadedFiles, EvaluationSplit], ScoreItems]] = MappingProxyType(
-        {}
-    ),
-    keep: Keep = lambda name, tuned: tuned(),
+    further: Mapping[str, MakeScorer] = MappingProxyType({}),
+    keep: Keep = lambda name, make: make(),
 ) -> Evaluation:
     """
+    Compare the served system with all rivals on a shop's files.
+
     Args:
-        files: in the format of ``recserve load``; interactions are required.
-        progress: told the name of each step and which share of it is done.
+        inputs: in the format of ``recserve load``; interactions are required.
+        progress: is told the name of each step and the share of it that is done.
         now_at: epoch seconds.
-        clock: seconds from any moment, for the durations.
-        further: by name, makes the scores of another model to compare with; it is not tuned.
-        keep: gives the result of a model, by its name: computes it, or remembers it.
+        clock: seconds since any moment, for the durations.
+        further: by name, makes the scorer of another model to compare with. It is not tuned.
+        keep: computes a rival's lists, or returns kept ones.
 
     Raises:
-        DataRejected: a file that cannot be read or has too many bad rows.
-        NotEnoughData: no past, or nobody to recommend to.
+        DataRejected: a file cannot be read or has too many bad rows.
+        NotEnoughData: nothing to train on, or nobody to test.
     """
     start_s = clock()
-    shop = read_shop(files, config.reading, partial(progress, "reading"), now_at=now_at)
-    split = split_at_share(shop.log, config.protocol)
-    run = _Run(config, split, _inner(split, config), progress, clock, keep)
+    files = read_files(inputs, config.reading, partial(progress, "reading"), now_at=now_at)
+    split = split_at_share(files.log, config.protocol)
+    run = _Run(config, files, split, _inner_split(split, config), progress, clock)
     run.seconds["reading"] = clock() - start_s
-    for model in MODELS:
-        _add_baseline(run, model)
+    for rival in RIVALS:
+        _add_rival(run, rival, keep)
     _add_fusion(run)
-    for name, make in further.items():
+    for name, make_scorer in further.items():
         with run.timed(name):
-            run.lists[name] = best_items(make(shop, split), split, max(config.ks))
-    return _measure(run, _add_ours(run, shop), shop)
+            run.lists[name] = best_items(make_scorer(files, split), split, run.width)
+    return _measure(run, _add_ours(run))
 
 
-def _inner(split: EvaluationSplit, config: EvaluationConfig) -> EvaluationSplit:
-    """The past parted as the whole was; the share is the same, the window where the past ends."""
+def _inner_split(split: EvaluationSplit, config: EvaluationConfig) -> EvaluationSplit:
+    """Split the training interactions as the whole log was split, by the same share."""
     inner = {
         "max_users": config.max_tuning_users,
         "days_earlier": 0.0,
@@ -161,123 +171,103 @@ def _inner(split: EvaluationSplit, config: EvaluationConfig) -> EvaluationSplit:
     try:
         return split_at_share(split.known, config.protocol.model_copy(update=inner))
     except NotEnoughData as error:
-        raise NotEnoughData(f"the past parted for tuning: {error}") from error
+        raise NotEnoughData(f"split of the training interactions for tuning: {error}") from error
 
 
-def _add_baseline(run: _Run, model: Rival) -> None:
-    n_items = run.split.past.n_items
-    if model.max_items is not None and n_items > model.max_items:
-        run.skipped[model.name] = f"{n_items} items, it takes at most {model.max_items}"
+def _add_rival(run: _Run, rival: Rival, keep: Keep) -> None:
+    n_items = run.split.training.n_items
+    if rival.max_items is not None and n_items > rival.max_items:
+        run.skipped[rival.name] = f"the shop has {n_items} items, at most {rival.max_items} fit"
         return
-    config, tell = run.config, partial(run.progress, model.name)
+    config, tell = run.config, partial(run.progress, rival.name)
 
-    def make() -> Baseline:
+    def make() -> RivalLists:
         start_s = run.clock()
-        made = baseline_of(
-            model, run.split, run.inner, max(config.ks), config.max_points, config.seed, tell
+        result = make_rival_lists(
+            rival, run.split, run.inner, run.width, config.max_points, config.seed, tell
         )
-        return made._replace(seconds=run.clock() - start_s)
+        return result._replace(seconds=run.clock() - start_s)
 
-    found = run.keep(model.name, make)
-    run.lists[model.name] = found.lists
-    if found.inner_lists is not None:
-        run.inner_lists[model.name] = found.inner_lists
-    run.parameters[model.name] = dict(found.parameters)
-    run.seconds[model.name] = found.seconds
+    result = keep(rival.name, make)
+    run.lists[rival.name] = result.lists
+    if result.inner_lists is not None:
+        run.inner_lists[rival.name] = result.inner_lists
+    run.parameters[rival.name] = dict(result.parameters)
+    # Kept lists keep their duration, for a comparison of the models' costs.
+    run.seconds[rival.name] = result.seconds
     tell(1.0)
 
 
 def _add_fusion(run: _Run) -> None:
+    # A source is missing if the catalogue is too large for it.
     sources = [name for name in FUSED_SOURCES if name in run.lists]
     with run.timed(FUSED):
-        k, ndcg_inner = best_constant([run.inner_lists[name] for name in sources], run.inner)
+        k, ndcg_inner = best_fusion_constant([run.inner_lists[name] for name in sources], run.inner)
         run.parameters[FUSED] = {
             "k": k,
             "sources": sources,
             "inner_ndcg@10": ndcg_inner,
             "points": len(FUSION_KS),
         }
-        run.lists[FUSED] = fused(
-            [run.lists[name] for name in sources],
-            run.split.past.n_items,
-            max(run.config.ks),
-            k,
-        )
+        lists = [run.lists[name] for name in sources]
+        run.lists[FUSED] = fuse(lists, run.split.training.n_items, run.width, k)
 
 
-def _add_ours(run: _Run, shop: LoadedFiles) -> Ours | None:
-    config, width = run.config.ours, max(run.config.ks)
+def _add_ours(run: _Run) -> Ours | None:
+    config = run.config.ours
 
     def tell(step: str, share: float) -> None:
         run.progress(f"{OURS}: {step}", share)
 
     try:
         with run.timed(FIT):
-            fitted = fit_past(shop, run.split, config, tell)
+            fitted = fit_past(run.files, run.split, config, tell)
     except NotEnoughData as error:
         run.skipped[OURS] = str(error)
         return None
     with run.timed(ANSWERS):
-        ours = answers_of(fitted, run.split, width, config, tell)
+        ours = answers_of(fitted, run.split, run.width, config, tell)
     run.lists[OURS], run.lists[OURS_DIVERSE] = ours.plain, ours.diverse
     run.parameters[OURS] = {"candidates": ours.n_candidates}
     return ours
 
 
-def _measure(run: _Run, ours: Ours | None, shop: LoadedFiles) -> Evaluation:
-    config = run.config
+def _measure(run: _Run, ours: Ours | None) -> Evaluation:
+    config, split = run.config, run.split
+    ks, n_resamples, seed = config.ks, config.n_resamples, config.seed
     with run.timed("measuring"):
-        per_user = {
-            name: dict(measured(lists, run.split, config.ks)) for name, lists in run.lists.items()
-        }
+        per_user = {name: dict(measure_lists(each, split, ks)) for name, each in run.lists.items()}
+        sources = {}
         if ours is not None:
             per_user[OURS]["candidate_recall"] = ours.recall
-        sources = _of_sources(run, ours.by_source) if ours is not None else {}
-        models = intervals(
-            per_user, run.lists, run.split.past.n_items, config.ks, config.n_resamples, config.seed
-        )
-        key = f"ndcg@{config.ks[0]}"
-        best = _best({name: each[key].mean for name, each in models.items()})
-        measures = tuple(f"ndcg@{k}" for k in config.ks)
+            sources = source_intervals(ours.by_source, split, ks[0], n_resamples, seed)
+        models = intervals(per_user, run.lists, split.training.n_items, ks, n_resamples, seed)
+        measures = tuple(f"ndcg@{k}" for k in ks)
         compared = {
-            name: comparisons(name, per_user, measures, config.n_resamples, config.seed)
+            name: comparisons(name, per_user, measures, n_resamples, seed)
             for name in (OURS, OURS_DIVERSE)
             if name in per_user
         }
     return Evaluation(
         config=config,
-        split=run.split,
+        split=split,
         inner=run.inner,
-        n_rejected=shop.n_rejected,
-        n_bare_items=shop.n_bare_items,
+        n_rejected=run.files.n_rejected,
+        n_bare_items=run.files.n_bare_items,
         models=models,
         comparisons=compared,
         sources=sources,
-        best=best,
+        best=_best_rivals({name: of_model[measures[0]].mean for name, of_model in models.items()}),
         parameters=run.parameters,
         skipped=run.skipped,
         seconds=run.seconds,
     )
 
 
-def _of_sources(run: _Run, by_source: Mapping[str, Lists]) -> dict[str, Interval]:
-    split, config = run.split, run.config
-    n_wanted, k = np.diff(split.wanted.offsets), config.ks[0]
-    values = np.column_stack(
-        [
-            ndcg_at(hits_of(lists, split.wanted, split.past.n_items), n_wanted, k)
-            for lists in by_source.values()
-        ]
-    )
-    resampled = resampled_means(values, config.n_resamples, config.seed)
-    means = values.mean(axis=0)
-    return {name: interval(means[i], resampled[:, i]) for i, name in enumerate(by_source)}
-
-
-def _best(means: Mapping[str, float]) -> dict[str, str]:
-    """The best textbook model, and the best single model of any kind, both in hindsight."""
-    single = [model for model in MODELS if model.name in means]
+def _best_rivals(ndcgs: Mapping[str, float]) -> dict[str, str]:
+    """Names of the best textbook model and of the best rival of any kind, in hindsight."""
+    rivals = [rival for rival in RIVALS if rival.name in ndcgs]
     return {
-        "library": max((m.name for m in single if not m.uses_time), key=means.__getitem__),
-        "single": max((m.name for m in single), key=means.__getitem__),
+        "library": max((r.name for r in rivals if not r.uses_time), key=ndcgs.__getitem__),
+        "single": max((r.name for r in rivals), key=ndcgs.__getitem__),
     }

@@ -1,28 +1,48 @@
-"""The lists of the models that recommendations are compared with, each at its best parameters."""
+"""Lists the rivals of the served system, tunes each one, and makes its lists at the best point."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from serve_app.evaluation.lists import best_items, fused
-from serve_app.evaluation.models import FUSED_SOURCES
+from serve_app.evaluation.baselines import als, ease, knn, popularity, rp3beta
+from serve_app.evaluation.best_lists import best_items, fuse
+from serve_app.evaluation.list_measures import ndcgs
 from serve_app.evaluation.protocol import EvaluationSplit
-from serve_app.evaluation.rival_tuning import K, tune
-from serve_app.evaluation.training_matrix import Rival
-from serve_app.measuring.lists import Lists, hits_of
-from serve_app.measuring.metrics import ndcg_at
+from serve_app.evaluation.training_matrix import Point, Rival
+from serve_app.measuring.lists import Lists
+
+RIVALS = (
+    popularity.POPULARITY,
+    popularity.DECAYED_POPULARITY,
+    knn.USER_KNN,
+    knn.ITEM_KNN_COSINE,
+    knn.ITEM_KNN_BM25,
+    rp3beta.RP3BETA,
+    als.ALS,
+    ease.EASE,
+    knn.USER_KNN_TIME,
+    rp3beta.RP3BETA_TIME,
+    ease.EASE_TIME,
+)
+
+FUSED_SOURCES = ("decayed_popularity", "user_knn_time", "rp3beta_time", "ease_time")
+"""Names of the rivals whose lists are fused by reciprocal rank."""
 
 FUSION_KS = (5.0, 10.0, 20.0, 60.0)
 _FUSION_DEPTH = 200
 
+TUNING_K = 10
+"""Parameters are chosen by NDCG at this length."""
 
-class Baseline(NamedTuple):
+
+class RivalLists(NamedTuple):
     """
     Attributes:
-        inner_lists: on the inner split, of the models that are fused.
-        parameters: what was chosen, and how good it was on the inner split.
-        seconds: that it took.
+        lists: on the split.
+        inner_lists: on the inner split; only for ``FUSED_SOURCES``, else ``None``.
+        parameters: the chosen point, its NDCG on the inner split and the number of points tried.
+        seconds: duration of tuning and listing.
     """
 
     lists: Lists
@@ -31,43 +51,92 @@ class Baseline(NamedTuple):
     seconds: float = 0.0
 
 
-Keep = Callable[[str, Callable[[], Baseline]], Baseline]
-"""Given a model's name and how to compute its result: computes it, or remembers it."""
+Keep = Callable[[str, Callable[[], RivalLists]], RivalLists]
+"""Takes a rival's name and a function that computes its lists; may return kept lists instead."""
 
 
-def baseline_of(
-    model: Rival,
+class Tuned(NamedTuple):
+    """
+    Attributes:
+        point: the chosen parameters.
+        ndcg: on the inner split; ``None`` if the grid has a single point.
+        n_points: number of points tried.
+    """
+
+    point: Point
+    ndcg: float | None
+    n_points: int
+
+
+def make_rival_lists(
+    rival: Rival,
     split: EvaluationSplit,
     inner: EvaluationSplit,
     width: int,
     max_points: int,
     seed: int,
     progress: Callable[[float], None],
-) -> Baseline:
+) -> RivalLists:
     """
+    Tune a rival on the inner split, fit it at the chosen point and list its best items.
+
     Args:
-        inner: the split that parameters are chosen on.
-        width: of the lists, at least.
+        width: least width of the lists.
     """
-    tuned = tune(model, inner, max_points, seed, lambda share: progress(0.9 * share))
+    tuned = tune(rival, inner, max_points, seed, lambda share: progress(0.9 * share))
 
     def lists_on(part: EvaluationSplit) -> Lists:
-        [scorer] = model.fits(part.past, [tuned.point])
-        return best_items(scorer, part, max(_FUSION_DEPTH, width))
+        [score] = rival.fit(part.training, [tuned.point])
+        return best_items(score, part, max(_FUSION_DEPTH, width))
 
-    return Baseline(
+    return RivalLists(
         lists_on(split),
-        lists_on(inner) if model.name in FUSED_SOURCES else None,
-        {**tuned.point, "inner_ndcg@10": tuned.ndcg, "points": tuned.n_points},
+        lists_on(inner) if rival.name in FUSED_SOURCES else None,
+        {**tuned.point, f"inner_ndcg@{TUNING_K}": tuned.ndcg, "points": tuned.n_points},
     )
 
 
-def best_constant(lists: Sequence[Lists], inner: EvaluationSplit) -> tuple[float, float]:
-    """The constant of reciprocal rank fusion with the largest NDCG@10, and that NDCG."""
-    n_wanted, n_items = np.diff(inner.wanted.offsets), inner.past.n_items
+def tune(
+    rival: Rival,
+    inner: EvaluationSplit,
+    max_points: int,
+    seed: int,
+    progress: Callable[[float], None],
+) -> Tuned:
+    """
+    Choose the point with the largest NDCG@10 on the inner split.
+
+    Args:
+        max_points: larger grids are cut to this many points, chosen at random.
+    """
+    points = points_within(rival.grid, max_points, seed)
+    if len(points) == 1:
+        return Tuned(points[0], None, 0)
     scores = []
-    for k in FUSION_KS:
-        hits = hits_of(fused(lists, n_items, K, k), inner.wanted, n_items)
-        scores.append(float(ndcg_at(hits, n_wanted, K).mean()))
+    for score in rival.fit(inner.training, points):
+        scores.append(_mean_ndcg(best_items(score, inner, TUNING_K), inner))
+        progress(len(scores) / len(points))
+    # argmax takes the first of equals: the choice does not depend on chance.
+    best = int(np.argmax(scores))
+    return Tuned(points[best], scores[best], len(points))
+
+
+def points_within(grid: tuple[Point, ...], max_points: int, seed: int) -> tuple[Point, ...]:
+    """At most ``max_points`` of the grid, in its order."""
+    if len(grid) <= max_points:
+        return grid
+    kept = np.random.default_rng(seed).choice(len(grid), max_points, replace=False)
+    # Sorted: neighbouring points share computations.
+    return tuple(grid[i] for i in np.sort(kept))
+
+
+def best_fusion_constant(lists: Sequence[Lists], inner: EvaluationSplit) -> tuple[float, float]:
+    """Choose the k of reciprocal rank fusion with the largest NDCG@10; return it and the NDCG."""
+    n_items = inner.training.n_items
+    scores = [_mean_ndcg(fuse(lists, n_items, TUNING_K, k), inner) for k in FUSION_KS]
     best = int(np.argmax(scores))
     return FUSION_KS[best], scores[best]
+
+
+def _mean_ndcg(lists: Lists, inner: EvaluationSplit) -> float:
+    return float(ndcgs(lists, inner, TUNING_K).mean())

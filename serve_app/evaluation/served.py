@@ -214,14 +214,14 @@ def _by_source(
 def _lists(rows: Rows, offsets: Offsets, split: EvaluationSplit, part: slice, width: int) -> Lists:
     """What must not be recommended is left out, as it is of every model's lists."""
     items = _items_of(rows, split)
-    kept = ~_among(items, offsets, split.excluded, part, split.past.n_items)
+    kept = ~_among(items, offsets, split.excluded, part, split.training.n_items)
     lengths = np.bincount(owners(offsets)[kept], minlength=part.stop - part.start)
     return pad(items[kept], offsets_of(lengths), width, MISSING)
 
 
 def _recall(candidates: CandidateBatch, split: EvaluationSplit, part: slice) -> NDArray[np.float64]:
     items = _items_of(candidates.rows, split)
-    found = _among(items, candidates.offsets, split.wanted, part, split.past.n_items)
+    found = _among(items, candidates.offsets, split.wanted, part, split.training.n_items)
     n_found = np.bincount(owners(candidates.offsets), found, minlength=len(candidates))
     return n_found / np.diff(split.wanted.offsets)[part]
 

@@ -1,4 +1,4 @@
-"""What the compared models learn from, and what a model is."""
+"""Defines the matrix that rivals are fitted on, and the record of a rival with its parameters."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,26 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 ScoreItems = Callable[[NDArray[np.int32]], NDArray[np.floating]]
-"""Scores of all items for some users, shape (n_users, n_items); the largest is best."""
+"""Scores all items for some users, shape (n_users, n_items); the largest is best."""
+
+Point = dict[str, Any]
+"""One choice of a rival's parameters; can be written as JSON."""
 
 HALF_LIVES_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
-"""After how long an interaction says half as much: what time-aware models try."""
+"""The half-lives that time-aware rivals try; an interaction's weight halves with each."""
+
+_BLOCK_NUMBERS = 8_000_000
+_MOST_BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingMatrix:
     """
-    Each user and item that had to do with each other, once.
+    Pairs of a user and an item with any interaction before the test period.
 
     Attributes:
-        matrix: shape (n_users, n_items), float32: the weight of the strongest thing that the user
-            did with the item.
-        ages: of the same form: days since he last did anything with it. Zeros are stored.
+        matrix: shape (n_users, n_items), float32: weight of the pair's strongest interaction.
+        ages: same sparsity, float32: days since the pair's last interaction. Zeros are stored.
     """
 
     matrix: csr_array
@@ -44,7 +49,7 @@ class TrainingMatrix:
         return np.bincount(self.matrix.indices, minlength=self.n_items)
 
     def decayed(self, half_life_days: float) -> csr_array:
-        """The matrix, each weight halved with every half-life."""
+        """The matrix with each weight halved once per half-life of its age."""
         decay = np.exp2(-self.ages.data / half_life_days)
         return with_values(self.matrix, (self.matrix.data * decay).astype(np.float32))
 
@@ -52,42 +57,60 @@ class TrainingMatrix:
 @dataclass(frozen=True, slots=True)
 class Rival:
     """
+    A model that the served system is compared with.
+
     Attributes:
         name: in the report.
-        uses_time: whether it knows when something was done; if not, it is a textbook model.
-        grid: parameters to choose from, each a mapping that can be written as JSON.
-        fits: a scorer for each of some parameters, in their order; what they share is computed
-            once.
-        max_items: larger catalogues are more than the model can take; ``None`` for any.
+        uses_time: the model knows when interactions happened; without it, a textbook model.
+        grid: the points to choose from.
+        fit: yields a scorer for each point, in order. Points that share a computation share
+            its result.
+        max_items: largest catalogue that the model can take; ``None`` for any.
     """
 
     name: str
     uses_time: bool
-    grid: tuple[dict[str, Any], ...]
-    fits: "Callable[[TrainingMatrix, Sequence[dict[str, Any]]], Iterator[ScoreItems]]"
+    grid: tuple[Point, ...]
+    fit: "Callable[[TrainingMatrix, Sequence[Point]], Iterator[ScoreItems]]"
     max_items: int | None = None
 
 
-def with_values(matrix: csr_array, values: NDArray[np.floating]) -> csr_array:
-    """A matrix with other values in the same places."""
-    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def combinations(**choices: Sequence[float]) -> tuple[dict[str, Any], ...]:
-    """All combinations; the last parameter changes fastest."""
-    grid: list[dict[str, Any]] = [{}]
+def combinations(**choices: Sequence[float]) -> tuple[Point, ...]:
+    """All combinations of the parameters; the last one changes fastest."""
+    grid: list[Point] = [{}]
     for name, values in choices.items():
-        grid = [{**each, name: value} for each in grid for value in values]
+        grid = [{**point, name: value} for point in grid for value in values]
     return tuple(grid)
 
 
-def grouped(
-    points: Sequence[dict[str, Any]], *last: str
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Neighbouring points that differ in nothing but ``last``: what they share, and all of each."""
+def grouped(points: Sequence[Point], *last: str) -> Iterator[tuple[Point, list[Point]]]:
+    """Group neighbouring points that differ only in ``last``: shared parameters, and the points."""
 
-    def shared(point: dict[str, Any]) -> dict[str, Any]:
+    def shared(point: Point) -> Point:
         return {name: value for name, value in point.items() if name not in last}
 
     for common, members in groupby(points, shared):
         yield common, list(members)
+
+
+def blocks(n: int, width: int) -> Iterator[slice]:
+    """Cut n rows into blocks, so that a dense block of this width stays within 64 MB."""
+    step = max(1, min(_MOST_BLOCK_ROWS, _BLOCK_NUMBERS // max(width, 1)))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def with_values(matrix: csr_array, values: NDArray[np.floating]) -> csr_array:
+    """A matrix of the same sparsity with other values."""
+    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def scaled_rows(matrix: csr_array, factors: NDArray[np.floating]) -> csr_array:
+    """Each row times its factor, shape (n_rows,)."""
+    return with_values(matrix, matrix.data * np.repeat(factors, np.diff(matrix.indptr)))
+
+
+def inverse(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """One over each value, zero for zero."""
+    inverses = np.zeros(len(values))
+    np.divide(1.0, values, out=inverses, where=values != 0)
+    return inverses

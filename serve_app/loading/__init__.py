@@ -1,4 +1,5 @@
-"""From CSV and Parquet files to checked rows in PostgreSQL or in memory.
+"""Loads CSV and Parquet files as checked rows, into PostgreSQL or into memory.
 
-Learns nothing from them.
+``csv_and_parquet`` reads a file, ``rows`` and ``cells`` check its rows, ``load`` and ``in_memory``
+store them. Knows nothing of models.
 """

@@ -1,8 +1,8 @@
-"""Further columns of items and users: kept with their types as one JSON object per row."""
+"""Reads the further columns of items and users as one JSON object per row, with types."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
@@ -10,41 +10,42 @@ from typing import Literal
 from serve_app.loading.cells import Cells, Faults
 
 AttributeKind = Literal["number", "flag", "list", "text", "typed"]
-"""How the cells of an attribute are kept; "typed" ones have their type from the file."""
+"""Type of an attribute's cells; "typed" cells have their types from a Parquet file."""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
 _FLAGS = {"true": True, "false": False}
-# How JSON writes what PostgreSQL cannot store: NUL, and halves of characters.
+# PostgreSQL cannot store NUL and lone surrogates. JSON escapes NUL; an even number of backslashes
+# before it would be a text that speaks of the escape.
 _UNSTORABLE = re.compile(r"(?<!\\)(\\\\)*\\u0000|[\ud800-\udfff]")
 
 
-def attribute_kinds(chunks: Iterable[Mapping[str, Cells]]) -> dict[str, AttributeKind]:
+def infer_attribute_kinds(chunks: Iterable[Mapping[str, Cells]]) -> dict[str, AttributeKind]:
     """
-    Find out what the texts of each column are, so that all cells of a column get one type.
+    Infer one kind for each column of texts, from all its cells.
 
-    A column is numbers or flags (true, false) when all its cells are; lists when any cell has a
-    ``|``; else texts. A number with leading zeros is a code, and a text.
+    A column is of numbers or flags (true, false) if all its cells are; of lists if any cell has a
+    ``|``; else of texts. A number with leading zeros is a code, hence a text.
     """
-    found: dict[str, set[AttributeKind]] = {}
+    kinds: dict[str, set[AttributeKind]] = {}
     for columns in chunks:
         for name, cells in columns.items():
-            found.setdefault(name, set()).update(
+            kinds.setdefault(name, set()).update(
                 _kind_of(str(cell)) for cell in cells if cell is not None
             )
-    return {name: _settle(kinds) for name, kinds in found.items()}
+    return {name: _settle(of_cells) for name, of_cells in kinds.items()}
 
 
-def attributes(
+def read_attributes(
     columns: Mapping[str, Cells], kinds: Mapping[str, AttributeKind], faults: Faults
 ) -> list[str]:
     """
-    One JSON object per row, ``null`` for an empty cell.
+    Write one JSON object per row, ``null`` for an empty cell.
 
     Args:
         columns: at least one.
-        kinds: of columns of texts; columns that are not in it are typed already.
+        kinds: of columns of texts; other columns are typed already.
     """
-    typed = [_typed(cells, kinds.get(name, "typed")) for name, cells in columns.items()]
+    typed = [_convert(cells, kinds.get(name, "typed")) for name, cells in columns.items()]
     objects = []
     for i, row in enumerate(zip(*typed, strict=True)):
         text = ""
@@ -58,7 +59,7 @@ def attributes(
         except ValueError:
             faults.setdefault(i, "an attribute is an infinite number")
         if _UNSTORABLE.search(text):
-            faults.setdefault(i, "an attribute has a NUL character or is no UTF-8")
+            faults.setdefault(i, "an attribute has a NUL character or is not UTF-8")
         objects.append(text)
     return objects
 
@@ -77,26 +78,21 @@ def _settle(kinds: set[AttributeKind]) -> AttributeKind:
     return "list" if "list" in kinds else "text"
 
 
-def _typed(cells: Cells, kind: AttributeKind) -> Sequence[object]:
+def _convert(cells: Cells, kind: AttributeKind) -> Sequence[object]:
     if kind in ("text", "typed"):
         return cells
-    convert = {"number": _number, "flag": _flag, "list": _list}[kind]
-    return [None if cell is None else convert(str(cell)) for cell in cells]
+    return [None if cell is None else _CONVERT[kind](str(cell)) for cell in cells]
 
 
-def _number(text: str) -> float:
-    return float(text) if "." in text else int(text)
-
-
-def _flag(text: str) -> bool:
-    return _FLAGS[text.lower()]
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split("|") if part.strip()]
+_CONVERT: Mapping[str, Callable[[str], object]] = {
+    "number": lambda text: float(text) if "." in text else int(text),
+    "flag": lambda text: _FLAGS[text.lower()],
+    "list": lambda text: [part.strip() for part in text.split("|") if part.strip()],
+}
 
 
 def _plain(value: object) -> object:
+    """Convert a Parquet value that JSON does not know."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, timedelta):

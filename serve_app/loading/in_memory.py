@@ -1,4 +1,4 @@
-"""Reads files in the format of ``recserve load`` into memory, without a database."""
+"""Reads a shop's files into memory, in the form that a fit takes; needs no database."""
 
 import json
 from collections import Counter
@@ -13,26 +13,26 @@ import pandas as pd
 from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import DataRejected
-from serve_app.loading.files import read_chunks
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.checks import bound_rejects, choose_check, in_words
+from serve_app.loading.csv_and_parquet import read_chunks
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.loading.rows import DESCRIBED, Limits
-from serve_app.loading.rules import bound_rejects, in_words, rules_of
 from serve_app.stores.postgres.bulk_load import Kind
 
 ReadProgress = Callable[[float], None]
-"""Told the share of a file that has been read."""
+"""Is told the share of a file read so far, 0 … 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedFiles:
     """
-    What the files say, in the form in which the warehouse gives it.
+    Content of a shop's files, in the form of ``stores.postgres.fit_input``.
 
     Attributes:
-        items: as ``fit_input.read_items``; those that only interactions name are in it.
-        users: as ``read_users``; empty without a file.
-        n_rejected: rows that say nothing that can be used, by kind of file.
-        n_bare_items: that interactions name and the items' file does not; 0 without a file.
+        items: as ``read_items`` returns them, with the items that only interactions name.
+        users: as ``read_users`` returns them; empty without a file.
+        n_rejected: bad rows, by kind of file.
+        n_bare_items: items that interactions name and the items' file does not; 0 without a file.
     """
 
     items: pd.DataFrame
@@ -42,29 +42,31 @@ class LoadedFiles:
     n_bare_items: int = 0
 
 
-def read_shop(
-    files: LoadFiles, config: LoadConfig, progress: ReadProgress, *, now_at: float
+def read_files(
+    files: InputFiles, config: LoadConfig, progress: ReadProgress, *, now_at: float
 ) -> LoadedFiles:
     """
-    Rows are checked as ``recserve load`` checks them: the last line of an item or user wins, the
-    first of an event.
+    Read and check files as ``recserve load`` does.
+
+    The last line of an item or user counts, and the first line of an event.
 
     Args:
         files: interactions are required.
-        now_at: epoch seconds; interactions far behind it are rejected.
+        now_at: epoch seconds; later interactions are rejected.
 
     Raises:
-        DataRejected: a file that cannot be read, lacks a column, or has too many bad rows.
+        DataRejected: a file cannot be read, lacks a column, or has too many bad rows.
     """
     assert files.interactions is not None
     limits = config.limits(now_at)
     n_rejected: dict[str, int] = {}
-    items, n_rejected["items"] = _described("items", files.items, limits, config)
-    users, n_rejected["users"] = _described("users", files.users, limits, config)
-    events, n_rejected["interactions"] = _usable(
+    items, n_rejected["items"] = _read_described("items", files.items, limits, config)
+    users, n_rejected["users"] = _read_described("users", files.users, limits, config)
+    events, n_rejected["interactions"] = _read_good_rows(
         "interactions", files.interactions, limits, config, progress
     )
     events = events.drop_duplicates("event_id")
+    # Rows of the catalogue: described items as in their file, then the others as they are named.
     ids = pd.Index(items["item_id"]).append(pd.Index(events["item_id"])).unique()
     described = items.set_index("item_id").reindex(ids).rename_axis("item_id").reset_index()
     n_bare = len(ids) - len(items) if files.items else 0
@@ -72,37 +74,40 @@ def read_shop(
     return LoadedFiles(_item_table(described), _user_table(users), log, n_rejected, n_bare)
 
 
-def _usable(
+def _read_good_rows(
     kind: Kind, file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
 ) -> tuple[pd.DataFrame, int]:
-    """The rows that can be used, at least one, and how many cannot."""
-    rules = rules_of(kind, file, limits)
+    """Return the good rows, at least one, and the number of bad ones."""
+    row_check = choose_check(kind, file, limits)
     rejects: Counter[str] = Counter()
     frames = []
     for chunk in read_chunks(file):
-        checked = rules.check(chunk)
+        checked = row_check.check(chunk)
         rejects.update(reason for _, reason in checked.rejects)
-        frames.append(pd.DataFrame([row[1:] for row in checked.rows], columns=list(rules.columns)))
+        rows = [row[1:] for row in checked.rows]
+        frames.append(pd.DataFrame(rows, columns=list(row_check.columns)))
         progress(chunk.share_read)
-    n_usable = sum(map(len, frames))
-    bound_rejects(file, n_usable + rejects.total(), rejects, config.max_reject_share)
-    if not n_usable:
+    n_good = sum(map(len, frames))
+    bound_rejects(file, n_good + rejects.total(), rejects, config.max_reject_share)
+    if not n_good:
         raise DataRejected(file, f"all of its rows are bad: {in_words(rejects)}")
+    # pandas warns of empty frames: they would change the types of the columns.
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True), rejects.total()
 
 
-def _described(
+def _read_described(
     kind: Literal["items", "users"], file: Path | None, limits: Limits, config: LoadConfig
 ) -> tuple[pd.DataFrame, int]:
     key = DESCRIBED[kind].key
     if file is None:
         return pd.DataFrame({key: pd.Series([], dtype="str")}), 0
-    frame, n_rejected = _usable(kind, file, limits, config, lambda share: None)
+    frame, n_rejected = _read_good_rows(kind, file, limits, config, lambda share: None)
     return frame.drop_duplicates(key, keep="last"), n_rejected
 
 
 def _log(events: pd.DataFrame, item_ids: pd.Index) -> InteractionLog:
+    # By user, then by time; the event's id makes the order of simultaneous events unique.
     ordered = events.sort_values(["user_id", "at", "event_id"], kind="stable")
     users, user_ids = pd.factorize(ordered["user_id"], sort=False)
     return InteractionLog(
@@ -125,11 +130,11 @@ def _item_table(described: pd.DataFrame) -> pd.DataFrame:
             "item_row": np.arange(n, dtype=np.int32),
             "item_id": ids,
             "title": _column(described, "title").where(lambda title: title.notna(), ids),
-            "category": _given(described, "category", lambda: UNCATEGORISED),
+            "category": _filled(described, "category", lambda: UNCATEGORISED),
             "price": price,
-            "tags": _given(described, "tags", list),
-            "in_stock": np.array(_given(described, "in_stock", lambda: True), bool),
-            "attributes": [_attributes(text) for text in _given(described, "attributes", str)],
+            "tags": _filled(described, "tags", list),
+            "in_stock": np.array(_filled(described, "in_stock", lambda: True), bool),
+            "attributes": [_attributes(text) for text in _filled(described, "attributes", str)],
             "created_at": created_at,
         }
     )
@@ -148,12 +153,12 @@ def _column(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
     return frame[name] if name in frame else pd.Series(None, index=frame.index, dtype="object")
 
 
-def _given(frame: pd.DataFrame, name: str, empty: Callable[[], Any]) -> list[Any]:
-    """The cells, what ``empty`` makes where there is none."""
+def _filled(frame: pd.DataFrame, name: str, empty: Callable[[], Any]) -> list[Any]:
+    """Cells of a column; ``empty`` makes the value of each empty one."""
     cells = _column(frame, name).tolist()
     return [empty() if cell is None or cell != cell else cell for cell in cells]
 
 
 def _attributes(text: str) -> dict[str, Any]:
-    found = json.loads(text) if text else {}
-    return {name: value for name, value in found.items() if value is not None}
+    attributes = json.loads(text) if text else {}
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -8,10 +8,9 @@ from pydantic import Field
 
 from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.domain.settings import Settings
-from serve_app.loading.files import read_chunks
-from serve_app.loading.rejects import Rejects, rejects_file_of
+from serve_app.loading.checks import Rejects, bound_rejects, choose_check, rejects_file_of
+from serve_app.loading.csv_and_parquet import read_chunks
 from serve_app.loading.rows import Limits
-from serve_app.loading.rules import bound_rejects, rules_of
 from serve_app.stores.postgres.bulk_load import (
     Kind,
     MergeCounts,
@@ -23,36 +22,41 @@ from serve_app.stores.postgres.bulk_load import (
 from serve_app.stores.postgres.schema import Connection, ensure_schema
 
 LoadProgress = Callable[[Path, float], None]
-"""Is told which file is being read, and the share of it read so far, 0 … 1."""
+"""Is told the file that is being read and the share read so far, 0 … 1."""
 
 
 class LoadConfig(Settings):
-    """What a load puts up with."""
+    """Limits of a load."""
 
     max_reject_share: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Rejected rows of a file above which nothing is loaded.",
+        description="Largest share of rejected rows in a file. Above it nothing is loaded.",
     )
     earliest_at: float = Field(
         default=631_152_000.0,
-        description="Interactions before this are rejected (epoch seconds; the default is 1990).",
+        description="Earliest time of an interaction in epoch seconds. Earlier ones are rejected;"
+        " the default is 1990.",
     )
     max_days_ahead: float = Field(
-        default=1.0, ge=0, description="Interactions further in the future are rejected."
+        default=1.0,
+        ge=0,
+        description="Days that an interaction may lie in the future. Later ones are rejected.",
     )
-    max_rating: float = Field(default=5.0, gt=0, description="Ratings above it are rejected.")
+    max_rating: float = Field(
+        default=5.0, gt=0, description="Largest rating. Larger ones are rejected."
+    )
 
     def limits(self, now_at: float) -> Limits:
-        """What an interaction may say at a time (epoch seconds)."""
+        """Bounds of an interaction at a time (epoch seconds)."""
         latest_at = now_at + self.max_days_ahead * DAY_S
         return Limits(self.earliest_at, latest_at, self.max_rating)
 
 
 @dataclass(frozen=True, slots=True)
-class LoadFiles:
-    """What to load: CSV or Parquet, by the ending of the name."""
+class InputFiles:
+    """Paths of a shop's files, CSV or Parquet by the ending of the name."""
 
     items: Path | None = None
     users: Path | None = None
@@ -72,9 +76,9 @@ class FileSummary:
     """
     Attributes:
         n_rows: rows read, rejected ones included.
-        counts: what the others came to.
+        counts: rows added, changed and unchanged.
         rejects: rejected rows by reason.
-        rejects_file: where they are listed; ``None`` when there are none.
+        rejects_file: lists the rejected rows; ``None`` without any.
     """
 
     kind: Kind
@@ -90,7 +94,7 @@ class LoadSummary:
     """
     Attributes:
         files: in the order items, users, interactions.
-        n_bare_items: items made because interactions name them and no file describes them.
+        n_bare_items: items that interactions name and no file describes.
     """
 
     files: tuple[FileSummary, ...]
@@ -107,28 +111,32 @@ class _StagedFile:
 
 
 def load(
-    conn: Connection, files: LoadFiles, config: LoadConfig, progress: LoadProgress, *, now_at: float
+    conn: Connection,
+    files: InputFiles,
+    config: LoadConfig,
+    progress: LoadProgress,
+    *,
+    now_at: float,
 ) -> LoadSummary:
     """
     Load files in one transaction; loading them again changes nothing.
 
-    Rows that cannot be loaded are listed in ``<file>.rejects.csv``. Memory does not grow with the
-    files.
+    Rejected rows are listed in ``<file>.rejects.csv``. Memory does not grow with the files.
 
     Args:
-        conn: in autocommit mode; the schema is created when it is missing.
+        conn: in autocommit mode; a missing schema is created.
         now_at: epoch seconds.
 
     Raises:
-        DataRejected: a file that cannot be read, lacks a column, or has too many bad rows; then
-            nothing of any file is loaded.
+        DataRejected: a file cannot be read, lacks a column, or has too many bad rows. Nothing of
+            any file is loaded then.
         SchemaMismatch: the database has another version of the schema.
     """
     limits = config.limits(now_at)
     ensure_schema(conn)
     with conn.transaction():
-        # Everything is staged before anything is merged: a row number that a refused load had
-        # taken would be lost.
+        # All files are staged before any is merged: sequences do not roll back, and a refused
+        # load would waste the row numbers that it took.
         staged = [
             _stage_file(conn, kind, file, config, limits, progress) for kind, file in files.given()
         ]
@@ -147,19 +155,19 @@ def _stage_file(
     limits: Limits,
     progress: LoadProgress,
 ) -> _StagedFile:
-    rules = rules_of(kind, file, limits)
+    row_check = choose_check(kind, file, limits)
     rejects = Rejects(file)
     n_rows = 0
     create_staging(conn, kind)
     for chunk in read_chunks(file):
-        checked = rules.check(chunk)
+        checked = row_check.check(chunk)
         rejects.add(checked.rejects)
-        stage(conn, kind, ("line", *rules.columns), checked.rows)
+        stage(conn, kind, ("line", *row_check.columns), checked.rows)
         n_rows += len(checked.rows) + len(checked.rejects)
         progress(file, chunk.share_read)
-    where = f"; see {rejects_file_of(file).name}"
-    bound_rejects(file, n_rows, rejects.counts, config.max_reject_share, where)
-    return _StagedFile(kind, file, rules.columns, n_rows, rejects.counts)
+    hint = f"; see {rejects_file_of(file).name}"
+    bound_rejects(file, n_rows, rejects.counts, config.max_reject_share, hint)
+    return _StagedFile(kind, file, row_check.columns, n_rows, rejects.counts)
 
 
 def _merge(conn: Connection, file: _StagedFile) -> tuple[MergeCounts, int]:

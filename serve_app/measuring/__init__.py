@@ -1,4 +1,4 @@
-"""How good lists are: formulas, intervals, comparisons of two models.
+"""Measures recommendation lists: formulas, confidence intervals, comparisons of two models.
 
 Works on arrays. Reads no file, no store and no clock.
 """

@@ -1,7 +1,8 @@
-"""Intervals by resampling users: how far a figure would move with other users of the same kind.
+"""Computes confidence intervals by resampling users.
 
-Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 1979. All models
-are resampled with the same users, so differences and ratios are paired.
+An interval says how far a figure would move with other users of the same kind. All models are
+resampled with the same users: differences and ratios are paired. Efron, "Bootstrap Methods:
+Another Look at the Jackknife", Annals of Statistics 1979.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def resampled_means(
     values: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """
-    Means over resampled users; the same seed draws the same users.
+    Compute means over resampled users; equal seeds draw equal users.
 
     Args:
         values: shape (n_users, n_columns).
@@ -36,7 +37,7 @@ def resampled_means(
     Returns:
         Shape (n_resamples, n_columns).
     """
-    blocks = _drawn(len(values), n_resamples, seed)
+    blocks = _draw_counts(len(values), n_resamples, seed)
     return np.concatenate([block.astype(float) @ values / len(values) for block in blocks])
 
 
@@ -53,29 +54,25 @@ def interval_of_counts(
     seed: int,
 ) -> Interval:
     """
-    Interval of a figure of the whole catalogue.
-
-    A resample holds fewer distinct users and therefore fewer distinct items, whatever it is drawn
-    from: the percentiles are moved so that the mean of the resamples lies on the figure.
+    Compute the interval of a figure of all lists together, such as ``coverage``.
 
     Args:
-        inside: shape (n_users, n_items), which items each list holds.
-        figure: of how many lists hold each item, shape (…, n_items).
+        inside: shape (n_users, n_items), ones for the items of each list.
+        figure: takes the number of lists that hold each item, shape (…, n_items).
     """
     value = float(figure(inside.sum(axis=0)))
-    blocks = _drawn(inside.shape[0], n_resamples, seed)
+    blocks = _draw_counts(inside.shape[0], n_resamples, seed)
     resampled = np.concatenate([figure(block.astype(float) @ inside) for block in blocks])
+    # A resample has fewer distinct users and therefore fewer distinct items: it is biased. The
+    # shift puts the mean of the resamples on the figure.
     return interval(value, resampled - resampled.mean() + value)
 
 
+# Every model and measure needs the same draws. Four bytes each: 40 MB for 1,000 resamples of
+# 10,000 users.
 @lru_cache(maxsize=4)
-def _drawn(n_users: int, n_resamples: int, seed: int) -> tuple[NDArray[np.uint32], ...]:
-    """
-    How often each user is drawn, blocks of shape (n_resamples of a block, n_users).
-
-    Kept, as every model and measure is resampled with the same users, in 4 bytes each: 40 MB for
-    1,000 resamples of 10,000 users.
-    """
+def _draw_counts(n_users: int, n_resamples: int, seed: int) -> tuple[NDArray[np.uint32], ...]:
+    """Count how often each user is drawn, in blocks of shape (resamples of a block, n_users)."""
     rng, shares = np.random.default_rng(seed), np.full(n_users, 1 / n_users)
     sizes = [
         min(_BLOCK_RESAMPLES, n_resamples - start)

@@ -1,21 +1,16 @@
-"""Figures with their intervals, and how far one model is from the others on the same users."""
+"""Compares models on the same users: intervals of each figure, paired differences and ratios."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from serve_app.measuring.bootstrap import (
-    Interval,
-    interval,
-    interval_of_counts,
-    resampled_means,
-)
+from serve_app.measuring.bootstrap import Interval, interval, interval_of_counts, resampled_means
 from serve_app.measuring.lists import Lists, PerUser, incidence
 from serve_app.measuring.metrics import OF_CATALOGUE
 
+# Each resample counts the lists of all users again, which is slow.
 _CATALOGUE_RESAMPLES = 200
-"""For these the lists of all users are counted again in each resample."""
 
 
 class Comparison(NamedTuple):
@@ -37,21 +32,21 @@ def intervals(
     n_resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Interval]]:
-    """By model and measure; all models are resampled with the same users."""
-    found: dict[str, dict[str, Interval]] = {}
+    """Compute intervals by model and measure; all models are resampled with the same users."""
+    by_model: dict[str, dict[str, Interval]] = {}
     for name, measures in per_user.items():
         values = np.column_stack(list(measures.values()))
         resampled = resampled_means(values, n_resamples, seed)
         means = values.mean(axis=0)
-        found[name] = {
+        by_model[name] = {
             measure: interval(means[i], resampled[:, i]) for i, measure in enumerate(measures)
         }
         for k in ks:
             inside = incidence(lists[name][:, :k], n_items)
             for measure, figure in OF_CATALOGUE.items():
                 n = min(n_resamples, _CATALOGUE_RESAMPLES)
-                found[name][f"{measure}@{k}"] = interval_of_counts(inside, figure, n, seed)
-    return found
+                by_model[name][f"{measure}@{k}"] = interval_of_counts(inside, figure, n, seed)
+    return by_model
 
 
 def comparisons(
@@ -61,21 +56,20 @@ def comparisons(
     n_resamples: int,
     seed: int,
 ) -> dict[str, Comparison]:
-    """Paired intervals of a model against every other, by the other's name."""
+    """Compute paired intervals of a model against every other, by the name of the other."""
     names = [name, *(other for other in per_user if other != name)]
-    columns = [per_user[other][measure] for other in names for measure in measures]
-    values = np.column_stack(columns)
-    n_measures = len(measures)
-    means = values.mean(axis=0).reshape(len(names), n_measures)
+    # One matrix resamples all models with the same users; the model itself is column block 0.
+    values = np.column_stack([per_user[model][measure] for model in names for measure in measures])
+    means = values.mean(axis=0).reshape(len(names), len(measures))
     resampled = resampled_means(values, n_resamples, seed)
-    resampled = resampled.reshape(n_resamples, len(names), n_measures)
-    found = {}
-    for place, other in enumerate(names[1:], start=1):
+    resampled = resampled.reshape(n_resamples, len(names), len(measures))
+    by_other = {}
+    for j, other in enumerate(names[1:], start=1):
         difference, ratio = {}, {}
         for i, measure in enumerate(measures):
-            own, others = resampled[:, 0, i], resampled[:, place, i]
-            difference[measure] = interval(means[0, i] - means[place, i], own - others)
-            if others.min() > 0:
-                ratio[measure] = interval(means[0, i] / means[place, i], own / others)
-        found[other] = Comparison(difference, ratio)
-    return found
+            model, rival = resampled[:, 0, i], resampled[:, j, i]
+            difference[measure] = interval(means[0, i] - means[j, i], model - rival)
+            if rival.min() > 0:
+                ratio[measure] = interval(means[0, i] / means[j, i], model / rival)
+        by_other[other] = Comparison(difference, ratio)
+    return by_other

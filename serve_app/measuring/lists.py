@@ -1,4 +1,4 @@
-"""Lists of items, the items that users wanted, and the places where both meet."""
+"""Defines lists of items and wanted items, and finds the positions where they meet."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from serve_app.arrays.grouping import in_sorted
 from serve_app.arrays.ragged import Offsets, owners
 
 Lists = NDArray[np.int32]
-"""Shape (n_users, width): numbers of items, best first, ``MISSING`` behind the end of a list."""
+"""Shape (n_users, width): numbers of items, best first, ``MISSING`` after the end of a list."""
 
 PerUser = Mapping[str, NDArray[np.float64]]
 """By measure, shape (n_users,)."""
@@ -20,11 +20,11 @@ PerUser = Mapping[str, NDArray[np.float64]]
 
 class Wanted(NamedTuple):
     """
-    Items per test user.
+    Items of each test user.
 
     Attributes:
         offsets: shape (n_users + 1,), int64.
-        items: shape (total,), int32, ascending within a user, by number in ``Past``.
+        items: shape (total,), int32, ascending within a user.
     """
 
     offsets: Offsets
@@ -32,15 +32,17 @@ class Wanted(NamedTuple):
 
 
 def hits_of(lists: Lists, wanted: Wanted, n_items: int) -> Mask:
-    """Which places of the lists hold what was wanted, shape of the lists."""
+    """Mark the positions that hold a wanted item, shape of ``lists``."""
+    # Keys sort by user, then by item. Wanted items ascend within a user, which in_sorted needs.
     keys = np.arange(len(lists))[:, None] * n_items + lists
-    known = owners(wanted.offsets) * n_items + wanted.items
-    found = in_sorted(keys.ravel(), known).reshape(lists.shape)
-    return np.asarray(found & (lists != MISSING), bool)
+    wanted_keys = owners(wanted.offsets) * n_items + wanted.items
+    is_wanted = in_sorted(keys.ravel(), wanted_keys).reshape(lists.shape)
+    # MISSING is -1: its key is that of the previous user's last item.
+    return np.asarray(is_wanted & (lists != MISSING), bool)
 
 
 def incidence(lists: Lists, n_items: int) -> csr_array:
-    """Which items are in each list, shape (n_users, n_items), ones."""
-    own, place = np.nonzero(lists != MISSING)
-    ones = np.ones(len(own), np.float32)
-    return csr_array((ones, (own, lists[own, place])), shape=(len(lists), n_items))
+    """Matrix with a one for each item of each list, shape (n_users, n_items), float32."""
+    users, positions = np.nonzero(lists != MISSING)
+    ones = np.ones(len(users), np.float32)
+    return csr_array((ones, (users, lists[users, positions])), shape=(len(lists), n_items))

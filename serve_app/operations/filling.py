@@ -23,7 +23,7 @@ from serve_app.fitting.run import Progress, Ran
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Workers
-from serve_app.loading.load import LoadConfig, LoadFiles, LoadSummary, load
+from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace, use_cache
@@ -38,7 +38,7 @@ _SET_ELSEWHERE = {"candidates", "ranking"}
 
 
 def load_files(
-    workplace: Workplace, files: LoadFiles, config: LoadConfig, progress: Progress
+    workplace: Workplace, files: InputFiles, config: LoadConfig, progress: Progress
 ) -> LoadSummary:
     """
     Load, and forget what the caches say of before.
@@ -234,7 +234,7 @@ def fill_when_empty(
         announce("the store is empty: making a demo shop and loading it")
         with TemporaryDirectory(dir=workplace.location.home) as folder:
             made = write_demo(make_demo(DemoConfig()), Path(folder))
-            files = LoadFiles(made.items, made.users, made.interactions)
+            files = InputFiles(made.items, made.users, made.interactions)
             load_files(workplace, files, LoadConfig(), progress)
     if (reason := unservable(workplace)) is not None:
         announce(f"{reason}: fitting the models")

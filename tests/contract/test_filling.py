@@ -9,7 +9,7 @@ from serve_app.bundles.bundle import current_version, versions
 from serve_app.demo.demo_shop import DemoConfig
 from serve_app.errors import NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import filling
 from serve_app.operations.filling import (
     fill_when_empty,
@@ -123,7 +123,7 @@ class TestFillWhenEmpty:
     def test_a_shop_that_is_there_is_left_alone(self, workplace: Workplace, tmp_path: Path) -> None:
         items = tmp_path / "items.csv"
         items.write_text("item_id\nmine\n")
-        load_files(workplace, LoadFiles(items), LoadConfig(), silent)
+        load_files(workplace, InputFiles(items), LoadConfig(), silent)
 
         with pytest.raises(NotEnoughData):
             fill_when_empty(workplace, settings_of(tmp_path), lambda _: None, silent)
@@ -134,7 +134,7 @@ class TestFillWhenEmpty:
     def test_anybody_may_try_before_the_first_fit(self, workplace: Workplace) -> None:
         items = workplace.location.home / "items.csv"
         items.write_text("item_id\nmine\n")
-        load_files(workplace, LoadFiles(items), LoadConfig(), silent)
+        load_files(workplace, InputFiles(items), LoadConfig(), silent)
 
         assert somebody(workplace) == "anybody"
 
@@ -147,7 +147,7 @@ class TestForgetting:
         users = tmp_path / "users.csv"
         users.write_text("user_id\nann\n")
 
-        load_files(workplace, LoadFiles(users=users), LoadConfig(), silent)
+        load_files(workplace, InputFiles(users=users), LoadConfig(), silent)
 
         assert holding(workplace) == [None] * len(KEYS)
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from serve_app.errors import DataRejected, SchemaMismatch
-from serve_app.loading.load import LoadConfig, LoadFiles, LoadSummary, load
+from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
 from serve_app.stores.postgres.bulk_load import MergeCounts
 from serve_app.stores.postgres.schema import Connection, connect
 
@@ -22,7 +22,7 @@ TABLES = ("item_features", "user_features", "interactions")
 
 
 def run(conn: Connection, config: LoadConfig = LENIENT, **files: Path) -> LoadSummary:
-    return load(conn, LoadFiles(**files), config, lambda file, share: None, now_at=NOW_AT)
+    return load(conn, InputFiles(**files), config, lambda file, share: None, now_at=NOW_AT)
 
 
 def counts(summary: LoadSummary) -> MergeCounts:
@@ -345,7 +345,7 @@ def test_tells_how_far_it_is(conn: Connection, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "a.csv", "item_id", *(f"i{n}" for n in range(50_000)))
     load(
         conn,
-        LoadFiles(items=file),
+        InputFiles(items=file),
         LoadConfig(),
         lambda *step: told.append(step),
         now_at=NOW_AT,
@@ -359,7 +359,7 @@ def test_tells_how_far_it_is(conn: Connection, tmp_path: Path) -> None:
 LOAD_AND_TELL_PEAK = """
 import sys
 from pathlib import Path
-from serve_app.loading.load import LoadConfig, LoadFiles, load
+from serve_app.loading.load import LoadConfig, InputFiles, load
 from serve_app.stores.postgres.schema import connect
 
 def peak_kb():
@@ -370,7 +370,7 @@ url, few, many = sys.argv[1:]
 with connect(url) as conn:
     peaks = []
     for file in (few, many):
-        files = LoadFiles(interactions=Path(file))
+        files = InputFiles(interactions=Path(file))
         load(conn, files, LoadConfig(), lambda file, share: None, now_at=1.75e9)
         peaks.append(peak_kb())
 print(peaks[1] - peaks[0])

@@ -18,7 +18,7 @@ from serve_app.fitting.run import AGAIN, Ran
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
-from serve_app.loading.load import LoadConfig, LoadFiles, load
+from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
 from serve_app.stores.postgres.schema import Connection, connect
 
@@ -55,7 +55,7 @@ def fit(conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool
 @pytest.fixture
 def shop(conn: Connection, tmp_path: Path) -> Connection:
     files = write_demo(make_demo(DEMO), tmp_path / "demo")
-    given = LoadFiles(files.items, files.users, files.interactions)
+    given = InputFiles(files.items, files.users, files.interactions)
     load(conn, given, LoadConfig(), lambda file, share: None, now_at=DEMO.end_at)
     return conn
 

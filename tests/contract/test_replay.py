@@ -23,7 +23,7 @@ from serve_app.fitting.steps.train_models import booster_of
 from serve_app.fitting.training.boosting import VariantConfig, booster_from, columns_of
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
-from serve_app.loading.load import LoadConfig, LoadFiles, load
+from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
@@ -42,7 +42,7 @@ USERS = 40
 def work(conn: Connection, tmp_path: Path) -> Workspace:
     """A whole fit of what was loaded into a real PostgreSQL."""
     files = write_demo(make_demo(DEMO), tmp_path / "demo")
-    given = LoadFiles(files.items, files.users, files.interactions)
+    given = InputFiles(files.items, files.users, files.interactions)
     load(conn, given, LoadConfig(), lambda file, share: None, now_at=DEMO.end_at)
     conn.execute("UPDATE item_features SET in_stock = true")
     work = Workspace(tmp_path / "fit")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.filling import fit_bundle, load_files
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, Served, served, until
@@ -38,7 +38,7 @@ def filled_home() -> Iterator[Path]:
     made = write_demo(
         make_demo(DemoConfig(n_users=400, n_items=800, n_interactions=20_000)), home / "demo"
     )
-    files = LoadFiles(made.items, made.users, made.interactions)
+    files = InputFiles(made.items, made.users, made.interactions)
     with workplace.stores():
         load_files(workplace, files, LoadConfig(), silent)
         fit_bundle(workplace, ROOT / "configs/fit.yaml", silent)

@@ -1,4 +1,4 @@
-"""The models that recommendations are compared with, one module per family.
+"""Fits textbook models and their time-aware forms: the rivals of the served system.
 
-Each learns from a matrix of users and items, and knows nothing else.
+Each module defines ``Rival`` records. Knows the training matrix, not the test period.
 """

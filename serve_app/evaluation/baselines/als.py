@@ -1,4 +1,4 @@
-"""Implicit alternating least squares, by the library ``implicit``.
+"""Fits implicit alternating least squares, with the library ``implicit``.
 
 Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
 """
@@ -10,16 +10,22 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from serve_app.evaluation.training_matrix import Rival, ScoreItems, TrainingMatrix, combinations
+from serve_app.evaluation.training_matrix import (
+    Point,
+    Rival,
+    ScoreItems,
+    TrainingMatrix,
+    combinations,
+)
 
 _SEED = 7
 _N_ITERATIONS = 15
 
 
-def _fits(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
-    matrix = csr_matrix(past.matrix)
+def _fit(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
+    matrix = csr_matrix(training.matrix)
     for point in points:
-        # With more threads of BLAS the library is slower, and warns.
+        # With more BLAS threads the library is slower, and warns.
         with threadpool_limits(1, "blas"):
             model = AlternatingLeastSquares(
                 **point, iterations=_N_ITERATIONS, num_threads=1, random_state=_SEED
@@ -29,6 +35,7 @@ def _fits(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[Sc
 
 
 def _by_factors(model: Any) -> ScoreItems:
+    # A function of its own binds the model now; a lambda in the loop would see the last one.
     return lambda users: model.user_factors[users] @ model.item_factors.T
 
 
@@ -36,5 +43,5 @@ ALS = Rival(
     "als",
     False,
     combinations(factors=(32, 64, 128), alpha=(1.0, 5.0), regularization=(0.1, 3.0, 20.0)),
-    _fits,
+    _fit,
 )

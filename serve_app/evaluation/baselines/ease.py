@@ -1,10 +1,9 @@
-"""A linear autoencoder in closed form; in the time-aware form scaled by each item's recent trend.
+"""Fits EASE, a linear autoencoder in closed form; the time-aware form scales items by their trend.
 
 Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from serve_app.evaluation.training_matrix import (
     HALF_LIVES_DAYS,
+    Point,
     Rival,
     ScoreItems,
     TrainingMatrix,
@@ -20,69 +20,67 @@ from serve_app.evaluation.training_matrix import (
 )
 
 MAX_ITEMS = 12_000
-"""Larger catalogues need more than 1.2 GB for each of two matrices of items × items."""
+"""Two dense float64 matrices of items × items: 1.2 GB each at this size."""
 
 _TREND_PRIOR = 0.01
 
 
-def item_weights(past: TrainingMatrix, regularization: float) -> NDArray[np.float32]:
+def item_weights(training: TrainingMatrix, regularization: float) -> NDArray[np.float32]:
     """
-    How much each item speaks for each other item, shape (n_items, n_items), zero diagonal.
+    Compute how much each item speaks for each other item, shape (n_items, n_items), zero diagonal.
 
     With P the inverse of X'X + regularization · I: B = -P / diag(P), per column.
     """
-    gram = (past.matrix.T @ past.matrix).toarray().astype(np.float64)
-    diagonal = np.diag_indices(past.n_items)
+    # float64: the inverse of a badly conditioned matrix loses the digits of float32.
+    gram = (training.matrix.T @ training.matrix).toarray().astype(np.float64)
+    diagonal = np.diag_indices(training.n_items)
     gram[diagonal] += regularization
+    # The regularised matrix is positive definite: Cholesky halves the work, in place.
     factor = cho_factor(gram, lower=True, overwrite_a=True)
-    precision = cho_solve(factor, np.eye(past.n_items), overwrite_b=True)
+    precision = cho_solve(factor, np.eye(training.n_items), overwrite_b=True)
     weights = precision / -precision[diagonal]
     weights[diagonal] = 0
     return np.asarray(weights, np.float32)
 
 
-def trend(past: TrainingMatrix, half_life_days: float, exponent: float) -> NDArray[np.float32]:
-    """The share of its buyers that an item has had lately, to a power, shape (n_items,)."""
-    late = past.decayed(half_life_days).sum(axis=0)
-    ever = past.matrix.sum(axis=0)
-    share = (late + _TREND_PRIOR) / (ever + 1)
+def trend(training: TrainingMatrix, half_life_days: float, exponent: float) -> NDArray[np.float32]:
+    """The recent share of each item's interactions, to a power, shape (n_items,)."""
+    recent = training.decayed(half_life_days).sum(axis=0)
+    total = training.matrix.sum(axis=0)
+    # The prior keeps an item without recent interactions above zero.
+    share = (recent + _TREND_PRIOR) / (total + 1)
     return np.asarray(share**exponent, np.float32)
 
 
-def _plain(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
+def _fit(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
     for point in points:
-        yield _by_weights(past, item_weights(past, point["regularization"]))
+        yield _by_weights(training, item_weights(training, point["regularization"]))
 
 
-def _scaled(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
+def _fit_with_trend(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
+    # The inverse is the expensive part: it is computed once per regularization.
     for shared, members in grouped(points, "half_life_days", "exponent"):
-        plain = _by_weights(past, item_weights(past, shared["regularization"]))
+        plain = _by_weights(training, item_weights(training, shared["regularization"]))
         for point in members:
-            yield _scaled_by(plain, trend(past, point["half_life_days"], point["exponent"]))
+            yield _scaled_by(plain, trend(training, point["half_life_days"], point["exponent"]))
 
 
-def _by_weights(past: TrainingMatrix, weights: NDArray[np.float32]) -> ScoreItems:
-    return lambda users: past.matrix[users] @ weights
+def _by_weights(training: TrainingMatrix, weights: NDArray[np.float32]) -> ScoreItems:
+    return lambda users: training.matrix[users] @ weights
 
 
 def _scaled_by(plain: ScoreItems, factors: NDArray[np.float32]) -> ScoreItems:
-    # A negative score would grow by a small factor.
+    # A factor below 1 would raise a negative score: negative scores become zero first.
     return lambda users: np.maximum(plain(users), 0) * factors
 
 
-EASE = Rival(
-    "ease",
-    False,
-    combinations(regularization=(50, 200, 500, 1500)),
-    _plain,
-    MAX_ITEMS,
-)
+EASE = Rival("ease", False, combinations(regularization=(50, 200, 500, 1500)), _fit, MAX_ITEMS)
 EASE_TIME = Rival(
     "ease_time",
     True,
     combinations(
         regularization=(200, 500), half_life_days=HALF_LIVES_DAYS, exponent=(0.1, 0.3, 0.6, 1.0)
     ),
-    _scaled,
+    _fit_with_trend,
     MAX_ITEMS,
 )

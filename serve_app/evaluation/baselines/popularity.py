@@ -1,13 +1,13 @@
-"""The same list for everybody: what most users bought, ever or lately."""
+"""Gives every user the same list: the items with most users, over all time or lately."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.evaluation.training_matrix import (
     HALF_LIVES_DAYS,
+    Point,
     Rival,
     ScoreItems,
     TrainingMatrix,
@@ -15,21 +15,21 @@ from serve_app.evaluation.training_matrix import (
 )
 
 
-def _popularity(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
+def _fit(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
     for _ in points:
-        yield same_for_all(past.n_buyers.astype(np.float32))
+        yield same_for_all(training.n_buyers.astype(np.float32))
 
 
-def _decayed(past: TrainingMatrix, points: Sequence[dict[str, Any]]) -> Iterator[ScoreItems]:
+def _fit_decayed(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
     for point in points:
-        yield same_for_all(past.decayed(point["half_life_days"]).sum(axis=0))
+        yield same_for_all(training.decayed(point["half_life_days"]).sum(axis=0))
 
 
 def same_for_all(scores: NDArray[np.floating]) -> ScoreItems:
     return lambda users: np.broadcast_to(scores, (len(users), len(scores)))
 
 
-POPULARITY = Rival("popularity", False, ({},), _popularity)
+POPULARITY = Rival("popularity", False, ({},), _fit)
 DECAYED_POPULARITY = Rival(
-    "decayed_popularity", True, combinations(half_life_days=HALF_LIVES_DAYS), _decayed
+    "decayed_popularity", True, combinations(half_life_days=HALF_LIVES_DAYS), _fit_decayed
 )

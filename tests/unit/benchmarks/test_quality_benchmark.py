@@ -21,7 +21,7 @@ from benchmarks.quality.runs import (
     files_of_rivals,
 )
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.evaluation.rivals import Baseline
+from serve_app.evaluation.rivals import RivalLists
 
 RIVALS = {"popularity": 0.05, "ease": 0.1, "ease_time": 0.15, "rrf": 0.14}
 
@@ -161,7 +161,7 @@ class TestKept:
     @pytest.mark.parametrize("inner", [None, np.ones((2, 3), np.int32)])
     def test_lists_come_back_as_they_were(self, tmp_path, inner):
         lists = np.arange(6, dtype=np.int32).reshape(2, 3)
-        baseline = Baseline(lists, inner, {"k": 3, "inner_ndcg@10": None}, 1.5)
+        baseline = RivalLists(lists, inner, {"k": 3, "inner_ndcg@10": None}, 1.5)
         keep = keeping(tmp_path, "key")
 
         keep("als", lambda: baseline)
@@ -174,13 +174,13 @@ class TestKept:
     def test_lists_of_rivals_depend_on_all_that_makes_them(self):
         found = {str(file.relative_to(ROOT / "serve_app")) for file in files_of_rivals()}
 
-        evaluation = ("evaluator", "lists", "training_matrix", "protocol")
+        evaluation = ("evaluator", "best_lists", "rivals", "training_matrix", "protocol")
         assert found >= {
-            *(f"evaluation/{name}.py" for name in (*evaluation, "rival_tuning")),
+            *(f"evaluation/{name}.py" for name in evaluation),
             *(f"fitting/data/{name}.py" for name in ("labels", "pairs", "windows")),
             *(f"loading/{name}.py" for name in ("in_memory", "rows")),
             "arrays/ragged.py",
-            "domain/candidates/profiles.py",
+            "domain/interactions.py",
             "evaluation/baselines/ease.py",
             "measuring/metrics.py",
         }

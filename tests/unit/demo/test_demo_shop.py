@@ -12,7 +12,7 @@ from scipy import sparse
 from serve_app.demo.assortment import CATEGORIES, MATERIALS, SEASONS
 from serve_app.demo.demo_shop import DemoConfig, DemoShop, make_demo, write_demo
 from serve_app.errors import SettingsInvalid
-from serve_app.loading.files import read_chunks
+from serve_app.loading.csv_and_parquet import read_chunks
 from serve_app.loading.rows import DESCRIBED, Limits, check_described, check_interactions
 
 SMALL = DemoConfig(n_users=1_000, n_items=1_500, n_interactions=40_000)

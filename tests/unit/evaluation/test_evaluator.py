@@ -1,4 +1,4 @@
-"""The whole evaluation, on a simulated shop."""
+"""Evaluations of a simulated files."""
 
 import json
 from collections.abc import Iterator
@@ -26,34 +26,35 @@ from serve_app.evaluation.evaluator import (
     EvaluationConfig,
     evaluate,
 )
-from serve_app.evaluation.models import MODELS
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
+from serve_app.evaluation.rivals import RIVALS
 from serve_app.evaluation.served import OursConfig, served_lists
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.in_memory import LoadedFiles
-from serve_app.loading.load import LoadFiles
+from serve_app.loading.load import InputFiles
+from serve_app.measuring.lists import hits_of
 from tests.support.hand_made_logs import demo_shop
 
 QUICK = OursConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
 CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
-NAMES = [*(model.name for model in MODELS), FUSED, OURS, OURS_DIVERSE]
+NAMES = [*(rival.name for rival in RIVALS), FUSED, OURS, OURS_DIVERSE]
 
 
-def demo_files(folder: Path) -> LoadFiles:
+def demo_files(folder: Path) -> InputFiles:
     made = make_demo(
         DemoConfig(n_users=300, n_items=300, n_interactions=20_000, seed=5, n_days=180)
     )
     files = write_demo(made, folder)
-    return LoadFiles(files.items, files.users, files.interactions)
+    return InputFiles(files.items, files.users, files.interactions)
 
 
 def ticks() -> Iterator[float]:
     return partial(next, count(0.0, 1.0))
 
 
-def run(files: LoadFiles, config: EvaluationConfig = CONFIG) -> Evaluation:
+def run(files: InputFiles, config: EvaluationConfig = CONFIG) -> Evaluation:
     now_at = DemoConfig().end_at
     return evaluate(files, config, lambda step, share: None, now_at=now_at, clock=ticks())
 
@@ -74,7 +75,7 @@ class TestEvaluation:
     def test_finds_more_than_chance_and_ours_more_than_popularity(self):
         models = evaluation().models
 
-        assert models["popularity"]["recall@10"].mean > 10 / evaluation().split.past.n_items
+        assert models["popularity"]["recall@10"].mean > 10 / evaluation().split.training.n_items
         assert models[OURS]["ndcg@10"].mean > models["popularity"]["ndcg@10"].mean
 
     def test_compares_ours_with_every_other(self):
@@ -87,38 +88,38 @@ class TestEvaluation:
         expected = models[OURS]["ndcg@5"].mean - models["popularity"]["ndcg@5"].mean
         assert difference == pytest.approx(expected)
 
-    def test_names_the_best_in_hindsight(self):
+    def test_names_the_best_rivals_in_hindsight(self):
         best, models = evaluation().best, evaluation().models
-        library = [model.name for model in MODELS if not model.uses_time]
+        library = [rival.name for rival in RIVALS if not rival.uses_time]
 
         assert best["library"] == max(library, key=lambda name: models[name]["ndcg@5"].mean)
         assert models[best["single"]]["ndcg@5"].mean >= models[best["library"]]["ndcg@5"].mean
 
-    def test_chooses_within_the_budget(self):
+    def test_tries_at_most_the_points_of_the_budget(self):
         for name, chosen in evaluation().parameters.items():
             assert name in (FUSED, OURS) or chosen["points"] <= 2
 
-    def test_tunes_in_the_past_only(self):
+    def test_tunes_on_training_interactions_only(self):
         inner, split = evaluation().inner, evaluation().split
 
         assert inner.end_at < split.cut_at
         assert inner.cut_at < inner.end_at
 
-    def test_finds_the_same_again(self, tmp_path):
+    def test_gives_equal_figures_each_time(self, tmp_path):
         again = run(demo_files(tmp_path))
 
         assert as_json(again) == as_json(evaluation())
 
-    def test_leaves_out_what_cannot_take_so_many_items(self, tmp_path, monkeypatch):
-        ease = next(model for model in MODELS if model.name == "ease")
-        small = type(ease)(ease.name, ease.uses_time, ease.grid, ease.fits, max_items=1)
-        monkeypatch.setattr(evaluating, "MODELS", (MODELS[0], MODELS[1], small))
+    def test_skips_a_rival_that_cannot_take_so_many_items(self, tmp_path, monkeypatch):
+        ease = next(rival for rival in RIVALS if rival.name == "ease")
+        small = type(ease)(ease.name, ease.uses_time, ease.grid, ease.fit, max_items=1)
+        monkeypatch.setattr(evaluating, "RIVALS", (RIVALS[0], RIVALS[1], small))
         found = run(demo_files(tmp_path))
 
         assert "at most 1" in found.skipped["ease"]
-        assert list(found.models) == [MODELS[0].name, MODELS[1].name, FUSED, OURS, OURS_DIVERSE]
+        assert list(found.models) == [RIVALS[0].name, RIVALS[1].name, FUSED, OURS, OURS_DIVERSE]
 
-    def test_goes_on_without_ours_where_the_past_is_too_little_to_fit(self, tmp_path):
+    def test_goes_on_without_ours_if_there_is_too_little_to_fit(self, tmp_path):
         files = demo_files(tmp_path)
         ours = CONFIG.ours.model_copy(
             update={"fit": CONFIG.ours.fit.model_copy(update={"min_users": 10_000})}
@@ -130,11 +131,11 @@ class TestEvaluation:
         assert f"{OURS} is missing" in as_text(found)
         assert json.loads(as_json(found))["skipped"][OURS]
 
-    def test_takes_further_models_and_remembers_the_tuned_ones(self, tmp_path):
+    def test_takes_further_models_and_keeps_the_lists_of_rivals(self, tmp_path):
         files, kept = demo_files(tmp_path), {}
 
-        def backwards(shop, split):
-            return lambda users: np.tile(np.arange(split.past.n_items), (len(users), 1))
+        def backwards(files, split):
+            return lambda users: np.tile(np.arange(split.training.n_items), (len(users), 1))
 
         def keep(name, make):
             kept.setdefault(name, make())
@@ -168,7 +169,7 @@ class TestReport:
         assert document["protocol"]["n_test_users"] == len(evaluation().split.users)
         assert document["seconds"]["total"] > 0
 
-    def test_text_tells_the_protocol_and_every_model(self):
+    def test_text_names_the_protocol_and_every_model(self):
         text = as_text(evaluation())
 
         for name in NAMES:
@@ -177,7 +178,7 @@ class TestReport:
         assert "best textbook model" in text
         assert "recall of its" in text
 
-    def test_text_tells_what_the_files_said_in_vain(self):
+    def test_text_warns_of_bad_rows_and_bare_items(self):
         assert "left out" not in as_text(evaluation())
 
         lossy = replace(evaluation(), n_rejected={"items": 0, "interactions": 3}, n_bare_items=2)
@@ -186,41 +187,41 @@ class TestReport:
         assert "2 items are known from interactions only" in as_text(lossy)
 
 
-def shop_and_split():
+def files_and_split():
     items, users, log = demo_shop()
-    shop = LoadedFiles(items, users, log, {})
-    return shop, split_at_share(log, ProtocolConfig(max_users=60))
+    files = LoadedFiles(items, users, log, {})
+    return files, split_at_share(log, ProtocolConfig(max_users=60))
 
 
-def ours_of(shop, split, width=10):
-    return served_lists(shop, split, width, QUICK, lambda step, share: None)
+def ours_of(files, split, width=10):
+    return served_lists(files, split, width, QUICK, lambda step, share: None)
 
 
 class TestOurs:
-    def test_recommends_ranked_items_only_and_none_that_was_bought(self):
-        shop, split = shop_and_split()
-        ours = ours_of(shop, split)
+    def test_recommends_ranked_items_only_and_no_bought_item(self):
+        files, split = files_and_split()
+        ours = ours_of(files, split)
 
         for lists in (ours.plain, ours.diverse):
             assert lists.shape == (len(split.users), 10)
-            assert lists.max() < split.past.n_items
+            assert lists.max() < split.training.n_items
             for i, row in enumerate(lists.tolist()):
                 start, stop = split.excluded.offsets[i : i + 2]
                 given = [item for item in row if item != MISSING]
                 assert len(set(given)) == len(given) > 0
                 assert not set(given) & set(split.excluded.items[start:stop].tolist())
 
-    def test_knows_nothing_of_what_comes_later(self):
-        shop, split = shop_and_split()
-        log = shop.log
+    def test_does_not_depend_on_later_interactions(self):
+        files, split = files_and_split()
+        log = files.log
         rng = np.random.default_rng(1)
         rows = np.where(log.at >= split.cut_at, rng.permutation(log.rows), log.rows)
         other = type(log)(log.user_ids, log.users, rows, log.types, log.values, log.at)
         shuffled = split_at_share(other, ProtocolConfig(max_users=60))
         # The users may differ; the lists of those that are in both must not.
         one, another = (
-            ours_of(shop, split),
-            ours_of(LoadedFiles(shop.items, shop.users, other, {}), shuffled),
+            ours_of(files, split),
+            ours_of(LoadedFiles(files.items, files.users, other, {}), shuffled),
         )
         both, here, there = np.intersect1d(split.users, shuffled.users, return_indices=True)
 
@@ -228,13 +229,13 @@ class TestOurs:
         np.testing.assert_array_equal(one.plain[here], another.plain[there])
         np.testing.assert_array_equal(one.diverse[here], another.diverse[there])
 
-    def test_recommends_again_what_was_bought_where_repeats_count(self):
-        shop, _ = shop_and_split()
+    def test_recommends_bought_items_if_repeats_count(self):
+        files, _ = files_and_split()
         label = LabelConfig(repeats=True)
-        split = split_at_share(shop.log, ProtocolConfig(max_users=60, label=label))
-        ours = ours_of(shop, split)
+        split = split_at_share(files.log, ProtocolConfig(max_users=60, label=label))
+        ours = ours_of(files, split)
         bought = [
-            shop.log.rows[(shop.log.users == user) & (shop.log.types == PURCHASE)]
+            files.log.rows[(files.log.users == user) & (files.log.types == PURCHASE)]
             for user in split.user_numbers[split.users]
         ]
         again = [
@@ -244,9 +245,9 @@ class TestOurs:
 
         assert np.mean(again) > 0.1
 
-    def test_lists_of_each_source_hold_candidates_only_once(self):
-        shop, split = shop_and_split()
-        ours = ours_of(shop, split)
+    def test_lists_of_each_source_hold_no_item_twice(self):
+        files, split = files_and_split()
+        ours = ours_of(files, split)
 
         assert set(ours.by_source) == set(SOURCES)
         for lists in ours.by_source.values():
@@ -255,20 +256,20 @@ class TestOurs:
                 given = [item for item in row if item != MISSING]
                 assert len(set(given)) == len(given)
 
-    def test_finds_no_more_than_its_candidates_hold(self):
-        shop, split = shop_and_split()
-        ours = ours_of(shop, split)
-        hits = evaluating.hits_of(ours.plain, split.wanted, split.past.n_items).sum(axis=1)
+    def test_hits_no_more_items_than_its_candidates_hold(self):
+        files, split = files_and_split()
+        ours = ours_of(files, split)
+        hits = hits_of(ours.plain, split.wanted, split.training.n_items).sum(axis=1)
 
         assert (hits <= ours.recall * np.diff(split.wanted.offsets) + 1e-9).all()
         assert 0 < ours.recall.mean() <= 1
 
 
 class TestOddShops:
-    """No prices, no categories, no items file; few items; few interactions of each user."""
+    """Shops without prices, categories or an items file; with few items or interactions."""
 
     @staticmethod
-    def write(folder: Path, n_items: int, per_user: int, **columns: object) -> LoadFiles:
+    def write(folder: Path, n_items: int, per_user: int, **columns: object) -> InputFiles:
         rng = np.random.default_rng(4)
         n_users = 400
         taste = rng.integers(0, 4, n_users)
@@ -277,7 +278,7 @@ class TestOddShops:
         at = 1.6e9 + rng.random(len(users)) * 100 * 86_400
         frame = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": at, **columns})
         frame.to_csv(folder / "interactions.csv", index=False)
-        return LoadFiles(interactions=folder / "interactions.csv")
+        return InputFiles(interactions=folder / "interactions.csv")
 
     @pytest.mark.parametrize("per_user", [2, 12])
     def test_purchases_of_a_small_catalogue(self, tmp_path, per_user):

@@ -18,7 +18,7 @@ SMALL = log_of(
     ("bob", 3, "purchase", 2),
     ("cas", 3, "purchase", 2),
     ("cas", 1, "purchase", 3),
-    # From here on the test.
+    # The test period begins.
     ("ann", 1, "purchase", 4),
     ("ann", 5, "purchase", 5),
     ("bob", 5, "purchase", 5),
@@ -27,7 +27,7 @@ SMALL = log_of(
 
 
 def wanted_of(split):
-    """Ids of users, and the rows that each wanted."""
+    """By id of a user, the rows of their wanted items."""
     rows = split.item_rows[split.wanted.items]
     bounds = split.wanted.offsets
     ids = [split.known.user_ids[number] for number in split.user_numbers[split.users]]
@@ -38,14 +38,14 @@ def wanted_of(split):
 
 
 class TestSplit:
-    def test_parts_everybody_at_one_moment(self):
+    def test_splits_all_users_at_one_moment(self):
         split = split_at_share(SMALL, CONFIG)
 
         assert 3 * DAY_S < split.cut_at <= 4 * DAY_S
         assert split.known.at.max() < split.cut_at
         assert split.end_at == 5 * DAY_S
 
-    def test_wants_what_is_new_to_users_with_a_history(self):
+    def test_wants_new_items_of_users_with_a_history(self):
         assert wanted_of(split_at_share(SMALL, CONFIG)) == {"ann": {1}}
 
     def test_wants_repeats_where_they_are_allowed(self):
@@ -54,7 +54,7 @@ class TestSplit:
         assert wanted_of(split) == {"ann": {1, 5}, "bob": {5}}
         assert len(split.excluded.items) == 0
 
-    def test_excludes_what_was_bought_before(self):
+    def test_excludes_items_bought_before(self):
         split = split_at_share(SMALL, CONFIG)
 
         assert set(split.item_rows[split.excluded.items].tolist()) == {3, 5}
@@ -62,24 +62,24 @@ class TestSplit:
     def test_numbers_items_by_their_users_then_rows(self):
         assert split_at_share(SMALL, CONFIG).item_rows.tolist() == [3, 5, 1]
 
-    def test_ranks_only_items_with_buyers_enough(self):
+    def test_ranks_only_items_with_enough_buyers(self):
         config = CONFIG.model_copy(update={"min_buyers": 2, "label": REPEATS})
         split = split_at_share(SMALL, config)
 
         assert split.item_rows.tolist() == [3, 5]
         assert wanted_of(split) == {"ann": {5}, "bob": {5}}
 
-    def test_tells_the_models_each_pair_once_with_its_age(self):
+    def test_trains_on_each_pair_once_with_its_age(self):
         log = log_of(
             ("ann", 0, "view", 1), ("ann", 0, "purchase", 3), ("bob", 0, "cart", 2),
             ("bob", 1, "purchase", 4), ("ann", 1, "purchase", 9), ("bob", 0, "purchase", 9),
         )  # fmt: skip
         split = split_at_share(log, CONFIG.model_copy(update={"test_share": 0.2}))
 
-        assert split.past.matrix.toarray() == pytest.approx(np.array([[1.0, 0], [0.6, 1]]))
-        assert split.past.ages.toarray()[0, 0] == pytest.approx(split.cut_at / DAY_S - 3)
+        assert split.training.matrix.toarray() == pytest.approx(np.array([[1.0, 0], [0.6, 1]]))
+        assert split.training.ages.toarray()[0, 0] == pytest.approx(split.cut_at / DAY_S - 3)
 
-    def test_moves_the_window_back_and_forgets_what_came_after_it(self):
+    def test_moves_the_test_back_and_ignores_later_interactions(self):
         log = log_of(
             ("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1), ("cas", 2, "purchase", 1),
             ("ann", 1, "purchase", 2), ("ann", 2, "purchase", 3), ("bob", 2, "purchase", 3),
@@ -90,7 +90,7 @@ class TestSplit:
         assert split.end_at == 2 * DAY_S
         assert wanted_of(split) == {"ann": {1}}
 
-    def test_chooses_users_when_there_are_too_many(self):
+    def test_samples_users_when_there_are_too_many(self):
         log = demo_shop()[2]
         config = ProtocolConfig(min_buyers=1)
         everybody = wanted_of(split_at_share(log, config))
@@ -100,7 +100,7 @@ class TestSplit:
         assert len(some.users) == 20
         assert wanted_of(some).items() <= everybody.items()
 
-    def test_knows_the_same_whatever_comes_later(self):
+    def test_training_does_not_depend_on_later_interactions(self):
         log = demo_shop()[2]
         split = split_at_share(log, ProtocolConfig())
         rng = np.random.default_rng(1)
@@ -109,13 +109,17 @@ class TestSplit:
         shuffled = split_at_share(other, ProtocolConfig())
 
         np.testing.assert_array_equal(shuffled.item_rows, split.item_rows)
-        np.testing.assert_array_equal(shuffled.past.matrix.toarray(), split.past.matrix.toarray())
-        np.testing.assert_array_equal(shuffled.past.ages.toarray(), split.past.ages.toarray())
+        np.testing.assert_array_equal(
+            shuffled.training.matrix.toarray(), split.training.matrix.toarray()
+        )
+        np.testing.assert_array_equal(
+            shuffled.training.ages.toarray(), split.training.ages.toarray()
+        )
         assert wanted_of(shuffled) != wanted_of(split)
 
 
 def by_hand(log, share, min_buyers):
-    """The protocol once more, with sets."""
+    """The protocol in plain Python, with sets."""
     cut_at = np.quantile(log.at, 1 - share)
     lines = list(zip(log.users.tolist(), log.rows.tolist(), log.types, log.at, strict=True))
     bought = {(u, i) for u, i, kind, at in lines if kind == PURCHASE and at < cut_at}
@@ -159,11 +163,11 @@ class TestTooLittleData:
         with pytest.raises(NotEnoughData, match="no interactions"):
             split_at_share(before(SMALL, 0.0), CONFIG)
 
-    def test_when_no_item_has_buyers_enough(self):
+    def test_when_no_item_has_enough_buyers(self):
         with pytest.raises(NotEnoughData, match="of 4 users"):
             split_at_share(SMALL, CONFIG.model_copy(update={"min_buyers": 4}))
 
-    def test_when_nobody_comes_back(self):
+    def test_when_no_user_returns(self):
         with pytest.raises(NotEnoughData, match=r"no user with history .* have a") as failed:
             split_at_share(before(SMALL, 3.5 * DAY_S), CONFIG)
 

@@ -6,8 +6,8 @@ import pytest
 
 from serve_app.domain.interactions import PURCHASE, RATING
 from serve_app.errors import DataRejected
-from serve_app.loading.in_memory import read_shop
-from serve_app.loading.load import LoadConfig, LoadFiles
+from serve_app.loading.in_memory import read_files
+from serve_app.loading.load import InputFiles, LoadConfig
 
 NOW_AT = 1_700_000_000.0
 
@@ -24,16 +24,16 @@ lid,,,,blue
 """
 
 
-def write(folder: Path, **texts: str) -> LoadFiles:
+def write(folder: Path, **texts: str) -> InputFiles:
     files = {}
     for name, text in texts.items():
         files[name] = folder / f"{name}.csv"
         files[name].write_text(text, encoding="utf-8")
-    return LoadFiles(**files)
+    return InputFiles(**files)
 
 
 def read(files, config=LoadConfig()):  # noqa: B008 (frozen)
-    return read_shop(files, config, lambda share: None, now_at=NOW_AT)
+    return read_files(files, config, lambda share: None, now_at=NOW_AT)
 
 
 class TestInteractions:
@@ -59,7 +59,7 @@ class TestInteractions:
         frame.to_parquet(tmp_path / "a.parquet")
         frame.to_csv(tmp_path / "a.csv", index=False)
         [one, other] = (
-            read(LoadFiles(interactions=tmp_path / f"a.{ending}")) for ending in ("csv", "parquet")
+            read(InputFiles(interactions=tmp_path / f"a.{ending}")) for ending in ("csv", "parquet")
         )
 
         assert one.log.user_ids == other.log.user_ids == ("ann", "bob")

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from serve_app.loading.attributes import attribute_kinds, attributes
-from serve_app.loading.files import Chunk
+from serve_app.loading.attributes import infer_attribute_kinds, read_attributes
+from serve_app.loading.csv_and_parquet import Chunk
 from serve_app.loading.rows import (
     DESCRIBED,
     CheckedRows,
@@ -63,10 +63,10 @@ def test_takes_ids_of_any_kind_as_text(item_id: object, kept: str) -> None:
         (None, "item_id is empty"),
         ("", "item_id is empty"),
         ("x" * 129, "item_id is longer than 128 characters"),
-        ("a\0b", "item_id has control characters or is no UTF-8"),
-        ("a\nb", "item_id has control characters or is no UTF-8"),
-        ("a\udce4", "item_id has control characters or is no UTF-8"),
-        (b"\xe4", "item_id has control characters or is no UTF-8"),
+        ("a\0b", "item_id has control characters or is not UTF-8"),
+        ("a\nb", "item_id has control characters or is not UTF-8"),
+        ("a\udce4", "item_id has control characters or is not UTF-8"),
+        (b"\xe4", "item_id has control characters or is not UTF-8"),
     ],
 )
 def test_rejects_what_cannot_be_an_id(item_id: object, told: str) -> None:
@@ -123,7 +123,7 @@ def test_takes_lists_and_texts_with_bars_as_tags(tags: object, kept: list[str]) 
 @pytest.mark.parametrize("text", ["a\0", "\udce4"])
 def test_rejects_text_that_cannot_be_stored(column: str, text: str) -> None:
     told = reason(check_item(**{column: text}))
-    assert told == f"{column} has a NUL character or is no UTF-8"
+    assert told == f"{column} has a NUL character or is not UTF-8"
 
 
 def test_a_title_may_have_several_lines() -> None:
@@ -189,7 +189,7 @@ def test_an_interaction_is_a_purchase_unless_it_says_otherwise(kind: object, cod
         ({"value": "many"}, "value is not a number"),
         ({"user_id": None}, "user_id is empty"),
         ({"event_id": "e" * 129}, "event_id is longer than 128 characters"),
-        ({"session_id": "a\tb"}, "session_id has control characters or is no UTF-8"),
+        ({"session_id": "a\tb"}, "session_id has control characters or is not UTF-8"),
     ],
 )
 def test_rejects_interactions_that_cannot_be(cells: dict[str, object], told: str) -> None:
@@ -268,22 +268,22 @@ def test_further_columns_become_attributes_even_with_names_of_the_database() -> 
 def test_all_cells_of_an_attribute_get_one_type(
     cells: list[object], kind: str, stored: list[object]
 ) -> None:
-    kinds = attribute_kinds([{"x": cells[:1]}, {"x": cells[1:]}])
+    kinds = infer_attribute_kinds([{"x": cells[:1]}, {"x": cells[1:]}])
     assert kinds == {"x": kind}
-    assert [json.loads(text)["x"] for text in attributes({"x": cells}, kinds, {})] == stored
+    assert [json.loads(text)["x"] for text in read_attributes({"x": cells}, kinds, {})] == stored
 
 
 def test_typed_attributes_keep_their_types() -> None:
     cells = [3, True, "x", ["a"], {"a": [1]}, Decimal("1.5"), timedelta(seconds=3), b"ab"]
-    stored = [json.loads(text)["x"] for text in attributes({"x": cells}, {}, {})]
+    stored = [json.loads(text)["x"] for text in read_attributes({"x": cells}, {}, {})]
     assert stored == [3, True, "x", ["a"], {"a": [1]}, 1.5, 3.0, "ab"]
 
 
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
-        ("a\0", "an attribute has a NUL character or is no UTF-8"),
-        (["\udce4"], "an attribute has a NUL character or is no UTF-8"),
+        ("a\0", "an attribute has a NUL character or is not UTF-8"),
+        (["\udce4"], "an attribute has a NUL character or is not UTF-8"),
         (float("inf"), "an attribute is an infinite number"),
     ],
 )

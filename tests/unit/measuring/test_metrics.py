@@ -1,19 +1,32 @@
+from math import log2
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
+from serve_app.arrays.columns import MISSING
 from serve_app.arrays.ragged import offsets_of
-from serve_app.domain.scoring.model_features import FEATURES, SOURCES
-from serve_app.fitting.data.labels import CLICKED, WANTED
-from serve_app.fitting.judging.window_results import source_ndcgs
-from serve_app.fitting.moments.examples import Examples
-from serve_app.measuring.metrics import ndcg_at, ranked_hits, recall_at
+from serve_app.measuring.metrics import (
+    coverage,
+    diversity,
+    gini,
+    hit_rate,
+    ndcg_at,
+    novelty,
+    ranked_hits,
+    recall_at,
+    reciprocal_rank,
+)
+
+HITS = np.array([[False, True, False, True], [False] * 4])
+N_WANTED = np.array([3, 1])
 
 
-def hits_at(*places, width=20):
+def hits_at(*ranks, width=20):
     hits = np.zeros((1, width), bool)
-    hits[0, [place - 1 for place in places]] = True
+    hits[0, [rank - 1 for rank in ranks]] = True
     return hits
 
 
@@ -25,27 +38,27 @@ class TestNdcgAt:
     def test_is_one_for_the_ideal_list(self):
         assert ndcg_at(hits_at(1, 2, 3), np.array([3]), 10) == one(1.0)
 
-    def test_is_one_when_more_is_wanted_than_there_are_places(self):
+    def test_is_one_when_more_is_wanted_than_fits(self):
         assert ndcg_at(hits_at(1, 2), np.array([50]), 2) == one(1.0)
 
-    def test_discounts_by_the_logarithm_of_the_place(self):
+    def test_discounts_by_the_logarithm_of_the_rank(self):
         assert ndcg_at(hits_at(3), np.array([1]), 10) == one(1 / np.log2(4))
 
-    def test_counts_what_was_wanted_but_is_not_in_the_list(self):
+    def test_counts_wanted_items_outside_the_list(self):
         ideal = 1 + 1 / np.log2(3)
         assert ndcg_at(hits_at(1), np.array([2]), 10) == one(1 / ideal)
 
-    def test_ignores_places_past_k(self):
+    def test_ignores_positions_after_k(self):
         assert ndcg_at(hits_at(11), np.array([1]), 10) == one(0.0)
 
-    @given(places=st.sets(st.integers(1, 20)), n_more=st.integers(1, 5), k=st.integers(1, 20))
+    @given(ranks=st.sets(st.integers(1, 20)), n_more=st.integers(1, 5), k=st.integers(1, 20))
     @settings(max_examples=100, deadline=None)
-    def test_equals_the_sum_written_out(self, places, n_more, k):
-        n_wanted = len(places) + n_more
-        gain = sum(1 / np.log2(place + 1) for place in places if place <= k)
-        ideal = sum(1 / np.log2(place + 1) for place in range(1, min(n_wanted, k) + 1))
+    def test_equals_a_sum_in_plain_python(self, ranks, n_more, k):
+        n_wanted = len(ranks) + n_more
+        gain = sum(1 / np.log2(rank + 1) for rank in ranks if rank <= k)
+        ideal = sum(1 / np.log2(rank + 1) for rank in range(1, min(n_wanted, k) + 1))
 
-        assert ndcg_at(hits_at(*places), np.array([n_wanted]), k) == one(gain / ideal)
+        assert ndcg_at(hits_at(*ranks), np.array([n_wanted]), k) == one(gain / ideal)
 
 
 class TestRecallAt:
@@ -53,6 +66,53 @@ class TestRecallAt:
         hits = np.concatenate([hits_at(1, 10, 11), hits_at()])
 
         assert recall_at(hits, np.array([4, 3]), 10) == pytest.approx([0.5, 0.0])
+
+
+class TestByHand:
+    def test_recall_divides_by_the_hits_that_fit(self):
+        assert recall_at(HITS, N_WANTED, 2).tolist() == [0.5, 0.0]
+        assert recall_at(HITS, N_WANTED, 4).tolist() == pytest.approx([2 / 3, 0.0])
+
+    def test_ndcg_discounts_and_normalises(self):
+        gain, ideal = 1 / log2(3) + 1 / log2(5), 1 + 1 / log2(3) + 1 / log2(4)
+
+        assert ndcg_at(HITS, N_WANTED, 4).tolist() == pytest.approx([gain / ideal, 0.0])
+
+    def test_ndcg_of_a_list_shorter_than_k_misses_the_rest(self):
+        assert ndcg_at(HITS, N_WANTED, 10) == pytest.approx(ndcg_at(HITS, N_WANTED, 4))
+
+    def test_reciprocal_rank_is_that_of_the_first_hit(self):
+        assert reciprocal_rank(HITS, N_WANTED, 4).tolist() == [0.5, 0.0]
+        assert reciprocal_rank(HITS, N_WANTED, 1).tolist() == [0.0, 0.0]
+
+    def test_hit_rate_is_one_for_any_hit(self):
+        assert hit_rate(HITS, N_WANTED, 4).tolist() == [1.0, 0.0]
+
+    def test_novelty_is_the_surprise_of_an_item_in_bits(self):
+        n_buyers = np.array([4, 1])
+
+        assert novelty(np.array([[0, MISSING], [0, 1]]), n_buyers, 4).tolist() == [0.0, 1.0]
+
+    def test_diversity_is_zero_for_items_with_the_same_buyers_and_one_for_others(self):
+        weights = csr_array(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.float32))
+        lists = np.array([[0, 1], [0, 2], [2, MISSING]])
+
+        assert diversity(lists, weights) == pytest.approx([0.0, 1.0, 0.0], abs=1e-6)
+
+    def test_coverage_is_the_share_of_items_in_any_list(self):
+        assert coverage(np.array([0, 3, 1, 0])) == 0.5
+
+    def test_gini_is_zero_for_equal_counts_and_large_for_one_item(self):
+        assert gini(np.array([5, 5, 5, 5])) == 0.0
+        assert gini(np.array([0, 0, 0, 9])) == 0.75
+        assert gini(np.array([[1, 3], [2, 2]])).tolist() == [0.25, 0.0]
+
+
+def test_gini_equals_the_mean_difference_of_all_pairs():
+    counts = np.random.default_rng(5).poisson(2.0, 50).astype(float)
+    differences = np.abs(counts[:, None] - counts).mean()
+
+    assert gini(counts) == pytest.approx(differences / (2 * counts.mean()))
 
 
 class TestRankedHits:
@@ -82,26 +142,3 @@ class TestRankedHits:
         ranked = ranked_hits(np.array([1.0]), np.array([True]), offsets_of([0, 1]), 2)
 
         np.testing.assert_array_equal(ranked, [[False, False], [True, False]])
-
-
-def examples_of(strengths, lengths, **columns):
-    matrix = np.full((len(strengths), len(FEATURES)), np.nan, np.float32)
-    for name, values in columns.items():
-        matrix[:, FEATURES.index(f"candidate.{name}")] = values
-    return Examples(matrix, np.array(strengths, np.uint8), offsets_of(lengths))
-
-
-class TestSources:
-    def test_each_is_measured_by_its_own_ranks_on_what_counts(self):
-        examples = examples_of(
-            [0, WANTED, CLICKED, WANTED],
-            [3, 1],
-            popular_rank=[1, 2, 3, np.nan],
-            similar_users_rank=[np.nan, np.nan, np.nan, 1],
-        )
-
-        ndcgs = source_ndcgs(examples, np.array([1, 2]))
-
-        of_two = 1 + 1 / np.log2(3)
-        assert ndcgs[:, SOURCES.index("popular")] == pytest.approx([1 / np.log2(3), 0])
-        assert ndcgs[:, SOURCES.index("similar_users")] == pytest.approx([0, 1 / of_two])

@@ -1,4 +1,4 @@
-"""Reads CSV and Parquet in chunks of rows, so that memory does not grow with the file."""
+"""Reads the rows of CSV and Parquet files, in chunks: memory does not grow with the file."""
 
 import csv
 import re
@@ -16,21 +16,22 @@ from serve_app.errors import DataRejected
 
 CHUNK_ROWS = 20_000
 
-_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff]")
-"""Control characters, and what stands for a byte that is no UTF-8."""
+_NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff]")
+"""Control characters, and the surrogates that stand for bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows of a file.
+    """
+    Some rows of a file.
 
     Attributes:
-        lines: line of each row in a CSV file (the header is line 1), number of the row from 1 in
+        lines: of each row, its line in a CSV file (the header is line 1) or its number from 1 in
             a Parquet file.
-        columns: by name, the cells of all rows; ``None`` for an empty one. Cells of a CSV file are
+        columns: by name, the cells of all rows; an empty cell is ``None``. Cells of a CSV file are
             texts; times of a Parquet file are epoch seconds.
-        misshapen: line and reason of what could not be read as a row.
-        share_read: of the file so far, 0 … 1.
+        misshapen: line and reason of each row with too few or too many cells.
+        share_read: share of the file read so far, 0 … 1.
     """
 
     lines: Sequence[int]
@@ -44,7 +45,8 @@ def read_chunks(file: Path) -> Generator[Chunk, None, None]:
     Read a file, ``CHUNK_ROWS`` rows at a time.
 
     Raises:
-        DataRejected: no such file, not readable, neither CSV nor Parquet, or without a row.
+        DataRejected: the file does not exist, is not readable, is neither CSV nor Parquet, or
+            has no rows.
     """
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if file.suffix.lower() not in readers:
@@ -64,8 +66,7 @@ def read_chunks(file: Path) -> Generator[Chunk, None, None]:
 
 def _read_csv(file: Path) -> Iterator[Chunk]:
     n_bytes = file.stat().st_size
-    # Bytes that are no UTF-8 come through as lone surrogates: the row that holds them is rejected,
-    # not the file.
+    # surrogateescape: bytes that are not UTF-8 spoil their row, not the file.
     with (
         file.open("rb") as data,
         TextIOWrapper(data, "utf-8-sig", "surrogateescape", newline="") as text,
@@ -79,40 +80,43 @@ def _read_csv(file: Path) -> Iterator[Chunk]:
 
 
 def _numbered(text: TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with its first line: a quoted cell may span several."""
+    """Yield each row that is not blank with its first line."""
     reader = csv.reader(text)
     line = 1
     for row in reader:
         if row:
             yield line, row
+        # A quoted cell may span several lines.
         line = reader.line_num + 1
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
-    if any(map(_NO_TEXT.search, names)):
+    if any(map(_NOT_TEXT.search, names)):
         raise DataRejected(
-            file, "its first line is no UTF-8 text that names the columns: compressed, or UTF-16?"
+            file, "its first line is not UTF-8 text; the file may be compressed or in UTF-16"
         )
     if not any(names):
         raise DataRejected(file, "it has no header line that names the columns")
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise DataRejected(file, f"its header names {twice[0]!r} twice")
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        raise DataRejected(file, f"its header names {repeated[0]!r} twice")
 
 
 def _csv_chunk(
     rows: Sequence[tuple[int, list[str]]], names: Sequence[str], share_read: float
 ) -> Chunk:
-    whole = [(line, row) for line, row in rows if len(row) == len(names)]
+    complete = [(line, row) for line, row in rows if len(row) == len(names)]
     misshapen = [
         (line, f"the row has {len(row)} cells, the header {len(names)}")
         for line, row in rows
         if len(row) != len(names)
     ]
     columns = {
-        name: [row[i].strip() or None for _, row in whole] for i, name in enumerate(names) if name
+        name: [row[i].strip() or None for _, row in complete]
+        for i, name in enumerate(names)
+        if name
     }
-    return Chunk([line for line, _ in whole], columns, misshapen, share_read)
+    return Chunk([line for line, _ in complete], columns, misshapen, share_read)
 
 
 def _read_parquet(file: Path) -> Iterator[Chunk]:
@@ -127,8 +131,9 @@ def _read_parquet(file: Path) -> Iterator[Chunk]:
 
 
 def _cells(column: pa.Array) -> list[object]:
-    """Python values, ``None`` for NaN, times as epoch seconds."""
+    """Convert to Python values: NaN becomes ``None``, times become epoch seconds."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        # Microseconds hold every date; unsafe, because nanoseconds lose digits.
         micros = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         return [None if value is None else value / 1e6 for value in micros]
     cells: list[object] = column.to_pylist()
@@ -139,6 +144,8 @@ def _cells(column: pa.Array) -> list[object]:
 
 def column_names(file: Path) -> tuple[str, ...]:
     """
+    Read the names of a file's columns, from its first chunk.
+
     Raises:
         DataRejected: as ``read_chunks``.
     """

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from serve_app.errors import DataRejected
-from serve_app.loading import files as load_files
-from serve_app.loading.files import column_names, read_chunks
+from serve_app.loading import csv_and_parquet
+from serve_app.loading.csv_and_parquet import column_names, read_chunks
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -37,7 +37,7 @@ def test_knows_the_line_of_each_row(tmp_path: Path) -> None:
 def test_splits_a_file_into_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr(load_files, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(csv_and_parquet, "CHUNK_ROWS", 2)
     file = tmp_path / f"a.{ending}"
     if ending == "csv":
         write(file, "id\na\nb\nc\n")
@@ -92,7 +92,7 @@ def test_names_the_columns_without_reading_on(tmp_path: Path) -> None:
         ("a.csv", "\n\n", "it has no header line"),
         ("a.csv", "id,x\n", "it has no rows"),
         ("a.csv", "id,x,id\n1,2,3\n", "its header names 'id' twice"),
-        ("a.csv", "i\x00d\x00,\x00", "is no UTF-8 text .* compressed, or UTF-16"),
+        ("a.csv", "i\x00d\x00,\x00", "is not UTF-8 text; .* compressed or in UTF-16"),
         ("a.csv", "id\n" + "x" * 200_000, "cannot be read: field larger than"),
         ("a.parquet", "id\n1\n", "cannot be read: Parquet"),
         ("a.xlsx", "id\n1\n", "its name ends neither in .csv nor in .parquet"),

@@ -1,13 +1,11 @@
 import numpy as np
-import pytest
 
 from serve_app.arrays.columns import MISSING
-from serve_app.evaluation.lists import best_items, fused
+from serve_app.evaluation.best_lists import best_items, fuse
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
-from serve_app.measuring.lists import incidence
 from tests.support.hand_made_logs import demo_shop, log_of
 
-# Ann and Bob each know one of four items and want another.
+# Ann and Bob each have one of four items and want another.
 SPLIT = split_at_share(
     log_of(
         ("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1), ("cas", 2, "purchase", 1),
@@ -22,7 +20,7 @@ def same(*scores):
 
 
 class TestBestItems:
-    def test_are_ordered_by_score_without_what_was_bought(self):
+    def test_are_ordered_by_score_without_excluded_items(self):
         lists = best_items(same(0.4, 0.3, 0.2, 0.9), SPLIT, 3)
 
         assert lists.tolist() == [[3, 1, 2], [3, 0, 2]]
@@ -30,12 +28,12 @@ class TestBestItems:
     def test_break_ties_by_number(self):
         assert best_items(same(1, 1, 1, 1), SPLIT, 2).tolist() == [[1, 2], [0, 2]]
 
-    def test_are_as_many_as_there_are(self):
+    def test_end_with_missing_where_no_item_is_left(self):
         lists = best_items(same(0.4, 0.3, 0.2, 0.1), SPLIT, 50)
 
         assert lists.tolist() == [[1, 2, 3, MISSING], [0, 2, 3, MISSING]]
 
-    def test_leave_the_scorer_its_scores(self):
+    def test_do_not_change_the_scores_of_the_scorer(self):
         scores = np.zeros((3, 4), np.float32)
         best_items(lambda users: scores[: len(users)], SPLIT, 2)
 
@@ -43,31 +41,29 @@ class TestBestItems:
 
     def test_equal_a_full_sort(self):
         split = split_at_share(demo_shop()[2], ProtocolConfig())
-        scores = np.random.default_rng(0).integers(0, 9, (split.past.n_users, split.past.n_items))
+        scores = np.random.default_rng(0).integers(
+            0, 9, (split.training.n_users, split.training.n_items)
+        )
         lists = best_items(lambda users: scores[users], split, 15)
 
         for i, user in enumerate(split.users):
             start, stop = split.excluded.offsets[i : i + 2]
             bought = set(split.excluded.items[start:stop].tolist())
-            order = sorted(range(split.past.n_items), key=lambda item: (-scores[user, item], item))
+            order = sorted(
+                range(split.training.n_items), key=lambda item: (-scores[user, item], item)
+            )
             assert lists[i].tolist() == [item for item in order if item not in bought][:15]
 
 
-class TestFused:
+class TestFuse:
     def test_sums_the_reciprocal_ranks(self):
         one = np.array([[0, 1, 2]], np.int32)
         other = np.array([[2, 0, MISSING]], np.int32)
 
         # 1/2 + 1/3 for item 0, 1/2 + 1/4 for item 2, 1/3 for item 1.
-        assert fused([one, other], 5, 4, 1.0).tolist() == [[0, 2, 1, MISSING]]
+        assert fuse([one, other], 5, 4, 1.0).tolist() == [[0, 2, 1, MISSING]]
 
     def test_is_the_list_itself_for_one_source(self):
         lists = np.array([[4, 2, 3], [0, 1, MISSING]], np.int32)
 
-        np.testing.assert_array_equal(fused([lists], 6, 3, 10.0), lists)
-
-
-def test_incidence_holds_each_listed_item():
-    inside = incidence(np.array([[2, 0], [1, MISSING]], np.int32), 3)
-
-    assert inside.toarray() == pytest.approx(np.array([[1, 0, 1], [0, 1, 0]]))
+        np.testing.assert_array_equal(fuse([lists], 6, 3, 10.0), lists)
