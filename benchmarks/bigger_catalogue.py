@@ -23,6 +23,7 @@ from serve_app.arrays.ragged import offsets_of
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.publishing import BundleContents, FittedModel
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.tables import CandidateTables
 
 _FADING = 0.97
@@ -34,13 +35,15 @@ def enlarged(bundle: Bundle, n_items: int) -> BundleContents:
     Args:
         n_items: at least; a whole number of copies is made.
     """
-    n_copies = -(-n_items // len(bundle.catalogue))
-    catalogue = enlarged_catalogue(bundle.catalogue, n_copies)
+    n_copies = -(-n_items // len(bundle.fitted.catalogue))
+    catalogue = enlarged_catalogue(bundle.fitted.catalogue, n_copies)
     manifest = bundle.manifest
     return BundleContents(
-        catalogue=catalogue,
-        tables=enlarged_tables(bundle.tables, bundle.catalogue, catalogue, n_copies),
-        archive=bundle.archive,
+        Fitted(
+            catalogue,
+            enlarged_tables(bundle.fitted.tables, bundle.fitted.catalogue, catalogue, n_copies),
+            bundle.fitted.archive,
+        ),
         models={
             variant: FittedModel(
                 model.features,

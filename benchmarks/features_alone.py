@@ -21,7 +21,7 @@ def features_alone(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
 
 async def _measure(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
     fetcher = FeatureFetcher(Stores(home.workplace.location, StoresConfig()), CacheTtls())
-    item_ids = home.bundle().catalogue.item_ids
+    item_ids = home.bundle().fitted.catalogue.item_ids
     rng = np.random.default_rng(1)
     found = {}
     for size in SIZES:

@@ -118,8 +118,8 @@ async def _warm(home: Home) -> None:
     histories = HistoryReader(cache, shop, ttls)
     for ids in _chunks(home.user_ids()):
         await users.read(ids)
-        await histories.read(ids, bundle.archive)
-    for ids in _chunks(bundle.catalogue.item_ids.take(range(len(bundle.catalogue)))):
+        await histories.read(ids, bundle.fitted.archive)
+    for ids in _chunks(bundle.fitted.catalogue.item_ids.take(range(len(bundle.fitted.catalogue)))):
         await items.read(ids)
     await users.settled()
     await items.settled()

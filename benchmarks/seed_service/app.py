@@ -42,7 +42,7 @@ def open_service() -> RecommendationService:
         cache,
         load_booster(bundle.model_path("main"), manifest.models["main"]),
         bundle,
-        AllowedItems(bundle.catalogue),
+        AllowedItems(bundle.fitted.catalogue),
         workplace.config.candidates,
         lambda: min(time.time(), manifest.until_at + manifest.horizon_s),
     )

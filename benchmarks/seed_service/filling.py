@@ -31,7 +31,7 @@ def fill_seed(urls: StoreUrls, bundle: Bundle, user_ids: Sequence[str]) -> None:
     with psycopg.connect(urls.database) as conn:
         conn.execute(_SCHEMA)
         columns = _user_columns(conn)
-        histories = bundle.archive.read(user_ids, stale=False)
+        histories = bundle.fitted.archive.read(user_ids, stale=False)
         for table, rows in (
             ("users", users_of(user_ids, columns, histories)),
             ("items", items_of(bundle)),
@@ -66,7 +66,7 @@ def users_of(
 
 def items_of(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Ids and features as JSON."""
-    catalogue = bundle.catalogue
+    catalogue = bundle.fitted.catalogue
     tags = catalogue.columns["tags"]
     for row in range(len(catalogue)):
         features = {

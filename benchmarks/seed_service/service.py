@@ -49,7 +49,7 @@ class RecommendationService:
         at = self.clock()
         user = self.features.user(user_id)
         candidates = self._candidates(user_id, user, n, at)
-        item_ids = self.bundle.catalogue.item_ids.take(candidates.rows.tolist())
+        item_ids = self.bundle.fitted.catalogue.item_ids.take(candidates.rows.tolist())
         features = self.features.items(item_ids)
         items = [features[item_id] for item_id in item_ids]
         scores = predict(self.booster, user, items, candidates.features, at)
@@ -72,8 +72,8 @@ class RecommendationService:
         return find_candidates(
             batch,
             Histories.of([events]),
-            self.bundle.catalogue,
-            self.bundle.tables,
+            self.bundle.fitted.catalogue,
+            self.bundle.fitted.tables,
             self.config,
             allowed=self.allowed,
         )

@@ -12,6 +12,7 @@ from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.manifest_files import check_hashes, check_sizes, read_manifest
 from serve_app.bundles.roots import bundle_root, read_current, read_manifest_at
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.domain.tables import CandidateTables
@@ -28,9 +29,7 @@ class Bundle:
     """
 
     manifest: Manifest
-    catalogue: Catalogue
-    tables: CandidateTables
-    archive: HistoryArchive
+    fitted: Fitted
     folder: Path
 
     def model_path(self, variant: str) -> Path:
@@ -91,14 +90,16 @@ def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = Fals
     (check_hashes if verify else check_sizes)(folder, manifest)
     bundle = Bundle(
         manifest,
-        build(
-            Catalogue,
-            _reader(folder, manifest, "catalogue"),
-            version=version,
-            columns=build_columns(manifest.columns, _reader(folder, manifest, "catalogue")),
+        Fitted(
+            build(
+                Catalogue,
+                _reader(folder, manifest, "catalogue"),
+                version=version,
+                columns=build_columns(manifest.columns, _reader(folder, manifest, "catalogue")),
+            ),
+            build(CandidateTables, _reader(folder, manifest, "tables")),
+            build(HistoryArchive, _reader(folder, manifest, "histories")),
         ),
-        build(CandidateTables, _reader(folder, manifest, "tables")),
-        build(HistoryArchive, _reader(folder, manifest, "histories")),
         folder,
     )
     _check_shapes(bundle)
@@ -129,9 +130,14 @@ def _reader(folder: Path, manifest: Manifest, part: str) -> Callable[[str], Arra
 
 def _check_shapes(bundle: Bundle) -> None:
     """What the stages index by must fit together: they do not look at each access."""
-    tables, archive, n_rows = bundle.tables, bundle.archive, len(bundle.catalogue)
+    catalogue, tables, archive = (
+        bundle.fitted.catalogue,
+        bundle.fitted.tables,
+        bundle.fitted.archive,
+    )
+    n_rows = len(catalogue)
     n_users = len(archive.offsets) - 1
-    n_categories = bundle.catalogue.categories.n_words
+    n_categories = catalogue.categories.n_words
     lists = {
         "histories": (archive.offsets, n_users, len(archive.events)),
         "category": (tables.category_offsets, n_categories, len(tables.category_rows)),

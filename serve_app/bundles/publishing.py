@@ -13,10 +13,8 @@ from serve_app.bundles.manifest_files import content_hash, describe_files
 from serve_app.bundles.promotions import promote_at, rollback_target_at
 from serve_app.bundles.roots import BundleRoot, bundle_root, read_current
 from serve_app.bundles.version_reports import remove_orphans, report_name
-from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import HistoryArchive
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.scoring.model_features import fingerprint
-from serve_app.domain.tables import CandidateTables
 
 MODELS, HELD_OUT = "models", "held_out"
 
@@ -46,8 +44,7 @@ class FittedModel:
 class BundleContents:
     """
     Attributes:
-        catalogue: its ``version`` is not stored: it becomes the bundle's.
-        archive: users in the order of the tables' baskets.
+        fitted: the ``version`` of its catalogue is not stored: it becomes the bundle's.
         models: by variant.
         until_at: time of the last interaction that went in, epoch seconds.
         horizon_s: length of the window that the labels come from.
@@ -57,9 +54,7 @@ class BundleContents:
         n_interactions: that the fit knows; None where these are the events of the archive.
     """
 
-    catalogue: Catalogue
-    tables: CandidateTables
-    archive: HistoryArchive
+    fitted: Fitted
     models: Mapping[str, FittedModel]
     until_at: float
     horizon_s: float
@@ -113,9 +108,9 @@ def publish(
 
 def _write(folder: Path, contents: BundleContents) -> None:
     parts = {
-        "catalogue": contents.catalogue,
-        "tables": contents.tables,
-        "histories": contents.archive,
+        "catalogue": contents.fitted.catalogue,
+        "tables": contents.fitted.tables,
+        "histories": contents.fitted.archive,
     }
     for part, record in parts.items():
         (folder / part).mkdir()
@@ -132,7 +127,7 @@ def _write(folder: Path, contents: BundleContents) -> None:
 def _manifest(
     files: Mapping[str, FileManifest], contents: BundleContents, created_at: float
 ) -> Manifest:
-    catalogue, archive = contents.catalogue, contents.archive
+    catalogue, archive = contents.fitted.catalogue, contents.fitted.archive
     day = datetime.fromtimestamp(contents.until_at, UTC).strftime("%Y%m%d")
     return Manifest(
         version=f"{day}-{content_hash(files, _said_of(contents))}",
@@ -172,7 +167,9 @@ def _model_manifest(variant: str, model: FittedModel) -> ModelManifest:
 
 def _said_of(contents: BundleContents) -> Iterator[str]:
     """What makes two bundles with equal files different ones."""
-    yield from (f"{name} {kind}" for name, kind in column_kinds(contents.catalogue.columns).items())
+    yield from (
+        f"{name} {kind}" for name, kind in column_kinds(contents.fitted.catalogue.columns).items()
+    )
     for variant, model in sorted(contents.models.items()):
         yield f"{variant} {model.objective} {fingerprint(model.features)}"
 

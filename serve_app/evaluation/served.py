@@ -38,7 +38,7 @@ from serve_app.evaluation.protocol import EvaluationSplit
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.in_process import fit
 from serve_app.fitting.run import Progress
-from serve_app.fitting.steps.publish import Fitted, UserColumn
+from serve_app.fitting.steps.publish import FitResult, UserColumn
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.in_memory import LoadedFiles
 from serve_app.measuring.lists import Lists, Wanted
@@ -90,7 +90,7 @@ def served_lists(
 
 def fit_past(
     shop: LoadedFiles, split: EvaluationSplit, config: OursConfig, progress: Progress
-) -> Fitted:
+) -> FitResult:
     """
     Raises:
         NotEnoughData: the past is too little to fit.
@@ -101,7 +101,7 @@ def fit_past(
 
 
 def answers_of(
-    fitted: Fitted, split: EvaluationSplit, width: int, config: OursConfig, progress: Progress
+    fitted: FitResult, split: EvaluationSplit, width: int, config: OursConfig, progress: Progress
 ) -> Ours:
     """Publishes to a temporary folder, and answers from what was published."""
     with TemporaryDirectory() as folder:
@@ -137,24 +137,24 @@ def _answers(
     model = bundle.manifest.models[variant]
     scoring_by = scoring_of(load_booster(bundle.model_path(variant), model))
     # What was in stock then is not known.
-    allowed = AllowedItems(bundle.catalogue, include_out_of_stock=True)
+    allowed = AllowedItems(bundle.fitted.catalogue, include_out_of_stock=True)
     for start in range(0, len(split.users), _BLOCK_USERS):
         part = slice(start, min(start + _BLOCK_USERS, len(split.users)))
         batch = _requests(split, part, width)
         candidates = find_candidates(
             batch,
-            bundle.archive.read(batch.user_ids, stale=False),
-            bundle.catalogue,
-            bundle.tables,
+            bundle.fitted.archive.read(batch.user_ids, stale=False),
+            bundle.fitted.catalogue,
+            bundle.fitted.tables,
             config.fit.candidates,
             allowed=allowed,
         )
         columns = user_columns[split.user_numbers[split.users[part]]]
         scoring = _scoring(candidates, user_features(columns, batch.at), batch.at)
-        scores = scoring_by(assemble(model.features, bundle.catalogue, scoring))
+        scores = scoring_by(assemble(model.features, bundle.fitted.catalogue, scoring))
         ranking = ranking_batch(candidates, batch.sizes, scores)
-        plain = rank_plainly(ranking, bundle.catalogue, config.ranking)
-        diverse = rank(ranking, bundle.catalogue, config.ranking)
+        plain = rank_plainly(ranking, bundle.fitted.catalogue, config.ranking)
+        diverse = rank(ranking, bundle.fitted.catalogue, config.ranking)
         yield Ours(
             _lists(plain.rows, plain.offsets, split, part, width),
             _lists(diverse.rows, diverse.offsets, split, part, width),

@@ -14,7 +14,7 @@ from serve_app.fitting.steps.check_data import check
 from serve_app.fitting.steps.compute_features import features
 from serve_app.fitting.steps.evaluate_models import evaluate, metrics_of
 from serve_app.fitting.steps.find_candidates import candidates
-from serve_app.fitting.steps.publish import Fitted, fitted
+from serve_app.fitting.steps.publish import FitResult, fitted
 from serve_app.fitting.steps.train_models import train
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Here
@@ -36,7 +36,7 @@ def fit(
     progress: Progress,
     *,
     measure: bool = True,
-) -> Fitted:
+) -> FitResult:
     """
     Args:
         items: as ``stores.postgres.fit_input.read_items`` gives them.

@@ -128,7 +128,7 @@ def _served(shop: FitSource) -> Served | None:
 
 def _publish(job: Job, folder: Path, shop: FitSource, created_at: float, force: bool) -> None:
     made = fitted(job.work, job.config, metrics_of(job.work))
-    catalogue = made.contents.catalogue
+    catalogue = made.contents.fitted.catalogue
     rows = np.flatnonzero(catalogue.listed).astype(np.int32)
     numbers = (catalogue.number(name)[rows] for name in ("popularity", "avg_rating", "num_ratings"))
     write_item_features(shop.conn, rows, *numbers)

@@ -144,7 +144,7 @@ class RecommendationService:
     async def _compose(
         self, questions: Sequence[Question], answers: Answers, world: World
     ) -> list[Answer]:
-        catalogue, ranked = world.bundle.catalogue, answers.ranked
+        catalogue, ranked = world.bundle.fitted.catalogue, answers.ranked
         wanted = {
             i: item_ids(ranked, i, catalogue)
             for i, each in enumerate(questions)
@@ -177,7 +177,7 @@ class RecommendationService:
         metadata: dict[str, Metadata] = {
             item_id: asdict(row) for item_id, row in found.values.items()
         }
-        catalogue = world.bundle.catalogue
+        catalogue = world.bundle.fitted.catalogue
         metadata |= {item_id: described(item_id, catalogue) for item_id in found.unanswered}
         return _Shown(metadata, found.unanswered, reason)
 

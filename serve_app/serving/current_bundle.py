@@ -39,18 +39,23 @@ class World:
 
     @classmethod
     def of(cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig) -> "World":
-        allowed = AllowedItems(bundle.catalogue)
+        allowed = AllowedItems(bundle.fitted.catalogue)
         popular_only = _popular_only(candidates)
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:
             # The archive remembers what users did, so what they are done with stays excluded.
-            histories = bundle.archive.read(batch.user_ids, stale=True)
+            histories = bundle.fitted.archive.read(batch.user_ids, stale=True)
             return find_candidates(
-                batch, histories, bundle.catalogue, bundle.tables, popular_only, allowed=allowed
+                batch,
+                histories,
+                bundle.fitted.catalogue,
+                bundle.fitted.tables,
+                popular_only,
+                allowed=allowed,
             )
 
         def plain_order(batch: RankingBatch) -> RankedBatch:
-            return rank_plainly(batch, bundle.catalogue, ranking)
+            return rank_plainly(batch, bundle.fitted.catalogue, ranking)
 
         return cls(bundle, allowed, Floor(default_users, popular_candidates, plain_order))
 
@@ -68,7 +73,7 @@ class World:
 
     def row_of(self, item_id: str) -> int:
         """Row of an item, ``MISSING`` when the catalogue does not know it."""
-        return int(self.bundle.catalogue.index.find([item_id])[0])
+        return int(self.bundle.fitted.catalogue.index.find([item_id])[0])
 
 
 def _popular_only(config: CandidatesConfig) -> CandidatesConfig:

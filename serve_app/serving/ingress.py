@@ -130,7 +130,7 @@ class Ingress:
         if world is None or row == MISSING:
             raise UnknownItem(item_id)
         allowed = world.allowed.for_request(None, np.array([row], np.int32))
-        catalogue, tables = world.bundle.catalogue, world.bundle.tables
+        catalogue, tables = world.bundle.fitted.catalogue, world.bundle.fitted.tables
         return similar_items(row, n, catalogue, tables, allowed), catalogue
 
     def user_hash(self, user_id: str) -> str:
@@ -158,4 +158,6 @@ class Ingress:
         world = self._in_use.world
         if world is None:
             return STANDARD_COLUMNS
-        return {name: type(column) for name, column in world.bundle.catalogue.columns.items()}
+        return {
+            name: type(column) for name, column in world.bundle.fitted.catalogue.columns.items()
+        }

@@ -30,7 +30,7 @@ from tests.support.small_bundles import location_of, publish_world
 from tests.support.small_world import AT, batch_of, purchased, small_world
 
 PATIENT = StoresConfig.model_validate({"redis": {"timeout_s": 2}, "postgres": {"timeout_s": 2}})
-CATALOGUE = small_world().catalogue
+CATALOGUE = small_world().fitted.catalogue
 BOUGHT = 5
 
 
@@ -231,7 +231,7 @@ class TestCandidateGenerator:
     ) -> None:
         found = self.find(run, nowhere, bundles, ("u000001",))
 
-        bought = purchased(small_world().archive.read(["u000001"], stale=True).of_user(0))
+        bought = purchased(small_world().fitted.archive.read(["u000001"], stale=True).of_user(0))
         assert found.stale.tolist() == [True]
         assert len(found.rows) >= 100
         assert not np.isin(found.rows, bought).any()

@@ -73,13 +73,13 @@ def test_publishes_what_was_loaded(shop: Connection, tmp_path: Path) -> None:
     assert bundle.manifest.version == version
     assert bundle.manifest.n_interactions == DEMO.n_interactions
     assert bundle.manifest.n_items == DEMO.n_items
-    assert "brand" in bundle.catalogue.columns
+    assert "brand" in bundle.fitted.catalogue.columns
 
 
 def test_writes_the_numbers_of_items_back(shop: Connection, tmp_path: Path) -> None:
     fit(shop, tmp_path / "bundles")
 
-    catalogue = opened(tmp_path / "bundles").catalogue
+    catalogue = opened(tmp_path / "bundles").fitted.catalogue
     found = shop.execute(
         "SELECT popularity_score, avg_rating, num_ratings FROM item_features ORDER BY item_row"
     ).fetchall()

@@ -61,12 +61,12 @@ def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
     async def candidates(batch):
         world = await shelf.at(batch.bundle)
         bundle = world.bundle
-        histories = bundle.archive.read(batch.user_ids, stale=False)
+        histories = bundle.fitted.archive.read(batch.user_ids, stale=False)
         return find_candidates(
             batch,
             histories,
-            bundle.catalogue,
-            bundle.tables,
+            bundle.fitted.catalogue,
+            bundle.fitted.tables,
             config.candidates,
             allowed=world.allowed,
         )

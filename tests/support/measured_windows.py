@@ -47,7 +47,7 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
     if known_until_at is None:
         return world
     later = snapshot(catalogue, before(log, known_until_at), at, listed, nobody, config)
-    return replace(world, tables=later.tables)
+    return replace(world, fitted=replace(world.fitted, tables=later.fitted.tables))
 
 
 def likely(examples: Examples) -> NDArray[np.float32]:
@@ -64,7 +64,7 @@ CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
 
 def outcomes_at(at: float, until_at: float) -> Outcomes:
     known = before(demo_shop()[2], until_at)
-    return outcomes(known, at, until_at, world_at(at).catalogue.listed, least=CLICKED)
+    return outcomes(known, at, until_at, world_at(at).fitted.catalogue.listed, least=CLICKED)
 
 
 def measured_block(
@@ -85,4 +85,4 @@ def measured_at(
 
 
 def items_at(at: float) -> ItemFacts:
-    return describe_items(world_at(at).catalogue, at)
+    return describe_items(world_at(at).fitted.catalogue, at)

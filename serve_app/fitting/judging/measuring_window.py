@@ -94,7 +94,9 @@ def measure(
         names=tuple(lists),
         calibrated=calibrated,
         lists=np.stack(list(lists.values())),
-        hits=np.stack([hits_of(each, relevant, len(world.catalogue)) for each in lists.values()]),
+        hits=np.stack(
+            [hits_of(each, relevant, len(world.fitted.catalogue)) for each in lists.values()]
+        ),
         n_past=_n_past(world, found.users[users][buyers]),
         relevant=relevant.items,
         offsets=relevant.offsets,
@@ -144,23 +146,25 @@ def _diverse(
     scores: NDArray[np.float32], candidates: CandidateBatch, world: Snapshot, config: RankingConfig
 ) -> Rows:
     sizes = np.full(len(candidates), WIDTH, np.int32)
-    ranked = rank(ranking_batch(candidates, sizes, scores), world.catalogue, config)
+    ranked = rank(ranking_batch(candidates, sizes, scores), world.fitted.catalogue, config)
     return pad(ranked.rows, ranked.offsets, WIDTH, MISSING)
 
 
 def _most_bought(users: NDArray[np.int32], world: Snapshot) -> Rows:
     """The items with the most buyers of all time that may still be recommended to the user."""
-    histories = world.archive.of_rows(users, stale=False)
-    done = keys_of(histories, world.tables.ending_types, len(world.catalogue))
-    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
-    rows = np.argsort(-world.catalogue.features[:, LOG_BUYERS], kind="stable").astype(np.int32)
+    histories = world.fitted.archive.of_rows(users, stale=False)
+    done = keys_of(histories, world.fitted.tables.ending_types, len(world.fitted.catalogue))
+    allowed = AllowedItems(world.fitted.catalogue, include_out_of_stock=True)
+    rows = np.argsort(-world.fitted.catalogue.features[:, LOG_BUYERS], kind="stable").astype(
+        np.int32
+    )
     own = allowed.for_requests([None] * len(users), done).first(rows, WIDTH)
     return pad(*own, WIDTH, MISSING)
 
 
 def _n_past(world: Snapshot, users: NDArray[np.int32]) -> NDArray[np.int64]:
     """How often each did before the window what counts in it."""
-    histories = world.archive.of_rows(users, stale=False)
+    histories = world.fitted.archive.of_rows(users, stale=False)
     counts = histories.events["type"] == world.label.type
     owner = owners(histories.offsets)
     return np.bincount(owner, counts, minlength=len(users)).astype(np.int64)

@@ -88,11 +88,11 @@ def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesCo
     batch = _requests(len(users), world.at)
     candidates = find_candidates(
         batch,
-        world.archive.of_rows(users, stale=False),
-        world.catalogue,
-        world.tables,
+        world.fitted.archive.of_rows(users, stale=False),
+        world.fitted.catalogue,
+        world.fitted.tables,
         config,
-        allowed=AllowedItems(world.catalogue, include_out_of_stock=True),
+        allowed=AllowedItems(world.fitted.catalogue, include_out_of_stock=True),
     )
     scoring = ScoringBatch(
         bundle=batch.bundle,
@@ -102,8 +102,8 @@ def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesCo
         candidate_features=candidates.features,
         user_features=user_features(world.users[users], world.at),
     )
-    matrix = np.ascontiguousarray(assemble(FEATURES, world.catalogue, scoring))
-    strengths = _strengths(candidates, found, part, len(world.catalogue))
+    matrix = np.ascontiguousarray(assemble(FEATURES, world.fitted.catalogue, scoring))
+    strengths = _strengths(candidates, found, part, len(world.fitted.catalogue))
     return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
 
 

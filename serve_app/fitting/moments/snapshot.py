@@ -10,6 +10,7 @@ from pydantic import Field
 from serve_app.arrays.columns import IdIndex, Mask, NumberColumn
 from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import (
     MAX_EVENTS,
     HistoryArchive,
@@ -18,7 +19,6 @@ from serve_app.domain.interactions import (
     make_events,
 )
 from serve_app.domain.settings import Settings
-from serve_app.domain.tables import CandidateTables
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.numbers import PopularityConfig, item_numbers, user_columns
 from serve_app.fitting.tables.candidate_tables import TablesConfig, candidate_tables
@@ -50,9 +50,7 @@ class Snapshot:
 
     at: float
     label: Label
-    catalogue: Catalogue
-    tables: CandidateTables
-    archive: HistoryArchive
+    fitted: Fitted
     users: NDArray[np.float64]
 
 
@@ -116,7 +114,7 @@ def snapshot(
     tables = candidate_tables(catalogue, log, at, config.tables, label)
     index = IdIndex.of(log.user_ids)
     archive = archive_of(log, index, config.max_events_per_user)
-    return Snapshot(at, label, catalogue, tables, archive, users)
+    return Snapshot(at, label, Fitted(catalogue, tables, archive), users)
 
 
 def listed_at(items: Catalogue, at: float) -> Mask:

@@ -90,7 +90,7 @@ def evaluate(job: Job, folder: Path, find_served: FindServed = lambda: None) -> 
     absent = _why_absent(served, config.main, data.split.evaluate_at)
     world = world_at(job.work, data, "latest")
     measured = _measured(job, world, _served_model(served, config) if absent is None else None)
-    n_items = int(world.catalogue.listed.sum())
+    n_items = int(world.fitted.catalogue.listed.sum())
     write_json(folder / "metrics.json", mean_metrics(measured, n_items))
     leaks = _leaks(job, measured)
     verdict = judge(
@@ -208,7 +208,7 @@ def _facts(
 ) -> Facts:
     return Facts(
         results=measured,
-        items=describe_items(world.catalogue, world.at),
+        items=describe_items(world.fitted.catalogue, world.at),
         verdict=verdict,
         leaks=leaks,
         first_at=float(data.log.at.min()),

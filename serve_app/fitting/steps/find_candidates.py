@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Rows
 from serve_app.domain.candidates.sources.query import NO_ROWS
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.tables import CandidateTables
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED
@@ -111,9 +112,11 @@ def _world(data: Checked, moment: str, tables: CandidateTables, work: Workspace)
     return Snapshot(
         known.at,
         data.label,
-        catalogue_at(work, moment),
-        tables,
-        archive_of(known.log, data.index, settings_of(work).max_events_per_user),
+        Fitted(
+            catalogue_at(work, moment),
+            tables,
+            archive_of(known.log, data.index, settings_of(work).max_events_per_user),
+        ),
         users_at(work, moment),
     )
 

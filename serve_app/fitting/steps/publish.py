@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Texts
 from serve_app.bundles.publishing import BundleContents, FittedModel
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.numbers import favorite_categories, recent_views
 from serve_app.fitting.fit_config import FitConfig
@@ -27,7 +28,7 @@ UserColumn = Sequence[Any] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FitResult:
     """
     Attributes:
         contents: of the bundle.
@@ -40,7 +41,7 @@ class Fitted:
     users: Mapping[str, UserColumn]
 
 
-def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) -> Fitted:
+def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) -> FitResult:
     """
     What the steps before have left; its arrays are memory-mapped.
 
@@ -50,9 +51,11 @@ def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) 
     data, settings = checked(work), settings_of(work)
     catalogue = catalogue_at(work, "final")
     contents = BundleContents(
-        catalogue=catalogue,
-        tables=tables_at(work, "final"),
-        archive=archive_of(data.log, data.index, settings.max_events_per_user),
+        fitted=Fitted(
+            catalogue,
+            tables_at(work, "final"),
+            archive_of(data.log, data.index, settings.max_events_per_user),
+        ),
         models={
             name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
         },
@@ -70,7 +73,7 @@ def fitted(work: Workspace, config: FitConfig, metrics: Mapping[str, Measures]) 
     del columns["created_at"]
     columns["favorite_categories"] = favorite_categories(catalogue, data.log)
     columns["recent_views"] = recent_views(catalogue, data.log)
-    return Fitted(contents, data.log.user_ids, columns)
+    return FitResult(contents, data.log.user_ids, columns)
 
 
 def _model(work: Workspace, config: FitConfig, variant: str, metrics: Measures) -> FittedModel:

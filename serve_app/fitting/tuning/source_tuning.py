@@ -64,7 +64,7 @@ def tuned(
         found: outcomes of the window.
         n_users: that the points are measured with.
     """
-    log = chosen(log, world.catalogue.listed[log.rows])
+    log = chosen(log, world.fitted.catalogue.listed[log.rows])
     trial = _Trial(
         world, log, sample(found, n_users, seed), candidates, config.tables.max_items_per_user
     )
@@ -116,7 +116,7 @@ class _Trial:
         own = pairs_of(chosen(log, world.label.counts(log)), TYPE_WEIGHTS)
         kept, _ = latest_first(own.users, own.rows, own.at, len(log.user_ids), max_items_per_user)
         self._basket_at = own.at[kept]
-        self._content = content_matrix(world.catalogue)
+        self._content = content_matrix(world.fitted.catalogue)
         self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
 
     @property
@@ -145,12 +145,12 @@ class _Trial:
         How much each source counts in the fusion: one weight after the other, twice, by the recall
         of the candidates.
         """
-        tables = self._with_linear(self._with_votes(self._world.tables, config), config)
+        tables = self._with_linear(self._with_votes(self._world.fitted.tables, config), config)
         hits = [
             hits_of(replace(part.queries, tables=tables), self._candidates) for part in self._parts
         ]
         limit, k = self._candidates.max_candidates, self._candidates.rrf_k
-        n_rows = len(self._world.catalogue)
+        n_rows = len(self._world.fitted.catalogue)
 
         def recalls(weights: Sequence[float]) -> NDArray[np.float64]:
             return np.concatenate(
@@ -171,13 +171,13 @@ class _Trial:
 
     def best_popularity(self) -> float:
         log, world = self._log, self._world
-        n_rows = len(world.catalogue)
+        n_rows = len(world.fitted.catalogue)
         scores = []
         for days in HALF_LIVES_DAYS:
             weights = TYPE_WEIGHTS[log.types] * decay(log.at, world.at, days)
             sums = np.bincount(log.rows, weights, minlength=n_rows)
             order = np.lexsort((np.arange(n_rows), -sums))[: 50 * K].astype(np.int32)
-            scores.append(self._ndcgs(world.tables, partial(_first_allowed, order)))
+            scores.append(self._ndcgs(world.fitted.tables, partial(_first_allowed, order)))
         return HALF_LIVES_DAYS[int(np.argmax(np.mean(scores, axis=1)))]
 
     def _best(
@@ -190,7 +190,7 @@ class _Trial:
         """The settings with the best change, or as they are where none is clearly better."""
         changed = (config.model_copy(update=dict(point)) for point in points)
         configs = list(dict.fromkeys((config, *changed)))
-        tables = (with_point(self._world.tables, each) for each in configs)
+        tables = (with_point(self._world.fitted.tables, each) for each in configs)
         return configs[clearly_best([self._ndcgs(each, lists_of) for each in tables])]
 
     def _similar_users(self, queries: Queries) -> Ragged:
@@ -212,7 +212,7 @@ class _Trial:
             linear_offsets=linear.offsets,
             linear_rows=linear.rows,
             linear_weights=linear.weights,
-            trends=trends(self._touched, len(self._world.catalogue), self._world.at, config),
+            trends=trends(self._touched, len(self._world.fitted.catalogue), self._world.at, config),
         )
 
     def _linear(self, config: TablesConfig) -> LinearWeights:
@@ -222,7 +222,7 @@ class _Trial:
             small = min(config.max_linear_items, _MAX_LINEAR_ITEMS)
             made = linear_of(
                 self._touched,
-                len(self._world.catalogue),
+                len(self._world.fitted.catalogue),
                 len(self._log.user_ids),
                 self._content,
                 config.model_copy(update={"max_linear_items": small}),

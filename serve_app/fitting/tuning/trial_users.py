@@ -61,9 +61,15 @@ class TrialUsers(NamedTuple):
 def _queries(users: Rows, world: Snapshot, config: CandidatesConfig) -> Queries:
     n = len(users)
     batch = RequestBatch("", ("",) * n, np.full(n, K, np.int32), (None,) * n, world.at)
-    histories = within(world.archive.of_rows(users, stale=False), world.catalogue)
+    histories = within(world.fitted.archive.of_rows(users, stale=False), world.fitted.catalogue)
     profiles = profiles_of(
-        histories, world.catalogue, world.tables.content_vectors, world.at, config.half_life_days
+        histories,
+        world.fitted.catalogue,
+        world.fitted.tables.content_vectors,
+        world.at,
+        config.half_life_days,
     )
-    allowed = AllowedItems(world.catalogue, include_out_of_stock=True)
-    return queries_of(batch, histories, profiles, world.catalogue, world.tables, allowed)
+    allowed = AllowedItems(world.fitted.catalogue, include_out_of_stock=True)
+    return queries_of(
+        batch, histories, profiles, world.fitted.catalogue, world.fitted.tables, allowed
+    )

@@ -38,7 +38,7 @@ class CandidateGenerator:
             StageFailed: the batch's bundle cannot be opened.
         """
         world = await self._shelf.at(batch.bundle)
-        histories = await self._histories.read(batch.user_ids, world.bundle.archive)
+        histories = await self._histories.read(batch.user_ids, world.bundle.fitted.archive)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._found, batch, histories, world)
 
@@ -48,8 +48,8 @@ class CandidateGenerator:
         return find_candidates(
             batch,
             histories,
-            world.bundle.catalogue,
-            world.bundle.tables,
+            world.bundle.fitted.catalogue,
+            world.bundle.fitted.tables,
             self._config,
             allowed=world.allowed,
         )
@@ -64,4 +64,4 @@ class CandidateWorld:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "CandidateWorld":
-        return cls(bundle, AllowedItems(bundle.catalogue))
+        return cls(bundle, AllowedItems(bundle.fitted.catalogue))

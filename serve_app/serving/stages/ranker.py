@@ -31,4 +31,4 @@ class Ranker:
 
 
 def _catalogue(bundle: Bundle) -> Catalogue:
-    return bundle.catalogue
+    return bundle.fitted.catalogue

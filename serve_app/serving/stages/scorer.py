@@ -50,7 +50,7 @@ class Scorer:
         if manifest is None:
             raise BundleMissing(str(bundle.folder), self._variant)
         booster = load_booster(bundle.model_path(self._variant), manifest)
-        return Model(scoring_of(booster), manifest.features, bundle.catalogue)
+        return Model(scoring_of(booster), manifest.features, bundle.fitted.catalogue)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ N_COPIES = 4
 @pytest.fixture(scope="module")
 def large():
     world = small_world()
-    catalogue = enlarged_catalogue(world.catalogue, N_COPIES)
-    return catalogue, enlarged_tables(world.tables, world.catalogue, catalogue, N_COPIES)
+    catalogue = enlarged_catalogue(world.fitted.catalogue, N_COPIES)
+    return catalogue, enlarged_tables(
+        world.fitted.tables, world.fitted.catalogue, catalogue, N_COPIES
+    )
 
 
 def test_every_item_and_every_copy_has_a_row_and_an_id_of_its_own(large):
     catalogue, _ = large
-    n = len(small_world().catalogue)
+    n = len(small_world().fitted.catalogue)
 
     ids = catalogue.item_ids.take(range(len(catalogue)))
     assert len(set(ids)) == len(catalogue) == N_COPIES * n
@@ -39,7 +41,7 @@ def test_orders_hold_every_listed_row_once_by_popularity(large):
 
 def test_copies_are_neighbours_among_themselves(large):
     _, tables = large
-    n = len(small_world().catalogue)
+    n = len(small_world().fitted.catalogue)
     offsets = tables.neighbour_offsets
 
     for row in range(N_COPIES * n):
@@ -51,7 +53,7 @@ def test_candidates_are_found_in_it(large):
     catalogue, tables = large
     world = small_world()
     batch = batch_of(("u000001", "nobody"))
-    histories = world.archive.read(batch.user_ids, stale=False)
+    histories = world.fitted.archive.read(batch.user_ids, stale=False)
 
     found = find_candidates(
         batch, histories, catalogue, tables, CandidatesConfig(), allowed=AllowedItems(catalogue)

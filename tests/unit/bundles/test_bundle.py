@@ -32,9 +32,7 @@ def contents(booster=b"trees", **changes):
         FEATURES, "binary:logistic", booster, n_trees=3, metrics={"ndcg_at_10": 0.2}
     )
     whole = BundleContents(
-        catalogue=WORLD.catalogue,
-        tables=WORLD.tables,
-        archive=WORLD.archive,
+        fitted=WORLD.fitted,
         models={"main": model},
         until_at=UNTIL_AT,
         horizon_s=3_600.0,
@@ -85,42 +83,46 @@ class TestOpenBundle:
 
         bundle = open_bundle(root, version, cache_dir=cache)
 
-        assert_equal(bundle.catalogue, WORLD.catalogue)
-        assert_equal(bundle.tables, WORLD.tables)
-        assert_equal(bundle.archive, WORLD.archive)
-        assert bundle.catalogue.version == version
+        assert_equal(bundle.fitted.catalogue, WORLD.fitted.catalogue)
+        assert_equal(bundle.fitted.tables, WORLD.fitted.tables)
+        assert_equal(bundle.fitted.archive, WORLD.fitted.archive)
+        assert bundle.fitted.catalogue.version == version
         assert bundle.model_path("main").read_bytes() == b"trees"
 
     def test_maps_the_files_read_only_without_the_memmap_class(self, root, cache):
         bundle = open_bundle(root, publish_one(root), cache_dir=cache)
 
-        vectors = bundle.catalogue.vectors
+        vectors = bundle.fitted.catalogue.vectors
         assert type(vectors) is np.ndarray
         assert isinstance(vectors.base, np.memmap)
         assert not vectors.flags.writeable
 
     def test_keeps_columns_whose_names_would_do_harm_as_names_of_files(self, root, cache):
-        rows = len(WORLD.catalogue)
+        rows = len(WORLD.fitted.catalogue)
         strange = {
             "../a": TextColumn.of(["x"] * rows),
             "Brand": TagsColumn.of([["x", "y"]] * rows),
             "brand ": NumberColumn(np.arange(rows, dtype=float)),
             "é" * 200: NumberColumn(np.zeros(rows)),
         }
-        catalogue = replace(WORLD.catalogue, columns={**WORLD.catalogue.columns, **strange})
-        manifest = publish(root, contents(catalogue=catalogue), created_at=1.0)
+        catalogue = replace(
+            WORLD.fitted.catalogue, columns={**WORLD.fitted.catalogue.columns, **strange}
+        )
+        manifest = publish(
+            root, contents(fitted=replace(WORLD.fitted, catalogue=catalogue)), created_at=1.0
+        )
 
         bundle = open_bundle(root, manifest.version, cache_dir=cache)
 
-        assert_equal(bundle.catalogue, catalogue)
+        assert_equal(bundle.fitted.catalogue, catalogue)
 
     def test_says_what_the_manifest_is_of(self, root, cache):
         manifest = open_bundle(root, publish_one(root), cache_dir=cache).manifest
 
         assert manifest.version.startswith("20231114-")
-        assert manifest.n_users == len(WORLD.archive.offsets) - 1
-        assert manifest.n_items == WORLD.catalogue.listed.sum()
-        assert manifest.n_interactions == len(WORLD.archive.events)
+        assert manifest.n_users == len(WORLD.fitted.archive.offsets) - 1
+        assert manifest.n_items == WORLD.fitted.catalogue.listed.sum()
+        assert manifest.n_interactions == len(WORLD.fitted.archive.events)
         assert manifest.models["main"].fingerprint == fingerprint(FEATURES)
         assert manifest.metrics == {"popular": {"ndcg_at_10": 0.1}}
 
@@ -168,8 +170,10 @@ class TestOpenBundle:
             open_bundle(root, version, cache_dir=cache)
 
     def test_refuses_offsets_that_lead_past_the_values(self, root, cache):
-        tables = replace(WORLD.tables, buyers=WORLD.tables.buyers[:-1])
-        manifest = publish(root, contents(tables=tables), created_at=1.0)
+        tables = replace(WORLD.fitted.tables, buyers=WORLD.fitted.tables.buyers[:-1])
+        manifest = publish(
+            root, contents(fitted=replace(WORLD.fitted, tables=tables)), created_at=1.0
+        )
 
         with pytest.raises(BundleDamaged, match="buyer offsets"):
             open_bundle(root, manifest.version, cache_dir=cache)
@@ -185,8 +189,10 @@ class TestOpenBundle:
         ],
     )
     def test_refuses_tables_that_do_not_fit_the_items(self, root, cache, name, reason):
-        tables = replace(WORLD.tables, **{name: getattr(WORLD.tables, name)[:-1]})
-        manifest = publish(root, contents(tables=tables), created_at=1.0)
+        tables = replace(WORLD.fitted.tables, **{name: getattr(WORLD.fitted.tables, name)[:-1]})
+        manifest = publish(
+            root, contents(fitted=replace(WORLD.fitted, tables=tables)), created_at=1.0
+        )
 
         with pytest.raises(BundleDamaged, match=reason):
             open_bundle(root, manifest.version, cache_dir=cache)
@@ -294,10 +300,12 @@ class TestPublish:
             publish_one(str(tmp_path / "file" / "bundles"))
 
     def test_stores_nothing_as_a_pickle(self, root):
-        catalogue = replace(WORLD.catalogue, vectors=np.array([{}], dtype=object))
+        catalogue = replace(WORLD.fitted.catalogue, vectors=np.array([{}], dtype=object))
 
         with pytest.raises(ValueError, match="allow_pickle"):
-            publish(root, contents(catalogue=catalogue), created_at=1.0)
+            publish(
+                root, contents(fitted=replace(WORLD.fitted, catalogue=catalogue)), created_at=1.0
+            )
 
 
 class TestHeldOut:
@@ -369,7 +377,7 @@ class TestUri:
 
         assert current_version(uri) == version
         assert bundle.folder == cache / version
-        assert_equal(bundle.catalogue, WORLD.catalogue)
+        assert_equal(bundle.fitted.catalogue, WORLD.fitted.catalogue)
 
     def test_needs_the_store_only_once_per_version(self, uri, root, cache):
         version = publish_one(uri)

@@ -11,7 +11,7 @@ from serve_app.domain.similar import similar_items
 from tests.support.small_world import small_world
 
 WORLD = small_world()
-CATALOGUE, TABLES = WORLD.catalogue, WORLD.tables
+CATALOGUE, TABLES = WORLD.fitted.catalogue, WORLD.fitted.tables
 ALLOWED = AllowedItems(CATALOGUE)
 
 

@@ -68,14 +68,14 @@ def test_later_interactions_leave_every_feature_unchanged():
 def test_one_event_counts_in_every_source_that_knows_the_item():
     items, _, log = demo_shop()
     world = world_at(items, log, float(log.at.max()))
-    allowed = AllowedItems(world.catalogue)
+    allowed = AllowedItems(world.fitted.catalogue)
     batch = RequestBatch("", ("nobody",), np.array([10], np.int32), (None,), world.at)
     known = log.user_ids[int(np.argmax(np.bincount(log.users)))]
-    one = world.archive.read((known,), stale=False)
+    one = world.fitted.archive.read((known,), stale=False)
     one = replace(one, events=one.events[:1], offsets=np.array([0, 1]))
 
     found = find_candidates(
-        batch, one, world.catalogue, world.tables, CandidatesConfig(), allowed=allowed
+        batch, one, world.fitted.catalogue, world.fitted.tables, CandidatesConfig(), allowed=allowed
     )
 
     assert len(found.rows) >= 100
@@ -89,7 +89,7 @@ def test_half_lives_are_chosen_from_the_outcomes():
     then = [(f"u{i}", 9 + i % 3, "purchase", 101) for i in range(30)]
     log = log_of(*past, *late, *then)
     world = world_at(items_of(12), before(log, 100 * DAY_S), 100 * DAY_S)
-    found = outcomes(log, world.at, float(log.at.max()), world.catalogue.listed)
+    found = outcomes(log, world.at, float(log.at.max()), world.fitted.catalogue.listed)
 
     settings = tuned(
         world, before(log, world.at), found, SnapshotConfig(), CandidatesConfig(), 100, seed=1
@@ -162,11 +162,11 @@ def lists_of(contents, user_ids, n):
     )
     found = find_candidates(
         batch,
-        contents.archive.read(batch.user_ids, stale=False),
-        contents.catalogue,
-        contents.tables,
+        contents.fitted.archive.read(batch.user_ids, stale=False),
+        contents.fitted.catalogue,
+        contents.fitted.tables,
         CandidatesConfig(),
-        allowed=AllowedItems(contents.catalogue),
+        allowed=AllowedItems(contents.fitted.catalogue),
     )
     return [found.rows[start : start + n].tolist() for start in found.offsets[:-1]]
 
@@ -176,7 +176,7 @@ def test_keeps_the_settings_where_nobody_came_back():
     at = float(np.quantile(log.at, 0.5))
     world = world_at(items, before(log, at), at)
     late = np.unique(log.users[log.at < at])
-    found = outcomes(log, at, float(log.at.max()), world.catalogue.listed)
+    found = outcomes(log, at, float(log.at.max()), world.fitted.catalogue.listed)
     settings = tuned(
         world,
         before(log, at),

@@ -235,7 +235,9 @@ class TestResults:
 
         assert list(made.user_ids) == list(log.user_ids)
         expected = archive_of(log, IdIndex.of(log.user_ids))
-        np.testing.assert_array_equal(made.contents.archive.events["row"], expected.events["row"])
+        np.testing.assert_array_equal(
+            made.contents.fitted.archive.events["row"], expected.events["row"]
+        )
 
 
 class TestCodeKey:

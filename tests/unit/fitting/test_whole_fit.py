@@ -54,7 +54,7 @@ class TestFit:
         _, _, log = demo_shop()
 
         assert fitted.contents.until_at == log.at.max()
-        assert fitted.contents.archive.events["at"].max() == log.at.max()
+        assert fitted.contents.fitted.archive.events["at"].max() == log.at.max()
         assert 0 < fitted.contents.horizon_s < log.at.max() - log.at.min()
 
     def test_lists_all_items_and_those_that_come_later_too(self):
@@ -66,7 +66,7 @@ class TestFit:
 
         contents = fit(items, users, log, CONFIG, silent).contents
 
-        assert contents.catalogue.listed.all()
+        assert contents.fitted.catalogue.listed.all()
 
     def test_the_same_data_give_the_same_bundle(self, fitted, tmp_path):
         first = publish(str(tmp_path), fitted.contents, created_at=1.0)

@@ -9,7 +9,7 @@ from serve_app.domain.similar import SimilarItems
 from serve_app.serving.composing import compose, described, item_ids, similar_list
 from tests.support.small_world import small_world
 
-CATALOGUE = small_world().catalogue
+CATALOGUE = small_world().fitted.catalogue
 POPULAR, BOUGHT = REASON_CODES["popular"], REASON_CODES["because_bought"]
 RANKED = RankedBatch(
     offsets=np.array([0, 1, 1, 3]),

@@ -41,7 +41,7 @@ class TestWorld:
             **dict.fromkeys(SOURCES, False),
             "popular": True,
         }
-        archive = small_world().archive.read(USERS, stale=False)
+        archive = small_world().fitted.archive.read(USERS, stale=False)
         for i, (start, end) in enumerate(pairwise(found.offsets)):
             assert not np.isin(found.rows[start:end], purchased(archive.of_user(i))).any()
         assert found.stale.all()
@@ -73,7 +73,7 @@ class TestWorld:
         assert world.clock(AT + 400 * DAY_S) == AT + 30 * DAY_S
 
     def test_finds_the_row_of_an_item(self, world):
-        assert world.row_of(small_world().catalogue.item_ids.at(17)) == 17
+        assert world.row_of(small_world().fitted.catalogue.item_ids.at(17)) == 17
         assert world.row_of("no such") == MISSING
 
 

@@ -21,7 +21,7 @@ from serve_app.serving.pipeline import Deadlines, Floor, Stages, recommend
 from tests.support.small_world import batch_of, purchased, small_world
 
 WORLD = small_world()
-ALLOWED = AllowedItems(WORLD.catalogue)
+ALLOWED = AllowedItems(WORLD.fitted.catalogue)
 USERS = ("u000001", "u000002", "u000003", "nobody")
 VARIANTS = ("main", "challenger", "main", "challenger")
 DEADLINES = Deadlines(features_s=0.05, candidates_s=2, scorer_s=0.05, ranker_s=2)
@@ -44,8 +44,10 @@ def default_users(batch):
 
 
 def candidates_of(batch, config=CandidatesConfig(), *, stale=False):  # noqa: B008
-    histories = WORLD.archive.read(batch.user_ids, stale=stale)
-    return find_candidates(batch, histories, WORLD.catalogue, WORLD.tables, config, allowed=ALLOWED)
+    histories = WORLD.fitted.archive.read(batch.user_ids, stale=stale)
+    return find_candidates(
+        batch, histories, WORLD.fitted.catalogue, WORLD.fitted.tables, config, allowed=ALLOWED
+    )
 
 
 FLOOR = Floor(
@@ -57,7 +59,7 @@ FLOOR = Floor(
         ),
         stale=True,
     ),
-    rank=lambda batch: rank_plainly(batch, WORLD.catalogue, RankingConfig()),
+    rank=lambda batch: rank_plainly(batch, WORLD.fitted.catalogue, RankingConfig()),
 )
 
 
@@ -78,7 +80,7 @@ def scorer(sign):
 
 
 async def ranker(batch):
-    return rank(batch, WORLD.catalogue, RankingConfig())
+    return rank(batch, WORLD.fitted.catalogue, RankingConfig())
 
 
 STAGES = Stages(users, candidates, {"main": scorer(1), "challenger": scorer(-1)}, ranker)
@@ -113,7 +115,7 @@ def assert_good_lists(answers, n=10):
     for user, rows in zip(USERS, lists(answers), strict=True):
         assert len(rows) == n
         assert len(set(rows.tolist())) == n
-        bought = purchased(WORLD.archive.read([user], stale=False).of_user(0))
+        bought = purchased(WORLD.fitted.archive.read([user], stale=False).of_user(0))
         assert not np.isin(rows, bought).any()
 
 
@@ -241,7 +243,7 @@ def test_ranking_honours_each_requests_size():
 
     ranked = rank(
         ranking_batch(found, batch.sizes, found.rows.astype(np.float32)),
-        WORLD.catalogue,
+        WORLD.fitted.catalogue,
         RankingConfig(),
     )
 

@@ -18,23 +18,25 @@ from serve_app.domain.scoring.model_features import CANDIDATE_FEATURES, SOURCE_R
 from tests.support.small_world import AT, batch_of, purchased, small_world
 
 WORLD = small_world()
-CATALOGUE = WORLD.catalogue
+CATALOGUE = WORLD.fitted.catalogue
 CONFIG = CandidatesConfig()
 KNOWN = tuple(f"u{i:06d}" for i in range(80))
 
 
 def find(histories, batch, config=CONFIG):
     allowed = AllowedItems(CATALOGUE)
-    return find_candidates(batch, histories, CATALOGUE, WORLD.tables, config, allowed=allowed)
+    return find_candidates(
+        batch, histories, CATALOGUE, WORLD.fitted.tables, config, allowed=allowed
+    )
 
 
 def history_of(user_ids):
-    return WORLD.archive.read(user_ids, stale=False)
+    return WORLD.fitted.archive.read(user_ids, stale=False)
 
 
 def an_active_user():
-    lengths = np.diff(WORLD.archive.offsets)
-    by_hash = {int(row): user for user in KNOWN for row in WORLD.archive.index.find([user])}
+    lengths = np.diff(WORLD.fitted.archive.offsets)
+    by_hash = {int(row): user for user in KNOWN for row in WORLD.fitted.archive.index.find([user])}
     return by_hash[int(np.argmax(lengths))]
 
 
@@ -84,13 +86,13 @@ def test_items_out_of_stock_are_left_out():
 
 
 def test_one_click_changes_the_next_candidates():
-    row = int(np.argmax(np.diff(WORLD.tables.neighbour_offsets)))
+    row = int(np.argmax(np.diff(WORLD.fitted.tables.neighbour_offsets)))
     clicked = make_events([row], [TYPE_CODES["click"]], [AT])
 
     found = find(Histories.of([clicked]), batch_of(("nobody",)))
 
-    neighbours = WORLD.tables.neighbour_rows[
-        WORLD.tables.neighbour_offsets[row] : WORLD.tables.neighbour_offsets[row + 1]
+    neighbours = WORLD.fitted.tables.neighbour_rows[
+        WORLD.fitted.tables.neighbour_offsets[row] : WORLD.fitted.tables.neighbour_offsets[row + 1]
     ]
     led = found.because == row
     assert led.any()
@@ -107,7 +109,7 @@ def test_one_click_changes_the_next_candidates():
     ],
 )
 def test_says_the_most_that_the_user_did_with_the_item_that_led_to_a_candidate(did, most):
-    row = int(np.argmax(np.diff(WORLD.tables.neighbour_offsets)))
+    row = int(np.argmax(np.diff(WORLD.fitted.tables.neighbour_offsets)))
     events = make_events([row] * len(did), [TYPE_CODES[name] for name in did], [AT] * len(did))
 
     found = find(Histories.of([NO_EVENTS, events]), batch_of(("nobody", "somebody")))
@@ -121,14 +123,14 @@ def test_a_shop_without_categories_has_candidates_and_speaks_of_none():
 
     found = find_candidates(
         batch_of((user,)),
-        world.archive.read((user,), stale=False),
-        world.catalogue,
-        world.tables,
+        world.fitted.archive.read((user,), stale=False),
+        world.fitted.catalogue,
+        world.fitted.tables,
         CandidatesConfig(),
-        allowed=AllowedItems(world.catalogue),
+        allowed=AllowedItems(world.fitted.catalogue),
     )
 
-    assert (world.catalogue.categories.codes == MISSING).all()
+    assert (world.fitted.catalogue.categories.codes == MISSING).all()
     ranks = found.features[:, SOURCE_RANKS]
     by_source = dict(zip(SOURCES, np.isfinite(ranks).sum(axis=0), strict=True))
     assert by_source["favorite_categories"] == 0
@@ -172,7 +174,7 @@ def test_a_batch_gives_what_each_request_gives_alone():
 
 
 def test_features_count_what_the_user_did_with_a_candidate():
-    row = int(WORLD.tables.popular_rows[0])
+    row = int(WORLD.fitted.tables.popular_rows[0])
     seen = make_events([row, row], [0, 0], [AT - 2 * 86_400, AT - 86_400])
 
     found = find(Histories.of([seen]), batch_of(("a",)))

@@ -12,7 +12,7 @@ from serve_app.domain.interactions import (
 from serve_app.domain.scoring.model_features import DAY_S
 from tests.support.small_world import AT, small_world
 
-CATALOGUE = small_world().catalogue
+CATALOGUE = small_world().fitted.catalogue
 HALF_LIFE = 30.0
 VIEW, CLICK, CART, PURCHASE, RATING = range(5)
 

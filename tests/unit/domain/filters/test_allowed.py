@@ -9,7 +9,7 @@ from serve_app.domain.filters.matching import filter_mask
 from serve_app.domain.filters.parsing import parse_filter
 from tests.support.small_world import small_world
 
-CATALOGUE = small_world().catalogue
+CATALOGUE = small_world().fitted.catalogue
 NOTHING = np.empty(0, np.int32)
 TYPES = {name: type(column) for name, column in CATALOGUE.columns.items()}
 

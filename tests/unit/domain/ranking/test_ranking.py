@@ -21,7 +21,7 @@ from serve_app.domain.ranking.reasons import REASON_CODES
 from serve_app.domain.scoring.model_features import CANDIDATE_FEATURES, FUSED, SOURCE_RANKS
 from tests.support.small_world import small_world
 
-CATALOGUE = small_world().catalogue
+CATALOGUE = small_world().fitted.catalogue
 CONFIG = RankingConfig()
 
 

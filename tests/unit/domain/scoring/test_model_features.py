@@ -62,7 +62,7 @@ PINNED_USER = {
 
 def small_catalogue():
     """Three items with features and prices that can be told apart."""
-    whole = small_world().catalogue
+    whole = small_world().fitted.catalogue
     n = len(whole)
     own = np.arange(n * len(ITEM_FEATURES), dtype=np.float32).reshape(n, -1)
     columns = {
@@ -128,7 +128,7 @@ class TestCandidateFeatures:
             np.ones(3, np.float32), shares, tastes, 2 * tastes, log_prices, log_buyers
         )
         tables = replace(
-            small_world().tables,
+            small_world().fitted.tables,
             trends=np.full(len(CATALOGUE), 0.5, np.float32),
             recent_trends=np.tile(np.array([0.25, 0.5], np.float32), (len(CATALOGUE), 1)),
             # The view of item 1 does not count beside its purchase: 1 + 0.2, times 0.5 and 3.

@@ -108,7 +108,7 @@ def test_popularity_lists_what_most_bought_without_what_the_user_bought():
     bought = past.types == 3
     pairs = np.unique(np.stack([past.users[bought], past.rows[bought]]), axis=1)
     n_buyers = np.bincount(pairs[1], minlength=len(items))
-    n_buyers[~world.catalogue.listed] = -1
+    n_buyers[~world.fitted.catalogue.listed] = -1
     each = measured()
     buyers = window()[1].users[count_wanted(window()[1]) > 0]
 
@@ -127,7 +127,7 @@ def test_says_which_sources_had_offered_what_is_recommended():
     assert (each.offered.any(axis=2) == (ranked != MISSING)).all()
     popular = SOURCES.index("popular")
     first = ranked[each.offered[:, :, popular]]
-    tables = window()[0].tables
+    tables = window()[0].fitted.tables
     assert np.isin(first, tables.popular_rows).all()
 
 
@@ -201,7 +201,7 @@ def test_offers_tells_a_source_that_is_switched_off():
 def test_items_are_as_old_as_they_were_when_the_window_began():
     world, _, _ = window()
 
-    facts = describe_items(world.catalogue, world.at)
+    facts = describe_items(world.fitted.catalogue, world.at)
 
     assert (facts.age_days[facts.listed] >= 0).all()
     assert len(facts.titles) == len(facts.age_days)

@@ -65,17 +65,17 @@ class TestPeriodsOf:
 class TestExpectations:
     def test_an_item_sold_while_the_user_was_here_is_expected_more(self):
         world = small_world()
-        n = world.tables.period_counts.shape[1]
-        busiest = int(np.argmax(world.tables.period_totals))
-        best = int(np.argmax(world.tables.period_counts[:, busiest]))
+        n = world.fitted.tables.period_counts.shape[1]
+        busiest = int(np.argmax(world.fitted.tables.period_totals))
+        best = int(np.argmax(world.fitted.tables.period_counts[:, busiest]))
         taken = np.zeros((2, n), np.float32)
         taken[0, busiest] = 3
 
         found = expectations(
-            np.array([best, best], np.int32), np.array([0, 1]), taken, world.tables
+            np.array([best, best], np.int32), np.array([0, 1]), taken, world.fitted.tables
         )
 
-        counts, totals = world.tables.period_counts, world.tables.period_totals
+        counts, totals = world.fitted.tables.period_counts, world.fitted.tables.period_totals
         share = counts[best, busiest] / totals[busiest]
         assert found[0, 0] == pytest.approx(np.log(3 * share + 1e-4), rel=1e-5)
         assert found[1, 0] == pytest.approx(np.log(1e-4), rel=1e-5)

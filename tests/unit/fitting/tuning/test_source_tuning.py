@@ -21,7 +21,7 @@ def settings_chosen(*, n_back=None):
     log = before(demo_shop()[2], at.train_at)
     world = world_at(at.train_at)
     later = before(demo_shop()[2], at.evaluate_at)
-    found = outcomes(later, at.train_at, at.evaluate_at, world.catalogue.listed, BOUGHT)
+    found = outcomes(later, at.train_at, at.evaluate_at, world.fitted.catalogue.listed, BOUGHT)
     if n_back is not None:
         found = sample(found, n_back, 7)
     candidates = CandidatesConfig(max_candidates=100)

@@ -20,7 +20,7 @@ from tests.support.small_bundles import publish_world
 from tests.support.small_world import purchased, small_world
 
 WORLD = small_world()
-CATALOGUE = WORLD.catalogue
+CATALOGUE = WORLD.fitted.catalogue
 ALLOWED = AllowedItems(CATALOGUE)
 USERS = [f"u{number:06d}" for number in range(80)]
 NO_CACHE = AppConfig.model_validate({"result_cache": {"enabled": False}})
@@ -70,7 +70,7 @@ def rows_of(answer):
 def allowed_rows(user_id, raw):
     """What may be shown to a user: the law that every answer is held against."""
     types = {name: type(column) for name, column in CATALOGUE.columns.items()}
-    bought = purchased(WORLD.archive.read([user_id], stale=False).of_user(0))
+    bought = purchased(WORLD.fitted.archive.read([user_id], stale=False).of_user(0))
     allowed = ALLOWED.for_request(parse_filter(raw, types), bought)
     return allowed.first(np.arange(len(CATALOGUE), dtype=np.int32), len(CATALOGUE))[0]
 
@@ -123,7 +123,7 @@ class TestRecommendations:
         }
 
     def test_gives_a_reason_from_what_the_user_did(self, api):
-        history = WORLD.archive.read(USERS, stale=False)
+        history = WORLD.fitted.archive.read(USERS, stale=False)
         busiest = int(np.argmax(np.diff(history.offsets)))
         titles = {CATALOGUE.titles.at(int(row)) for row in history.of_user(busiest)["row"]}
 
