@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.columns import MISSING
+from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.domain.scoring.model_features import FEATURES, SOURCES
+from serve_app.fitting.data.labels import CLICKED, WANTED
 from serve_app.fitting.data.windows import before
 from serve_app.fitting.judging.measuring_window import N_BINS
 from serve_app.fitting.judging.window_results import (
@@ -22,7 +24,7 @@ from serve_app.fitting.judging.window_results import (
     ndcg_by_order,
     source_ndcgs,
 )
-from serve_app.fitting.moments.examples import blocks
+from serve_app.fitting.moments.examples import Examples, blocks
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import measured_block, outcomes_at, split, world_at
 
@@ -212,3 +214,26 @@ def assert_equal(one, other):
     for name in ("lists", "hits", "n_past", "relevant", "offsets", "n_found", "offered"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
     np.testing.assert_allclose(one.calibration, other.calibration)
+
+
+def examples_of(strengths, lengths, **columns):
+    matrix = np.full((len(strengths), len(FEATURES)), np.nan, np.float32)
+    for name, values in columns.items():
+        matrix[:, FEATURES.index(f"candidate.{name}")] = values
+    return Examples(matrix, np.array(strengths, np.uint8), offsets_of(lengths))
+
+
+class TestSources:
+    def test_each_is_measured_by_its_own_ranks_on_what_counts(self):
+        examples = examples_of(
+            [0, WANTED, CLICKED, WANTED],
+            [3, 1],
+            popular_rank=[1, 2, 3, np.nan],
+            similar_users_rank=[np.nan, np.nan, np.nan, 1],
+        )
+
+        ndcgs = source_ndcgs(examples, np.array([1, 2]))
+
+        of_two = 1 + 1 / np.log2(3)
+        assert ndcgs[:, SOURCES.index("popular")] == pytest.approx([1 / np.log2(3), 0])
+        assert ndcgs[:, SOURCES.index("similar_users")] == pytest.approx([0, 1 / of_two])
