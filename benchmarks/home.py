@@ -17,9 +17,9 @@ from serve_app.embedded.lease import StoreUrls
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.filling import fit_bundle, load_files, unservable
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
-from serve_app.stores.cache import ANSWER_PREFIX
-from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
-from serve_app.stores.redis_cache import RedisCache
+from serve_app.serving.questions import ANSWER_PREFIX
+from serve_app.stores.cache import Cache
+from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
 
 ROOT = Path(__file__).parents[1]
@@ -111,8 +111,8 @@ def warm(home: Home) -> None:
 
 
 async def _warm(home: Home) -> None:
-    cache = RedisCache(home.urls.redis, PATIENT)
-    shop = await PostgresShop.open(home.urls.database, PostgresConfig(timeout_s=20.0))
+    cache = Cache(home.urls.redis, PATIENT)
+    shop = ShopReader(home.urls.database, PostgresConfig(timeout_s=20.0))
     ttls, bundle = CacheTtls(history_s=3_600), home.bundle()
     users, items = user_reader(cache, shop, ttls), item_reader(cache, shop, ttls)
     histories = HistoryReader(cache, shop, ttls)
@@ -121,8 +121,8 @@ async def _warm(home: Home) -> None:
         await histories.read(ids, bundle.fitted.archive)
     for ids in _chunks(bundle.fitted.catalogue.item_ids.take(range(len(bundle.fitted.catalogue)))):
         await items.read(ids)
-    await users.settled()
-    await items.settled()
+    await users.wait_written()
+    await items.wait_written()
     await shop.close()
     await cache.close()
 

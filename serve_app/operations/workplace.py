@@ -23,9 +23,9 @@ from serve_app.serving.config import (
     stages_in_ingress,
     store_location,
 )
+from serve_app.stores.cache import Cache, RedisConfig
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.postgres.schema import Connection, connect
-from serve_app.stores.redis_cache import RedisCache, RedisConfig
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)
@@ -115,19 +115,19 @@ def problems_of(workplace: Workplace) -> list[str]:
     return found
 
 
-async def with_cache(url: str, use: Callable[[RedisCache], Coroutine[Any, Any, Result]]) -> Result:
+async def with_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
     """
     Raises:
         StoreUnavailable: no answer.
     """
-    cache = RedisCache(url, PATIENT)
+    cache = Cache(url, PATIENT)
     try:
         return await use(cache)
     finally:
         await cache.close()
 
 
-def use_cache(url: str, use: Callable[[RedisCache], Coroutine[Any, Any, Result]]) -> Result:
+def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
     """The same, from a command that has no event loop."""
     return asyncio.run(with_cache(url, use))
 

@@ -19,8 +19,8 @@ from serve_app.serving.current_bundle import World
 from serve_app.serving.pipeline import Answers, Stages, recommend
 from serve_app.serving.questions import Answer, Question, answer_key
 from serve_app.stores.cache import Cache
-from serve_app.stores.epochs import of_epoch, read_current
-from serve_app.stores.reading import Found
+from serve_app.stores.epochs import read_current_values, with_epoch
+from serve_app.stores.reading import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.telemetry.counting import Telemetry
 
@@ -46,7 +46,7 @@ class _Asked:
     epoch: bytes | None
 
 
-ItemsStage = Callable[[Sequence[str]], Awaitable[Found[ItemRow]]]
+ItemsStage = Callable[[Sequence[str]], Awaitable[ReadResult[ItemRow]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class RecommendationService:
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
         """The epoch and the answer of each, ``None`` where there is none."""
         try:
-            current = await read_current(self._cache, keys)
+            current = await read_current_values(self._cache, keys)
         except StoreUnavailable as failure:
             _logger.warning("answers are not read from the cache: %s", failure)
             return [(None, None)] * len(keys)
@@ -172,7 +172,7 @@ class RecommendationService:
                 found = await self._items(ids)
             reason = "store_unavailable"
         except (StageFailed, TimeoutError) as failure:
-            found = Found({}, frozenset(ids))
+            found = ReadResult({}, frozenset(ids))
             reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
         metadata: dict[str, Metadata] = {
             item_id: asdict(row) for item_id, row in found.values.items()
@@ -187,7 +187,7 @@ class RecommendationService:
         for each, answer in zip(asked, answers, strict=True):
             if each.epoch is not None and not answer.degraded:
                 key = answer_key(each.question, answer.version, self._settings)
-                values |= of_epoch(each.epoch, {key: answer.recommendations})
+                values |= with_epoch(each.epoch, {key: answer.recommendations})
         if not values:
             return
         task = asyncio.create_task(self._write(values))

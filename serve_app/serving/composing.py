@@ -10,6 +10,7 @@ from serve_app.domain.batches import RankedBatch
 from serve_app.domain.catalogue import UNCATEGORISED, Catalogue
 from serve_app.domain.ranking.reasons import reason_text
 from serve_app.domain.similar import SimilarItems
+from serve_app.stores.records import shortest_float32
 
 Metadata = Mapping[str, Any]
 
@@ -60,7 +61,7 @@ def described(item_id: str, catalogue: Catalogue) -> Metadata:
         "price": number("price"),
         "tags": tags.words(row),  # type: ignore[union-attr]
         "in_stock": in_stock.is_set(row),  # type: ignore[union-attr]
-        "avg_rating": number("avg_rating"),
+        "avg_rating": shortest_float32(number("avg_rating")),
         "num_ratings": int(number("num_ratings") or 0),
         "attributes": {},
     }

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from serve_app.domain.filters.matching import Filter, cache_key
-from serve_app.stores.cache import ANSWER_PREFIX
+
+ANSWER_PREFIX = "recserve:answer:2:"
+"""Starts the key of every cached answer; raise the number when the form of answers changes."""
 
 
 @dataclass(frozen=True, slots=True)

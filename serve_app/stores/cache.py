@@ -1,42 +1,116 @@
-"""What is quick to read and may be lost at any time."""
+"""Reads and writes Redis, the cache: quick to read, and lost at any time without harm.
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+The client's own defaults wait seconds and retry ten times. Here a failure takes at most the
+timeout, is not retried, and reaches the caller as ``StoreUnavailable``.
+"""
 
-ANSWER_PREFIX = "recserve:answer:2:"
-"""Of the keys under which answers are kept."""
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from pydantic import Field
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from serve_app.domain.settings import Settings
+from serve_app.errors import StoreUnavailable
+
+# Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
+_KEYS_PER_STEP = 1_000
 
 
-class Cache(Protocol):
+class RedisConfig(Settings):
+    """How Redis is asked."""
+
+    timeout_s: float = Field(
+        default=0.1,
+        gt=0,
+        le=5,
+        description=(
+            "Longest wait in seconds for a command, for a free connection, and for connecting."
+        ),
+    )
+    max_connections: int = Field(
+        default=16, ge=1, description="Commands that one process runs at the same time."
+    )
+
+
+class Cache:
     """
-    Bytes by key, each with a time to live.
+    Bytes by key in Redis, each with a time to live.
 
-    A key that is absent is normal. Values of one call are read and written in one round trip.
+    An absent key is normal. Values of one call are read and written in one round trip. Nothing
+    connects before the first call. Every method raises ``StoreUnavailable`` when there is no
+    answer.
     """
+
+    def __init__(self, url: str, config: RedisConfig) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=config.max_connections,
+            # Without it a burst of commands would wait 20 s for a free connection.
+            timeout=config.timeout_s,
+            socket_timeout=config.timeout_s,
+            socket_connect_timeout=config.timeout_s,
+            # The caller can read PostgreSQL in the time that a second attempt would take.
+            retry=Retry(NoBackoff(), 0),
+            # With notifications on, the pool skips its check for unread data in a connection. A
+            # command could then read the answer of a cancelled one.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+        self._redis = Redis(connection_pool=pool)
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """
-        The values of the keys, in their order; ``None`` where there is none.
-
-        Raises:
-            StoreUnavailable: no answer.
-        """
-        ...
+        """The values of the keys, in their order; ``None`` for an absent key."""
+        if not keys:
+            return []
+        with _failures_named():
+            return cast(list[bytes | None], await self._redis.mget(keys))
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         """
-        Write all values; each is forgotten ``ttl_s`` seconds later.
+        Write all values; each expires ``ttl_s`` seconds later.
 
-        Raises:
-            StoreUnavailable: no answer; some values may have been written.
+        After an error some of the values may have been written.
         """
-        ...
+        if not values:
+            return
+        with _failures_named():
+            # No transaction: the values are independent, and one would hold up other clients.
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, value in values.items():
+                # Redis refuses an expiry of 0 ms.
+                pipeline.set(key, value, px=max(1, round(ttl_s * 1e3)))
+            await pipeline.execute()
 
     async def keys(self, prefix: str) -> list[str]:
-        """
-        All keys that start with ``prefix``, in no order. Slow: walks the whole cache.
+        """All keys that start with ``prefix``, unordered. Slow: walks over all keys of Redis."""
+        with _failures_named():
+            keys = self._redis.scan_iter(match=f"{_escape(prefix)}*", count=_KEYS_PER_STEP)
+            return [key.decode() async for key in keys]
 
-        Raises:
-            StoreUnavailable: no answer.
-        """
-        ...
+    async def ping(self) -> None:
+        """Return if Redis answers."""
+        with _failures_named():
+            await self._redis.ping()
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+        # A client does not close a pool that it was given.
+        await self._redis.connection_pool.disconnect()
+
+
+def _escape(prefix: str) -> str:
+    """A pattern of Redis that matches the prefix literally."""
+    return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in prefix)
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise StoreUnavailable("redis", type(error).__name__) from error

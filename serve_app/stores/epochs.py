@@ -1,7 +1,8 @@
-"""What is cached holds until the next load or fit: it carries the epoch in which it was read.
+"""Invalidates all cached values at once: each carries the epoch in which it was read.
 
-To empty the cache would not be enough: who read the shop before a load writes back what he read
-after it.
+Every load and every fit begins an epoch, and values of another epoch count as absent. Emptying the
+cache would not be enough: a process that read PostgreSQL before a load can write the old value
+back after the load.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,45 +14,54 @@ from serve_app.stores.cache import Cache
 EPOCH_BYTES = 16
 
 _KEY = "recserve:epoch"
+# Ten years. The epoch must outlive all that was cached before it: without one, the values that were
+# cached before the first epoch would count again.
 _TTL_S = 3_650 * DAY_S
 _BEFORE_ANY = bytes(EPOCH_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentValues:
     """
     Attributes:
-        epoch: to be put on what is computed from what is read from now on.
-        values: one per key, ``None`` where there is none of this epoch.
+        epoch: goes on every value that is computed from what is read from now on.
+        values: one per key, ``None`` for keys that have no value of this epoch.
     """
 
     epoch: bytes
     values: list[bytes | None]
 
 
-async def read_current(cache: Cache, keys: Sequence[str]) -> Current:
+async def read_current_values(cache: Cache, keys: Sequence[str]) -> CurrentValues:
     """
-    One round trip.
+    The epoch and the values of the keys, in one round trip.
 
     Raises:
         StoreUnavailable: no answer.
     """
-    epoch, *found = await cache.get_many([_KEY, *keys])
+    # One command, hence one moment. PostgreSQL is read after it, so that no value ever carries an
+    # epoch that is newer than the data it was computed from.
+    epoch, *values = await cache.get_many([_KEY, *keys])
     epoch = epoch or _BEFORE_ANY
-    return Current(epoch, [_holding(epoch, value) for value in found])
+    return CurrentValues(epoch, [_without_epoch(epoch, value) for value in values])
 
 
-def of_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The values as they are to be written; computed from what was read after ``epoch`` was."""
+def with_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
+    """
+    The values in the form in which they are cached.
+
+    Args:
+        epoch: read before the values were computed, never after: it dates them.
+    """
     return {key: epoch + value for key, value in values.items()}
 
 
 async def begin_epoch(cache: Cache, epoch: bytes) -> None:
     """
-    From now on, nothing holds that was cached before.
+    Invalidate everything that was cached before.
 
     Args:
-        epoch: ``EPOCH_BYTES`` at random.
+        epoch: ``EPOCH_BYTES`` at random. A counter could repeat after Redis lost it.
 
     Raises:
         StoreUnavailable: no answer.
@@ -59,5 +69,5 @@ async def begin_epoch(cache: Cache, epoch: bytes) -> None:
     await cache.set_many({_KEY: epoch}, _TTL_S)
 
 
-def _holding(epoch: bytes, value: bytes | None) -> bytes | None:
+def _without_epoch(epoch: bytes, value: bytes | None) -> bytes | None:
     return None if value is None or not value.startswith(epoch) else value[EPOCH_BYTES:]

@@ -1,4 +1,4 @@
-"""Reads many things by id: from the cache, the rest from the shop, written back for the next."""
+"""Reads values by id from the cache, the rest from PostgreSQL, and writes the rest back."""
 
 import asyncio
 import logging
@@ -8,27 +8,27 @@ from typing import Generic, TypeVar
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
-from serve_app.stores.epochs import of_epoch, read_current
+from serve_app.stores.epochs import read_current_values, with_epoch
 
 Value = TypeVar("Value")
 
 _logger = logging.getLogger("ray.serve.recserve.stores")
 
 _ABSENT = b""
-"""Cached in place of a thing that the shop does not know, so that it is not asked for again."""
+"""Cached for ids that PostgreSQL does not know, so that it is not asked for them again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Value]):
+class CachedKind(Generic[Value]):
     """
-    One kind of cached thing.
+    One kind of cached value.
 
     Attributes:
         prefix: of its keys in the cache; raise the number in it when the encoding changes.
         encode: to bytes, never empty.
-        decode: back; raises ValueError for bytes that mean nothing.
+        decode: the inverse; raises ValueError for bytes of another form.
         ttl_s: how long a value is kept.
-        absent_ttl_s: how long it is remembered that there is none.
+        absent_ttl_s: how long it is remembered that an id is unknown.
     """
 
     prefix: str
@@ -39,65 +39,72 @@ class Kind(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[Value]):
+class ReadResult(Generic[Value]):
     """
     Attributes:
         values: of the ids that exist.
-        unanswered: ids that no store could be asked for; the other absent ids do not exist.
+        unanswered: ids for which no store answered; any other id without a value does not exist.
     """
 
     values: Mapping[str, Value]
     unanswered: frozenset[str] = field(default_factory=frozenset)
 
 
-class Reader(Generic[Value]):
-    """Reads one kind of thing; while the cache is down, the shop is asked for all of it."""
+class CachedReader(Generic[Value]):
+    """Reads one kind of value; while the cache is down, everything comes from PostgreSQL."""
 
     def __init__(
         self,
-        kind: Kind[Value],
+        kind: CachedKind[Value],
         cache: Cache,
         load: Callable[[Sequence[str]], Awaitable[Mapping[str, Value]]],
     ) -> None:
+        """
+        Args:
+            load: reads values from PostgreSQL; unknown ids are absent from its result.
+        """
         self._kind = kind
         self._cache = cache
         self._load = load
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def read(self, ids: Sequence[str]) -> Found[Value]:
-        """One round trip to the cache, and one to the shop for all that the cache lacks."""
+    async def read(self, ids: Sequence[str]) -> ReadResult[Value]:
+        """One round trip to the cache, and one to PostgreSQL for all that the cache lacks."""
         distinct = list(dict.fromkeys(ids))
-        epoch, cached = await self._cached(distinct)
+        epoch, cached = await self._read_cached(distinct)
         values = {id_: value for id_, value in cached.items() if value is not None}
         missing = [id_ for id_ in distinct if id_ not in cached]
         if not missing:
-            return Found(values)
+            return ReadResult(values)
         try:
             loaded = await self._load(missing)
         except StoreUnavailable as failure:
             _logger.warning("%s not loaded: %s", self._kind.prefix, failure)
-            return Found(values, frozenset(missing))
+            return ReadResult(values, frozenset(missing))
+        # Without an epoch nothing is written back: the cache is down, and if it recovered in
+        # between, a load may have begun an epoch that these values do not belong to.
         if epoch is not None:
             self._write_back(epoch, missing, loaded)
-        return Found({**values, **loaded})
+        return ReadResult({**values, **loaded})
 
-    async def settled(self) -> None:
-        """Waits until everything read so far is written back."""
+    async def wait_written(self) -> None:
+        """Wait until everything that was read is written back."""
         await asyncio.gather(*self._writes)
 
-    async def _cached(self, ids: Sequence[str]) -> tuple[bytes | None, dict[str, Value | None]]:
-        """
-        The epoch, ``None`` while the cache is down, and what is cached: a value, or ``None`` for a
-        thing known not to exist.
-        """
+    async def _read_cached(
+        self, ids: Sequence[str]
+    ) -> tuple[bytes | None, dict[str, Value | None]]:
+        """The epoch (``None`` while the cache is down), and the cached values (``None`` for ids
+        that are known not to exist)."""
         try:
-            current = await read_current(self._cache, [self._kind.prefix + id_ for id_ in ids])
+            keys = [self._kind.prefix + id_ for id_ in ids]
+            current = await read_current_values(self._cache, keys)
         except StoreUnavailable as failure:
             _logger.warning("%s not read from the cache: %s", self._kind.prefix, failure)
             return None, {}
-        return current.epoch, self._decoded(ids, current.values)
+        return current.epoch, self._decode(ids, current.values)
 
-    def _decoded(self, ids: Sequence[str], raw: Sequence[bytes | None]) -> dict[str, Value | None]:
+    def _decode(self, ids: Sequence[str], raw: Sequence[bytes | None]) -> dict[str, Value | None]:
         known: dict[str, Value | None] = {}
         for id_, value in zip(ids, raw, strict=True):
             if value is None:
@@ -105,11 +112,13 @@ class Reader(Generic[Value]):
             try:
                 known[id_] = None if value == _ABSENT else self._kind.decode(value)
             except ValueError as error:
+                # Another build wrote it. It is read from PostgreSQL and overwritten, like a miss.
                 _logger.warning("%s: unreadable in the cache: %s", self._kind.prefix, error)
         return known
 
     def _write_back(self, epoch: bytes, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
-        """Beside the answer: nobody waits for the cache to be filled."""
+        # A task beside the answer, which must not wait for the cache. The event loop holds tasks
+        # weakly: the set keeps this one from being collected before it ends.
         task = asyncio.create_task(self._write(epoch, asked, loaded))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -119,7 +128,7 @@ class Reader(Generic[Value]):
         present = {kind.prefix + id_: kind.encode(value) for id_, value in loaded.items()}
         absent = {kind.prefix + id_: _ABSENT for id_ in asked if id_ not in loaded}
         try:
-            await self._cache.set_many(of_epoch(epoch, present), kind.ttl_s)
-            await self._cache.set_many(of_epoch(epoch, absent), kind.absent_ttl_s)
+            await self._cache.set_many(with_epoch(epoch, present), kind.ttl_s)
+            await self._cache.set_many(with_epoch(epoch, absent), kind.absent_ttl_s)
         except StoreUnavailable as failure:
             _logger.warning("%s not written back: %s", kind.prefix, failure)

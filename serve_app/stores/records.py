@@ -1,13 +1,10 @@
-"""Defines how the serving side reads the shop: users, items and histories by id."""
+"""Defines the rows that PostgreSQL gives the serving side: numbers of users, and items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from serve_app.domain.interactions import Events
 
 UserRow = NDArray[np.float64]
 """Numbers about a user, shape (11,), columns as ``domain.scoring.model_features.USER_COLUMNS``."""
@@ -20,7 +17,8 @@ class ItemRow:
     """An item as it is shown.
 
     Attributes:
-        attributes: what JSON can say: texts, numbers, flags, lists of these.
+        avg_rating: a float32 as ``shortest_float32`` gives it.
+        attributes: any JSON: texts, numbers, flags, lists of these.
     """
 
     title: str | None
@@ -33,34 +31,11 @@ class ItemRow:
     attributes: Mapping[str, Attribute]
 
 
-class ShopReader(Protocol):
+def shortest_float32(number: float | None) -> float | None:
     """
-    Users, items and histories by id.
+    The number with the fewest digits that is the same float32; ``None`` stays ``None``.
 
-    An id that is absent from a result is unknown to the shop (or, in ``histories``, did nothing
-    yet): normal, not an error. Ids may repeat and may be any text.
+    A float32 that is widened to a Python float prints digits that it never held: 7/3 would be
+    2.3333332538604736 instead of 2.3333333.
     """
-
-    async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
-        """
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        ...
-
-    async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
-        """
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        ...
-
-    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
-        """
-        What each user did, oldest first: the latest events up to a limit, and the last purchase
-        of every item, which has to stay excluded however long ago it was bought.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        ...
+    return None if number is None else float(str(np.float32(number)))

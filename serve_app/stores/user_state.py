@@ -1,4 +1,4 @@
-"""What is read of users and items while serving, and how it is kept in the cache."""
+"""Reads users, items and histories while serving, and defines how they are cached."""
 
 import json
 from collections.abc import Sequence
@@ -11,58 +11,74 @@ from serve_app.domain.interactions import EVENT, NO_EVENTS, Events, Histories, H
 from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.domain.settings import Settings
 from serve_app.stores.cache import Cache
-from serve_app.stores.reading import Kind, Reader
-from serve_app.stores.records import ItemRow, ShopReader, UserRow
+from serve_app.stores.postgres.serving_reads import ShopReader
+from serve_app.stores.reading import CachedKind, CachedReader
+from serve_app.stores.records import ItemRow, UserRow
 
 CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:2:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES
 
 
 class CacheTtls(Settings):
-    """
-    How long what was read from PostgreSQL is kept in Redis, in seconds.
+    """How long Redis keeps what was read from PostgreSQL, in seconds."""
 
-    Attributes:
-        features_s: features of users and metadata of items.
-        history_s: what a user did.
-        unknown_s: that an id is unknown; short, because it may come at any time.
-    """
+    features_s: float = Field(
+        default=3_600,
+        gt=0,
+        description="Seconds for which features of users and metadata of items are kept.",
+    )
+    history_s: float = Field(
+        default=600,
+        gt=0,
+        description=(
+            "Seconds for which a user's history is kept. Events that another program writes to"
+            " PostgreSQL count after that time at the latest; loaded ones count at once."
+        ),
+    )
+    unknown_s: float = Field(
+        default=60,
+        gt=0,
+        description=(
+            "Seconds for which it is kept that an id is unknown. Short, because a new user or item"
+            " may be added at any time."
+        ),
+    )
 
-    features_s: float = Field(default=3_600, gt=0)
-    history_s: float = Field(default=600, gt=0)
-    unknown_s: float = Field(default=60, gt=0)
 
-
-def user_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> Reader[UserRow]:
+def user_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> CachedReader[UserRow]:
     """Reads the numbers that PostgreSQL keeps of users, columns as ``USER_COLUMNS``."""
-    kind = Kind(_USER, lambda row: row.tobytes(), _user_row, ttls.features_s, ttls.unknown_s)
-    return Reader(kind, cache, shop.user_features)
+    kind = CachedKind(_USER, lambda row: row.tobytes(), _user_row, ttls.features_s, ttls.unknown_s)
+    return CachedReader(kind, cache, shop.user_features)
 
 
-def item_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> Reader[ItemRow]:
+def item_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> CachedReader[ItemRow]:
     """Reads items as they are shown."""
-    kind = Kind(_ITEM, _item_bytes, _item_row, ttls.features_s, ttls.unknown_s)
-    return Reader(kind, cache, shop.items)
+    kind = CachedKind(_ITEM, _item_bytes, _item_row, ttls.features_s, ttls.unknown_s)
+    return CachedReader(kind, cache, shop.items)
 
 
 class HistoryReader:
-    """Reads what users did; the bundle's archive answers for those whom no store answers for."""
+    """Reads the histories of users; the bundle's archive replaces stores that do not answer."""
 
     def __init__(self, cache: Cache, shop: ShopReader, ttls: CacheTtls) -> None:
-        kind = Kind(_HISTORY, lambda own: own.tobytes(), _events, ttls.history_s, ttls.unknown_s)
-        self._reader = Reader(kind, cache, shop.histories)
+        kind = CachedKind(
+            _HISTORY, lambda events: events.tobytes(), _events, ttls.history_s, ttls.unknown_s
+        )
+        self._reader = CachedReader(kind, cache, shop.histories)
 
     async def read(self, user_ids: Sequence[str], archive: HistoryArchive) -> Histories:
-        """One history per user id, in order."""
-        found = await self._reader.read(user_ids)
-        archived = archive.read(user_ids, stale=True) if found.unanswered else None
-        own = [
+        """One history per user id, in order; ``stale`` for users whose history is archived."""
+        result = await self._reader.read(user_ids)
+        # Only users without an answer get the archive. For others, no history means that the user
+        # did nothing yet, even if the archive of an older fit says otherwise.
+        archived = archive.read(user_ids, stale=True) if result.unanswered else None
+        histories = [
             archived.of_user(i)
-            if archived is not None and user_id in found.unanswered
-            else found.values.get(user_id, NO_EVENTS)
+            if archived is not None and user_id in result.unanswered
+            else result.values.get(user_id, NO_EVENTS)
             for i, user_id in enumerate(user_ids)
         ]
-        return Histories.of(own, [user_id in found.unanswered for user_id in user_ids])
+        return Histories.of(histories, [user_id in result.unanswered for user_id in user_ids])
 
 
 def _user_row(raw: bytes) -> UserRow:

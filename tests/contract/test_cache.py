@@ -6,7 +6,7 @@ import time
 import pytest
 
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.redis_cache import RedisCache, RedisConfig
+from serve_app.stores.cache import Cache, RedisConfig
 from tests.support.frozen_server import frozen_server
 from tests.support.in_memory_stores import InMemoryCache
 
@@ -64,14 +64,14 @@ class TestInMemoryCache(CacheContract):
         return asyncio.run(scenario(InMemoryCache(time.monotonic)))
 
 
-class TestRedisCache(CacheContract):
+class TestCache(CacheContract):
     @pytest.fixture(autouse=True)
     def _url(self, redis_url):
         self.url = redis_url
 
     def run(self, scenario):
         async def with_cache():
-            cache = RedisCache(self.url, RedisConfig(timeout_s=2))
+            cache = Cache(self.url, RedisConfig(timeout_s=2))
             try:
                 return await scenario(cache)
             finally:
@@ -93,7 +93,7 @@ CALLS = {
 
 def fail(url, call):
     async def scenario():
-        cache = RedisCache(url, RedisConfig(timeout_s=0.1))
+        cache = Cache(url, RedisConfig(timeout_s=0.1))
         started_at = time.monotonic()
         with pytest.raises(StoreUnavailable) as failed:
             await call(cache)

@@ -24,9 +24,9 @@ from serve_app.operations.http_address import HttpAddress
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
 from serve_app.serving.config import AppConfig, bundle_location
-from serve_app.stores.cache import ANSWER_PREFIX
+from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
-from serve_app.stores.epochs import EPOCH_BYTES, of_epoch, read_current
+from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
 from serve_app.stores.user_state import CACHE_PREFIXES
 from tests.support.small_bundles import of_another_format
 
@@ -63,13 +63,15 @@ KEYS = [f"{prefix}x" for prefix in (*CACHE_PREFIXES, ANSWER_PREFIX)]
 def holding(workplace: Workplace) -> list[bytes | None]:
     """The cached values that hold."""
     assert workplace.location.redis_url
-    return use_cache(workplace.location.redis_url, lambda cache: read_current(cache, KEYS)).values
+    return use_cache(
+        workplace.location.redis_url, lambda cache: read_current_values(cache, KEYS)
+    ).values
 
 
 def fill_cache(workplace: Workplace) -> None:
     """One key of every kind that is computed from what was loaded."""
     assert workplace.location.redis_url
-    values = of_epoch(bytes(EPOCH_BYTES), dict.fromkeys(KEYS, b"1"))
+    values = with_epoch(bytes(EPOCH_BYTES), dict.fromkeys(KEYS, b"1"))
     use_cache(workplace.location.redis_url, lambda cache: cache.set_many(values, 60))
 
 

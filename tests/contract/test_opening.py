@@ -20,10 +20,10 @@ from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
-from serve_app.stores.connections import LazyShop, StoreLocation, Stores, StoresConfig, home_of
+from serve_app.stores.connections import StoreLocation, Stores, StoresConfig, home_of
 from serve_app.stores.postgres.schema import Connection
-from serve_app.stores.postgres.serving_reads import PostgresConfig, PostgresShop
-from serve_app.stores.reading import Found
+from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
+from serve_app.stores.reading import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.stores.user_state import CacheTtls
 from tests.support.small_bundles import location_of, publish_world
@@ -106,14 +106,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
 
     A replica lives as long as its pool; a loop with an open pool would never end.
     """
-    opened: list[PostgresShop] = []
-    really_open = PostgresShop.open
+    opened: list[ShopReader] = []
+    initialise = ShopReader.__init__
 
-    async def remember(url: str, config: PostgresConfig) -> PostgresShop:
-        opened.append(await really_open(url, config))
-        return opened[-1]
+    def remember(shop: ShopReader, url: str, config: PostgresConfig) -> None:
+        initialise(shop, url, config)
+        opened.append(shop)
 
-    monkeypatch.setattr(PostgresShop, "open", remember)
+    monkeypatch.setattr(ShopReader, "__init__", remember)
 
     def answer_of(answer: Awaitable[Any]) -> Any:
         async def awaited() -> Any:
@@ -131,20 +131,27 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
 Run = Callable[[Awaitable[Any]], Any]
 
 
-class TestLazyShop:
-    def test_is_opened_once_by_the_first_who_asks(
+class TestShopReader:
+    def test_opens_one_pool_with_the_first_queries(
         self, run: Run, database_url: str, ann: str
     ) -> None:
-        async def scenario() -> tuple[int, bool]:
-            shop = LazyShop(database_url, PostgresConfig(timeout_s=2))
-            found = await asyncio.gather(*(shop.user_features([ann]) for _ in range(5)))
-            return sum(len(each) for each in found), await shop._shop() is await shop._shop()
+        async def scenario() -> tuple[int, int]:
+            shop = ShopReader(database_url, PostgresConfig(timeout_s=2, pool_size=2))
+            answers = await asyncio.gather(*(shop.user_features([ann]) for _ in range(5)))
+            await shop._pool.wait()
+            return sum(map(len, answers)), shop._pool.get_stats()["connections_num"]
 
-        assert run(scenario()) == (5, True)
+        assert run(scenario()) == (5, 2)
+
+    def test_says_that_the_url_cannot_be_read(self) -> None:
+        shop = ShopReader("no url", PostgresConfig())
+
+        with pytest.raises(StoreUnavailable, match="postgres: ProgrammingError"):
+            asyncio.run(shop.items(["pan"]))
 
     def test_says_that_nobody_answers(self, run: Run, nowhere: StoreLocation) -> None:
         assert nowhere.database_url is not None
-        shop = LazyShop(nowhere.database_url, PostgresConfig())
+        shop = ShopReader(nowhere.database_url, PostgresConfig())
 
         with pytest.raises(StoreUnavailable, match="postgres"):
             run(shop.histories(["ann"]))
@@ -182,14 +189,14 @@ class TestFeatureFetcher:
 
         found = self.fetch(run, location, lambda fetcher: fetcher.items([item_id, "none"]))
 
-        assert found == Found({item_id: ItemRow("Pan", "unknown", 9.5, (), True, None, 0, {})})
+        assert found == ReadResult({item_id: ItemRow("Pan", "unknown", 9.5, (), True, None, 0, {})})
 
     def test_names_the_items_that_no_store_answered_for(
         self, run: Run, nowhere: StoreLocation
     ) -> None:
         found = self.fetch(run, nowhere, lambda fetcher: fetcher.items(["pan"]))
 
-        assert found == Found({}, frozenset({"pan"}))
+        assert found == ReadResult({}, frozenset({"pan"}))
 
 
 class TestCandidateGenerator:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.redis_cache import RedisCache, RedisConfig
+from serve_app.stores.cache import Cache, RedisConfig
 from serve_app.telemetry import reporting
 from serve_app.telemetry.counting import Telemetry
 from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
@@ -24,9 +24,9 @@ NOW_S = MINUTE * WINDOW_S + 30.0
 def use(redis_url: str) -> Callable[..., Any]:
     """Runs a scenario on an empty Redis."""
 
-    def run(scenario: Callable[[RedisCache], Awaitable[Any]]) -> Any:
+    def run(scenario: Callable[[Cache], Awaitable[Any]]) -> Any:
         async def with_cache() -> Any:
-            cache = RedisCache(redis_url, RedisConfig(timeout_s=2))
+            cache = Cache(redis_url, RedisConfig(timeout_s=2))
             try:
                 return await scenario(cache)
             finally:
@@ -46,7 +46,7 @@ def window_of(minute: int, n_requests: int) -> Window:
 
 
 def test_the_windows_of_all_replicas_are_merged(use: Callable[..., Any]) -> None:
-    async def scenario(cache: RedisCache) -> Window:
+    async def scenario(cache: Cache) -> Window:
         await put_window(cache, window_of(MINUTE, 2), "a")
         await put_window(cache, window_of(MINUTE, 3), "b")
         return merged(await read_windows(cache, NOW_S, 5))
@@ -58,7 +58,7 @@ def test_the_windows_of_all_replicas_are_merged(use: Callable[..., Any]) -> None
 
 
 def test_a_later_flush_of_the_minute_replaces_the_one_before(use: Callable[..., Any]) -> None:
-    async def scenario(cache: RedisCache) -> list[int]:
+    async def scenario(cache: Cache) -> list[int]:
         await put_window(cache, window_of(MINUTE, 2), "a")
         await put_window(cache, window_of(MINUTE, 4), "a")
         return [window.stages[REQUEST].n for window in await read_windows(cache, NOW_S, 5)]
@@ -67,7 +67,7 @@ def test_a_later_flush_of_the_minute_replaces_the_one_before(use: Callable[..., 
 
 
 def test_gives_the_last_minutes_and_the_one_that_has_begun(use: Callable[..., Any]) -> None:
-    async def scenario(cache: RedisCache) -> list[int]:
+    async def scenario(cache: Cache) -> list[int]:
         for minute in range(MINUTE - 9, MINUTE + 1):
             await put_window(cache, window_of(minute, 1), "a")
         return sorted(window.minute for window in await read_windows(cache, NOW_S, 3))
@@ -80,7 +80,7 @@ def test_nothing_was_measured_yet(use: Callable[..., Any]) -> None:
 
 
 def test_windows_are_forgotten_in_time(use: Callable[..., Any]) -> None:
-    async def scenario(cache: RedisCache) -> int:
+    async def scenario(cache: Cache) -> int:
         await put_window(cache, window_of(MINUTE, 1), "a")
         [key] = await cache.keys(PREFIX)
         return int(await cache._redis.pttl(key))
@@ -89,7 +89,7 @@ def test_windows_are_forgotten_in_time(use: Callable[..., Any]) -> None:
 
 
 def test_says_that_a_window_cannot_be_read(use: Callable[..., Any]) -> None:
-    async def scenario(cache: RedisCache) -> None:
+    async def scenario(cache: Cache) -> None:
         await cache.set_many({f"{PREFIX}{MINUTE}:a": b"?"}, 60)
         with pytest.raises(StoreUnavailable, match="telemetry that cannot be read"):
             await read_windows(cache, NOW_S, 5)
@@ -105,7 +105,7 @@ def test_a_replica_reports_by_itself(
     telemetry = Telemetry(None, now_s=now_s)
     telemetry.request("main", "ok", 0.01)
 
-    async def scenario(cache: RedisCache) -> int:
+    async def scenario(cache: Cache) -> int:
         reporter = Reporting(telemetry, cache)
         reporter.start()
         reporter.start()

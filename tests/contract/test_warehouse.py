@@ -64,7 +64,7 @@ def test_does_not_touch_tables_of_another_application(bare_database_url: str) ->
 
 
 def test_says_that_a_url_cannot_be_read_without_repeating_its_password() -> None:
-    with pytest.raises(SettingsInvalid, match="DATABASE_URL: is no URL of the form") as raised:
+    with pytest.raises(SettingsInvalid, match="DATABASE_URL: must be a URL of the form") as raised:
         connect("localhost:secret")
     assert "secret" not in str(raised.value)
 

@@ -17,7 +17,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class InMemoryShop:
-    """A ``ShopReader`` over mappings.
+    """Answers as a ``ShopReader`` does, from mappings.
 
     Attributes:
         events: each user's events, oldest first.
@@ -50,7 +50,7 @@ class InMemoryShop:
 
 
 class InMemoryCache:
-    """A ``Cache`` in one process; ``clock`` returns seconds since some fixed moment."""
+    """Answers as a ``Cache`` does, in one process; ``clock`` gives seconds from a fixed moment."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -24,7 +24,7 @@ from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
-from serve_app.stores.reading import Found
+from serve_app.stores.reading import ReadResult
 from serve_app.stores.records import ItemRow
 from tests.support.in_memory_stores import InMemoryCache
 from tests.support.small_bundles import location_of
@@ -48,7 +48,7 @@ async def bug(_):
 async def shown(item_ids):
     """What the shop says of its items."""
     item = ItemRow("A title", "things", 9.5, ("blue",), True, 4.5, 12, {"brand": "Ash"})
-    return Found(dict.fromkeys(item_ids, item))
+    return ReadResult(dict.fromkeys(item_ids, item))
 
 
 def stages_over(location: BundleLocation, config: AppConfig) -> Stages:

@@ -7,7 +7,7 @@ import numpy as np
 from serve_app.domain.batches import RequestBatch, UserFeatures
 from serve_app.domain.scoring.model_features import unknown_user, user_features
 from serve_app.stores.connections import Stores
-from serve_app.stores.reading import Found
+from serve_app.stores.reading import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
 
@@ -27,7 +27,7 @@ class FeatureFetcher:
         defaulted = np.array([user_id in found.unanswered for user_id in batch.user_ids])
         return UserFeatures(user_features(columns, batch.at), defaulted)
 
-    async def items(self, item_ids: Sequence[str]) -> Found[ItemRow]:
+    async def items(self, item_ids: Sequence[str]) -> ReadResult[ItemRow]:
         """Metadata of the items that are known, and those that no store answered for."""
         return await self._items.read(item_ids)
 

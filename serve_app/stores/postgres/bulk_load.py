@@ -1,7 +1,7 @@
-"""Bulk loading into PostgreSQL: rows are staged as they come, then merged in one stroke.
+"""Loads rows into PostgreSQL in bulk: stages them as they come, then merges them in one step.
 
-A staged row carries the line of its file: the last line of an item or user wins, the first of an
-event. Merging the same rows again changes nothing, not even ``updated_at``.
+A staged row carries its line in the file. The last line of an item or user wins, and the first
+line of an event. Merging equal rows again changes nothing, not even ``updated_at``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +22,8 @@ class MergeCounts:
     Attributes:
         new: rows that were not there.
         changed: rows that were there with other values.
-        unchanged: rows that were there just so.
-        repeated: lines that another line of the same file outdid.
+        unchanged: rows that were there with equal values.
+        repeated: lines that lost against another line of the file with their key.
     """
 
     new: int
@@ -49,17 +49,17 @@ _MERGED: Mapping[str, LiteralString] = {
     "tags": "coalesce(s.tags, '{{}}')",
     "in_stock": "coalesce(s.in_stock, true)",
     "created_at": "to_timestamp(s.created_at)",
-    # Attributes that only other files had stay; one that is empty in this file goes.
+    # Attributes that are not columns of this file stay. A null in the file deletes its attribute.
     "attributes": "jsonb_strip_nulls(coalesce(t.attributes, '{{}}') || s.attributes)",
 }
-"""What a staged column becomes; an empty cell is the column's default."""
+"""The stored value of a staged column; an empty cell becomes the column's default."""
 
 
 def create_staging(conn: Connection, kind: Kind) -> None:
-    """Make the staging table of this transaction; it goes when the transaction ends."""
+    """Create the staging table of this transaction; it is dropped when the transaction ends."""
     conn.execute(
         sql.SQL("CREATE TEMP TABLE {} (line bigint, " + _STAGED_COLUMNS[kind] + ") ON COMMIT DROP")
-        .format(_staged(kind))
+        .format(_staging_table(kind))
     )  # fmt: skip
 
 
@@ -69,9 +69,9 @@ def stage(
     """Append rows to the staging table. Times are epoch seconds, attributes JSON texts.
 
     Args:
-        columns: which columns the values of a row are for; the first is ``line``.
+        columns: names of the values of a row, in their order; the first is ``line``.
     """
-    copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(_staged(kind), _joined(columns))
+    copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(_staging_table(kind), _names(columns))
     with conn.cursor() as cursor, cursor.copy(copy_in) as copy:
         for row in rows:
             copy.write_row(row)
@@ -80,28 +80,30 @@ def stage(
 def merge_described(
     conn: Connection, kind: Literal["items", "users"], columns: Sequence[str]
 ) -> MergeCounts:
-    """Take over the staged items or users.
+    """Merge the staged items or users into their table.
 
     Args:
-        columns: which columns beside the id the file has; others keep their values.
+        columns: columns of the file beside the id; all others keep their values.
     """
     table, key = _TARGETS[kind]
     merged = [sql.SQL(_MERGED[name]).format() for name in columns]
     names = {
-        "staged": _staged(kind),
+        "staged": _staging_table(kind),
         "table": sql.Identifier(table),
         "key": sql.Identifier(key),
-        "columns": _joined(columns),
+        "columns": _names(columns),
         "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in columns),
         "merged": sql.SQL(", ").join(merged),
-        "key_and_columns": _joined([key, *columns]),
+        "key_and_columns": _names([key, *columns]),
         "key_and_merged": sql.SQL(", ").join([sql.Identifier("s", key), *merged]),
     }
     with conn.cursor() as cursor:
+        # A new table has no statistics, and autovacuum does not see temporary ones.
         cursor.execute(sql.SQL("ANALYZE {staged}").format(**names))
         n_repeated = _drop_repeated(cursor, kind, key, keep="max")
         n_staged = _count(cursor, sql.SQL("SELECT count(*) FROM {staged}").format(**names))
-        # Under the lock, so that a row number is taken for a new item only.
+        # The lock stops other loads, not readers. Without it, two loads that add one item would
+        # collide, and ON CONFLICT would take row numbers for items that exist.
         cursor.execute(sql.SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE").format(**names))
         n_changed = 0
         if columns:
@@ -117,14 +119,14 @@ def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
     Append the staged interactions whose ``event_id`` is not known yet.
 
     Returns:
-        The counts (``unchanged``: events known before), and how many items had to be made because
-        no file had described them.
+        The counts (``unchanged``: events known before), and the number of items that were added
+        because no file had described them.
     """
     with conn.cursor() as cursor:
         cursor.execute("ANALYZE staged_interactions")
         n_repeated = _drop_repeated(cursor, "interactions", "event_id", keep="min")
         n_staged = _count(cursor, "SELECT count(*) FROM staged_interactions")
-        # Under the lock, so that a row number is taken for a new item only.
+        # As for items: a row number is taken for a new item only.
         cursor.execute("LOCK TABLE item_features IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute("""
             INSERT INTO item_features (item_id)
@@ -143,12 +145,14 @@ def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
     return MergeCounts(n_new, 0, n_staged - n_new, n_repeated), n_bare_items
 
 
+# IS DISTINCT FROM keeps equal rows unwritten: no dead tuples, and ``updated_at`` stays true.
 _UPDATE = sql.SQL("""
     UPDATE {table} AS t SET ({columns}) = ROW({merged}), updated_at = now()
     FROM {staged} AS s
     WHERE t.{key} = s.{key} AND ROW({current}) IS DISTINCT FROM ROW({merged})
 """)
 
+# In the order of the file: equal files loaded into new databases number items equally.
 _INSERT = sql.SQL("""
     INSERT INTO {table} ({key_and_columns})
     SELECT {key_and_merged} FROM {staged} AS s LEFT JOIN {table} AS t USING ({key})
@@ -159,14 +163,14 @@ _INSERT = sql.SQL("""
 def _drop_repeated(
     cursor: Cursor[TupleRow], kind: Kind, key: str, *, keep: Literal["min", "max"]
 ) -> int:
-    """Leave one line per key, the first or the last; return how many went."""
+    """Delete all lines of a key but the first or the last one; returns how many were deleted."""
     cursor.execute(
         sql.SQL("""
             DELETE FROM {staged} AS s USING
               (SELECT {key}, {keep}(line) AS line FROM {staged}
                 GROUP BY {key} HAVING count(*) > 1) AS kept
             WHERE s.{key} = kept.{key} AND s.line <> kept.line
-        """).format(staged=_staged(kind), key=sql.Identifier(key), keep=sql.Identifier(keep))
+        """).format(staged=_staging_table(kind), key=sql.Identifier(key), keep=sql.Identifier(keep))
     )
     return cursor.rowcount
 
@@ -176,9 +180,9 @@ def _count(cursor: Cursor[TupleRow], query: LiteralString | sql.Composed) -> int
     return int(row[0]) if row else 0
 
 
-def _staged(kind: Kind) -> sql.Identifier:
+def _staging_table(kind: Kind) -> sql.Identifier:
     return sql.Identifier(f"staged_{kind}")
 
 
-def _joined(columns: Sequence[str]) -> sql.Composed:
+def _names(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -1,4 +1,4 @@
-"""Deadlines that hold whatever a driver does when it is cancelled."""
+"""Enforces a deadline on a call, even if the driver ignores its cancellation."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,15 +7,17 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 
 _GRACE_S = 0.02
+"""Long enough for a living server to confirm a cancellation; short beside a stage's deadline."""
 
 
 class DetachedCalls:
     """
     Runs each call in a task of its own; a caller whose time is up leaves without it.
 
-    psycopg answers a cancellation by asking the server to stop and waiting for that, up to ten
-    seconds when the server is frozen; only a second cancellation closes the connection at once.
-    So what is abandoned gets a first one, and a second 20 ms later.
+    psycopg answers a cancellation by asking the server to stop, and waits up to ten seconds for
+    that when the server is frozen. Only a second cancellation closes the connection at once. So
+    an abandoned call is cancelled twice, 20 ms apart: the first time keeps the connection usable
+    when the server is alive, the second frees it when the server is not.
     """
 
     def __init__(self) -> None:
@@ -27,10 +29,12 @@ class DetachedCalls:
             TimeoutError: no answer in time.
         """
         task = asyncio.create_task(call)
-        task.add_done_callback(_take_note)
+        task.add_done_callback(_retrieve_outcome)
         try:
+            # Not wait_for, which cancels the task and then waits until the task agrees.
             done, _ = await asyncio.wait({task}, timeout=timeout_s)
         finally:
+            # Also when the caller itself was cancelled: wait leaves its tasks running.
             if not task.done():
                 self._abandon(task)
         if not done:
@@ -42,6 +46,7 @@ class DetachedCalls:
         await asyncio.gather(*self._reapers)
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
+        # The event loop holds tasks weakly: the set keeps the reaper alive until it is done.
         reaper = asyncio.create_task(_cancel_twice(task))
         self._reapers.add(reaper)
         reaper.add_done_callback(self._reapers.discard)
@@ -55,7 +60,7 @@ async def _cancel_twice(task: asyncio.Task[Any]) -> None:
             return
 
 
-def _take_note(task: asyncio.Task[Any]) -> None:
-    """Look at the outcome, so that asyncio does not report one that nobody waits for."""
+def _retrieve_outcome(task: asyncio.Task[Any]) -> None:
+    """Look at the outcome; asyncio would log an error of an abandoned call as never retrieved."""
     if not task.cancelled():
         task.exception()

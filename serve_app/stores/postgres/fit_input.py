@@ -1,4 +1,4 @@
-"""PostgreSQL as the fit reads it: all items, users and interactions at once."""
+"""Reads all items, users and interactions from PostgreSQL, for the fit."""
 
 from collections.abc import Iterator
 from typing import LiteralString
@@ -46,6 +46,8 @@ def _read_frame(conn: Connection, query: LiteralString) -> pd.DataFrame:
     return pd.DataFrame(cursor.fetchall(), columns=names)
 
 
+# Binary, because a text would have to be parsed: numpy reads the rows in place. Users are numbered
+# by code points (COLLATE "C"), which is the order of ``sorted`` in Python on any server.
 _COPY_INTERACTIONS: LiteralString = """
 COPY (
   SELECT (dense_rank() OVER (ORDER BY user_id COLLATE "C") - 1)::int4, item_row, type,
@@ -69,7 +71,7 @@ _COPIED = np.dtype(
         ("at", ">f8"),
     ]
 )
-"""A row of COPY's binary format. No column is null, so every row is as long as the next.
+"""A row of COPY's binary format. No column is null, so all rows have one length.
 
 Source: PostgreSQL documentation, COPY, "Binary Format".
 """
@@ -79,8 +81,9 @@ _CHUNK_BYTES = 4 << 20
 
 
 def read_interactions(conn: Connection) -> InteractionLog:
-    """All interactions; needs about 21 bytes for each, and one chunk."""
+    """All interactions, in about 21 bytes of memory for each, plus one chunk."""
     with conn.transaction():
+        # One snapshot for the three queries: the arrays are allocated by the count of the first.
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         counted = conn.execute("SELECT count(*) FROM interactions").fetchone()
         n = counted[0] if counted else 0
@@ -107,13 +110,15 @@ def read_interactions(conn: Connection) -> InteractionLog:
 
 
 def _chunks(copy: psycopg.Copy) -> Iterator[NDArray[np.void]]:
-    """Rows of a binary COPY, shape (any,), dtype ``_COPIED``; header and trailer left out."""
+    """Rows of a binary COPY, shape (any,), dtype ``_COPIED``, without header and trailer."""
+    # Blocks end anywhere within a row; what is left of a row waits for the next block.
     pending = bytearray()
     skip = _COPY_HEADER_BYTES
     for block in copy:
         pending += block
         if len(pending) >= _CHUNK_BYTES:
             n_rows = (len(pending) - skip) // _COPIED.itemsize
+            # A copy, because a bytearray that numpy still maps cannot be shortened.
             yield np.frombuffer(bytes(pending), _COPIED, n_rows, offset=skip)
             del pending[: skip + n_rows * _COPIED.itemsize]
             skip = 0
@@ -130,13 +135,14 @@ SELECT
 
 
 def data_state(conn: Connection) -> list[str]:
-    """Identifies the interactions and items that are there, whoever loaded them and when."""
+    """Identifies the interactions and items in the database, whenever and however they came."""
+    # Sums of hashes do not depend on the order of the rows, so nothing has to be sorted.
     row = conn.execute(_DATA_STATE).fetchone()
     return [str(figure) for part in row or () for figure in part]
 
 
 def holds_items(conn: Connection) -> bool:
-    """Whether anything has been loaded."""
+    """True once an item has been loaded."""
     row = conn.execute("SELECT EXISTS (SELECT FROM item_features)").fetchone()
     return row is not None and bool(row[0])
 

@@ -1,4 +1,4 @@
-"""What a fit writes back to PostgreSQL: the numbers of items and users."""
+"""Writes the fitted numbers of items and users back to PostgreSQL."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, LiteralString
@@ -20,8 +20,9 @@ _KINDS: Mapping[str, tuple[LiteralString, Callable[[Any], Any], LiteralString]] 
     "time": ("double precision", float, "to_timestamp(f.{})"),
     "texts": ("text[]", list, "coalesce(f.{}, '{{}}')"),
 }
-"""Per kind of column: its type while staged, how a value is made plain, what is then stored."""
+"""Per kind of column: its type while staged, its conversion to Python, and the stored value."""
 
+# "real", because the models read these numbers as float32 as well.
 _ITEM_COLUMNS = {"popularity_score": "real", "avg_rating": "real", "num_ratings": "count"}
 
 _USER_COLUMNS = {
@@ -48,7 +49,7 @@ def write_item_features(
     Replace the fitted numbers of the items in ``rows`` (``item_row``); NaN where unknown.
 
     Returns:
-        How many items changed; ``updated_at`` of the others stays.
+        The number of items that changed; ``updated_at`` of the others stays.
     """
     values = dict(zip(_ITEM_COLUMNS, (popularity, avg_rating, num_ratings), strict=True))
     with conn.transaction(), conn.cursor() as cursor:
@@ -60,20 +61,20 @@ def write_user_features(
     conn: Connection, user_ids: Iterable[str], columns: Mapping[str, Values]
 ) -> int:
     """
-    Replace columns of users; users that the table does not hold yet are added to it.
+    Replace columns of users, and add users that the table does not hold yet.
 
     Args:
         user_ids: distinct.
         columns: by name, any of ``user_features``, each as long as ``user_ids``. NaN or ``None``
-            where unknown, times in epoch seconds. Columns that are not given stay.
+            where unknown, times in epoch seconds. All other columns stay.
 
     Returns:
-        How many users changed or were added; ``updated_at`` of the others stays.
+        The number of users that changed or were added; ``updated_at`` of the others stays.
     """
     kinds = {name: _USER_COLUMNS[name] for name in columns}
     with conn.transaction(), conn.cursor() as cursor:
         _stage(cursor, "user_id text", user_ids, kinds, columns)
-        # Adding happens under the lock, so that a load at the same time cannot come between.
+        # Users are added under the lock: a load could otherwise add one of them in between.
         cursor.execute("LOCK TABLE user_features IN SHARE ROW EXCLUSIVE MODE")
         changed = _update(cursor, "user_features", "user_id", kinds)
         cursor.execute(
@@ -100,6 +101,7 @@ def _stage(
         sql.SQL("CREATE TEMP TABLE fitted ({}) ON COMMIT DROP").format(sql.SQL(", ").join(declared))
     )
     plain = [_plain(columns[name], _KINDS[kind][1]) for name, kind in kinds.items()]
+    # One COPY and one UPDATE: a statement per row would take a round trip for each.
     with cursor.copy("COPY fitted FROM STDIN") as copy:
         for row in zip(keys, *plain, strict=True):
             copy.write_row(row)
@@ -107,7 +109,8 @@ def _stage(
 
 
 def _plain(values: Values, convert: Callable[[Any], Any]) -> list[Any]:
-    """Python values, ``None`` where there is none: NaN differs from itself."""
+    """Python values, with ``None`` for unknown ones."""
+    # PostgreSQL would store NaN as a number. NaN alone differs from itself.
     return [None if value is None or value != value else convert(value) for value in values]
 
 

@@ -1,17 +1,18 @@
-"""The connection of the offline side, and the tables it expects to find."""
+"""Connects the offline side to PostgreSQL, and creates and checks its tables."""
 
 from importlib.resources import files
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from serve_app.domain.interactions import PURCHASE
 from serve_app.errors import SchemaMismatch, SettingsInvalid
 
 SCHEMA_VERSION = 1
 
 Connection = psycopg.Connection[TupleRow]
 
-_LOCK = 0x7265_6373  # "recs": whoever creates the schema holds it, so that the others wait
+_LOCK = 0x7265_6373  # "recs": the key of the advisory lock under which tables are created
 _CONNECT_TIMEOUT_S = 5
 
 
@@ -26,7 +27,7 @@ def connect(url: str) -> Connection:
         return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
     except psycopg.ProgrammingError as error:
         # The driver's message would repeat the URL, and with it the password.
-        reason = "is no URL of the form postgresql://user:password@host:port/database"
+        reason = "must be a URL of the form postgresql://user:password@host:port/database"
         raise SettingsInvalid("DATABASE_URL", reason) from error
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -35,20 +36,17 @@ def connect(url: str) -> Connection:
 
 def ensure_schema(conn: Connection) -> None:
     """
-    Create the tables where there are none; several callers at once are fine.
+    Create the tables if there are none; several callers at once are fine.
 
     Raises:
         SchemaMismatch: another version is there.
-        SettingsInvalid: the database holds foreign tables of the same names.
+        SettingsInvalid: the database holds tables of another application with these names.
     """
     with conn.transaction():
+        # CREATE TABLE IF NOT EXISTS is no substitute: two callers at once could both create.
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if schema_version(conn) is None:
-            try:
-                conn.execute(files("serve_app.stores.postgres").joinpath("schema.sql").read_bytes())
-            except psycopg.errors.DuplicateTable as error:
-                reason = f"holds a table of another application: {error.diag.message_primary}"
-                raise SettingsInvalid("DATABASE_URL", reason) from error
+            _create_tables(conn)
         check_schema(conn)
 
 
@@ -69,3 +67,16 @@ def schema_version(conn: Connection) -> int | None:
         return None
     row = conn.execute("SELECT max(version) FROM recserve_schema").fetchone()
     return None if row is None else row[0]
+
+
+def _create_tables(conn: Connection) -> None:
+    statements = files("serve_app.stores.postgres").joinpath("schema.sql").read_bytes()
+    try:
+        # The client puts the parameters into the text: the server takes none in DDL, nor in
+        # several statements at once.
+        psycopg.ClientCursor(conn).execute(
+            statements, {"version": SCHEMA_VERSION, "purchase": PURCHASE}
+        )
+    except psycopg.errors.DuplicateTable as error:
+        reason = f"holds a table of another application: {error.diag.message_primary}"
+        raise SettingsInvalid("DATABASE_URL", reason) from error

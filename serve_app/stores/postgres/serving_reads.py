@@ -1,39 +1,56 @@
-"""The shop in PostgreSQL, read by the serving side within deadlines."""
+"""Reads users, items and histories from PostgreSQL within deadlines, for the serving side."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString, Self
+from functools import cached_property
+from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from pydantic import Field
 
-from serve_app.domain.interactions import MAX_EVENTS, Events, make_events
+from serve_app.domain.interactions import MAX_EVENTS, PURCHASE, Events, make_events
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.postgres.detached import DetachedCalls
-from serve_app.stores.records import ItemRow, UserRow
+from serve_app.stores.records import ItemRow, UserRow, shortest_float32
 
 
 class PostgresConfig(Settings):
     """How the serving side reads PostgreSQL."""
 
-    pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
-    timeout_s: float = Field(default=0.2, ge=0.001, description="Longest wait for one query.")
-    connect_timeout_s: int = Field(default=2, ge=2, description="Longest wait for a connection.")
+    pool_size: int = Field(
+        default=4, ge=1, description="Connections per replica of a stage that reads PostgreSQL."
+    )
+    timeout_s: float = Field(
+        default=0.2,
+        ge=0.001,
+        description=(
+            "Longest wait in seconds for a query, including the wait for a connection. Also the"
+            " server's `statement_timeout`."
+        ),
+    )
+    connect_timeout_s: int = Field(
+        default=2, ge=2, description="Longest wait in seconds for a new connection."
+    )
     reconnect_pause_s: float = Field(
-        default=1.0, gt=0, description="Between attempts while the server is down."
+        default=1.0, gt=0, description="Seconds between attempts while the server is down."
     )
     max_waiting: int = Field(
-        default=64, ge=1, description="Queries that may wait for a connection."
+        default=64, ge=1, description="Queries that may wait for a connection; more fail at once."
     )
     max_events_per_user: int = Field(
         default=MAX_EVENTS,
         ge=1,
-        description="Length of a history; what was bought before it is kept too.",
+        description=(
+            "Latest events of a history. The last purchase of every other item is kept too."
+        ),
     )
 
+
+_Query = LiteralString | sql.Composed
 
 _USERS: LiteralString = """
 SELECT user_id, total_purchases, avg_rating, num_ratings, n_items, n_categories, avg_price,
@@ -47,7 +64,9 @@ SELECT item_id, title, category, price, tags, in_stock, avg_rating, num_ratings,
 FROM item_features WHERE item_id = ANY(%s)
 """
 
-_HISTORIES: LiteralString = """
+# The code of purchases is a constant in the text: with a parameter, a prepared statement could not
+# use the partial index on purchases.
+_HISTORIES = sql.SQL("""
 SELECT wanted.user_id, string_agg(
   int4send(item_row) || float4send(coalesce(value, 'NaN')) || int2send(type)
     || float8send(date_part('epoch', at)), '' ORDER BY at, event_id)
@@ -56,11 +75,11 @@ FROM unnest(%s::text[]) AS wanted (user_id) CROSS JOIN LATERAL (
     WHERE i.user_id = wanted.user_id ORDER BY at DESC, event_id DESC LIMIT %s)
   UNION
   (SELECT DISTINCT ON (item_row) event_id, item_row, value, type, at FROM interactions AS i
-    WHERE i.user_id = wanted.user_id AND type = 3
+    WHERE i.user_id = wanted.user_id AND type = {purchase}
     ORDER BY item_row, at DESC, event_id DESC)
 ) AS done
 GROUP BY wanted.user_id
-"""
+""").format(purchase=PURCHASE)
 
 _SENT = np.dtype([("row", ">i4"), ("value", ">f4"), ("type", ">i2"), ("at", ">f8")])
 """An event as ``_HISTORIES`` packs it: a whole history is one value, not a row per event."""
@@ -75,23 +94,61 @@ _REASONS: Mapping[type[Exception], str] = {
     psycopg.OperationalError: "unreachable",
     psycopg.InterfaceError: "unreachable",
 }
-"""The first that fits names the failure; any other is named by its class."""
+"""The first class that fits names the failure; subclasses stand before OperationalError."""
 
 
-class PostgresShop:
-    """A ``Shop`` in PostgreSQL. Opens and lives without a server, and finds it again."""
+class ShopReader:
+    """
+    Users, items and histories by id, from PostgreSQL.
 
-    def __init__(self, pool: AsyncConnectionPool, config: PostgresConfig) -> None:
-        self._pool = pool
+    An id that is absent from a result is unknown (or, in ``histories``, did nothing yet): that is
+    normal. Ids may repeat and may be any text. Every method raises ``StoreUnavailable`` when there
+    is no answer in time.
+
+    The pool opens with the first query, because it belongs to the event loop that runs then. It
+    opens without a server, and finds a server that comes back.
+    """
+
+    def __init__(self, url: str, config: PostgresConfig) -> None:
+        self._url = url
         self._config = config
         self._calls = DetachedCalls()
 
-    @classmethod
-    async def open(cls, url: str, config: PostgresConfig) -> Self:
-        """Return at once, whether the server answers or not."""
-        pool = AsyncConnectionPool(
-            url,
-            kwargs=_connection_options(url, config),
+    async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
+        """Numbers of the users, NaN where unknown."""
+        rows = await self._fetch(_USERS, _storable(ids))
+        return {user_id: np.array(numbers, np.float64) for user_id, *numbers in rows}
+
+    async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
+        """Items as they are shown."""
+        rows = await self._fetch(_ITEMS, _storable(ids))
+        return {
+            item_id: ItemRow(
+                title, category, price, tuple(tags), in_stock, shortest_float32(rating), *others
+            )
+            for item_id, title, category, price, tags, in_stock, rating, *others in rows
+        }
+
+    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
+        """
+        Events of each user, oldest first: the latest ``max_events_per_user``, and the last purchase
+        of every item, which stays excluded however long ago it was bought.
+        """
+        limit = self._config.max_events_per_user
+        rows = await self._fetch(_HISTORIES, _storable(user_ids), limit)
+        return {user_id: _unpack(sent) for user_id, sent in rows}
+
+    async def close(self) -> None:
+        # First the abandoned queries: the pool waits for the connections that they hold.
+        await self._calls.close()
+        await self._pool.close()
+
+    @cached_property
+    def _pool(self) -> AsyncConnectionPool:
+        config = self._config
+        return AsyncConnectionPool(
+            self._url,
+            kwargs=_connection_options(self._url, config),
             min_size=config.pool_size,
             max_size=config.pool_size,
             open=False,
@@ -102,37 +159,18 @@ class PostgresShop:
             reconnect_timeout=config.reconnect_pause_s,
             name="recserve",
         )
-        await pool.open(wait=False)
-        return cls(pool, config)
 
-    async def close(self) -> None:
-        await self._calls.close()
-        await self._pool.close()
-
-    async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
-        rows = await self._fetch(_USERS, _storable(ids))
-        return {user_id: np.array(numbers, np.float64) for user_id, *numbers in rows}
-
-    async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
-        rows = await self._fetch(_ITEMS, _storable(ids))
-        return {
-            item_id: ItemRow(title, category, price, tuple(tags), *others)
-            for item_id, title, category, price, tags, *others in rows
-        }
-
-    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
-        limit = self._config.max_events_per_user
-        rows = await self._fetch(_HISTORIES, _storable(user_ids), limit)
-        return {user_id: _unpack(sent) for user_id, sent in rows}
-
-    async def _fetch(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+    async def _fetch(self, query: _Query, *parameters: object) -> list[tuple[Any, ...]]:
         try:
             return await self._calls.within(self._config.timeout_s, self._run(query, parameters))
         except (psycopg.Error, TimeoutError) as error:
             reasons = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             raise StoreUnavailable("postgres", next(reasons, type(error).__name__)) from error
 
-    async def _run(self, query: LiteralString, parameters: Sequence[object]) -> list[Any]:
+    async def _run(self, query: _Query, parameters: Sequence[object]) -> list[Any]:
+        # Does nothing once the pool is open. Does not wait for connections: the next line does,
+        # within its timeout.
+        await self._pool.open(wait=False)
         async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
             await cursor.execute(query, parameters)
             return await cursor.fetchall()
@@ -143,18 +181,22 @@ def _connection_options(url: str, config: PostgresConfig) -> dict[str, Any]:
         f"-c default_transaction_read_only=on -c statement_timeout={config.timeout_s * 1e3:.0f}ms"
     )
     return {
+        # Without it every read would be a transaction of three round trips.
         "autocommit": True,
+        # There are three statements, so each is worth preparing when it is first repeated.
         "prepare_threshold": 1,
         "connect_timeout": config.connect_timeout_s,
+        # A server that vanished without closing the connection is noticed after two seconds.
         "keepalives_idle": 2,
         "tcp_user_timeout": 2_000,
+        # Ours come last, and the last one counts.
         "options": f"{conninfo_to_dict(url).get('options') or ''} {limits}",
     }
 
 
 def _storable(ids: Sequence[str]) -> list[str]:
-    """Distinct ids that PostgreSQL can hold; others are unknown to it and would spoil the batch."""
-    return [wanted for wanted in dict.fromkeys(ids) if "\0" not in wanted]
+    """Distinct ids without a NUL: PostgreSQL holds none with one, and would refuse the batch."""
+    return [id_ for id_ in dict.fromkeys(ids) if "\0" not in id_]
 
 
 def _unpack(sent: bytes) -> Events:

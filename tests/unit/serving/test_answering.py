@@ -13,10 +13,9 @@ from serve_app.errors import StoreUnavailable
 from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import World
-from serve_app.serving.questions import Question, answer_key
-from serve_app.stores.cache import ANSWER_PREFIX
-from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current
-from serve_app.stores.reading import Found
+from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values
+from serve_app.stores.reading import ReadResult
 from serve_app.telemetry.counting import Telemetry
 from tests.support.in_memory_stores import InMemoryCache
 from tests.support.in_process import (
@@ -170,7 +169,7 @@ def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds)
 
     settings = CONFIG.model_dump_json()
     keys = [answer_key(ask_of(), world.version, settings) for world in worlds]
-    kept, other = asyncio.run(read_current(served.cache, keys)).values
+    kept, other = asyncio.run(read_current_values(served.cache, keys)).values
 
     assert kept == first.recommendations
     assert other is None
@@ -277,7 +276,7 @@ def test_one_item_that_no_store_answers_for_degrades_only_whom_it_is_shown_to(ro
     async def without_one(item_ids):
         found = await shown(item_ids)
         values = {item_id: row for item_id, row in found.values.items() if item_id != lost}
-        return Found(values, frozenset({lost} & set(item_ids)))
+        return ReadResult(values, frozenset({lost} & set(item_ids)))
 
     served = Served(root, items=without_one)
     first, second = served.ask(

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import orjson
 import pytest
 
-from serve_app.arrays.columns import MISSING
+from serve_app.arrays.columns import MISSING, NumberColumn
 from serve_app.domain.batches import RankedBatch
 from serve_app.domain.ranking.reasons import REASON_CODES
 from serve_app.domain.similar import SimilarItems
@@ -65,6 +67,13 @@ def test_the_catalogue_describes_an_item_without_a_store():
     assert found["in_stock"] is bool(CATALOGUE.in_stock[rated])
     assert found["avg_rating"] == pytest.approx(CATALOGUE.number("avg_rating")[rated])
     assert found["num_ratings"] == CATALOGUE.number("num_ratings")[rated] > 0
+
+
+def test_the_catalogue_prints_an_average_rating_as_the_stores_do():
+    ratings = NumberColumn(np.full(len(CATALOGUE), 7 / 3))
+    catalogue = replace(CATALOGUE, columns={**CATALOGUE.columns, "avg_rating": ratings})
+
+    assert orjson.dumps(described(id_of(4), catalogue)["avg_rating"]) == b"2.3333333"
 
 
 def test_what_the_catalogue_does_not_know_is_null():

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, of_epoch, read_current
-from serve_app.stores.reading import Kind, Reader
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values, with_epoch
+from serve_app.stores.reading import CachedKind, CachedReader
 from tests.support.in_memory_stores import InMemoryCache
 
 
@@ -37,7 +37,7 @@ class BrokenCache:
         raise StoreUnavailable("redis", "down")
 
 
-SQUARE = Kind("square:", lambda value: str(value).encode(), int, ttl_s=100, absent_ttl_s=10)
+SQUARE = CachedKind("square:", lambda value: str(value).encode(), int, ttl_s=100, absent_ttl_s=10)
 
 
 @pytest.fixture
@@ -57,15 +57,15 @@ def shop():
 
 def read(cache, shop, *ids):
     async def scenario():
-        reader = Reader(SQUARE, cache, shop.load)
+        reader = CachedReader(SQUARE, cache, shop.load)
         found = await reader.read(ids)
-        await reader.settled()
+        await reader.wait_written()
         return found
 
     return asyncio.run(scenario())
 
 
-def test_asks_the_shop_once_for_all_that_the_cache_lacks(cache, shop):
+def test_asks_the_shop_once_for_all_ids_that_are_not_cached(cache, shop):
     found = read(cache, shop, "2", "3", "2", "x")
 
     assert found.values == {"2": 4, "3": 9}
@@ -73,7 +73,7 @@ def test_asks_the_shop_once_for_all_that_the_cache_lacks(cache, shop):
     assert shop.asked == [["2", "3", "x"]]
 
 
-def test_does_not_ask_again_for_what_is_cached(cache, shop):
+def test_does_not_ask_again_for_cached_ids(cache, shop):
     read(cache, shop, "2", "3")
 
     found = read(cache, shop, "2", "3", "4")
@@ -82,7 +82,7 @@ def test_does_not_ask_again_for_what_is_cached(cache, shop):
     assert shop.asked == [["2", "3"], ["4"]]
 
 
-def test_remembers_for_a_short_time_that_an_id_is_unknown(cache, shop, clock):
+def test_caches_for_a_short_time_that_an_id_is_unknown(cache, shop, clock):
     read(cache, shop, "x")
     assert read(cache, shop, "x").values == {}
     assert shop.asked == [["x"]]
@@ -92,7 +92,7 @@ def test_remembers_for_a_short_time_that_an_id_is_unknown(cache, shop, clock):
     assert shop.asked == [["x"], ["x"]]
 
 
-def test_asks_again_when_the_value_is_too_old(cache, shop, clock):
+def test_asks_again_when_the_value_has_expired(cache, shop, clock):
     read(cache, shop, "2")
     clock.now = 101
 
@@ -108,7 +108,7 @@ def test_reads_from_the_shop_while_the_cache_is_down(shop):
     assert found.unanswered == frozenset()
 
 
-def test_names_what_nobody_could_be_asked_for(cache, shop):
+def test_names_the_ids_that_no_store_answered_for(cache, shop):
     read(cache, shop, "2", "y")
     shop.failure = StoreUnavailable("postgres", "down")
 
@@ -118,7 +118,7 @@ def test_names_what_nobody_could_be_asked_for(cache, shop):
     assert found.unanswered == {"3"}
 
 
-def test_names_everything_when_both_are_down(shop):
+def test_names_every_id_when_both_stores_are_down(shop):
     shop.failure = StoreUnavailable("postgres", "down")
 
     found = read(BrokenCache(), shop, "2")
@@ -127,23 +127,23 @@ def test_names_everything_when_both_are_down(shop):
     assert found.unanswered == {"2"}
 
 
-def test_reads_anew_what_cannot_be_decoded(cache, shop):
-    asyncio.run(cache.set_many(of_epoch(bytes(EPOCH_BYTES), {"square:2": b"four"}), 100))
+def test_replaces_values_that_cannot_be_decoded(cache, shop):
+    asyncio.run(cache.set_many(with_epoch(bytes(EPOCH_BYTES), {"square:2": b"four"}), 100))
 
     assert read(cache, shop, "2").values == {"2": 4}
-    assert asyncio.run(read_current(cache, ["square:2"])).values == [b"4"]
+    assert asyncio.run(read_current_values(cache, ["square:2"])).values == [b"4"]
 
 
-def test_what_was_read_before_a_load_and_written_after_it_does_not_hold(cache, shop):
+def test_discards_values_that_were_read_before_a_load_and_written_after_it(cache, shop):
     async def load_meanwhile(ids):
         found = await shop.load(ids)
         await begin_epoch(cache, b"e" * EPOCH_BYTES)
         return found
 
     async def scenario():
-        reader = Reader(SQUARE, cache, load_meanwhile)
+        reader = CachedReader(SQUARE, cache, load_meanwhile)
         await reader.read(["2", "x"])
-        await reader.settled()
+        await reader.wait_written()
 
     asyncio.run(scenario())
 
@@ -152,7 +152,7 @@ def test_what_was_read_before_a_load_and_written_after_it_does_not_hold(cache, s
     assert shop.asked == [["2", "x"], ["2", "x"]]
 
 
-def test_a_new_epoch_is_not_the_one_before_any(cache, shop):
+def test_every_epoch_discards_the_values_of_the_one_before(cache, shop):
     read(cache, shop, "2")
 
     asyncio.run(begin_epoch(cache, b"1" * EPOCH_BYTES))

@@ -7,7 +7,7 @@ from serve_app.arrays.columns import IdIndex
 from serve_app.domain.interactions import PURCHASE, HistoryArchive, make_events
 from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.epochs import EPOCH_BYTES, of_epoch
+from serve_app.stores.epochs import EPOCH_BYTES, with_epoch
 from serve_app.stores.records import ItemRow
 from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
 from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
@@ -23,20 +23,20 @@ def new_cache():
 
 
 def read_twice(make_reader, shop, ids):
-    """Once from the shop and once from the cache alone."""
+    """Reads once from the shop and once from the cache alone."""
 
     async def scenario():
         cache = new_cache()
         reader = make_reader(cache, shop, CacheTtls())
         first = await reader.read(ids)
-        await reader.settled()
+        await reader.wait_written()
         broken = make_reader(cache, InMemoryShop(failure=DOWN), CacheTtls())
         return first, await broken.read(ids)
 
     return asyncio.run(scenario())
 
 
-def test_user_columns_are_the_same_from_both_stores():
+def test_reads_equal_user_rows_from_both_stores():
     row = np.arange(len(USER_COLUMNS), dtype=np.float64)
     row[3] = np.nan
 
@@ -48,7 +48,7 @@ def test_user_columns_are_the_same_from_both_stores():
     assert second.unanswered == frozenset()
 
 
-def test_items_are_the_same_from_both_stores():
+def test_reads_equal_items_from_both_stores():
     row = ItemRow("Bowl", "kitchen", 9.5, ("blue",), True, None, 0, {"brand": "Ash", "kg": 1.5})
 
     first, second = read_twice(item_reader, InMemoryShop(shelves={"i1": row}), ["i1"])
@@ -56,11 +56,11 @@ def test_items_are_the_same_from_both_stores():
     assert first.values == second.values == {"i1": row}
 
 
-def test_rows_of_another_build_are_read_anew():
+def test_does_not_use_cached_rows_of_another_build():
     async def scenario():
         cache = new_cache()
         rows = {"recserve:user:2:ann": b"12345678", "recserve:item:2:i": b"{}"}
-        await cache.set_many(of_epoch(bytes(EPOCH_BYTES), rows), 9)
+        await cache.set_many(with_epoch(bytes(EPOCH_BYTES), rows), 9)
         shop = InMemoryShop(failure=DOWN)
         users = await user_reader(cache, shop, CacheTtls()).read(["ann"])
         items = await item_reader(cache, shop, CacheTtls()).read(["i"])
@@ -77,7 +77,7 @@ def histories(shop, cache=None, ids=("ann", "bob")):
     return asyncio.run(scenario())
 
 
-def test_histories_come_in_the_order_asked():
+def test_gives_histories_in_the_order_of_the_ids():
     read = histories(InMemoryShop(events={"bob": BOUGHT}), ids=("nobody", "bob", "bob"))
 
     assert read.of_user(1).tobytes() == BOUGHT.tobytes()
@@ -86,7 +86,7 @@ def test_histories_come_in_the_order_asked():
     assert read.stale.tolist() == [False, False, False]
 
 
-def test_the_archive_answers_when_no_store_does_and_says_so():
+def test_reads_the_archive_and_marks_histories_stale_when_no_store_answers():
     read = histories(InMemoryShop(failure=DOWN))
 
     assert read.of_user(0).tobytes() == ARCHIVED.tobytes()
@@ -96,7 +96,7 @@ def test_the_archive_answers_when_no_store_does_and_says_so():
 
 def test_a_cached_history_is_not_stale_while_postgres_is_down():
     cache = new_cache()
-    own = of_epoch(bytes(EPOCH_BYTES), {"recserve:history:2:bob": BOUGHT.tobytes()})
+    own = with_epoch(bytes(EPOCH_BYTES), {"recserve:history:2:bob": BOUGHT.tobytes()})
     asyncio.run(cache.set_many(own, 9))
 
     read = histories(InMemoryShop(failure=DOWN), cache)
@@ -106,6 +106,6 @@ def test_a_cached_history_is_not_stale_while_postgres_is_down():
 
 
 @pytest.mark.parametrize("field", ["features_s", "history_s", "unknown_s"])
-def test_a_time_to_live_is_positive(field):
+def test_refuses_a_time_to_live_of_zero(field):
     with pytest.raises(ValueError, match=field):
         CacheTtls.model_validate({field: 0})

@@ -14,7 +14,7 @@ from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.serving.config import MAX_N, AppConfig
 from serve_app.serving.http.http_errors import NO_OBJECT
-from serve_app.stores.reading import Found
+from serve_app.stores.reading import ReadResult
 from tests.support.in_process import PATIENT, Api, BrokenCache, bug, down, logged
 from tests.support.small_bundles import publish_world
 from tests.support.small_world import purchased, small_world
@@ -201,7 +201,7 @@ class TestMetadata:
 
     def test_is_null_for_an_item_that_the_store_does_not_know(self, open_api):
         async def nothing(_):
-            return Found({})
+            return ReadResult({})
 
         answer = open_api(items=nothing).ask(n=1, include_metadata=True)
 

@@ -1,4 +1,4 @@
-"""Deadlines of calls that do not want to end."""
+"""Tests deadlines of calls that ignore cancellations."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from serve_app.stores.postgres.detached import DetachedCalls
 
 
 class Stubborn:
-    """A call that ends at its n-th cancellation only, as psycopg's do when the server is frozen."""
+    """Ends at its n-th cancellation only, as calls of psycopg do when the server is frozen."""
 
     def __init__(self, n_cancellations: int) -> None:
         self.left = n_cancellations
@@ -48,7 +48,7 @@ def test_passes_on_the_error_of_a_call() -> None:
 
 
 @pytest.mark.parametrize("n_cancellations", [1, 2])
-def test_leaves_a_call_that_is_late_and_ends_it(n_cancellations: int) -> None:
+def test_abandons_a_late_call_and_ends_it(n_cancellations: int) -> None:
     async def ask() -> None:
         calls = DetachedCalls()
         stubborn = Stubborn(n_cancellations)
@@ -61,7 +61,7 @@ def test_leaves_a_call_that_is_late_and_ends_it(n_cancellations: int) -> None:
     asyncio.run(ask())
 
 
-def test_ends_the_call_of_a_caller_who_was_cancelled() -> None:
+def test_ends_the_call_of_a_cancelled_caller() -> None:
     async def ask() -> None:
         calls = DetachedCalls()
         stubborn = Stubborn(2)
