@@ -25,7 +25,7 @@ from benchmarks.parts import (
 from benchmarks.plots import plot_closed
 from benchmarks.tables import Section
 from serve_app.errors import OperatorError
-from serve_app.operations.terminal import progress_bars
+from serve_app.operations.terminal import show_progress
 
 RESULTS = ROOT / "benchmarks/RESULTS.md"
 PLOTS = "plots"
@@ -73,7 +73,7 @@ def _measure(
 ) -> Iterator[Section]:
     folder.mkdir(parents=True, exist_ok=True)
     workplace = workplace_in(folder)
-    with progress_bars() as progress, workplace.stores() as urls:
+    with show_progress() as progress, workplace.stores() as urls:
         make_shop(workplace, progress)
         home = open_home(folder, urls, workplace)
         yield from _sections(home, parts, settings, plots, progress)

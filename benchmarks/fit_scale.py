@@ -18,8 +18,8 @@ from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.fitting.workspace.step_folders import Done, Workspace
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.filling import load_files
-from serve_app.operations.terminal import progress_bars
+from serve_app.operations.load_shop import load_files
+from serve_app.operations.terminal import show_progress
 from serve_app.stores.postgres.fit_input import holds_items
 from serve_app.stores.postgres.schema import ensure_schema
 
@@ -64,7 +64,7 @@ def measure(n_interactions: int, home: Path) -> Measured:
     """Makes and loads the shop where that has not been done, and fits it anew."""
     home.mkdir(parents=True, exist_ok=True)
     workplace = workplace_in(home)
-    with progress_bars() as progress, workplace.stores():
+    with show_progress() as progress, workplace.stores():
         with workplace.database() as conn:
             ensure_schema(conn)
             is_loaded = holds_items(conn)

@@ -15,7 +15,9 @@ from serve_app.bundles.bundle import Bundle, open_current
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.embedded.lease import StoreUrls
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.filling import fit_bundle, load_files, unservable
+from serve_app.operations.first_run import why_unservable
+from serve_app.operations.fit_bundle import fit_bundle
+from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.cache import Cache
@@ -66,7 +68,7 @@ def workplace_in(folder: Path) -> Workplace:
 
 def make_shop(workplace: Workplace, progress: Progress) -> None:
     """Loads and fits the demo shop where nothing has been published yet that can be served."""
-    if unservable(workplace) is None:
+    if why_unservable(workplace) is None:
         return
     folder = workplace.location.home / "demo"
     progress("making the shop", 0.0)

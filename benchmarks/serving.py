@@ -21,7 +21,7 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import CONFIG, ROOT, Home
 from benchmarks.processes import Usage, family, keepers, usage
 from serve_app.operations.environment import child_environment, parse_env_file
-from serve_app.operations.run import serve_run
+from serve_app.operations.serve_run import serve_run
 
 FAST = ROOT / "configs/fast.env"
 START_DEADLINE_S = 180.0

@@ -255,7 +255,7 @@ class PromotionRefused(OperatorError):
         self.reason = reason
 
     def __str__(self) -> str:
-        force = f"`recserve models promote {self.version} --force` does it all the same"
+        force = f"`recserve versions promote {self.version} --force` does it all the same"
         return f"{self.version} is not promoted: {self.reason}. {force}"
 
 
@@ -268,7 +268,7 @@ class NothingServedBefore(OperatorError):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        promote = f"`recserve models promote` takes {' or '.join(self.others)}"
+        promote = f"`recserve versions promote` takes {' or '.join(self.others)}"
         instead = promote if self.others else "publish a bundle with `recserve fit`"
         return f"nothing that is still under {self.root} was served before: {instead}"
 

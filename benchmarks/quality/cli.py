@@ -16,7 +16,7 @@ from benchmarks.quality.plot import plot_quality
 from benchmarks.quality.report import sections
 from benchmarks.quality.runs import DEMO_RUN, RUNS, Plan, run
 from serve_app.errors import RecserveError
-from serve_app.operations.terminal import progress_bars
+from serve_app.operations.terminal import show_progress
 
 RESULTS = ROOT / "benchmarks/QUALITY.md"
 PLOT = "plots/quality.png"
@@ -40,7 +40,7 @@ def main(
     plan = Plan(work, retail or RETAIL, points)
     names, missing = _possible(only or RUNS, plan, asked=retail is not None)
     try:
-        with progress_bars() as progress:
+        with show_progress() as progress:
             runs = {name: run(name, plan, progress) for name in names}
     except RecserveError as error:
         raise click.ClickException(str(error)) from error

@@ -22,7 +22,7 @@ from serve_app.evaluation.served import OursConfig, served_lists
 from serve_app.evaluation.training_matrix import ScoreItems
 from serve_app.loading.in_memory import LoadedFiles, read_files
 from serve_app.loading.load import InputFiles
-from serve_app.operations.evaluating import ours_config
+from serve_app.operations.fit_settings import ours_config
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"
 CUTS = (0, 28, 56)

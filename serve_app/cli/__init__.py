@@ -1,4 +1,4 @@
-"""The ``recserve`` command: parses arguments, calls ``operations``, prints the outcome.
+"""Parses the arguments of ``recserve``, calls ``operations``, and prints the results.
 
-Contains no work of its own.
+Logic belongs in ``operations``, where it can be tested without a command line.
 """

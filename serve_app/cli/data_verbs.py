@@ -1,4 +1,4 @@
-"""From files to a bundle: demo, load, fit, evaluate."""
+"""Defines the verbs that lead from files to a published version: demo, load, fit, evaluate."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from serve_app.cli.options import (
-    EXISTING_FILE,
+    FILE,
     FiniteRange,
     config_option,
     fit_settings_option,
@@ -20,50 +20,55 @@ from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
 from serve_app.evaluation.protocol import ProtocolConfig
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.evaluating import ours_config
-from serve_app.operations.filling import FitRun, fit_bundle, load_files
-from serve_app.operations.published import page
-from serve_app.operations.terminal import load_report, progress_bars
+from serve_app.operations.fit_bundle import FitRun, fit_bundle
+from serve_app.operations.fit_settings import ours_config
+from serve_app.operations.load_shop import load_files, load_report
+from serve_app.operations.terminal import show_progress
+from serve_app.operations.versions import page
 
-_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-
+items_option = click.option("--items", type=FILE, help="CSV or Parquet file of items.")
+users_option = click.option("--users", type=FILE, help="CSV or Parquet file of users.")
 max_rating_option = click.option(
     "--max-rating",
     type=FiniteRange(0, min_open=True),
     default=LoadConfig().max_rating,
     show_default=True,
-    help="Ratings above it are bad rows.",
+    help="Highest rating of the scale. Rows with a higher one are rejected.",
 )
 
 
-def _writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
-    """Told before the work, not after it; the file itself is made when there is something in it."""
+def _check_writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    # Checked before the work, which takes minutes. The file is made only when there are results.
     if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
         raise click.BadParameter(f"{file} cannot be written")
     return file
 
 
-@click.command("demo")
+def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    return tuple(sorted({*map(click.IntRange(1), text.split(","))}))
+
+
+@click.command("demo", context_settings={"show_default": True})
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--users", default=2_000, show_default=True)
-@click.option("--items", default=5_000, show_default=True)
-@click.option("--interactions", default=100_000, show_default=True)
-@click.option("--seed", default=7, show_default=True)
+@click.option("--users", default=2_000, help="Number of users.")
+@click.option("--items", default=5_000, help="Number of items.")
+@click.option("--interactions", default=100_000, help="Number of interactions.")
+@click.option("--seed", default=7, help="Seed of the simulation. Equal seeds give equal shops.")
 def demo_command(folder: Path, users: int, items: int, interactions: int, seed: int) -> None:
-    """Write a simulated shop's files to FOLDER."""
+    """Write the files of a simulated shop to FOLDER."""
     files = write_demo(make_demo(DemoConfig(users, items, interactions, seed)), folder)
     click.echo(f"{files.items}\n{files.users}\n{files.interactions}")
 
 
 @click.command("load")
-@click.option("--items", type=EXISTING_FILE, help="CSV or Parquet.")
-@click.option("--users", type=EXISTING_FILE, help="CSV or Parquet.")
-@click.option("--interactions", type=EXISTING_FILE, help="CSV or Parquet.")
+@items_option
+@users_option
+@click.option("--interactions", type=FILE, help="CSV or Parquet file of interactions.")
 @click.option(
     "--max-reject-share",
     default=LoadConfig().max_reject_share,
     show_default=True,
-    help="Share of bad rows in a file above which nothing is loaded.",
+    help="Largest share of bad rows in a file, from 0 to 1. Above it, nothing is loaded.",
 )
 @max_rating_option
 @config_option
@@ -75,13 +80,16 @@ def load_command(
     max_rating: float,
     config: Path,
 ) -> None:
-    """Load items, users and interactions, any of them; loading twice changes nothing."""
+    """Load files of items, users and interactions into the database.
+
+    Give any of the three. Loading a file again changes nothing.
+    """
     files = InputFiles(items, users, interactions)
     if not list(files.given()):
         raise click.UsageError("give at least one of --items, --users, --interactions")
     if not 0 <= max_reject_share <= 1:
         raise click.BadParameter("must lie between 0 and 1", param_hint="--max-reject-share")
-    with progress_bars() as progress:
+    with show_progress() as progress:
         settings = LoadConfig(max_reject_share=max_reject_share, max_rating=max_rating)
         summary = load_files(workplace_of(config), files, settings, progress)
     click.echo(load_report(summary))
@@ -90,38 +98,74 @@ def load_command(
 @click.command("fit")
 @config_option
 @fit_settings_option
-@click.option("--step", type=click.Choice([*STEP_SETTINGS]), help="Run this step alone.")
-@click.option("--fresh", is_flag=True, help="Do again what an earlier run has done.")
-@click.option("--force", is_flag=True, help="Serve what comes out, whatever the gate says.")
-@click.option("--address", help="Of a Ray cluster; without it one runs here meanwhile.")
-def fit_command(config: Path, settings: Path, **how: Any) -> None:
-    """Compute features and candidate tables, train the models, publish them as one bundle."""
+@click.option(
+    "--step",
+    type=click.Choice([*STEP_SETTINGS]),
+    help="Run only this step. Default: run every step that is not done.",
+)
+@click.option("--fresh", is_flag=True, help="Discard the results of earlier runs first.")
+@click.option(
+    "--force", is_flag=True, help="Promote the new version even if the gate keeps it back."
+)
+@click.option("--address", help="Address of a Ray cluster. Default: start a local one.")
+def fit_command(config: Path, settings: Path, **options: Any) -> None:
+    """Fit features, candidate tables and models, and publish them as a new version.
+
+    The new version is served if it is not worse than the served one on the latest data.
+    """
     workplace = workplace_of(config)
-    with progress_bars() as progress:
-        manifest = fit_bundle(workplace, settings, progress, FitRun(**how), announce=click.echo)
+    with show_progress() as progress:
+        manifest = fit_bundle(workplace, settings, progress, FitRun(**options), announce=click.echo)
     if manifest is not None:
         click.echo(f"published {manifest.version}")
         click.echo(page(workplace.bundles.root, manifest.version, workplace.config.variants))
 
 
-def _lengths(_: click.Context, __: click.Parameter, given: str) -> tuple[int, ...]:
-    return tuple(sorted({*map(click.IntRange(1), given.split(","))}))
-
-
 @click.command("evaluate", context_settings={"show_default": True})
-@click.option("--interactions", type=EXISTING_FILE, required=True, help="CSV or Parquet.")
-@click.option("--items", type=EXISTING_FILE, help="CSV or Parquet.")
-@click.option("--users", type=EXISTING_FILE, help="CSV or Parquet.")
-@click.option("--test-share", type=FiniteRange(0.01, 0.9), default=0.2, help="The latest.")
-@click.option("--days-earlier", type=FiniteRange(0), default=0.0, help="Move the test back.")
-@click.option("--min-buyers", type=click.IntRange(1), default=5, help="Of the items ranked.")
-@max_rating_option
-@click.option("--repeats", is_flag=True, help="What a user had before counts as well.")
-@click.option("--settings", type=EXISTING_FILE, help="What is learnt; else defaults.")
-@click.option("--config", type=EXISTING_FILE, help="What is served; else defaults.")
-@click.option("--k", "ks", default="10,20", callback=_lengths, help="Lengths of lists.")
 @click.option(
-    "--json", "json_file", type=_NEW_FILE, callback=_writable, help="Also write all figures."
+    "--interactions", type=FILE, required=True, help="CSV or Parquet file of interactions."
+)
+@items_option
+@users_option
+@click.option(
+    "--test-share",
+    type=FiniteRange(0.01, 0.9),
+    default=0.2,
+    help="Share of the latest interactions used as the test set.",
+)
+@click.option(
+    "--days-earlier",
+    type=FiniteRange(0),
+    default=0.0,
+    help="Days by which the test period is moved into the past.",
+)
+@click.option(
+    "--min-buyers",
+    type=click.IntRange(1),
+    default=5,
+    help="Fewest users who interacted with an item before the test period. Others are not ranked.",
+)
+@max_rating_option
+@click.option(
+    "--repeats", is_flag=True, help="Count interactions with items that the user already had."
+)
+@click.option("--settings", type=FILE, help="Settings file of the fit. Default: default settings.")
+@click.option(
+    "--config", type=FILE, help="Configuration file of the application. Default: default settings."
+)
+@click.option(
+    "--k",
+    "ks",
+    default="10,20",
+    callback=_parse_lengths,
+    help="Lengths of the lists that are measured, separated by commas.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=FILE,
+    callback=_check_writable,
+    help="File to which all measures are written as JSON.",
 )
 def evaluate_command(
     repeats: bool,
@@ -130,20 +174,24 @@ def evaluate_command(
     ks: tuple[int, ...],
     json_file: Path | None,
     max_rating: float,
-    **given: Any,
+    **options: Any,
 ) -> None:
-    """Compare what would be recommended with other models, on the future of any shop's files."""
-    files = InputFiles(*(given.pop(kind) for kind in ("items", "users", "interactions")))
+    """Compare the recommendations with those of other models on past data.
+
+    Every model learns from the interactions before the test period and is measured on those within
+    it. No database is needed: the files may be those of any shop.
+    """
+    files = InputFiles(*(options.pop(kind) for kind in ("items", "users", "interactions")))
     ours = ours_config(config, settings, n_threads=os.cpu_count())
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
     chosen = EvaluationConfig(
-        protocol=ProtocolConfig(label=label, **given),
+        protocol=ProtocolConfig(label=label, **options),
         ks=ks,
         ours=ours,
         reading=LoadConfig(max_rating=max_rating),
     )
-    with progress_bars() as progress:
-        found = evaluate(files, chosen, progress, now_at=time.time(), clock=time.perf_counter)
-    click.echo(as_text(found))
+    with show_progress() as progress:
+        result = evaluate(files, chosen, progress, now_at=time.time(), clock=time.perf_counter)
+    click.echo(as_text(result))
     if json_file is not None:
-        json_file.write_text(as_json(found), encoding="utf-8")
+        json_file.write_text(as_json(result), encoding="utf-8")

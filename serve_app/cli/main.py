@@ -1,67 +1,105 @@
-"""The ``recserve`` command: which verbs there are, and how an error ends one."""
+"""Defines the ``recserve`` command: its verbs, its help, and how an error ends it."""
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 
 import click
 
 from serve_app.errors import RecserveError
 
-VERBS: Mapping[str, Mapping[str, str]] = {
-    "data": {
-        "demo": "Write a simulated shop's files to FOLDER.",
-        "load": "Load items, users and interactions, any of them; loading twice changes nothing.",
-        "fit": "Compute features and candidate tables, train the models, publish them as one"
-        " bundle.",
-        "evaluate": "Compare what would be recommended with other models, on the future of any"
-        " shop's files.",
-    },
-    "models": {
-        "models": "List, show, promote and roll back what is published.",
-    },
-    "serving": {
-        "run": "Serve on this machine until Ctrl-C; fills an empty store with a demo shop first.",
-        "scale": "Change how many replicas DEPLOYMENT may have; nothing else restarts.",
-        "status": "Replicas, models, request rates and latencies of the last minutes.",
-        "doctor": "Check that everything is in place, and say what to do where it is not.",
-        "settings": "Print every setting with its default, its bounds and its meaning.",
-    },
-}
-"""What each verb does, by its module in ``commands``, where it is called ``<verb>_command``."""
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """
+    A group of verbs under one heading of ``recserve --help``.
+
+    Attributes:
+        heading: a few words that a new user understands.
+        module: module of ``serve_app.cli`` that defines each verb as ``<verb>_command``.
+        verbs: one sentence by verb, the first one of the verb's own help.
+    """
+
+    heading: str
+    module: str
+    verbs: Mapping[str, str]
+
+
+SECTIONS = (
+    Section(
+        "Data and fitting",
+        "data_verbs",
+        {
+            "demo": "Write the files of a simulated shop to FOLDER.",
+            "load": "Load files of items, users and interactions into the database.",
+            "fit": "Fit features, candidate tables and models, and publish them as a new version.",
+            "evaluate": "Compare the recommendations with those of other models on past data.",
+        },
+    ),
+    Section(
+        "Published versions",
+        "version_verbs",
+        {"versions": "List, show, promote and roll back published versions."},
+    ),
+    Section(
+        "Serving",
+        "serving_verbs",
+        {
+            "run": "Serve recommendations on this machine until Ctrl-C.",
+            "status": "Show replicas, versions, request rates and latencies of the last minutes.",
+            "scale": "Change the bounds on the number of replicas of DEPLOYMENT.",
+        },
+    ),
+    Section(
+        "Settings and checks",
+        "serving_verbs",
+        {
+            "doctor": "Check that everything is in place, and say what to do where it is not.",
+            "settings": "Print every setting with its default, its bounds and its meaning.",
+        },
+    ),
+)
+
+ALIASES = {"models": "versions"}
+"""Earlier names of verbs. They work as before and are not listed."""
 
 
 class LazyGroup(click.Group):
-    """Imports a module of ``commands`` when one of its verbs is called, and none for ``--help``."""
+    """Imports the module of a verb when the verb is called: ``--help`` must not wait for Ray."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [verb for group in VERBS.values() for verb in group]
+        return [verb for section in SECTIONS for verb in section.verbs]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for module, group in VERBS.items():
-            if cmd_name in group:
-                found = import_module(f"serve_app.cli.{module}_verbs")
-                command: click.Command = getattr(found, f"{cmd_name}_command")
+        verb = ALIASES.get(cmd_name, cmd_name)
+        for section in SECTIONS:
+            if verb in section.verbs:
+                module = import_module(f"serve_app.cli.{section.module}")
+                command: click.Command = getattr(module, f"{verb}_command")
                 return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for module, group in VERBS.items():
-            with formatter.section(module.capitalize()):
-                formatter.write_dl(list(group.items()))
+        for section in SECTIONS:
+            with formatter.section(section.heading):
+                formatter.write_dl(list(section.verbs.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def verbs() -> None:
-    """Recommendations that answer always: load, fit, serve, operate.
+    """Fit and serve recommendations.
 
-    Stores are taken from DATABASE_URL and REDIS_URL; without them a PostgreSQL and a Redis of its
-    own run in RECSERVE_HOME (default: .recserve).
+    `recserve run` starts with an empty database: it loads a demo shop, fits it and serves it. For
+    your own data, use `load`, `fit` and `run`.
+
+    DATABASE_URL and REDIS_URL name the stores. Without them, recserve starts its own PostgreSQL and
+    Redis, with their files in RECSERVE_HOME (default: .recserve).
     """
 
 
 def main() -> None:
-    """Entry point: an anticipated error ends in one sentence, not in a traceback."""
+    """Run the command; an anticipated error ends it with one sentence instead of a traceback."""
     try:
         verbs(standalone_mode=False)
     except click.Abort:
@@ -73,7 +111,8 @@ def main() -> None:
         click.echo(f"recserve: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        # A file or folder that cannot be written; whatever names no file is not anticipated.
+        # Users cause errors that name a file, e.g. a folder without write permission. Any other
+        # error of the operating system is a bug and keeps its traceback.
         if error.filename is None:
             raise
         click.echo(f"recserve: {error.filename}: {error.strerror}", err=True)

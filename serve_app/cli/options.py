@@ -1,4 +1,4 @@
-"""What several verbs take, and what they make of it."""
+"""Defines the options that several verbs share, and opens what they name."""
 
 import math
 import os
@@ -12,28 +12,29 @@ from serve_app.operations.workplace import Workplace, open_workplace
 
 
 class FiniteRange(click.FloatRange):
-    """Comparisons with nan are false, so that nan would lie in every range."""
+    """A range of numbers without nan and infinities: no comparison would keep nan out."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         return number if math.isfinite(number) else self.fail(f"{value} is no number", param, ctx)
 
 
-EXISTING_FILE = click.Path(dir_okay=False, path_type=Path)
+# Existence is checked where the file is read, which names it in one sentence.
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 config_option = click.option(
     "--config",
-    type=EXISTING_FILE,
+    type=FILE,
     default=Path("serve_config.yaml"),
     show_default=True,
-    help="Configuration of the application.",
+    help="Configuration file of the application.",
 )
 fit_settings_option = click.option(
     "--settings",
-    type=EXISTING_FILE,
+    type=FILE,
     default=Path("configs/fit.yaml"),
     show_default=True,
-    help="What is learnt.",
+    help="Settings file of the fit.",
 )
 dashboard_option = click.option(
     "--dashboard", default=DEFAULT_ADDRESS, show_default=True, help="Address of Ray's dashboard."

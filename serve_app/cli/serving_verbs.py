@@ -1,4 +1,4 @@
-"""What is done to the running application: run, scale, status, doctor; and their settings."""
+"""Defines the verbs of the running service: run, scale, status, doctor, settings."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from serve_app.cli.options import (
-    EXISTING_FILE,
+    FILE,
     client_of,
     config_option,
     dashboard_option,
@@ -17,21 +17,20 @@ from serve_app.cli.options import (
 )
 from serve_app.operations.doctor import Outcome, format_results, run_checks
 from serve_app.operations.doctor_checks import all_checks
-from serve_app.operations.environment import child_environment, needed_ports, parse_env_file
-from serve_app.operations.filling import fill_when_empty, somebody
-from serve_app.operations.ports import ensure_free
-from serve_app.operations.rest import DEFAULT_ADDRESS, health_of
-from serve_app.operations.run import (
-    Service,
-    deploy_failure,
-    ready_message,
-    run_service,
-    serve_run,
+from serve_app.operations.environment import (
+    child_environment,
+    ensure_free,
+    needed_ports,
+    parse_env_file,
 )
+from serve_app.operations.first_answer import ready_message
+from serve_app.operations.first_run import example_user, prepare_first_run
+from serve_app.operations.rest import DEFAULT_ADDRESS, health_of
 from serve_app.operations.scale import scale
+from serve_app.operations.serve_run import Service, deploy_failure, run_service, serve_run
 from serve_app.operations.settings_page import settings_page
 from serve_app.operations.status import status
-from serve_app.operations.terminal import progress_bars
+from serve_app.operations.terminal import show_progress
 from serve_app.operations.workplace import use_cache
 from serve_app.telemetry.minutes import read_windows
 
@@ -43,23 +42,25 @@ N_MINUTES = 5
 @fit_settings_option
 @click.option(
     "--profile",
-    type=EXISTING_FILE,
+    type=FILE,
     default=Path("configs/fast.env"),
     show_default=True,
-    help="RAY_SERVE_* variables for Ray's start.",
+    help="File of RAY_SERVE_* variables that are set before Ray starts.",
 )
 def run_command(config: Path, settings: Path, profile: Path) -> None:
-    """Serve on this machine until Ctrl-C; fills an empty store with a demo shop first."""
+    """Serve recommendations on this machine until Ctrl-C.
+
+    An empty database is filled with a demo shop first. A version is fitted if none can be served.
+    """
     workplace = workplace_of(config)
     environment = child_environment(os.environ, parse_env_file(profile))
     environment["RECSERVE_HOME"] = str(workplace.location.home)
     base_url = workplace.http.url
     ports = needed_ports(workplace.http.port, environment)
-    for port, purpose in ports.items():
-        ensure_free(port, purpose)  # before minutes are spent on data
+    ensure_free(ports)  # checked before a fit takes minutes, and again when Serve starts
     with workplace.stores():
-        with progress_bars() as progress:
-            fill_when_empty(workplace, settings, click.echo, progress)
+        with show_progress() as progress:
+            prepare_first_run(workplace, settings, click.echo, progress)
         click.echo("starting Ray Serve")
         service = Service(
             command=serve_run(config),
@@ -71,7 +72,7 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
         code = run_service(
             service,
             ports=ports,
-            ready=ready_message(base_url, somebody(workplace)),
+            ready=lambda: ready_message(base_url, example_user(workplace)),
             announce=click.echo,
         )
     sys.exit(code)
@@ -79,13 +80,18 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
 
 @click.command("scale")
 @click.argument("deployment")
-@click.option("--min", "min_replicas", type=int, help="Fewest replicas.")
-@click.option("--max", "max_replicas", type=int, help="Most replicas.")
+@click.option("--min", "min_replicas", type=int, help="Fewest replicas. Default: as before.")
+@click.option(
+    "--max", "max_replicas", type=int, help="Most replicas, at least 1. Default: as before."
+)
 @dashboard_option
 def scale_command(
     deployment: str, min_replicas: int | None, max_replicas: int | None, dashboard: str
 ) -> None:
-    """Change how many replicas DEPLOYMENT may have; nothing else restarts."""
+    """Change the bounds on the number of replicas of DEPLOYMENT.
+
+    No replica restarts. The new bounds last until the next `serve deploy`.
+    """
     if min_replicas is None and max_replicas is None:
         raise click.UsageError("give --min, --max or both")
     report = scale(
@@ -102,7 +108,7 @@ def scale_command(
 @config_option
 @dashboard_option
 def status_command(config: Path, dashboard: str) -> None:
-    """Replicas, models, request rates and latencies of the last minutes."""
+    """Show replicas, versions, request rates and latencies of the last minutes."""
     workplace = workplace_of(config)
     now_s = time.time()
     with workplace.stores() as urls:

@@ -1,4 +1,4 @@
-"""What people do to a running application and its data, without the command line.
+"""Operates a running application and its data, without the command line.
 
-Prints nothing and parses no arguments.
+Nothing here prints or parses arguments: functions return text or report through callbacks.
 """

@@ -1,4 +1,4 @@
-"""Is everything in place? One line per check, and what to do where it is not."""
+"""Defines the checks of ``recserve doctor`` and formats their results, one line per check."""
 
 import shutil
 import sys
@@ -9,13 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from serve_app.errors import RecserveError, SchemaMismatch
-from serve_app.operations.ports import is_free
+from serve_app.operations.environment import is_free
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The result of a check in one word."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``detail`` is what was found and, of a failure, what to do."""
+    """``detail`` says what was found and, after a failure, what to do."""
 
     name: str
     outcome: Outcome
@@ -34,12 +34,12 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    One question.
+    One check.
 
     Attributes:
-        name: what is asked, in a few words.
-        run: answers with what was found. Raises :class:`Failed`, :class:`Skipped` or any
-            :class:`RecserveError`, whose sentence then says what to do.
+        name: the subject of the check, in a few words.
+        run: returns what was found. Raises :class:`Skipped`, :class:`Failed` or another
+            :class:`RecserveError`; the message says what to do.
     """
 
     name: str
@@ -47,25 +47,28 @@ class Check:
 
 
 class Failed(Exception):
-    """A check's answer is no; the message says what to do."""
+    """A check failed; the message says what to do."""
 
 
 class Skipped(Exception):
-    """A check has nothing to ask here; the message says why."""
+    """A check does not apply; the message says why."""
 
 
 def run_checks(checks: Sequence[Check]) -> list[Result]:
-    """One result per check, in order. A check that fails does not stop the ones after it."""
+    """Run every check, in order; a failed check does not stop the later ones."""
     return [_result(check) for check in checks]
 
 
 def format_results(results: Sequence[Result]) -> str:
-    """One line per result, for a terminal, and a count."""
+    """Format one line per result, and a summary."""
     width = max((len(result.name) for result in results), default=0)
-    lines = [f"{one.outcome}  {one.name.ljust(width)}  {one.detail}".rstrip() for one in results]
+    lines = [f"{result.outcome}  {result.name.ljust(width)}  {result.detail}" for result in results]
     n_failed = sum(result.outcome is Outcome.FAIL for result in results)
     return "\n".join(
-        [*lines, f"{n_failed} of {len(results)} failed" if n_failed else "all is well"]
+        [
+            *map(str.rstrip, lines),
+            f"{n_failed} of {len(results)} failed" if n_failed else "all is well",
+        ]
     )
 
 
@@ -79,35 +82,38 @@ def _result(check: Check) -> Result:
 
 
 def python_version(version: tuple[int, int] = sys.version_info[:2]) -> Check:
-    """The interpreter is one that recserve is tested on."""
+    """Check that recserve is tested on this version of Python."""
 
     def run() -> str:
-        found = ".".join(map(str, version))
+        running = ".".join(map(str, version))
         if PYTHON_FROM <= version < PYTHON_BELOW:
-            return found
-        wanted = f"{PYTHON_FROM[0]}.{PYTHON_FROM[1]} to {PYTHON_BELOW[0]}.{PYTHON_BELOW[1] - 1}"
-        raise Failed(f"this is Python {found}: use {wanted}")
+            return running
+        supported = f"{PYTHON_FROM[0]}.{PYTHON_FROM[1]} to {PYTHON_BELOW[0]}.{PYTHON_BELOW[1] - 1}"
+        raise Failed(f"this is Python {running}: use {supported}")
 
     return Check("Python version", run)
 
 
 def compiled_trees(is_compiled: bool) -> Check:
-    """Scorers have the compiled form of the trees; without it they answer as well, but slower."""
+    """Check that scorers walk compiled trees; without a compiler they use XGBoost, only slower."""
 
     def run() -> str:
         if is_compiled:
             return "compiled"
-        raise Skipped("no C compiler when recserve was installed: scorers take ten times as long")
+        raise Skipped(
+            "there was no C compiler at installation, so scorers take ten times as long: install"
+            " one, then recserve again"
+        )
 
     return Check("model trees", run)
 
 
 def config_keys(problems: Callable[[], Sequence[str]]) -> Check:
-    """``problems`` (see :func:`serve_app.operations.lint.lint`) finds nothing."""
+    """Check that ``problems`` (see :func:`serve_app.operations.lint.lint`) finds none."""
 
     def run() -> str:
-        if found := problems():
-            raise Failed("; ".join(found))
+        if faults := problems():
+            raise Failed("; ".join(faults))
         return "every key is known, every value allowed"
 
     return Check("configuration", run)
@@ -115,11 +121,11 @@ def config_keys(problems: Callable[[], Sequence[str]]) -> Check:
 
 def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> Check:
     """
-    Nothing but this service listens where it has to.
+    Check that no other program listens on the ports of this service.
 
     Args:
         ports: purpose by port.
-        is_ours: whether the service runs on this machine already.
+        is_ours: returns whether this service already runs on this machine.
     """
 
     def run() -> str:
@@ -134,7 +140,7 @@ def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> Check:
 
 
 def environment_profile(environment: Mapping[str, str]) -> Check:
-    """The variables that Serve reads at its start do not contradict each other."""
+    """Check that the variables that Serve reads at its start agree with each other."""
 
     def run() -> str:
         def is_on(name: str) -> bool:
@@ -142,7 +148,7 @@ def environment_profile(environment: Mapping[str, str]) -> Check:
 
         is_direct = environment.get("RAY_SERVE_ENABLE_DIRECT_INGRESS", "1") == "1"
         if not is_on("RAY_SERVE_THROUGHPUT_OPTIMIZED"):
-            return "Ray's own settings; configs/fast.env makes it faster"
+            return "Ray's own settings; the profile configs/fast.env is faster"
         if not is_on("RAY_SERVE_ENABLE_HA_PROXY") and is_direct:
             raise Failed(
                 "RAY_SERVE_THROUGHPUT_OPTIMIZED=1 without RAY_SERVE_ENABLE_HA_PROXY=1 lets the head"
@@ -154,7 +160,7 @@ def environment_profile(environment: Mapping[str, str]) -> Check:
 
 
 def disk_writable(folder: Path, min_free_bytes: int) -> Check:
-    """``folder`` can be written to and has that much room."""
+    """Check that ``folder`` can be written to and has enough room."""
 
     def run() -> str:
         try:
@@ -162,25 +168,29 @@ def disk_writable(folder: Path, min_free_bytes: int) -> Check:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise Failed(f"{folder}: {error.strerror}") from error
+            reason = (
+                f"{folder}: {error.strerror}: set RECSERVE_HOME to a folder that can be written"
+            )
+            raise Failed(reason) from error
         n_free = shutil.disk_usage(folder).free
         if n_free < min_free_bytes:
-            raise Failed(f"{folder}: {n_free / 1e9:.1f} GB free, needs {min_free_bytes / 1e9:.1f}")
+            needed = f"{min_free_bytes / 1e9:.1f} are needed: free some, or move RECSERVE_HOME"
+            raise Failed(f"{folder}: {n_free / 1e9:.1f} GB free, {needed}")
         return f"{folder}: {n_free / 1e9:.1f} GB free"
 
     return Check("disk", run)
 
 
 def store_reachable(name: str, ping: Callable[[], str]) -> Check:
-    """``ping`` gets an answer, e.g. a version, and raises StoreUnavailable when it gets none."""
+    """Check that a store answers; ``ping`` returns the answer, or raises StoreUnavailable."""
     return Check(f"{name} answers", ping)
 
 
-def schema_current(expected: int, found: Callable[[], int | None]) -> Check:
-    """The database has the schema of this build; ``found`` is None for a database without one."""
+def schema_current(expected: int, read_version: Callable[[], int | None]) -> Check:
+    """Check the schema of the database; ``read_version`` returns None where there is none."""
 
     def run() -> str:
-        version = found()
+        version = read_version()
         if version is None:
             raise Skipped("the database is empty: it is set up at the first `recserve load`")
         if version != expected:
@@ -191,5 +201,5 @@ def schema_current(expected: int, found: Callable[[], int | None]) -> Check:
 
 
 def bundle_whole(verify: Callable[[], str]) -> Check:
-    """``verify`` compares every file with its sha256, gives the version, raises BundleError."""
+    """Check the served bundle; ``verify`` describes it, or raises BundleError."""
     return Check("bundle is whole", verify)

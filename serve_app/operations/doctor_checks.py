@@ -1,4 +1,4 @@
-"""The checks of ``recserve doctor``, wired to what they ask."""
+"""Connects the checks of ``recserve doctor`` to the configuration, the stores and the bundle."""
 
 import sys
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ MIN_FREE_BYTES = 500_000_000
 
 
 def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Check]:
-    """Every check, in the order in which failures explain each other."""
+    """Return every check. An earlier failure may explain a later one: keep the order."""
     ports = needed_ports(workplace.http.port, environment)
     return [
         python_version(sys.version_info[:2]),
@@ -42,11 +42,12 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
         store_reachable("Redis", lambda: _redis_answers(workplace)),
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
         bundle_whole(lambda: _whole_bundle(workplace)),
-        Check("models fit", lambda: _fitting_models(workplace)),
+        Check("variants have models", lambda: _usable_variants(workplace)),
     ]
 
 
 def _is_ours(url: str) -> bool:
+    # Any web server may answer GET /health with JSON, but not with a version for each variant.
     return "models" in (health_of(url) or {})
 
 
@@ -75,8 +76,8 @@ def _whole_bundle(workplace: Workplace) -> str:
     return f"{version}: {manifest.n_items} items, {manifest.n_users} users"
 
 
-def _fitting_models(workplace: Workplace) -> str:
-    """Each variant that is served has a model, fitted with features as this build makes them."""
+def _usable_variants(workplace: Workplace) -> str:
+    """Check that each served variant has a booster for the features that this build assembles."""
     bundle = open_current(workplace.bundles.root, cache_dir=workplace.bundles.cache_dir)
     if bundle is None:
         raise Skipped("nothing is published")

@@ -1,37 +1,66 @@
-"""What ``serve run`` finds in its environment, and which ports it needs there."""
+"""Reads the environment of ``serve run``: variables, the HTTP address, and the ports it needs."""
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from serve_app.errors import SettingsInvalid
+from pydantic import BaseModel, ConfigDict, Field
+
+from serve_app.errors import PortTaken, SettingsInvalid
 
 DASHBOARD_PORT = 8265
 
 # Set unless the environment says otherwise.
 DEVELOPMENT_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # On one machine nobody routes to a replica that leaves; 30 s is for load balancers.
+    # Draining waits for load balancers to notice (30 s by default). One machine has none.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
 }
+
+# An address that listens on every interface is reached on the machine's own interface.
+_LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class HttpAddress(BaseModel):
+    """
+    The address of the HTTP API, from Ray's ``http_options``, with Ray's own defaults.
+
+    The port is checked here because Ray accepts any integer and fails only when it listens.
+    """
+
+    # `recserve doctor` checks the other keys against Ray's own schema.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: str = "0.0.0.0"
+    port: int = Field(default=8000, ge=1, le=65_535)
+
+    @property
+    def url(self) -> str:
+        """The URL at which this machine reaches the API, without a trailing slash."""
+        host = _LOOPBACK.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, str]:
     """
-    Variables of the child: those of ``environment``, else of ``profile``, else for development.
+    Build the environment of the Serve process.
+
+    Variables that are already set win over the profile, and the profile wins over
+    ``DEVELOPMENT_ENVIRONMENT``.
 
     Args:
-        environment: this process's variables.
-        profile: what ``configs/fast.env`` says (:func:`parse_env_file`).
+        environment: variables of this process.
+        profile: variables of a profile, e.g. of ``configs/fast.env`` (:func:`parse_env_file`).
     """
     return {**DEVELOPMENT_ENVIRONMENT, **profile, **environment}
 
 
 def parse_env_file(path: Path) -> dict[str, str]:
     """
-    ``NAME=value`` lines; empty ones and those that start with ``#`` are left out.
+    Read ``NAME=value`` lines. Empty lines and lines that start with ``#`` are ignored.
 
     Raises:
-        SettingsInvalid: no such file, or a line of another form.
+        SettingsInvalid: the file cannot be read, or a line has another form.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -50,14 +79,14 @@ def parse_env_file(path: Path) -> dict[str, str]:
 
 def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, str]:
     """
-    What has to be free on this machine.
+    List the ports of this machine that Serve will listen on.
 
     Args:
         http_port: ``http_options.port`` of the configuration.
-        environment: the child's variables.
+        environment: variables of the Serve process.
 
     Returns:
-        Purpose by port. With ``RAY_ADDRESS`` set none: the ports are those of that cluster.
+        Purpose by port. Empty when ``RAY_ADDRESS`` is set: that cluster's machines listen then.
     """
     if environment.get("RAY_ADDRESS"):
         return {}
@@ -72,3 +101,32 @@ def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, st
             )
         }
     return ports
+
+
+def is_free(port: int) -> bool:
+    """Return whether no process listens on ``port`` on any IPv4 interface of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # Connections of an earlier run that linger in TIME_WAIT do not count as listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+            # With SO_REUSEADDR two sockets can bind the port, but only one can listen.
+            probe.listen(1)
+        except OSError:
+            return False
+        return True
+
+
+def ensure_free(ports: Mapping[int, str]) -> None:
+    """
+    Check that this machine can listen on every port.
+
+    Args:
+        ports: purpose by port, e.g. ``{8000: "HTTP"}``.
+
+    Raises:
+        PortTaken: another process listens on one of them.
+    """
+    for port, purpose in ports.items():
+        if not is_free(port):
+            raise PortTaken(port, purpose)

@@ -1,9 +1,9 @@
 """
-What is wrong with a ``serve_config.yaml``, before Ray gets to see it.
+Checks a ``serve_config.yaml`` before Ray reads it.
 
-Ray ignores keys that it does not know, in most places without a word: a misspelt ``max_replicas``
-deploys and never scales. Here each key is checked against Ray's own schema classes, each value by
-Ray's own validation.
+Ray silently ignores most keys that it does not know. For example, a misspelt ``max_replicas``
+deploys and never scales. This module checks every key against Ray's own schema classes, and every
+value with Ray's own validation.
 """
 
 from collections import Counter
@@ -14,15 +14,36 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import (
+    AutoscalingConfig,
+    DeploymentActorConfig,
+    GangSchedulingConfig,
+    RequestRouterConfig,
+)
 from ray.serve.schema import ServeDeploySchema
 
 from serve_app.errors import SettingsInvalid
-from serve_app.operations.faults import Place, Problem, accepts, faults, near, written
+from serve_app.operations.faults import (
+    Fault,
+    Location,
+    accepts,
+    faults,
+    near,
+    not_a_mapping,
+    written,
+)
 
-# Ray's own, for what a deployment leaves out.
+# Ray's own defaults for a deployment that leaves them out.
 DEFAULT_MAX_ONGOING_REQUESTS = 5
 DEFAULT_TARGET_ONGOING_REQUESTS = 2
+
+# Ray's schema accepts any mapping here and builds the class later, without a look at other keys.
+_OPEN_OPTIONS: Mapping[str, type[BaseModel]] = {
+    "autoscaling_config": AutoscalingConfig,
+    "request_router_config": RequestRouterConfig,
+    "gang_scheduling_config": GangSchedulingConfig,
+    "deployment_actors": DeploymentActorConfig,
+}
 
 _UNLISTED = "Ray would give it one replica and a whole CPU of its own"
 
@@ -36,33 +57,34 @@ def lint(
     in_ingress: Collection[str] = (),
 ) -> list[str]:
     """
-    Everything that Ray would refuse, ignore or regret about ``config``.
+    List everything in ``config`` that Ray would refuse, ignore or run badly.
 
     Args:
         config: the parsed file, in the form of ``ray.serve.schema.ServeDeploySchema``.
-        args_model: what ``args`` of an application has to be; None leaves it unchecked.
-        user_config_models: by deployment, what its ``user_config`` has to be, every other
-            deployment taking none; None leaves it unchecked.
-        deployments: every name that the application has; None leaves names unchecked.
-        in_ingress: stages that are placed in the ingress and therefore are no deployments.
+        args_model: model of an application's ``args``; ``None`` leaves them unchecked.
+        user_config_models: model of ``user_config`` by deployment; the others must have none.
+            ``None`` leaves it unchecked.
+        deployments: names of all deployments of the application; ``None`` leaves names unchecked.
+        in_ingress: stages that run inside the ingress and therefore are no deployments.
 
     Returns:
-        One sentence per place, e.g. ``applications[0].deployments[2].autoscaling_config.
-        max_replica: unknown key; did you mean max_replicas?``. Empty when nothing is wrong.
+        One sentence per fault, e.g. ``applications[0].deployments[2].autoscaling_config.
+        max_replica: unknown key; did you mean max_replicas?``. Empty when there is none.
     """
-    problems = faults(config, ServeDeploySchema, ())
+    problems = _ray_faults(config)
+    # A file that Ray refuses may have any form, so that reading it further could fail.
     if accepts(ServeDeploySchema, config):
         app = _Application(args_model, user_config_models, deployments, in_ingress)
         problems += _unfit(config, app)
-    return [f"{written(place)}: {message}" for place, message in problems]
+    return [f"{written(location)}: {message}" for location, message in problems]
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """
-    A YAML file whose top is a mapping.
+    Read a YAML file whose top level is a mapping.
 
     Raises:
-        SettingsInvalid: no such file, not YAML, a key twice, or no mapping.
+        SettingsInvalid: the file is missing, is not YAML, has a key twice, or has another form.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -71,7 +93,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid(str(path), f"cannot be read: {error}") from error
     try:
-        content = yaml.load(text, Loader=_EachKeyOnce)
+        content = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise SettingsInvalid(str(path), " ".join(str(error).split())) from error
     if not isinstance(content, dict):
@@ -87,61 +109,96 @@ class _Application:
     in_ingress: Collection[str]
 
 
-def _unfit(config: Mapping[str, Any], app: _Application) -> Iterator[Problem]:
-    """What Ray cannot know: whether all this fits the application."""
+def _ray_faults(config: Mapping[str, Any]) -> list[Fault]:
+    deployments = list(_deployments(config))
+    # Ray's validators call `get` on each deployment before they check that it is a mapping.
+    if misshapen := [at for at, options in deployments if not isinstance(options, Mapping)]:
+        return list(map(not_a_mapping, misshapen))
+    problems = [fault for at, options in deployments for fault in _option_faults(options, at)]
+    locations, messages = {at for at, _ in problems}, {message for _, message in problems}
+    # Ray builds the open options as well, and reports their faults again, without a position.
+    return problems + [
+        (at, message)
+        for at, message in faults(config, ServeDeploySchema, ())
+        if at not in locations and message not in messages
+    ]
+
+
+def _deployments(config: Mapping[str, Any]) -> Iterator[tuple[Location, Any]]:
+    """Yield every entry under ``deployments`` that has a position, whatever its form."""
+    applications = config.get("applications")
+    for i, application in enumerate(applications if isinstance(applications, list) else ()):
+        listed = application.get("deployments") if isinstance(application, Mapping) else None
+        for j, options in enumerate(listed if isinstance(listed, list) else ()):
+            yield ("applications", i, "deployments", j), options
+
+
+def _option_faults(options: Mapping[str, Any], location: Location) -> Iterator[Fault]:
+    for name, model in _OPEN_OPTIONS.items():
+        value = options.get(name)
+        if isinstance(value, list):
+            for i, part in enumerate(value):
+                yield from faults(part, model, (*location, name, i))
+        elif value is not None:
+            yield from faults(value, model, (*location, name))
+
+
+def _unfit(config: Mapping[str, Any], app: _Application) -> Iterator[Fault]:
+    """Yield what Ray cannot know: every contradiction between the file and the application."""
     for i, application in enumerate(config.get("applications") or []):
-        place: Place = ("applications", i)
+        location: Location = ("applications", i)
         if app.args_model is not None:
-            args, args_place = application.get("args") or {}, (*place, "args")
-            yield from faults(args, app.args_model, args_place)
+            yield from faults(application.get("args") or {}, app.args_model, (*location, "args"))
         listed = application.get("deployments") or []
         names = [options.get("name") for options in listed]
         for j, options in enumerate(listed):
-            yield from _unfit_deployment(options, names[:j], app, (*place, "deployments", j))
+            yield from _unfit_deployment(options, names[:j], app, (*location, "deployments", j))
         for missing in sorted(set(app.deployments or ()) - set(names)):
-            yield (*place, "deployments"), f"{missing} is not listed: {_UNLISTED}"
+            yield (*location, "deployments"), f"{missing} is not listed: {_UNLISTED}"
 
 
 def _unfit_deployment(
-    options: Mapping[str, Any], earlier: Sequence[str], app: _Application, place: Place
-) -> Iterator[Problem]:
+    options: Mapping[str, Any], earlier: Sequence[str], app: _Application, location: Location
+) -> Iterator[Fault]:
     name = options.get("name")
     if name in earlier:
-        yield (*place, "name"), f"{name} stands here a second time"
+        yield (*location, "name"), f"{name} stands here a second time"
     if name in app.in_ingress:
-        yield (*place, "name"), f"{name} lives in the ingress by args.placement: leave it out here"
+        message = f"{name} lives in the ingress by args.placement: leave it out here"
+        yield (*location, "name"), message
     elif app.deployments is not None and name not in app.deployments:
-        yield (*place, "name"), f"no such deployment; {near(name, app.deployments)}"
+        yield (*location, "name"), f"no such deployment; {near(name, app.deployments)}"
     user_config = options.get("user_config")
     if app.user_config_models is not None and user_config is not None:
         if model := app.user_config_models.get(str(name)):
-            yield from faults(user_config, model, (*place, "user_config"))
+            yield from faults(user_config, model, (*location, "user_config"))
         else:
-            yield (*place, "user_config"), f"{name} takes none"
-    yield from _unscalable(options, place)
+            yield (*location, "user_config"), f"{name} takes none"
+    yield from _unscalable(options, location)
 
 
-def _unscalable(options: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+def _unscalable(options: Mapping[str, Any], location: Location) -> Iterator[Fault]:
     autoscaling = options.get("autoscaling_config")
-    # Ray's schema takes any mapping here; what it lacks for Ray's own class is told by now.
+    # Faults of Ray's own class are reported already.
     if not autoscaling or not accepts(AutoscalingConfig, autoscaling):
         return
     ongoing = options.get("max_ongoing_requests", DEFAULT_MAX_ONGOING_REQUESTS)
     target = autoscaling.get("target_ongoing_requests", DEFAULT_TARGET_ONGOING_REQUESTS)
     if target is None:
         yield (
-            (*place, "autoscaling_config", "target_ongoing_requests"),
+            (*location, "autoscaling_config", "target_ongoing_requests"),
             "must be a number above 0: Ray takes null, and fails when it scales",
         )
+    # A replica that refuses requests before it has reached the target never asks for another one.
     elif ongoing < target:
         yield (
-            (*place, "max_ongoing_requests"),
+            (*location, "max_ongoing_requests"),
             f"{ongoing} is below target_ongoing_requests {target}: it would never scale up",
         )
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML's safe loader, which would let the last of two equal keys win without a word."""
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key that occurs twice is an error instead of silently replaced."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

@@ -1,4 +1,4 @@
-"""How long something takes, and how much memory it needs at most."""
+"""Measures the duration and the peak memory of a piece of work."""
 
 import threading
 import time
@@ -9,26 +9,29 @@ import psutil
 
 from serve_app.fitting.run import Used
 
+# Short enough to see the peak of a step of seconds. Reading the memory takes milliseconds.
 _PERIOD_S = 0.25
 
 
 @contextmanager
 def metered() -> Iterator[Used]:
     """
-    Seconds, and the most memory that this process and all below it have had at a time.
+    Measure seconds, and the peak memory of this process and its descendants together.
 
-    Memory that processes share counts once (proportional set size). On a cluster the machine of the
-    command is measured, no other.
+    Memory that processes share counts once (proportional set size). On a cluster, only the machine
+    that runs the command is measured.
     """
     used, over = Used(), threading.Event()
     start_s = time.perf_counter()
 
     def watch() -> None:
+        # Samples before the first wait: work shorter than a period has a peak too.
         while True:
             used.peak_bytes = max(used.peak_bytes, _memory_bytes())
             if over.wait(_PERIOD_S):
                 return
 
+    # A daemon: a measurement must not keep a process alive that ends with an error.
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
@@ -40,14 +43,14 @@ def metered() -> Iterator[Used]:
 
 
 def _memory_bytes() -> int:
-    own = psutil.Process()
-    return sum(map(_share_of, [own, *own.children(recursive=True)]))
+    process = psutil.Process()
+    return sum(map(_share_of, [process, *process.children(recursive=True)]))
 
 
 def _share_of(process: psutil.Process) -> int:
     try:
         memory = process.memory_full_info()
-    except psutil.Error:  # it has ended meanwhile, or is another user's
+    except psutil.Error:  # it has just ended, or belongs to another user
         return 0
-    # Only Linux tells a process's share of what is shared; elsewhere what is its own.
+    # Only Linux reports the proportional share; elsewhere the unshared part has to do.
     return int(getattr(memory, "pss", memory.uss))

@@ -1,4 +1,4 @@
-"""Client for the REST API of Ray Serve, which Ray's dashboard answers on the head node."""
+"""Calls the REST API of Ray Serve on the dashboard's port, and the application's health check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ UNAUTHORIZED, FORBIDDEN = 401, 403
 @dataclass(frozen=True, slots=True)
 class ServeClient:
     """
-    Reads and replaces what Serve runs.
+    Reads and replaces the configuration that Serve runs.
 
     Attributes:
-        address: of the dashboard, e.g. ``http://127.0.0.1:8265``.
-        token: Ray's bearer token; None when the cluster has none.
-        timeout_s: for one request.
+        address: address of the dashboard, e.g. ``http://127.0.0.1:8265``.
+        token: Ray's bearer token; ``None`` when the cluster asks for none.
+        timeout_s: longest time for one request.
     """
 
     address: str = DEFAULT_ADDRESS
@@ -34,10 +34,10 @@ class ServeClient:
 
     def details(self) -> dict[str, Any]:
         """
-        Everything Serve says of itself (``ray.serve.schema.ServeInstanceDetails``).
+        Read Serve's report of itself (``ray.serve.schema.ServeInstanceDetails``).
 
         Raises:
-            ServeUnreachable: no answer, or one that is not Serve's.
+            ServeUnreachable: no answer, or the answer of another service.
         """
         response = self._call("GET")
         try:
@@ -50,12 +50,12 @@ class ServeClient:
 
     def deploy(self, config: Mapping[str, Any]) -> None:
         """
-        Replace everything that Serve runs by ``config`` (``ray.serve.schema.ServeDeploySchema``).
+        Replace the configuration that Serve runs (``ray.serve.schema.ServeDeploySchema``).
 
-        Serve takes the goal and works towards it; this returns at once.
+        This returns at once; Serve then works towards the configuration.
 
         Raises:
-            ServeUnreachable: no answer, or Serve refused the goal.
+            ServeUnreachable: no answer, or Serve refused the configuration.
         """
         self._call("PUT", config)
 
@@ -75,13 +75,13 @@ class ServeClient:
 
 def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
     """
-    The token that Ray's own clients would send, or None.
+    Return the token that Ray's own clients would send, or ``None``.
 
-    Looked for in Ray's order: ``RAY_AUTH_TOKEN``, the file named by ``RAY_AUTH_TOKEN_PATH``,
-    ``~/.ray/auth_token``. With ``RAY_AUTH_MODE=disabled`` none is sent.
+    The order is Ray's: ``RAY_AUTH_TOKEN``, the file named by ``RAY_AUTH_TOKEN_PATH``,
+    ``~/.ray/auth_token``. ``RAY_AUTH_MODE=disabled`` sends none.
 
     Args:
-        environment: the process's variables.
+        environment: variables of the process.
         home: the user's home directory.
 
     Raises:
@@ -101,17 +101,17 @@ def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
 
 
 def health_of(url: str) -> dict[str, Any] | None:
-    """What ``GET /health`` of the application at ``url`` says; None when it does not answer."""
+    """Return the answer of ``GET /health`` of the application; ``None`` without a usable one."""
     try:
-        found = requests.get(f"{url}/health", timeout=5).json()
-    except (requests.RequestException, ValueError):
+        answer = requests.get(f"{url}/health", timeout=5).json()
+    except (requests.RequestException, ValueError):  # ValueError: another service, without JSON
         return None
-    return found if isinstance(found, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
 def application_of(details: Mapping[str, Any], name: str, address: str) -> dict[str, Any]:
     """
-    What Serve says of one application (``ray.serve.schema.ApplicationDetails``).
+    Return Serve's report of one application (``ray.serve.schema.ApplicationDetails``).
 
     Raises:
         ServeUnreachable: Serve runs no such application.
@@ -119,7 +119,8 @@ def application_of(details: Mapping[str, Any], name: str, address: str) -> dict[
     applications: Mapping[str, dict[str, Any]] = details["applications"]
     if name not in applications:
         running = ", ".join(sorted(applications)) or "nothing"
-        raise ServeUnreachable(address, f"no application {name!r}; it runs {running}")
+        reason = f"no application {name!r}; it runs {running}: start it with `recserve run`"
+        raise ServeUnreachable(address, reason)
     return applications[name]
 
 
@@ -127,7 +128,7 @@ def _plain_reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.ConnectionError):
-        return "nothing answers there; is the service running?"
+        return "nothing answers there; is the service running? `recserve run` starts it"
     return str(error)
 
 

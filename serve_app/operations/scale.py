@@ -1,41 +1,32 @@
-"""Other replica bounds for one deployment, while everything else runs on untouched."""
+"""Changes the replica bounds of one deployment without restarting any other."""
 
 import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
 from serve_app.errors import ServeUnreachable, SettingsInvalid
-from serve_app.operations.rest import application_of
+from serve_app.operations.rest import ServeClient, application_of
 from serve_app.serving.config import APPLICATION, AppConfig, stages_in_ingress
 
 DEADLINE_S = 120.0
 POLL_INTERVAL_S = 0.5
 
-# What Serve reports of itself and must be told again, or it falls back to its defaults.
+# A deploy that leaves these out resets them to Serve's defaults.
 KEPT_OPTIONS = ("proxy_location", "http_options", "grpc_options", "target_capacity")
-
-
-class Serve(Protocol):
-    """What this module needs of :class:`serve_app.operations.rest.ServeClient`."""
-
-    @property
-    def address(self) -> str: ...
-    def details(self) -> dict[str, Any]: ...
-    def deploy(self, config: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
     """
-    How many replicas a deployment has and may have.
+    The number of replicas of a deployment, and its bounds.
 
     Attributes:
-        n_running: that answer requests.
-        n_target: that Serve works towards.
+        n_running: replicas that answer requests.
+        n_target: the number that Serve works towards.
         n_min: lower bound of the autoscaler.
         n_max: upper bound of the autoscaler.
     """
@@ -46,13 +37,13 @@ class Replicas:
     n_max: int
 
     def is_settled(self) -> bool:
-        """Whether as many run as Serve wants, within the bounds."""
+        """Return whether the target is reached and lies within the bounds."""
         return self.n_running == self.n_target and self.n_min <= self.n_running <= self.n_max
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleReport:
-    """One deployment before and after."""
+    """The replicas of one deployment before and after a change of its bounds."""
 
     deployment: str
     before: Replicas
@@ -60,7 +51,7 @@ class ScaleReport:
 
 
 def scale(
-    client: Serve,
+    client: ServeClient,
     deployment: str,
     *,
     min_replicas: int | None,
@@ -70,24 +61,24 @@ def scale(
     pause: Callable[[float], None] = time.sleep,
 ) -> ScaleReport:
     """
-    Change the replica bounds of one deployment and wait until Serve has obeyed.
+    Change the replica bounds of one deployment and wait until its replicas have followed.
 
-    The configuration that Serve reports is sent back with these numbers changed and nothing
-    else: Serve restarts no replica for numbers within an ``autoscaling_config``.
+    The configuration that Serve reports is sent back with only these numbers changed. Serve
+    restarts no replica when numbers within an ``autoscaling_config`` change.
 
     Args:
-        client: of the cluster.
-        deployment: its name.
-        min_replicas: new lower bound; None keeps it.
-        max_replicas: new upper bound, at least 1; None keeps it.
-        deadline_s: how long to wait for the replicas.
+        client: client of the cluster.
+        deployment: name of the deployment.
+        min_replicas: new lower bound; ``None`` keeps the current one.
+        max_replicas: new upper bound, at least 1; ``None`` keeps the current one.
+        deadline_s: longest time to wait for the replicas.
         clock: monotonic seconds.
-        pause: waits that many seconds.
+        pause: waits for a number of seconds.
 
     Raises:
-        SettingsInvalid: no such deployment, bounds that contradict each other, or a deployment
-            without an ``autoscaling_config`` of its own.
-        ServeUnreachable: Serve gave no answer, or not these replicas before the deadline.
+        SettingsInvalid: there is no such deployment, it has no ``autoscaling_config``, or the
+            bounds contradict each other.
+        ServeUnreachable: Serve did not answer, or the replicas were late.
     """
     details = client.details()
     application = application_of(details, APPLICATION, client.address)
@@ -98,6 +89,7 @@ def scale(
     while True:
         application = application_of(client.details(), APPLICATION, client.address)
         after = replicas_of(application, deployment)
+        # Serve reports the old bounds for a moment, and the old replicas already satisfy those.
         if (after.n_min, after.n_max) == bounds and after.is_settled():
             return ScaleReport(deployment, before, after)
         if clock() >= deadline:
@@ -109,10 +101,10 @@ def new_bounds(
     application: Mapping[str, Any], deployment: str, n_min: int | None, n_max: int | None
 ) -> tuple[int, int]:
     """
-    The bounds that ``deployment`` is to have, a bound that is None being the one it has.
+    Return the new bounds of ``deployment``; a bound that is ``None`` keeps its value.
 
     Args:
-        application: as Serve reports it (``ApplicationDetails``).
+        application: Serve's report of it (``ApplicationDetails``).
 
     Raises:
         SettingsInvalid: see :func:`scale`.
@@ -121,7 +113,7 @@ def new_bounds(
     if deployment in in_ingress(application):
         raise SettingsInvalid(
             deployment,
-            "lives in the ingress by args.placement: scale Ingress, or place it otherwise",
+            "lives in the ingress by args.placement: scale Ingress, or change args.placement",
         )
     if deployment not in known:
         raise SettingsInvalid(deployment, f"no such deployment; there are {', '.join(known)}")
@@ -147,18 +139,18 @@ def with_bounds(
     details: Mapping[str, Any], deployment: str, bounds: tuple[int, int]
 ) -> dict[str, Any]:
     """
-    The configuration that is deployed, with other bounds for one deployment.
+    Return the deployed configuration with new bounds for one deployment.
 
-    Applications that did not come from a configuration are left out: Serve deletes only
-    applications that did and are missing.
+    Applications that were not deployed from a configuration are left out. Serve keeps those: it
+    deletes only applications that came from a configuration and are missing in the new one.
 
     Args:
-        details: as Serve reports them (``ServeInstanceDetails``).
+        details: Serve's report (``ServeInstanceDetails``).
         deployment: a deployment of the application, with an ``autoscaling_config``.
-        bounds: least and most replicas.
+        bounds: lowest and highest number of replicas.
 
     Returns:
-        dict in the form of ``ray.serve.schema.ServeDeploySchema``.
+        A configuration in the form of ``ray.serve.schema.ServeDeploySchema``.
     """
     config: dict[str, Any] = {key: details[key] for key in KEPT_OPTIONS if key in details}
     config["applications"] = [
@@ -166,11 +158,12 @@ def with_bounds(
         for application in details["applications"].values()
         if application.get("deployed_app_config")
     ]
-    [application] = [one for one in config["applications"] if one.get("name") == APPLICATION]
-    [options] = [one for one in application["deployments"] if one["name"] == deployment]
+    application = next(app for app in config["applications"] if app.get("name") == APPLICATION)
+    options = next(entry for entry in application["deployments"] if entry["name"] == deployment)
     low, high = bounds
     autoscaling = options["autoscaling_config"]
     autoscaling |= {"min_replicas": low, "max_replicas": high}
+    # Ray refuses a configuration whose initial number lies outside the bounds.
     if (initial := autoscaling.get("initial_replicas")) is not None:
         autoscaling["initial_replicas"] = min(max(initial, low), high)
     return config
@@ -178,11 +171,9 @@ def with_bounds(
 
 def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
     """
-    How many replicas ``deployment`` has and may have.
+    Read the replicas of ``deployment`` from Serve's report (``ApplicationDetails``).
 
-    Args:
-        application: as Serve reports it (``ApplicationDetails``).
-        deployment: one of its deployments. Without an autoscaler both bounds are the target.
+    Both bounds are the target when the deployment has no autoscaler.
     """
     reported = application["deployments"][deployment]
     target = reported["target_num_replicas"]
@@ -197,15 +188,15 @@ def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
 
 def in_ingress(application: Mapping[str, Any]) -> tuple[str, ...]:
     """
-    The stages that run inside the ingress.
+    Return the names of the stages that run inside the ingress.
 
     Args:
-        application: as Serve reports it (``ApplicationDetails``).
+        application: Serve's report of it (``ApplicationDetails``).
     """
     args = (application.get("deployed_app_config") or {}).get("args") or {}
     try:
         config = AppConfig.model_validate(args)
-    except ValidationError:  # deployed by another build, or another application
+    except ValidationError:  # another build deployed it, with other settings
         return ()
     return stages_in_ingress(config.variants, config.placement)
 
@@ -220,5 +211,6 @@ def _unsettled(application: Mapping[str, Any], deployment: str, replicas: Replic
     message = application["deployments"][deployment].get("message", "")
     return (
         f"{deployment} runs {replicas.n_running} of {replicas.n_target} replicas, bounds"
-        f" {replicas.n_min} to {replicas.n_max}; Serve goes on working at it. {message}".rstrip()
+        f" {replicas.n_min} to {replicas.n_max}; Serve is still working on it: see"
+        f" `recserve status`. {message}".rstrip()
     )

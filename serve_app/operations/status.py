@@ -1,30 +1,22 @@
-"""One page on what runs, how many of it, how fast it answers, and with which models."""
+"""Writes one page about the running service: replicas, versions, request rates and latencies."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from serve_app.operations.rest import application_of
+from serve_app.operations.rest import ServeClient, application_of
 from serve_app.operations.scale import Replicas, in_ingress, replicas_of
-from serve_app.operations.text_tables import aligned
+from serve_app.operations.terminal import aligned
 from serve_app.serving.config import APPLICATION
 from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
 
 QUANTILES = (0.5, 0.95, 0.99)
 
 
-class Serve(Protocol):
-    """What this module needs of :class:`serve_app.operations.rest.ServeClient`."""
-
-    @property
-    def address(self) -> str: ...
-    def details(self) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class DeploymentStatus:
-    """One line of the page; ``message`` is Serve's, empty while all is well."""
+    """One line of the page. ``message`` comes from Serve and is empty while all is well."""
 
     name: str
     state: str
@@ -35,16 +27,16 @@ class DeploymentStatus:
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    The page before it is written.
+    The contents of the page.
 
     Attributes:
-        state: of the application, in Serve's words (``RUNNING``, ``DEPLOYING`` …).
-        message: Serve's, empty while all is well.
+        state: state of the application in Serve's words (``RUNNING``, ``DEPLOYING`` …).
+        message: Serve's message; empty while all is well.
         deployments: in Serve's order.
-        in_ingress: stages that are no deployments.
-        period_s: that ``traffic`` covers.
-        traffic: of all replicas.
-        models: version by name, as ``GET /health`` tells; empty when it did not answer.
+        in_ingress: stages that run inside the ingress and are no deployments.
+        period_s: length of the period that ``traffic`` covers.
+        traffic: measurements of all ingress replicas together.
+        versions: served version by variant, from ``GET /health``; empty without an answer.
     """
 
     state: str
@@ -53,19 +45,23 @@ class Status:
     in_ingress: Sequence[str]
     period_s: float
     traffic: Window
-    models: Mapping[str, str]
+    versions: Mapping[str, str]
 
 
 def status(
-    client: Serve, windows: Sequence[Window], health: Mapping[str, Any] | None, *, now_s: float
+    client: ServeClient,
+    windows: Sequence[Window],
+    health: Mapping[str, Any] | None,
+    *,
+    now_s: float,
 ) -> str:
     """
-    The page, for a terminal.
+    Return the page for a terminal.
 
     Args:
-        client: of the cluster.
-        windows: the last minutes of every ingress replica.
-        health: the answer of ``GET /health``; None when there was none.
+        client: client of the cluster.
+        windows: measurements of the last minutes, one per minute and ingress replica.
+        health: the answer of ``GET /health``; ``None`` when there was none.
         now_s: epoch seconds.
 
     Raises:
@@ -75,9 +71,13 @@ def status(
 
 
 def gather(
-    client: Serve, windows: Sequence[Window], health: Mapping[str, Any] | None, *, now_s: float
+    client: ServeClient,
+    windows: Sequence[Window],
+    health: Mapping[str, Any] | None,
+    *,
+    now_s: float,
 ) -> Status:
-    """What :func:`format_status` writes; arguments and errors as of :func:`status`."""
+    """Collect the contents of the page. Arguments and errors are those of :func:`status`."""
     application = application_of(client.details(), APPLICATION, client.address)
     traffic = merged(windows)
     return Status(
@@ -90,21 +90,21 @@ def gather(
             for name, reported in application["deployments"].items()
         ],
         in_ingress=in_ingress(application),
-        # A minute that has only begun counts as far as it has come.
+        # The current minute counts only up to now, or rates would be too low at its beginning.
         period_s=max(1.0, now_s - traffic.minute * WINDOW_S) if windows else 0.0,
         traffic=traffic,
-        models=(health or {}).get("models", {}),
+        versions=(health or {}).get("models", {}),
     )
 
 
 def format_status(status: Status) -> str:
-    """The page, without a line break at its end."""
-    found = ((_stages, status.traffic.stages), (_outcomes, status.traffic.outcomes))
-    tables = [table(status) for table, counted in found if counted]
+    """Format the page, without a line break at its end."""
+    counted = ((_stages, status.traffic.stages), (_outcomes, status.traffic.outcomes))
+    tables = [table(status) for table, counts in counted if counts]
     parts = [
         f"{APPLICATION}: {status.state}" + (f" ({status.message})" if status.message else ""),
         _deployments(status.deployments, status.in_ingress),
-        _models(status.models),
+        _versions(status.versions),
         *(tables or [_NO_TRAFFIC]),
     ]
     return "\n\n".join(parts)
@@ -116,23 +116,27 @@ _NO_TRAFFIC = "no requests in the last minutes"
 def _deployments(deployments: Sequence[DeploymentStatus], in_ingress: Sequence[str]) -> str:
     rows = [
         (
-            one.name,
-            one.state,
-            f"{one.replicas.n_running}/{one.replicas.n_target}",
-            f"{one.replicas.n_min}–{one.replicas.n_max}",
+            deployment.name,
+            deployment.state,
+            f"{deployment.replicas.n_running}/{deployment.replicas.n_target}",
+            f"{deployment.replicas.n_min}–{deployment.replicas.n_max}",
         )
-        for one in deployments
+        for deployment in deployments
     ]
-    messages = [f"{one.name}: {one.message}" for one in deployments if one.message]
+    messages = [
+        f"{deployment.name}: {deployment.message}"
+        for deployment in deployments
+        if deployment.message
+    ]
     if in_ingress:
         messages.append(f"in the ingress: {', '.join(in_ingress)}")
     return "\n".join([aligned(("deployment", "state", "running", "bounds"), rows), *messages])
 
 
-def _models(models: Mapping[str, str]) -> str:
-    if not models:
-        return "models: GET /health gave no answer"
-    return aligned(("model", "version"), sorted(models.items()))
+def _versions(versions: Mapping[str, str]) -> str:
+    if not versions:
+        return "versions: unknown, because GET /health gave no answer"
+    return aligned(("variant", "version"), sorted(versions.items()))
 
 
 def _stages(status: Status) -> str:

@@ -1,52 +1,96 @@
-"""What commands show on a terminal while they work and when they are done."""
+"""Draws progress and tables of text for a terminal or a log."""
 
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from serve_app.fitting.run import Progress
-from serve_app.loading.load import LoadSummary
+
+_BAR = "{desc:<32}{percentage:3.0f}%|{bar:30}| {elapsed}"
+
+_LINE_SHARE = 0.25
+"""A log gets a line each time that another share of a step is done: five lines at most."""
 
 
 @contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """A bar per step; each step begins when the one before is done."""
+def show_progress(
+    stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Progress]:
+    """
+    Show the progress of consecutive steps: as bars on a terminal, as plain lines elsewhere.
+
+    A bar redraws itself with carriage returns, which make a log unreadable.
+
+    Args:
+        stream: ``None`` for standard error, which leaves standard output to results.
+        clock: monotonic seconds.
+    """
+    stream = sys.stderr if stream is None else stream
+    with _bars(stream) if stream.isatty() else _lines(stream, clock) as show:
+        yield show
+
+
+@contextmanager
+def _bars(stream: TextIO) -> Iterator[Progress]:
     bars: dict[str, tqdm[Any]] = {}
 
     def show(step: str, share: float) -> None:
         if step not in bars:
-            _close(bars)
-            bars[step] = tqdm(total=100, desc=step, unit="%", bar_format=_BAR)
+            # Steps follow each other: a new one means that the one before is done.
+            close_all()
+            bars[step] = tqdm(total=100, desc=step, unit="%", bar_format=_BAR, file=stream)
         bars[step].update(100 * share - bars[step].n)
+
+    def close_all() -> None:
+        for bar in bars.values():
+            bar.close()
 
     try:
         yield show
     finally:
-        _close(bars)
+        close_all()
 
 
-_BAR = "{desc:<32}{percentage:3.0f}%|{bar:30}| {elapsed}"
+@contextmanager
+def _lines(stream: TextIO, clock: Callable[[], float]) -> Iterator[Progress]:
+    began_s: dict[str, float] = {}
+    n_shown: dict[str, int] = {}
+
+    def show(step: str, share: float) -> None:
+        n_done = int(share / _LINE_SHARE)
+        if n_done <= n_shown.get(step, -1):
+            return
+        n_shown[step] = n_done
+        now_s = clock()
+        seconds = now_s - began_s.setdefault(step, now_s)
+        # Flushed, because a redirected stream is block-buffered and somebody may follow the log.
+        print(f"{step}: {share:.0%} ({seconds:.0f} s)", file=stream, flush=True)
+
+    yield show
 
 
-def _close(bars: "dict[str, tqdm[Any]]") -> None:
-    for bar in bars.values():
-        bar.close()
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """
+    Format a table of text.
+
+    Every column is as wide as its widest cell. Columns that hold only numbers are aligned to the
+    right.
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    right = [all(_is_number(row[i]) for row in rows) and bool(rows) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
 
 
-def load_report(summary: LoadSummary) -> str:
-    """What a load came to, a line or two per file."""
-    lines = []
-    for one in summary.files:
-        counts = one.counts
-        lines.append(
-            f"{one.kind}: {one.n_rows} rows, {counts.new} new, {counts.changed} changed,"
-            f" {counts.unchanged} unchanged, {counts.repeated} repeated"
-        )
-        if one.rejects:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in one.rejects.items())
-            lines.append(f"  {sum(one.rejects.values())} rejected ({reasons}): {one.rejects_file}")
-    if summary.n_bare_items:
-        lines.append(f"{summary.n_bare_items} items are known from interactions only")
-    return "\n".join(lines)
+def _is_number(cell: str) -> bool:
+    return all(character in "0123456789./–" for character in cell)

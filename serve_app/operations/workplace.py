@@ -1,4 +1,4 @@
-"""What every command starts from: the settings, the stores, the place of the bundles."""
+"""Opens what every command needs: the configuration, the stores, and the location of bundles."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from serve_app.bundles.roots import BundleLocation
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import SettingsInvalid
-from serve_app.operations.http_address import HttpAddress
+from serve_app.operations.environment import HttpAddress
 from serve_app.operations.lint import lint, load_yaml
 from serve_app.serving.config import (
     APPLICATION,
@@ -31,16 +31,20 @@ Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)
 
 PATIENT = RedisConfig(timeout_s=5.0)
-"""A command may wait longer than a request."""
+"""Requests give Redis milliseconds and do without it. A command has time and needs the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """
+    The configuration of the application, and where its data are.
+
     Attributes:
-        path: of the configuration file.
-        serve: the whole file, in Ray's form.
+        path: path of the configuration file.
+        serve: contents of the whole file, in Ray's form.
         config: its ``args``.
+        location: where the stores are.
+        bundles: where bundles are published.
         http: its ``http_options``.
     """
 
@@ -54,10 +58,10 @@ class Workplace:
     @contextmanager
     def stores(self) -> Iterator[StoreUrls]:
         """
-        The stores' URLs; embedded ones run at least as long as this lasts.
+        Yield the URLs of the stores, and keep embedded stores running meanwhile.
 
         Raises:
-            EmbeddedStoresFailed: they are needed and do not start.
+            EmbeddedStoresFailed: the embedded stores are needed and do not start.
         """
         urls, held = self.location.urls()
         try:
@@ -69,9 +73,11 @@ class Workplace:
     @contextmanager
     def database(self) -> Iterator[Connection]:
         """
+        Connect to the database.
+
         Raises:
-            SettingsInvalid: it does not answer.
-            EmbeddedStoresFailed: it is needed and does not start.
+            SettingsInvalid: the database does not answer.
+            EmbeddedStoresFailed: the embedded stores are needed and do not start.
         """
         with self.stores() as urls, connect(urls.database) as conn:
             yield conn
@@ -79,46 +85,51 @@ class Workplace:
 
 def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> Workplace:
     """
+    Read the configuration and locate the data.
+
     Args:
-        path: ``serve_config.yaml``.
-        folder: what relative paths in the environment are relative to.
+        path: path of ``serve_config.yaml``.
+        environment: variables of the process.
+        folder: relative paths in the environment start here.
 
     Raises:
-        SettingsInvalid: the file, or a setting in it, is not as it must be.
+        SettingsInvalid: the file cannot be read, or one of its settings is not allowed.
     """
     serve = load_yaml(path)
     config = app_config(serve, path)
-    http = _checked(HttpAddress, serve.get("http_options"), "http_options", path)
+    http = _validate(HttpAddress, serve.get("http_options"), "http_options", path)
     location = store_location(environment, folder)
     return Workplace(path, serve, config, location, bundle_location(config, location.home), http)
 
 
 def problems_of(workplace: Workplace) -> list[str]:
-    """What Ray would ignore, refuse or regret about the configuration, and what we would."""
+    """List every fault of the configuration: those that Ray would find, and ours."""
     variants, placement = workplace.config.variants, workplace.config.placement
-    found = lint(
+    problems = lint(
         workplace.serve,
         args_model=AppConfig,
         user_config_models={"Ingress": IngressConfig},
         deployments=deployment_names(variants, placement),
         in_ingress=stages_in_ingress(variants, placement),
     )
-    if found:
-        # Only what Ray accepts has the form in which it can be read any further.
-        return found
+    if problems:
+        # Reading further would fail on a file whose form Ray does not accept.
+        return problems
     for deployment in _application(workplace.serve, workplace.path)["deployments"]:
         if deployment.get("name") == "Ingress" and deployment.get("user_config"):
             try:
                 IngressConfig.model_validate(deployment["user_config"]).check(variants)
             except ValueError as error:
-                found.append(f"Ingress.user_config: {error}")
-    return found
+                problems.append(f"Ingress.user_config: {error}")
+    return problems
 
 
 async def with_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
     """
+    Open the cache, await ``use``, and close the cache.
+
     Raises:
-        StoreUnavailable: no answer.
+        StoreUnavailable: Redis does not answer.
     """
     cache = Cache(url, PATIENT)
     try:
@@ -128,8 +139,25 @@ async def with_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result
 
 
 def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
-    """The same, from a command that has no event loop."""
+    """Call :func:`with_cache` from a command, which has no event loop."""
     return asyncio.run(with_cache(url, use))
+
+
+def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
+    """
+    Read the ``args`` of the application.
+
+    Raises:
+        SettingsInvalid: the application is missing, or one of its settings is not allowed.
+    """
+    return _validate(AppConfig, _application(serve, path).get("args"), "args", path)
+
+
+def first_fault(error: ValidationError, *above: str) -> str:
+    """Describe the first fault that pydantic found, with its position below ``above``."""
+    first = error.errors()[0]
+    position = ".".join(map(str, (*above, *first["loc"])))
+    return f"{position}: {first['msg']}"
 
 
 def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
@@ -142,23 +170,11 @@ def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     raise SettingsInvalid(str(path), f"has no application named {APPLICATION}")
 
 
-def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
-    """
-    The ``args`` of a configuration.
-
-    Raises:
-        SettingsInvalid: they are not as they must be.
-    """
-    return _checked(AppConfig, _application(serve, path).get("args"), "args", path)
-
-
-def _checked(model: type[Model], value: Any, name: str, path: Path) -> Model:
-    """A part of the file; defaults where there is nothing under its name."""
+def _validate(model: type[Model], value: Any, name: str, path: Path) -> Model:
+    """Validate a part of the file; a missing part has the defaults of its model."""
     if not isinstance(value, Mapping | None):
         raise SettingsInvalid(str(path), f"{name}: must be a mapping of keys to values")
     try:
         return model.model_validate(value or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, (name, *first["loc"])))
-        raise SettingsInvalid(str(path), f"{place}: {first['msg']}") from error
+        raise SettingsInvalid(str(path), first_fault(error, name)) from error

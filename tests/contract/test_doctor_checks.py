@@ -8,7 +8,7 @@ import pytest
 
 from serve_app.operations.doctor import Outcome, run_checks
 from serve_app.operations.doctor_checks import all_checks
-from serve_app.operations.http_address import HttpAddress
+from serve_app.operations.environment import HttpAddress
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace
 from serve_app.serving.config import AppConfig, bundle_location
@@ -43,7 +43,7 @@ def test_passes_what_is_in_place(workplace: Workplace, tmp_path: Path) -> None:
     assert results["PostgreSQL answers"][1].startswith("version 1")
     assert results["Redis answers"][1] == "PONG"
     assert results["bundle is whole"][1].startswith(f"{version}: 300 items")
-    assert results["models fit"][1] == "main, challenger"
+    assert results["variants have models"][1] == "main, challenger"
 
 
 def test_skips_what_nobody_has_made_yet(
@@ -55,7 +55,7 @@ def test_skips_what_nobody_has_made_yet(
     results = checked(bare)
 
     skipped = {name for name, (outcome, _) in results.items() if outcome is Outcome.SKIP}
-    assert skipped == {"database schema", "bundle is whole", "models fit"}
+    assert skipped == {"database schema", "bundle is whole", "variants have models"}
 
 
 def test_names_the_schema_of_another_build(workplace: Workplace, conn: Connection) -> None:
@@ -72,7 +72,7 @@ def test_names_the_variant_that_the_bundle_has_no_model_of(
 ) -> None:
     publish_world(tmp_path / "bundles", variants=("main",))
 
-    assert checked(workplace)["models fit"] == (
+    assert checked(workplace)["variants have models"] == (
         Outcome.FAIL,
         "no usable model of challenger in the bundle: fit again with `recserve fit`",
     )
@@ -85,7 +85,7 @@ def test_names_the_model_of_another_build(workplace: Workplace, tmp_path: Path) 
     written["models"]["main"]["fingerprint"] = "000000000000"
     path.write_text(json.dumps(written))
 
-    assert checked(workplace)["models fit"] == (
+    assert checked(workplace)["variants have models"] == (
         Outcome.FAIL,
         "no usable model of main in the bundle: fit again with `recserve fit`",
     )

@@ -10,18 +10,13 @@ from serve_app.demo.demo_shop import DemoConfig
 from serve_app.errors import NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations import filling
-from serve_app.operations.filling import (
-    fill_when_empty,
-    fit_bundle,
-    fit_config,
-    forget_cached,
-    load_files,
-    somebody,
-    unservable,
-)
-from serve_app.operations.http_address import HttpAddress
+from serve_app.operations import first_run
+from serve_app.operations.environment import HttpAddress
+from serve_app.operations.first_run import example_user, prepare_first_run, why_unservable
+from serve_app.operations.fit_bundle import fit_bundle
+from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.lint import load_yaml
+from serve_app.operations.load_shop import forget_cached, load_files
 from serve_app.operations.workplace import Workplace, open_workplace, use_cache
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.serving.questions import ANSWER_PREFIX
@@ -75,10 +70,10 @@ def fill_cache(workplace: Workplace) -> None:
     use_cache(workplace.location.redis_url, lambda cache: cache.set_many(values, 60))
 
 
-class TestFillWhenEmpty:
+class TestPrepareFirstRun:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(filling, "DemoConfig", lambda: SMALL)
+        monkeypatch.setattr(first_run, "DemoConfig", lambda: SMALL)
 
     def test_an_empty_store_gets_a_shop_and_a_bundle_and_the_next_time_nothing(
         self, workplace: Workplace, tmp_path: Path
@@ -86,7 +81,7 @@ class TestFillWhenEmpty:
         said: list[str] = []
         steps: dict[str, float] = {}
         settings = settings_of(tmp_path)
-        fill_when_empty(workplace, settings, said.append, steps.__setitem__)
+        prepare_first_run(workplace, settings, said.append, steps.__setitem__)
         version = current_version(workplace.bundles.root)
 
         assert said[:2] == [
@@ -100,27 +95,27 @@ class TestFillWhenEmpty:
         }
 
         n_said = len(said)
-        fill_when_empty(workplace, settings, said.append, silent)
+        prepare_first_run(workplace, settings, said.append, silent)
 
         assert len(said) == n_said
         assert list(versions(workplace.bundles.root)) == [version]
-        assert somebody(workplace).startswith("u0")
+        assert example_user(workplace).startswith("u0")
 
     def test_a_bundle_of_another_build_is_fitted_over(
         self, workplace: Workplace, tmp_path: Path
     ) -> None:
         settings = settings_of(tmp_path)
-        fill_when_empty(workplace, settings, lambda _: None, silent)
+        prepare_first_run(workplace, settings, lambda _: None, silent)
         root = Path(workplace.bundles.root)
         version = current_version(str(root))
         assert version is not None
         of_another_format(root, version)
 
         said: list[str] = []
-        fill_when_empty(workplace, settings, said.append, silent)
+        prepare_first_run(workplace, settings, said.append, silent)
 
         assert "its format is 1, this build reads 5" in said[0]
-        assert unservable(workplace) is None
+        assert why_unservable(workplace) is None
 
     def test_a_shop_that_is_there_is_left_alone(self, workplace: Workplace, tmp_path: Path) -> None:
         items = tmp_path / "items.csv"
@@ -128,7 +123,7 @@ class TestFillWhenEmpty:
         load_files(workplace, InputFiles(items), LoadConfig(), silent)
 
         with pytest.raises(NotEnoughData):
-            fill_when_empty(workplace, settings_of(tmp_path), lambda _: None, silent)
+            prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent)
 
         with workplace.database() as conn:
             assert conn.execute("SELECT item_id FROM item_features").fetchall() == [("mine",)]
@@ -138,7 +133,7 @@ class TestFillWhenEmpty:
         items.write_text("item_id\nmine\n")
         load_files(workplace, InputFiles(items), LoadConfig(), silent)
 
-        assert somebody(workplace) == "anybody"
+        assert example_user(workplace) == "anybody"
 
 
 class TestForgetting:

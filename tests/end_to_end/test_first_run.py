@@ -14,8 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from serve_app.operations.environment import DASHBOARD_PORT
-from serve_app.operations.ports import is_free
+from serve_app.operations.environment import DASHBOARD_PORT, is_free
 from tests.support.real_serve import OWN_PORTS, ROOT, free_ports, served, until
 
 

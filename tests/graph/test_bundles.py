@@ -1,6 +1,6 @@
 import os
 
-from serve_app.operations.filling import FitRun, fit_bundle
+from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, until
 from tests.support.traffic import traffic

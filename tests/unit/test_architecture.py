@@ -120,7 +120,6 @@ THEMES = {
     "fitting/test_quality_of_lists.py": "a whole fit of shops that are small or odd",
     "fitting/test_steps.py": "the steps together: resuming and killing a fit",
     "fitting/test_whole_fit.py": "the bundle that all steps together publish",
-    "operations/test_evaluation_settings.py": "the configuration files that an evaluation uses",
     "serving/http/test_http.py": "the HTTP contract of all routes together",
     "serving/stages/test_stages.py": "every stage leaves its event loop free",
     "test_architecture.py": "the shape of the package",

@@ -1,41 +1,79 @@
-"""The table of verbs against the commands themselves; what they do is in tests/contract."""
+"""The table of verbs against the commands themselves. The contract tests run the commands."""
 
 import subprocess
 import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from serve_app.cli.main import VERBS, verbs
+from serve_app.cli.main import ALIASES, SECTIONS, verbs
 
 HEAVY = ("ray", "pandas", "numpy", "scipy", "xgboost", "implicit", "pyarrow", "pydantic", "redis")
 
-LINES = {verb: line for group in VERBS.values() for verb, line in group.items()}
+SENTENCES = {verb: sentence for section in SECTIONS for verb, sentence in section.verbs.items()}
 
 
-@pytest.mark.parametrize("verb", LINES)
-def test_help_says_of_a_verb_what_the_verb_says_of_itself(verb):
-    command = verbs.get_command(click.Context(verbs), verb)
+def command_of(verb):
+    return verbs.get_command(click.Context(verbs), verb)
+
+
+def commands_below(command):
+    yield command
+    for below in getattr(command, "commands", {}).values():
+        yield from commands_below(below)
+
+
+@pytest.mark.parametrize("verb", SENTENCES)
+def test_the_list_of_verbs_repeats_the_first_sentence_of_their_help(verb):
+    command = command_of(verb)
 
     assert command.name == verb
-    assert command.get_short_help_str(limit=200) == LINES[verb].rstrip(".") + "."
+    assert command.get_short_help_str(limit=200).rstrip(".") == SENTENCES[verb].rstrip(".")
 
 
-def test_a_verb_that_there_is_not_is_none():
-    assert verbs.get_command(click.Context(verbs), "lod") is None
+@pytest.mark.parametrize("verb", SENTENCES)
+def test_every_option_is_explained_with_its_default(verb):
+    for command in commands_below(command_of(verb)):
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{command.name} {option.opts}"
+                has_value = (
+                    option.to_info_dict()["default"] not in (None, False) and not option.is_flag
+                )
+                is_shown = option.show_default or command.context_settings.get("show_default")
+                assert not has_value or is_shown, f"{command.name} {option.opts}"
 
 
-def test_help_waits_for_no_library_that_only_a_verb_needs():
+def test_an_unknown_verb_has_no_command():
+    assert command_of("lod") is None
+
+
+def test_an_earlier_name_works_like_the_verb_and_is_not_listed():
+    assert ALIASES == {"models": "versions"}
+    assert command_of("models") is command_of("versions")
+    assert "models" not in verbs.list_commands(click.Context(verbs))
+
+    listed = CliRunner().invoke(verbs, ["models", "list", "--help"])
+
+    assert listed.exit_code == 0
+    assert listed.stderr == ""
+
+
+def test_help_shows_every_verb_under_a_heading_and_imports_no_heavy_library():
     code = (
         "import sys; from serve_app.cli.main import verbs;"
         "verbs(['--help'], standalone_mode=False);"
         f"print('loaded:', sorted(sys.modules.keys() & {set(HEAVY)}))"
     )
 
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
 
-    assert said.splitlines()[-1] == "loaded: []"
-    for verb in LINES:
-        assert f"\n  {verb} " in said
+    assert output.splitlines()[-1] == "loaded: []"
+    for section in SECTIONS:
+        assert f"\n{section.heading}:\n" in output
+    for verb in SENTENCES:
+        assert f"\n  {verb} " in output
+    assert "\n  models " not in output

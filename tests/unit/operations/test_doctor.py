@@ -45,7 +45,7 @@ def taken_port():
         yield listener.getsockname()[1]
 
 
-def test_goes_on_after_a_check_that_failed():
+def test_runs_every_check_after_one_has_failed():
     results = run_checks([config_keys(lambda: ["a: unknown key"]), python_version((3, 12))])
 
     assert [result.outcome for result in results] == [Outcome.FAIL, Outcome.PASS]
@@ -54,17 +54,17 @@ def test_goes_on_after_a_check_that_failed():
     )
 
 
-def test_says_that_all_is_well():
+def test_the_summary_says_that_all_is_well():
     assert format_results(run_checks([python_version((3, 11))])).endswith("\nall is well")
 
 
-def test_does_not_take_a_bug_for_a_failed_check():
+def test_a_bug_is_not_reported_as_a_failed_check():
     with pytest.raises(ZeroDivisionError):
         run_checks([Check("divides", lambda: str(1 / 0))])
 
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 14)])
-def test_names_the_pythons_that_fit(version):
+def test_names_the_supported_versions_of_python(version):
     assert outcome_of(python_version(version)) == (
         Outcome.FAIL,
         f"this is Python 3.{version[1]}: use 3.11 to 3.13",
@@ -72,11 +72,11 @@ def test_names_the_pythons_that_fit(version):
 
 
 @pytest.mark.parametrize(("is_compiled", "outcome"), [(True, Outcome.PASS), (False, Outcome.SKIP)])
-def test_says_whether_scorers_have_the_fast_form_of_the_trees(is_compiled, outcome):
+def test_compiled_trees_pass_and_others_are_skipped(is_compiled, outcome):
     assert outcome_of(compiled_trees(is_compiled))[0] == outcome
 
 
-def test_knows_a_store_that_answers_from_one_that_does_not():
+def test_a_store_that_does_not_answer_fails_with_the_reason():
     answers = store_reachable("Redis", lambda: "6.2.14")
     is_down = store_reachable("Redis", fails_with(StoreUnavailable("redis", "refused")))
 
@@ -87,11 +87,11 @@ def test_knows_a_store_that_answers_from_one_that_does_not():
 @pytest.mark.parametrize(
     ("found", "outcome"), [(3, Outcome.PASS), (2, Outcome.FAIL), (None, Outcome.SKIP)]
 )
-def test_compares_the_schema_with_this_builds(found, outcome):
+def test_compares_the_schema_with_that_of_this_build(found, outcome):
     assert outcome_of(schema_current(3, lambda: found))[0] is outcome
 
 
-def test_says_what_is_wrong_with_a_bundle():
+def test_a_damaged_bundle_fails_with_the_reason():
     damaged = bundle_whole(fails_with(BundleDamaged("v1", "model.ubj is missing")))
 
     assert outcome_of(bundle_whole(lambda: "v1")) == (Outcome.PASS, "v1")
@@ -102,7 +102,7 @@ def test_passes_a_configuration_without_problems():
     assert outcome_of(config_keys(list))[0] is Outcome.PASS
 
 
-def test_tells_a_port_of_this_service_from_one_of_somebody_else(taken_port):
+def test_a_port_of_this_service_passes_and_that_of_another_program_fails(taken_port):
     ports = {taken_port: "HTTP"}
 
     assert outcome_of(ports_free(ports, lambda: True)) == (
@@ -127,11 +127,11 @@ def test_tells_a_port_of_this_service_from_one_of_somebody_else(taken_port):
         ),
     ],
 )
-def test_knows_the_settings_of_serve_that_do_not_go_together(environment, outcome):
+def test_finds_variables_of_serve_that_contradict_each_other(environment, outcome):
     assert outcome_of(environment_profile(environment))[0] is outcome
 
 
-def test_makes_a_folder_that_is_not_there_yet(tmp_path):
+def test_creates_a_missing_folder(tmp_path):
     assert outcome_of(disk_writable(tmp_path / "a" / "b", 1))[0] is Outcome.PASS
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
@@ -142,11 +142,12 @@ def test_names_a_folder_that_cannot_be_written(tmp_path):
     outcome, detail = outcome_of(disk_writable(tmp_path / "file", 1))
 
     assert outcome is Outcome.FAIL
-    assert detail == f"{tmp_path / 'file'}: File exists"
+    advice = "set RECSERVE_HOME to a folder that can be written"
+    assert detail == f"{tmp_path / 'file'}: File exists: {advice}"
 
 
 def test_names_a_disk_that_is_too_full(tmp_path):
     outcome, detail = outcome_of(disk_writable(tmp_path, 10**18))
 
     assert outcome is Outcome.FAIL
-    assert "GB free, needs 1000000000.0" in detail
+    assert "GB free, 1000000000.0 are needed" in detail

@@ -1,7 +1,9 @@
 import copy
+from typing import get_args, get_origin
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
+from ray.serve.schema import ServeDeploySchema
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import SettingsInvalid
@@ -83,7 +85,7 @@ INGRESS = "applications[0].deployments[0]"
 
 
 class TestKeysThatRayIgnores:
-    def test_finds_nothing_wrong_with_a_good_file(self):
+    def test_a_valid_file_has_no_problems(self):
         assert problems_after(lambda config: None) == []
 
     @pytest.mark.parametrize(
@@ -141,10 +143,40 @@ class TestKeysThatRayIgnores:
     def test_names_an_unknown_key_of_a_deployment(self, options, problem):
         assert ingress_with(**options) == [problem]
 
-    def test_lists_the_known_keys_when_none_is_near(self):
+    def test_lists_the_known_keys_when_none_is_similar(self):
         [problem] = ingress_with(backpressure_config={"zzz": 1})
 
         assert problem.endswith("unknown key; there are retry_after_s, status_code")
+
+
+def paths_of_models(annotation, path=()):
+    """Paths to every model below an annotation; 0 stands for the first entry of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield path
+        for name, field in annotation.model_fields.items():
+            yield from paths_of_models(field.annotation, (*path, name))
+    for part in get_args(annotation):
+        yield from paths_of_models(part, (*path, 0) if get_origin(annotation) is list else path)
+
+
+RAY_MODELS = sorted(set(paths_of_models(ServeDeploySchema)), key=str)
+
+
+def test_the_walk_reaches_the_options_that_ray_leaves_open():
+    assert len(RAY_MODELS) > 15
+    assert ("applications", 0, "deployments", 0, "deployment_actors", 0) in RAY_MODELS
+
+
+@pytest.mark.parametrize("path", RAY_MODELS, ids=lambda path: ".".join(map(str, path)) or "top")
+def test_finds_an_unknown_key_in_every_model_of_rays_schema(path):
+    config = {"misspelt": 1}
+    for part in reversed(path):
+        config = [config] if part == 0 else {part: config}
+    written = "".join(f"[{part}]" if part == 0 else f".{part}" for part in (*path, "misspelt"))
+
+    problems = lint(config)
+
+    assert sum(problem.startswith(f"{written[1:]}: unknown key;") for problem in problems) == 1
 
 
 class TestValuesThatRayRefuses:
@@ -179,24 +211,24 @@ class TestValuesThatRayRefuses:
 
         assert problem.startswith(start)
 
-    def test_says_what_ray_accepts_only_with_a_warning(self):
+    def test_reports_a_value_that_ray_accepts_with_a_warning(self):
         [problem] = ingress_with(autoscaling_config={"look_back_period_s": 5})
 
         assert "`look_back_period_s` (5.0) must be greater than `metrics_interval_s`" in problem
 
-    def test_survives_a_list_where_a_deployment_should_be(self):
+    def test_reports_a_list_where_a_deployment_should_be(self):
         problems = application_with(deployments=[["Ingress"]])
 
         assert problems == [f"{INGRESS}: must be a mapping of keys to values"]
 
-    def test_names_what_is_missing(self):
+    def test_names_a_missing_key(self):
         problems = problems_after(lambda config: config["applications"][0].pop("import_path"))
 
         assert problems == ["applications[0].import_path: Field required"]
 
 
 class TestWhatRayCannotKnow:
-    def test_names_a_deployment_that_the_application_does_not_have(self):
+    def test_names_an_unknown_deployment(self):
         problems = application_with(deployments=[{"name": "Ranke"}, *listed(*DEPLOYMENTS)])
 
         assert problems == [f"{INGRESS}.name: no such deployment; did you mean Ranker?"]
@@ -206,14 +238,14 @@ class TestWhatRayCannotKnow:
 
         assert problem.startswith("applications[0].deployments: Ranker is not listed: Ray would")
 
-    def test_names_a_stage_that_lives_in_the_ingress(self):
+    def test_names_a_stage_that_runs_in_the_ingress(self):
         [problem] = lint(GOOD, deployments=["Ingress"], in_ingress=["Ranker"])
 
         assert problem.startswith(
             "applications[0].deployments[1].name: Ranker lives in the ingress"
         )
 
-    def test_names_a_deployment_that_stands_twice(self):
+    def test_names_a_deployment_that_is_listed_twice(self):
         problems = application_with(deployments=listed("Ingress", "Ranker", "Ranker"))
 
         assert problems == ["applications[0].deployments[2].name: Ranker stands here a second time"]
@@ -232,7 +264,7 @@ class TestWhatRayCannotKnow:
             f"{INGRESS}.user_config.slat: unknown key; did you mean salt?"
         ]
 
-    def test_names_a_user_config_that_nobody_reads(self):
+    def test_names_a_user_config_that_no_deployment_reads(self):
         ranker = {"name": "Ranker", "user_config": {"salt": "s"}}
         problems = application_with(deployments=[ranker, *listed("Ingress")])
 
@@ -246,19 +278,19 @@ class TestWhatRayCannotKnow:
             " never scale up"
         ]
 
-    def test_names_a_target_that_ray_would_fail_with(self):
+    def test_names_a_target_that_makes_ray_fail(self):
         [problem] = ingress_with(autoscaling_config={"target_ongoing_requests": None})
 
         assert problem.startswith(
             f"{INGRESS}.autoscaling_config.target_ongoing_requests: must be a number above 0"
         )
 
-    def test_says_once_what_a_target_must_be(self):
+    def test_reports_a_wrong_target_once(self):
         [problem] = ingress_with(autoscaling_config={"target_ongoing_requests": "many"})
 
         assert "Input should be a valid number" in problem
 
-    def test_leaves_unchecked_what_it_is_not_told(self):
+    def test_does_not_check_parts_without_a_model(self):
         config = copy.deepcopy(GOOD)
         config["applications"][0]["args"] = {"anything": 1}
         config["applications"][0]["deployments"].append({"name": "Other", "user_config": {"a": 1}})
@@ -288,7 +320,7 @@ class TestLoadYaml:
             ("a:\n  b: 1\n  b: 2\n", "key 'b' stands 2 times"),
         ],
     )
-    def test_says_why_a_file_is_none(self, tmp_path, text, reason):
+    def test_says_why_a_file_is_not_valid(self, tmp_path, text, reason):
         path = tmp_path / "serve_config.yaml"
         path.write_text(text)
 

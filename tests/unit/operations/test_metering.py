@@ -8,7 +8,7 @@ from serve_app.operations.metering import metered
 MB = 1_000_000
 
 
-def test_counts_the_memory_that_was_needed_at_a_time():
+def test_measures_the_peak_and_not_the_sum_of_memory():
     with metered() as before:
         pass
     with metered() as used:
@@ -21,7 +21,7 @@ def test_counts_the_memory_that_was_needed_at_a_time():
     assert used.seconds >= inner.seconds > 0
 
 
-def test_counts_the_memory_of_processes_below():
+def test_includes_the_memory_of_child_processes():
     hold = "import sys; held = b'x' * 200_000_000; print('held', flush=True); sys.stdin.read()"
     with metered() as before:
         pass

@@ -18,7 +18,7 @@ def answer(status=200, text=""):
 
 @pytest.fixture
 def serve(monkeypatch):
-    """What Serve is asked, and a way to set what it answers."""
+    """Replaces Serve: records requests and returns an answer that the test sets."""
 
     class FakeServe:
         def __init__(self):
@@ -37,7 +37,7 @@ def serve(monkeypatch):
 
 
 class TestServeClient:
-    def test_reads_what_runs(self, serve):
+    def test_reads_the_report_of_serve(self, serve):
         assert ServeClient(ADDRESS).details() == {"applications": {}}
         [(method, url, options)] = serve.asked
         assert (method, url) == ("GET", "http://head:8265/api/serve/applications/")
@@ -66,7 +66,7 @@ class TestServeClient:
             (answer(200, "[]"), "the answer is not one of Serve's"),
         ],
     )
-    def test_says_why_it_got_no_answer(self, serve, fault, reason):
+    def test_names_the_reason_without_a_usable_answer(self, serve, fault, reason):
         serve.answer = fault
 
         with pytest.raises(ServeUnreachable) as raised:
@@ -75,7 +75,7 @@ class TestServeClient:
         assert reason in raised.value.reason
         assert raised.value.address == ADDRESS
 
-    def test_says_that_a_token_is_wrong(self, serve):
+    def test_says_that_the_token_is_wrong(self, serve):
         serve.answer = answer(403)
 
         with pytest.raises(ServeUnreachable, match="this token is not the cluster's"):
@@ -83,7 +83,7 @@ class TestServeClient:
 
 
 class TestHealth:
-    def test_is_asked_for_where_the_application_listens(self, monkeypatch):
+    def test_is_read_from_the_address_of_the_application(self, monkeypatch):
         monkeypatch.setattr(
             requests, "get", lambda url, timeout: answer(text=json.dumps({"asked": url}))
         )
@@ -91,7 +91,7 @@ class TestHealth:
         assert health_of("http://[::1]:81") == {"asked": "http://[::1]:81/health"}
 
     @pytest.mark.parametrize("said", ["<html>", "[]"])
-    def test_is_none_where_something_else_listens(self, monkeypatch, said):
+    def test_is_none_where_another_service_listens(self, monkeypatch, said):
         monkeypatch.setattr(requests, "get", lambda url, timeout: answer(text=said))
 
         assert health_of("http://127.0.0.1:81") is None
@@ -117,10 +117,10 @@ class TestRayToken:
         assert ray_token(path, home) == "of file"
         assert ray_token({}, home) == "of home"
 
-    def test_is_none_without_any(self, tmp_path):
+    def test_is_none_without_variable_and_file(self, tmp_path):
         assert ray_token({}, tmp_path) is None
 
-    def test_is_none_when_the_cluster_asks_for_none(self, tmp_path):
+    def test_is_none_when_authentication_is_disabled(self, tmp_path):
         assert ray_token({"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": "t"}, tmp_path) is None
 
     def test_names_a_file_that_cannot_be_read(self, tmp_path):

@@ -24,7 +24,7 @@ APPLICATION = {
 
 
 class FakeServe:
-    """A Serve of three deployments, one of which nobody configured, that obeys at the next look."""
+    """A Serve with four deployments that follows new bounds at the next report."""
 
     address = "http://serve"
 
@@ -120,12 +120,12 @@ def test_changes_nothing_but_the_numbers_of_that_deployment():
     ]
 
 
-def test_keeps_a_bound_that_is_not_given():
+def test_keeps_a_bound_that_is_none():
     assert scale(FakeServe(), "Ranker", min_replicas=3, max_replicas=None).after.n_max == 4
     assert scale(FakeServe(), "Ranker", min_replicas=None, max_replicas=2).after.n_min == 1
 
 
-def test_adds_no_initial_replicas_where_there_were_none():
+def test_does_not_add_initial_replicas():
     config = with_bounds(FakeServe().details(), "Ingress", (2, 5))
 
     assert config["applications"][0]["deployments"][0]["autoscaling_config"] == {
@@ -147,7 +147,7 @@ def test_adds_no_initial_replicas_where_there_were_none():
         ("Unlisted", 1, 2, "adding it restarts every deployment"),
     ],
 )
-def test_refuses_before_it_touches_anything(deployment, low, high, message):
+def test_refuses_without_deploying_anything(deployment, low, high, message):
     serve = FakeServe()
 
     with pytest.raises(SettingsInvalid) as raised:
@@ -157,7 +157,7 @@ def test_refuses_before_it_touches_anything(deployment, low, high, message):
     assert serve.deployed == []
 
 
-def test_says_what_is_missing_when_the_replicas_do_not_come():
+def test_reports_replicas_that_do_not_start_before_the_deadline():
     clock = Clock()
 
     with pytest.raises(ServeUnreachable) as raised:
@@ -176,14 +176,14 @@ def test_says_what_is_missing_when_the_replicas_do_not_come():
     assert clock.now_s == pytest.approx(10)
 
 
-def test_scales_what_another_build_deployed():
+def test_scales_an_application_that_another_build_deployed():
     serve = FakeServe()
     serve.application["args"] = {"unknown": 1}
 
     assert scale(serve, "Ranker", min_replicas=2, max_replicas=None).after.n_running == 2
 
 
-def test_says_what_runs_when_the_application_does_not():
+def test_names_the_applications_that_run_instead():
     class OtherServe(FakeServe):
         def details(self):
             return {"applications": {"other": {}}}

@@ -52,7 +52,7 @@ def test_shows_each_deployment_with_its_replicas_and_bounds():
     ]
 
 
-def test_names_the_stages_that_live_in_the_ingress():
+def test_names_the_stages_that_run_in_the_ingress():
     class OneProcess(FakeServe):
         def details(self):
             details = super().details()
@@ -81,7 +81,7 @@ def test_shows_rates_and_quantiles_over_all_replicas():
     assert float(rank[2]) == pytest.approx(2, rel=0.03)
 
 
-def test_writes_seconds_as_whole_milliseconds():
+def test_rounds_long_durations_to_whole_milliseconds():
     page = status(FakeServe(), [window(0, **{REQUEST: [12.0] * 60})], None, now_s=60)
 
     [p50_ms] = {line.split()[2] for line in page.splitlines() if line.startswith("request ")}
@@ -89,7 +89,7 @@ def test_writes_seconds_as_whole_milliseconds():
     assert float(p50_ms) == pytest.approx(12_000, rel=0.03)
 
 
-def test_shows_requests_that_were_all_refused():
+def test_shows_outcomes_when_every_request_was_refused():
     refused = Window(10)
     refused.outcomes["none", "shed"] = 6
 
@@ -99,7 +99,7 @@ def test_shows_requests_that_were_all_refused():
     assert "ms" not in page
 
 
-def test_a_minute_that_has_begun_counts_as_far_as_it_has_come():
+def test_the_current_minute_counts_up_to_now():
     page = status(FakeServe(), [window(10, **{REQUEST: [0.01] * 30})], None, now_s=10 * 60 + 10)
 
     assert "last 1 min" in page
@@ -120,20 +120,20 @@ def test_shows_requests_by_variant_and_outcome():
     )
 
 
-def test_shows_the_version_of_each_model():
+def test_shows_the_version_of_each_variant():
     page = status(FakeServe(), [], {"status": "ok", "models": {"main": "2026-11-24-a1"}}, now_s=0)
 
-    assert "model  version\nmain   2026-11-24-a1" in page
+    assert "variant  version\nmain     2026-11-24-a1" in page
 
 
-def test_says_what_it_does_not_know():
+def test_says_what_is_unknown():
     page = status(FakeServe(), [], None, now_s=0)
 
-    assert "models: GET /health gave no answer" in page
+    assert "versions: unknown, because GET /health gave no answer" in page
     assert page.endswith("no requests in the last minutes")
 
 
-def test_says_why_an_application_is_not_well():
+def test_shows_the_message_of_a_failed_application():
     class BrokenServe(FakeServe):
         def details(self):
             details = super().details()
@@ -145,7 +145,7 @@ def test_says_why_an_application_is_not_well():
     assert page.startswith("recserve: DEPLOY_FAILED (no CPU)\n")
 
 
-def test_says_that_nothing_runs():
+def test_reports_that_serve_runs_no_application():
     class EmptyServe(FakeServe):
         def details(self):
             return {"applications": {}}

@@ -1,4 +1,4 @@
-"""What every command reads first: each fault of the configuration is a sentence that names it."""
+"""Opening a configuration: every fault of it is a sentence that names its position."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -18,7 +18,7 @@ ALONE = {"applications": [{"name": "recserve"}]}
 
 @pytest.fixture
 def opened(tmp_path):
-    """Opens a configuration as a command finds it: as text, or as what the text would say."""
+    """Writes a configuration, given as text or as values, and opens it."""
 
     def open_(content):
         path = tmp_path / "serve_config.yaml"
@@ -68,7 +68,7 @@ class TestOpening:
             (8_000, "http_options: must be a mapping of keys to values"),
         ],
     )
-    def test_says_where_it_cannot_listen(self, opened, options, said):
+    def test_names_a_wrong_address(self, opened, options, said):
         with pytest.raises(SettingsInvalid, match=said):
             opened({**ALONE, "http_options": options})
 
@@ -78,7 +78,7 @@ class TestOpening:
     def test_serves_on_the_port_of_the_configuration(self, opened, options, port):
         assert opened({**ALONE, "http_options": options}).http.port == port
 
-    def test_serves_on_the_port_of_ray_unless_told(self, opened):
+    def test_serves_on_the_port_of_ray_by_default(self, opened):
         assert opened(ALONE).http.port == 8000
 
     @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ class TestOpening:
             ("::", "http://[::1]:81"),
         ],
     )
-    def test_is_reached_on_the_host_of_the_configuration(self, opened, host, url):
+    def test_the_url_has_the_host_of_the_configuration(self, opened, host, url):
         assert opened({**ALONE, "http_options": {"host": host, "port": 81}}).http.url == url
 
 
 class TestProblems:
-    def test_there_are_none_of_what_is_served(self, opened):
+    def test_the_served_configuration_has_none(self, opened):
         assert problems_of(opened(SERVED)) == []
 
     @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ class TestProblems:
         problems = problems_of(opened(text.replace(old, new, 1)))
 
         assert said in problems[0]
-        # A deployment that is misspelt is also one that is missing.
+        # A misspelt deployment is also a missing one.
         assert len(problems) == (2 if "Ranker" in old else 1)
 
     @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ class TestProblems:
             ([None], "deployments[0]: must be a mapping of keys to values"),
         ],
     )
-    def test_says_what_a_list_of_deployments_must_be(self, opened, deployments, said):
+    def test_names_a_wrong_form_of_the_deployments(self, opened, deployments, said):
         [problem] = problems_of(opened(with_application(deployments=deployments)))
 
         assert problem.startswith(f"applications[0].{said}")

@@ -1,5 +1,5 @@
 """
-``serve run`` as a child that starts quickly, says when it answers, and leaves nothing behind.
+Runs ``serve run`` as a child process: starts it, reports when it answers, and ends all of it.
 
 ``serve run`` by itself waits for ever when a deployment fails, and shuts its replicas down on
 SIGINT only.
@@ -21,12 +21,13 @@ import psutil
 import requests
 
 from serve_app.errors import ServeUnreachable
-from serve_app.operations.ports import ensure_free
+from serve_app.operations.environment import ensure_free
 from serve_app.operations.rest import ServeClient, application_of
 from serve_app.serving.config import APPLICATION
 
-# Serve gives its replicas 30 s to finish; HAProxy and the raylet come after them.
+# Serve gives its replicas 30 s to finish; HAProxy and the raylet end after them.
 STOP_DEADLINE_S = 60.0
+# Starting Ray and every replica takes tens of seconds on two cores; slow machines take longer.
 START_DEADLINE_S = 300.0
 KILL_DEADLINE_S = 10.0
 POLL_INTERVAL_S = 0.25
@@ -39,14 +40,14 @@ FAILED = 1
 @dataclass(frozen=True, slots=True)
 class Service:
     """
-    What to run, and how it is seen to run.
+    The process to run, and how to observe it.
 
     Attributes:
-        command: of the child; :func:`serve_run` gives the usual one.
-        environment: all of the child's variables.
+        command: command line of the child; :func:`serve_run` returns the usual one.
+        environment: all variables of the child.
         ready_url: answers 200 once requests can be answered.
-        log: where the child's output goes, from its start on.
-        failure: why Serve gave up on the application, None while it has not.
+        log: file that receives the child's output, overwritten at each start.
+        failure: returns why Serve gave up on the application, ``None`` while it has not.
     """
 
     command: Sequence[str]
@@ -60,30 +61,29 @@ def run_service(
     service: Service,
     *,
     ports: Mapping[int, str],
-    ready: str,
+    ready: Callable[[], str],
     announce: Callable[[str], None],
     start_deadline_s: float = START_DEADLINE_S,
     stop_deadline_s: float = STOP_DEADLINE_S,
 ) -> int:
     """
-    Run the service until it is told to stop, or ends.
+    Run the service until a signal stops it or it ends by itself.
 
     Args:
-        service: what to run.
-        ports: purpose by port; each has to be free.
-        ready: what to announce once it answers, e.g. the address and a request to try.
-        announce: takes what the operator should read.
-        start_deadline_s: how long it may take to answer.
-        stop_deadline_s: how long it may take to end once it is asked to.
+        service: the process to run.
+        ports: purpose by port; every port must be free.
+        ready: returns the message to announce once the service answers.
+        announce: takes messages for the user.
+        start_deadline_s: longest time until the first answer.
+        stop_deadline_s: longest time from the request to stop until the process has ended.
 
     Returns:
-        Exit code: 0 after SIGINT or SIGTERM, 1 when it did not start or ended by itself.
+        The exit code: 0 after SIGINT or SIGTERM, 1 if the service did not start or ended by itself.
 
     Raises:
         PortTaken: a port is in use.
     """
-    for port, purpose in ports.items():
-        ensure_free(port, purpose)
+    ensure_free(ports)
     service.log.parent.mkdir(parents=True, exist_ok=True)
     with service.log.open("wb") as log, _stop_asked() as is_stop_asked:
         child = subprocess.Popen(
@@ -91,28 +91,28 @@ def run_service(
             env=dict(service.environment),
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Of its own, so that Ctrl-C reaches this process alone and the end has one order.
+            # In a session of its own, Ctrl-C reaches this process alone, which then ends the child.
             start_new_session=True,
         )
         family: set[psutil.Process] = set()
         try:
             if not _wait_until_ready(child, service, announce, is_stop_asked, start_deadline_s):
                 return 0 if is_stop_asked() else FAILED
-            # Taken while the child lives: whoever outlives it can no longer be found by it.
+            # Collected while the child lives: orphans can no longer be found through their parent.
             family |= _family(child.pid)
-            announce(ready)
+            announce(ready())
             return _wait_until_stopped(child, service.log, announce, is_stop_asked)
         finally:
             _end(child, family, announce, stop_deadline_s)
 
 
 def serve_run(config: Path) -> list[str]:
-    """The command that runs ``config``, with the Ray of this interpreter."""
+    """Return the command line that serves ``config`` with the Ray of this interpreter."""
     return [sys.executable, "-m", "ray.serve.scripts", "run", str(config)]
 
 
 def deploy_failure(client: ServeClient) -> str | None:
-    """Why Serve gave up on the application; None while it has not, or does not answer yet."""
+    """Say why Serve gave up on the application; ``None`` if it has not, or does not answer yet."""
     try:
         application = application_of(client.details(), APPLICATION, client.address)
     except ServeUnreachable:
@@ -120,15 +120,6 @@ def deploy_failure(client: ServeClient) -> str | None:
     if application["status"] != "DEPLOY_FAILED":
         return None
     return str(application["message"]).strip() or "Serve gives no reason"
-
-
-def ready_message(base_url: str, user_id: str) -> str:
-    """The address, and a request to try in a shell."""
-    return (
-        f"recserve answers at {base_url} (documentation: {base_url}/docs)\n"
-        f"  curl -s {base_url}/recommendations -H 'content-type: application/json'"
-        f' -d \'{{"user_id": "{user_id}"}}\''
-    )
 
 
 def _wait_until_ready(
@@ -146,8 +137,8 @@ def _wait_until_ready(
         if _answers(service.ready_url):
             return True
         if reason := service.failure():
-            said = _end_of("Serve", reason)
-            announce(f"the service did not start. {said}\nMore in {service.log}")
+            message = _end_of("Serve", reason)
+            announce(f"the service did not start. {message}\nMore in {service.log}")
             return False
         if time.monotonic() > deadline:
             announce(f"no answer in {deadline_s:.0f} s. {_log_tail(service.log)}")
@@ -187,7 +178,10 @@ def _end_of(source: str, text: str) -> str:
 
 @contextmanager
 def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came. Only in the main thread."""
+    """Replace the handlers of SIGINT and SIGTERM by one that only takes a note of the signal.
+
+    Python allows this in the main thread only.
+    """
     asked: list[int] = []
 
     def note(signal_number: int, _frame: FrameType | None) -> None:
@@ -209,10 +203,11 @@ def _end(
     announce: Callable[[str], None],
     deadline_s: float,
 ) -> None:
-    """Ask the child to end, wait, and kill whatever of its processes is left then."""
+    """Ask the child to end, wait for it, and kill every process of it that is left."""
     family = family | _family(child.pid)
     if child.poll() is None:
         announce("stopping")
+        # SIGINT and not SIGTERM: Serve shuts its replicas down on SIGINT only.
         child.send_signal(signal.SIGINT)
         try:
             child.wait(deadline_s)
@@ -220,7 +215,7 @@ def _end(
             announce(f"it did not end within {deadline_s:.0f} s and is killed")
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-    # Ray's processes end by themselves once their parent has; HAProxy may outlive its own.
+    # Ray's processes end shortly after their parent. HAProxy may outlive its parent.
     _, left = psutil.wait_procs(family, timeout=KILL_DEADLINE_S)
     for process in left:
         process.kill()

@@ -1,14 +1,15 @@
-"""Pages on what is published, under both kinds of roots, with real files."""
+"""Published versions under both kinds of roots, with real files."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from serve_app.bundles.promotions import promote
+from serve_app.bundles import promotions as bundle_promotions
+from serve_app.bundles.bundle import current_version
 from serve_app.bundles.publishing import publish
-from serve_app.errors import BundleDamaged, BundleMissing
-from serve_app.operations.published import listing, page
+from serve_app.errors import BundleDamaged, BundleMissing, NothingServedBefore, PromotionRefused
+from serve_app.operations.versions import listing, page, promote, rollback
 from tests.support.small_bundles import contents_of, of_another_format, of_other_features
 
 SERVED = ("main", "challenger")
@@ -35,12 +36,29 @@ def report(tmp_path):
 def publish_one(root, n_trees, variants=SERVED, figure=0.25, **options):
     contents = contents_of(n_trees, variants)
     measures = {"ndcg_at_10": figure, "recall_at_10": 0.5}
-    models = {name: replace(each, metrics=measures) for name, each in contents.models.items()}
+    models = {name: replace(model, metrics=measures) for name, model in contents.models.items()}
     models["main"] = replace(models["main"], held_out=b"earlier")
     lists = {"popular": {"ndcg_at_10": 0.125, "recall_at_10": 0.2}, "tuning": {"half_life": 30.0}}
     return publish(
         root, replace(contents, models=models, metrics=lists), created_at=AT, **options
     ).version
+
+
+@pytest.fixture
+def kept_back_report(tmp_path):
+    folder = tmp_path / "made"
+    folder.mkdir()
+    verdict = {"promoted": False, "reason": "NDCG@10 fell by 0.02"}
+    (folder / "report.json").write_text(json.dumps({"verdict": verdict}))
+    return folder
+
+
+def publish_small(root, n_trees, variants=SERVED, **options):
+    return publish(root, contents_of(n_trees, variants), created_at=1.0, **options).version
+
+
+def last_cause(root):
+    return bundle_promotions.promotions(root)[-1].by
 
 
 class TestListing:
@@ -62,7 +80,7 @@ class TestListing:
         for row in rows:
             assert row[: ends["items"]].endswith(" 300")
             assert row[: ends["interactions"]].endswith(" 4000")
-        assert footer == f"* is served; `recserve models rollback` would serve {first}"
+        assert footer == f"* is served; `recserve versions rollback` would serve {first}"
 
     def test_shows_what_this_build_cannot_read_beside_the_rest(self, root, tmp_path):
         first, second = publish_one(root, 1), publish_one(root, 2)
@@ -83,7 +101,7 @@ class TestListing:
 
         assert [line.split()[0] for line in lines[1:3]] == [first, second]
         assert lines[3].endswith(
-            "current names no version: `recserve models promote` writes it anew"
+            "current names no version: `recserve versions promote` writes it anew"
         )
 
     def test_says_so_when_nothing_is_published(self, root):
@@ -137,7 +155,7 @@ class TestPage:
 
     def test_shows_every_time_that_a_version_became_current(self, root):
         first, _ = publish_one(root, 1), publish_one(root, 2)
-        promote(root, first, at=AT + 60, by="forced")
+        bundle_promotions.promote(root, first, at=AT + 60, by="forced")
 
         shown = page(root, first, SERVED)
 
@@ -173,6 +191,94 @@ class TestPage:
 
         with pytest.raises(BundleDamaged, match=r"report\.json is not JSON"):
             page(root, None, SERVED)
+
+
+class TestPromote:
+    def test_serves_a_version_that_nothing_speaks_against(self, root):
+        first, _ = publish_small(root, 1), publish_small(root, 2)
+
+        assert promote(root, first, SERVED, force=False, at=5.0) is None
+        assert current_version(root) == first
+        assert last_cause(root) == "operator"
+
+    def test_needs_force_for_a_version_that_its_fit_kept_back(self, root, kept_back_report):
+        served = publish_small(root, 1)
+        kept = publish_small(root, 2, promote=False, report=kept_back_report)
+
+        with pytest.raises(PromotionRefused) as refused:
+            promote(root, kept, SERVED, force=False, at=5.0)
+        assert current_version(root) == served
+        assert str(refused.value) == (
+            f"{kept} is not promoted: its fit kept it back (NDCG@10 fell by 0.02)."
+            f" `recserve versions promote {kept} --force` does it all the same"
+        )
+
+        assert "kept it back" in promote(root, kept, SERVED, force=True, at=5.0)
+        assert current_version(root) == kept
+        assert last_cause(root) == "forced"
+
+    @pytest.mark.parametrize("is_there", [False, True])
+    def test_needs_force_for_a_version_that_replicas_would_not_take_up(
+        self, root, tmp_path, is_there
+    ):
+        served = publish_small(root, 1)
+        other = publish_small(root, 3, SERVED if is_there else ("main",), promote=False)
+        if is_there:
+            of_other_features(tmp_path / "bundles", other, "challenger")
+
+        with pytest.raises(PromotionRefused, match=r"no model of challenger .* not take it up"):
+            promote(root, other, SERVED, force=False, at=5.0)
+        assert current_version(root) == served
+
+        assert "no model of challenger" in promote(root, other, SERVED, force=True, at=5.0)
+        assert current_version(root) == other
+        assert last_cause(root) == "forced"
+
+    def test_names_everything_that_speaks_against_a_version(self, root, kept_back_report):
+        kept = publish_small(root, 2, ("main",), promote=False, report=kept_back_report)
+
+        with pytest.raises(
+            PromotionRefused, match=r"no model of challenger .*; its fit kept it back"
+        ):
+            promote(root, kept, SERVED, force=False, at=5.0)
+
+    def test_takes_a_version_that_has_models_of_all_that_is_served(self, root):
+        publish_small(root, 1)
+        other = publish_small(root, 3, ("main",), promote=False)
+
+        assert promote(root, other, ("main",), force=False, at=5.0) is None
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_refuses_a_version_that_is_not_there(self, root, force):
+        version = publish_small(root, 1)
+
+        with pytest.raises(BundleMissing, match=f"there are {version}"):
+            promote(root, "20231114-00000000", SERVED, force=force, at=5.0)
+
+    def test_refuses_even_with_force_what_this_build_cannot_read(self, root, tmp_path):
+        version = publish_small(root, 1, promote=False)
+        of_another_format(tmp_path / "bundles", version)
+
+        with pytest.raises(BundleDamaged, match="format is 1"):
+            promote(root, version, SERVED, force=True, at=5.0)
+
+
+class TestRollback:
+    def test_rolls_back(self, root):
+        first, _ = publish_small(root, 1), publish_small(root, 2)
+
+        assert rollback(root, SERVED, at=5.0) == first
+        assert current_version(root) == first
+        with pytest.raises(NothingServedBefore):
+            rollback(root, SERVED, at=5.0)
+
+    def test_rolls_back_to_nothing_that_replicas_would_not_take_up(self, root):
+        first, second = publish_small(root, 1, ("main",)), publish_small(root, 2)
+
+        with pytest.raises(PromotionRefused, match=f"{first} is not promoted: .* of challenger"):
+            rollback(root, SERVED, at=5.0)
+
+        assert current_version(root) == second
 
 
 def said_features(table):

@@ -1,4 +1,4 @@
-"""What is evaluated is what the files of the application say."""
+"""The settings of an evaluation come from the files of the application."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from serve_app.cli import data_verbs as data
 from serve_app.errors import DataRejected, NotEnoughData, SettingsInvalid
 from serve_app.evaluation.served import OursConfig
 from serve_app.fitting.data.labels import LabelConfig
-from serve_app.operations.evaluating import ours_config
+from serve_app.operations.fit_settings import ours_config
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,18 +35,18 @@ def written(folder: Path, name: str, text: str) -> Path:
     return folder / name
 
 
-def test_defaults_are_evaluated_without_files():
+def test_without_files_the_defaults_are_evaluated():
     assert ours_config(None, None) == OursConfig()
 
 
-def test_candidates_and_ranking_are_those_that_are_served(tmp_path):
+def test_candidates_and_ranking_are_the_served_ones(tmp_path):
     found = ours_config(written(tmp_path, "serve.yaml", SERVED), None)
 
     assert found.fit.candidates.max_candidates == 150
     assert found.ranking.diversity.max_per_category == 2
 
 
-def test_the_first_variant_that_is_served_is_fitted_alone(tmp_path):
+def test_only_the_first_served_variant_is_fitted(tmp_path):
     learnt = written(tmp_path, "fit.yaml", LEARNT)
     found = ours_config(written(tmp_path, "serve.yaml", SERVED), learnt)
 
@@ -54,11 +54,11 @@ def test_the_first_variant_that_is_served_is_fitted_alone(tmp_path):
     assert list(ours_config(None, learnt).fit.variants) == ["main"]
 
 
-def test_what_counts_is_what_the_fit_is_told(tmp_path):
+def test_the_label_comes_from_the_settings_of_the_fit(tmp_path):
     assert ours_config(None, written(tmp_path, "fit.yaml", LEARNT)).fit.label.type == "click"
 
 
-def test_the_files_of_the_project_fit_together():
+def test_the_files_of_the_project_agree():
     found = ours_config(ROOT / "serve_config.yaml", ROOT / "configs/fit.yaml")
 
     assert list(found.fit.variants) == ["main"]
@@ -74,20 +74,22 @@ def test_the_files_of_the_project_fit_together():
         ("[]", LEARNT, "must be a mapping"),
     ],
 )
-def test_files_that_do_not_fit_are_refused(tmp_path, served, learnt, message):
+def test_files_with_faults_or_contradictions_are_refused(tmp_path, served, learnt, message):
     files = written(tmp_path, "serve.yaml", served), written(tmp_path, "fit.yaml", learnt)
 
     with pytest.raises(SettingsInvalid, match=message):
         ours_config(*files)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SettingsInvalid, match="no such file"):
         ours_config(tmp_path / "none.yaml", None)
 
 
 @pytest.mark.parametrize(("flags", "repeats"), [([], False), (["--repeats"], True)])
-def test_the_command_evaluates_what_the_files_and_flags_say(tmp_path, monkeypatch, flags, repeats):
+def test_the_command_passes_files_and_flags_to_the_evaluation(
+    tmp_path, monkeypatch, flags, repeats
+):
     given = []
 
     def evaluated(files, config, progress, **clocks):
@@ -106,7 +108,7 @@ def test_the_command_evaluates_what_the_files_and_flags_say(tmp_path, monkeypatc
     assert list(config.ours.fit.variants) == ["main"]
 
 
-def test_an_evaluation_that_comes_to_nothing_leaves_no_file(tmp_path):
+def test_a_failed_evaluation_leaves_no_file(tmp_path):
     shop = written(tmp_path, "shop.csv", "user_id,item_id,timestamp\n")
     figures = tmp_path / "figures.json"
 
@@ -118,7 +120,7 @@ def test_an_evaluation_that_comes_to_nothing_leaves_no_file(tmp_path):
     assert not figures.exists()
 
 
-def test_where_figures_cannot_be_written_is_told_before_the_work(tmp_path):
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(tmp_path):
     nowhere = tmp_path / "none" / "figures.json"
 
     result = CliRunner().invoke(
@@ -129,7 +131,7 @@ def test_where_figures_cannot_be_written_is_told_before_the_work(tmp_path):
     assert f"{nowhere} cannot be written" in result.output.replace("\n", "")
 
 
-def test_models_are_trained_with_as_many_threads_as_are_given(tmp_path):
+def test_the_number_of_threads_overrides_that_of_the_settings(tmp_path):
     learnt = written(tmp_path, "fit.yaml", f"{LEARNT}n_threads: 3\n")
 
     assert ours_config(None, learnt, n_threads=2).fit.n_threads == 2

@@ -6,15 +6,14 @@ import sys
 import psutil
 import pytest
 
-from serve_app.errors import PortTaken, ServeUnreachable, SettingsInvalid
-from serve_app.operations import run
-from serve_app.operations.environment import child_environment, needed_ports, parse_env_file
-from serve_app.operations.run import Service, deploy_failure, ready_message, run_service
+from serve_app.errors import PortTaken, ServeUnreachable
+from serve_app.operations import serve_run
+from serve_app.operations.serve_run import Service, deploy_failure, run_service
 
-# Says that it is up: before that, Python would not yet take SIGINT for an order.
+# Prints "up" first: before that, Python would not yet handle SIGINT.
 WAITS = "import time; print('up', flush=True); time.sleep(60)"
 
-# A service whose own child writes down its process number and outlives a parent that is killed.
+# A service whose child process outlives it when it is killed.
 WITH_CHILD = """
 import signal, subprocess, sys, time
 child = subprocess.Popen(
@@ -42,12 +41,13 @@ def make_service(tmp_path):
 
 
 def run_with(service, monkeypatch, answers, said, **options):
-    monkeypatch.setattr(run, "_answers", answers)
-    return run_service(service, ports={}, ready="ready", announce=said.append, **options)
+    monkeypatch.setattr(serve_run, "_answers", answers)
+    return run_service(service, ports={}, ready=lambda: "ready", announce=said.append, **options)
 
 
 def child_of(service):
-    [line] = [one for one in service.log.read_text().splitlines() if one.startswith("child")]
+    lines = service.log.read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("child")]
     return int(line.split()[1])
 
 
@@ -60,7 +60,7 @@ def is_running(pid):
 
 class TestRunService:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_ends_well_when_it_is_told_to_stop(self, make_service, monkeypatch, number):
+    def test_ends_with_code_0_after_a_signal_to_stop(self, make_service, monkeypatch, number):
         said = []
 
         def announce(text):
@@ -69,14 +69,14 @@ class TestRunService:
                 os.kill(os.getpid(), number)
 
         service = make_service(WAITS)
-        monkeypatch.setattr(run, "_answers", lambda url: "up" in service.log.read_text())
+        monkeypatch.setattr(serve_run, "_answers", lambda url: "up" in service.log.read_text())
 
-        code = run_service(service, ports={}, ready="ready", announce=announce)
+        code = run_service(service, ports={}, ready=lambda: "ready", announce=announce)
 
         assert code == 0
         assert said == ["ready", "stopping"]
 
-    def test_gives_the_signals_back(self, make_service, monkeypatch):
+    def test_restores_the_signal_handlers(self, make_service, monkeypatch):
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
         run_with(make_service("pass"), monkeypatch, lambda url: False, [])
@@ -93,7 +93,7 @@ class TestRunService:
         assert said[0].startswith("the service ended by itself.")
         assert said[0].endswith("no such module")
 
-    def test_notices_that_a_service_that_answered_has_ended(self, make_service, monkeypatch):
+    def test_reports_a_service_that_ends_after_it_answered(self, make_service, monkeypatch):
         said = []
         service = make_service("print('out of memory')")
 
@@ -129,7 +129,7 @@ class TestRunService:
             WITH_CHILD.format(end=end),
             failure=lambda: "enough" if "child" in log.read_text() else None,
         )
-        monkeypatch.setattr(run, "KILL_DEADLINE_S", 0.2)
+        monkeypatch.setattr(serve_run, "KILL_DEADLINE_S", 0.2)
         said = []
 
         run_with(service, monkeypatch, lambda url: False, said, stop_deadline_s=1.0)
@@ -147,63 +147,11 @@ class TestRunService:
                 run_service(
                     service,
                     ports={listener.getsockname()[1]: "HTTP"},
-                    ready="",
+                    ready=str,
                     announce=lambda text: None,
                 )
 
         assert not service.log.exists()
-
-
-class TestEnvironment:
-    def test_reads_names_and_values(self, tmp_path):
-        path = tmp_path / "some.env"
-        path.write_text("# why\n\nA=1\nB_2=x=y # z\n")
-
-        assert parse_env_file(path) == {"A": "1", "B_2": "x=y # z"}
-
-    @pytest.mark.parametrize("line", ["A", "export A=1", "=1"])
-    def test_names_the_line_that_is_none(self, tmp_path, line):
-        path = tmp_path / "some.env"
-        path.write_text(f"A=1\n{line}\n")
-
-        with pytest.raises(SettingsInvalid, match=r"some\.env:2: must have the form"):
-            parse_env_file(path)
-
-    def test_names_a_file_that_is_missing(self, tmp_path):
-        with pytest.raises(SettingsInvalid, match="No such file"):
-            parse_env_file(tmp_path / "none.env")
-
-    def test_what_is_set_already_wins_over_the_profile(self):
-        child = child_environment(
-            {"A": "mine", "RAY_USAGE_STATS_ENABLED": "1"}, {"A": "profile", "B": "profile"}
-        )
-
-        assert (child["A"], child["B"], child["RAY_USAGE_STATS_ENABLED"]) == (
-            "mine",
-            "profile",
-            "1",
-        )
-        assert child["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] == "1"
-
-
-class TestNeededPorts:
-    def test_needs_more_behind_haproxy(self):
-        assert set(needed_ports(8000, {})) == {8000, 8265}
-        assert set(needed_ports(8000, {"RAY_SERVE_ENABLE_HA_PROXY": "1"})) == {
-            *(8000, 8265, 8500, 9101, 8404)
-        }
-
-    def test_follows_the_variables_of_haproxy(self):
-        environment = {
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            "RAY_SERVE_HAPROXY_METRICS_PORT": "9999",
-        }
-
-        assert 9999 in needed_ports(8000, environment)
-        assert 9101 not in needed_ports(8000, environment)
-
-    def test_needs_none_here_when_the_cluster_is_elsewhere(self):
-        assert needed_ports(8000, {"RAY_ADDRESS": "10.0.0.1:6379"}) == {}
 
 
 class TestDeployFailure:
@@ -216,7 +164,7 @@ class TestDeployFailure:
             ("DEPLOY_FAILED", "", "Serve gives no reason"),
         ],
     )
-    def test_is_what_serve_says(self, status, message, failure):
+    def test_is_the_message_of_serve(self, status, message, failure):
         class FakeServe:
             address = "http://serve"
 
@@ -233,10 +181,3 @@ class TestDeployFailure:
                 raise ServeUnreachable(self.address, "refused")
 
         assert deploy_failure(NoServe()) is None
-
-
-def test_the_ready_message_has_a_request_that_a_shell_takes():
-    message = ready_message("http://127.0.0.1:8000", "u1")
-
-    assert "http://127.0.0.1:8000/docs" in message
-    assert """-d '{"user_id": "u1"}'""" in message

@@ -1,0 +1,116 @@
+"""Runs a fit for the configured application and publishes its bundle."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from serve_app.bundles.manifest import Manifest
+from serve_app.bundles.shared_folders import exclusive
+from serve_app.embedded.lease import StoreUrls
+from serve_app.fitting.pipeline import PUBLISH, FitSource, fit_and_publish, published
+from serve_app.fitting.run import Progress, Ran
+from serve_app.fitting.workspace.on_ray import on_ray
+from serve_app.fitting.workspace.step_folders import Workspace
+from serve_app.fitting.workspace.workers import Workers
+from serve_app.operations.fit_settings import fit_config
+from serve_app.operations.load_shop import forget_cached
+from serve_app.operations.metering import metered
+from serve_app.operations.workplace import Workplace
+from serve_app.stores.postgres.schema import connect, ensure_schema
+
+Announce = Callable[[str], None]
+"""Takes one message for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitRun:
+    """
+    Options of one fit.
+
+    Attributes:
+        step: the only step to run; ``None`` runs every step that is not done yet.
+        fresh: discards the results of earlier runs first.
+        address: address of a Ray cluster; ``None`` starts a local one.
+        force: promotes the new version even if the gate keeps it back.
+    """
+
+    step: str | None = None
+    fresh: bool = False
+    address: str | None = None
+    force: bool = False
+
+
+def fit_bundle(
+    workplace: Workplace,
+    settings: Path,
+    progress: Progress,
+    options: FitRun = FitRun(),
+    announce: Announce = lambda line: None,
+) -> Manifest | None:
+    """
+    Fit what the configuration serves, publish the bundle, and discard cached answers.
+
+    Args:
+        settings: path of ``configs/fit.yaml``.
+        announce: receives a line about the time and memory of each step.
+
+    Returns:
+        The manifest of the published bundle; ``None`` when ``options.step`` was another step.
+
+    Raises:
+        NotEnoughData: there is too little to learn from; the served version stays.
+        SettingsInvalid: a setting is not allowed, or a store does not answer.
+        StepMissing: a step that ``options.step`` needs is not done.
+    """
+    config = fit_config(workplace, settings)
+    work = Workspace(workplace.location.home / "fit")
+    with _fitting(workplace, work, options) as (urls, source, workers):
+        for ran in fit_and_publish(
+            source,
+            work,
+            config,
+            workers,
+            progress,
+            metered,
+            created_at=time.time(),
+            only=options.step,
+            force=options.force,
+        ):
+            announce(step_report(ran))
+        if options.step not in (None, PUBLISH):
+            return None
+        forget_cached(urls.redis)
+    return published(work)
+
+
+def step_report(ran: Ran) -> str:
+    """Describe the time and peak memory of a step in one line."""
+    when = "" if ran.again else "  (done before)"
+    return f"{ran.step:<11}{ran.done.seconds:7.1f} s{ran.done.peak_bytes / 1e6:8.0f} MB{when}"
+
+
+class _Resources(NamedTuple):
+    urls: StoreUrls
+    source: FitSource
+    workers: Workers
+
+
+@contextmanager
+def _fitting(workplace: Workplace, work: Workspace, options: FitRun) -> Iterator[_Resources]:
+    """Open what a fit needs, and lock its folder against a second fit."""
+    root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
+    # Workers of a cluster run on other machines, which share only the object store.
+    storage = root if "://" in root else str(work.folder / "training")
+    with (
+        workplace.stores() as urls,
+        connect(urls.database) as conn,
+        exclusive(work.folder),
+        on_ray(options.address, storage) as workers,
+    ):
+        ensure_schema(conn)
+        if options.fresh:
+            work.clear()  # under the lock: another fit may still read these results
+        yield _Resources(urls, FitSource(conn, root, cache_dir), workers)

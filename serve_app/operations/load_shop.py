@@ -1,0 +1,67 @@
+"""Loads files into the database and makes the values in the cache expire."""
+
+import secrets
+import time
+
+from serve_app.errors import SettingsInvalid, StoreUnavailable
+from serve_app.fitting.run import Progress
+from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
+from serve_app.operations.workplace import Workplace, use_cache
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
+from serve_app.stores.postgres.schema import connect
+
+
+def load_files(
+    workplace: Workplace, files: InputFiles, config: LoadConfig, progress: Progress
+) -> LoadSummary:
+    """
+    Load files and discard every cached value that older data produced.
+
+    Raises:
+        DataRejected: a file has too many bad rows or a wrong form; nothing was loaded.
+        SettingsInvalid: a store does not answer.
+    """
+    with workplace.stores() as urls, connect(urls.database) as conn:
+        summary = load(
+            conn,
+            files,
+            config,
+            lambda file, share: progress(f"loading {file.name}", share),
+            now_at=time.time(),
+        )
+        # After the commit: a request that came between would cache old rows in the new epoch.
+        forget_cached(urls.redis)
+    return summary
+
+
+def load_report(summary: LoadSummary) -> str:
+    """Describe a finished load: one line per file, and one more for its rejected rows."""
+    lines = []
+    for file in summary.files:
+        counts = file.counts
+        lines.append(
+            f"{file.kind}: {file.n_rows} rows, {counts.new} new, {counts.changed} changed,"
+            f" {counts.unchanged} unchanged, {counts.repeated} repeated"
+        )
+        if file.rejects:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in file.rejects.items())
+            n_rejected = sum(file.rejects.values())
+            lines.append(f"  {n_rejected} rejected ({reasons}): {file.rejects_file}")
+    if summary.n_bare_items:
+        lines.append(f"{summary.n_bare_items} items are known from interactions only")
+    return "\n".join(lines)
+
+
+def forget_cached(redis_url: str) -> None:
+    """
+    Discard all cached values by starting a new cache epoch.
+
+    Raises:
+        SettingsInvalid: Redis does not answer. The new data are in use, but old cached values are
+            served until they expire.
+    """
+    epoch = secrets.token_bytes(EPOCH_BYTES)
+    try:
+        use_cache(redis_url, lambda cache: begin_epoch(cache, epoch))
+    except StoreUnavailable as failure:
+        raise SettingsInvalid("REDIS_URL", f"the caches are not emptied: {failure}") from failure

@@ -1,0 +1,232 @@
+"""Lists and shows the published versions; promotes one, or rolls back to an earlier one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from serve_app.bundles import promotions as bundle_promotions
+from serve_app.bundles.bundle import current_version, manifest_of, versions
+from serve_app.bundles.manifest import Manifest, ModelManifest, lacking_models
+from serve_app.bundles.promotion_log import Promotion, StoredVerdict
+from serve_app.bundles.version_reports import read_report, read_verdict, report_location
+from serve_app.domain.scoring.model_features import DAY_S
+from serve_app.errors import BundleDamaged, BundleMissing, PromotionRefused
+from serve_app.operations.terminal import aligned
+
+MEASURE = "ndcg_at_10"
+NONE = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    manifest: Manifest
+    verdict: StoredVerdict | None
+
+
+def promote(
+    root: str, version: str, variants: Sequence[str], *, force: bool, at: float
+) -> str | None:
+    """
+    Make a published version the served one.
+
+    Args:
+        variants: the served variants.
+        force: promotes the version despite objections.
+        at: epoch seconds.
+
+    Returns:
+        The objections that ``force`` overruled; ``None`` when there were none.
+
+    Raises:
+        BundleMissing: there is no such version.
+        BundleDamaged: this build cannot read the version or its report.
+        PromotionRefused: there are objections, and ``force`` is not set.
+    """
+    reasons = (_missing_boosters(root, version, variants), _gate_objection(root, version))
+    objections = "; ".join(reason for reason in reasons if reason is not None)
+    if objections and not force:
+        raise PromotionRefused(version, objections)
+    bundle_promotions.promote(root, version, at=at, by="forced" if objections else "operator")
+    return objections or None
+
+
+def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
+    """
+    Make the version current that was served before the current one.
+
+    Args:
+        variants: the served variants.
+        at: epoch seconds.
+
+    Returns:
+        The version that is current now.
+
+    Raises:
+        NothingServedBefore: no earlier version is left.
+        PromotionRefused: replicas would refuse the earlier version.
+    """
+    target = bundle_promotions.rollback_target(root)
+    if target is not None and (objection := _missing_boosters(root, target, variants)):
+        raise PromotionRefused(target, objection)
+    return bundle_promotions.rollback(root, at=at)
+
+
+def listing(root: str) -> str:
+    """
+    Describe every version under the root in one line each, in order of publication.
+
+    Raises:
+        StoreUnavailable: the object store did not answer.
+    """
+    published = versions(root)
+    if not published:
+        return f"nothing is published under {root}: `recserve fit` does"
+    current, faults = _current(root)
+    contents: dict[str, _Readable | None] = {}
+    for version in published:
+        try:
+            contents[version] = _Readable(manifest_of(root, version), read_verdict(root, version))
+        except BundleDamaged as error:  # one bad version must not hide the others
+            contents[version] = None
+            faults.append(str(error))
+    parts = [_versions_table(contents, current), *faults]
+    target = bundle_promotions.rollback_target(root)
+    if target is not None:
+        parts.append(f"* is served; `recserve versions rollback` would serve {target}")
+    return "\n".join(parts)
+
+
+def page(root: str, version: str | None, variants: Sequence[str]) -> str:
+    """
+    Describe one version in full: its contents, promotions, boosters and measures.
+
+    Args:
+        version: ``None`` for the served version.
+        variants: the served variants.
+
+    Raises:
+        BundleMissing: there is no such version, or none is served.
+        BundleDamaged: the version or its report cannot be read.
+        StoreUnavailable: the object store did not answer.
+    """
+    current, faults = _current(root)
+    shown = version or current
+    if shown is None:
+        raise BundleMissing(root, "current", versions(root))
+    manifest = manifest_of(root, shown)
+    made_current = [entry for entry in bundle_promotions.promotions(root) if entry.version == shown]
+    parts = [
+        "\n".join([f"{shown} is {'' if shown == current else 'not '}served", *faults]),
+        _facts(root, manifest, made_current),
+        _boosters_table(manifest, variants),
+        *_metrics_tables(manifest),
+    ]
+    return "\n\n".join(parts)
+
+
+def _gate_objection(root: str, version: str) -> str | None:
+    verdict = read_verdict(root, version)
+    if verdict is None or verdict.promoted:
+        return None
+    return f"its fit kept it back ({verdict.reason})"
+
+
+def _missing_boosters(root: str, version: str, variants: Sequence[str]) -> str | None:
+    lacking = lacking_models(manifest_of(root, version), variants)
+    if not lacking:
+        return None
+    return (
+        f"it has no model of {', '.join(lacking)} that this build can use, so replicas would not"
+        " take it up"
+    )
+
+
+def _current(root: str) -> tuple[str | None, list[str]]:
+    """Return the served version, and the faults of the file that names it."""
+    try:
+        return current_version(root), []
+    except BundleDamaged as error:
+        return None, [f"{error}: `recserve versions promote` writes it anew"]
+
+
+def _versions_table(contents: Mapping[str, _Readable | None], current: str | None) -> str:
+    variants = dict.fromkeys(
+        name for entry in contents.values() if entry is not None for name in entry.manifest.models
+    )
+    header = ["", "version", "published (UTC)", "items", "users", "interactions"]
+    header += [*(f"ndcg@10 {name}" for name in variants), "verdict"]
+    rows = []
+    for version, entry in contents.items():
+        mark = "*" if version == current else " "
+        if entry is None:
+            rows.append([mark, version, *[NONE] * (len(header) - 3), "unreadable"])
+            continue
+        manifest = entry.manifest
+        sizes = (manifest.n_items, manifest.n_users, manifest.n_interactions)
+        measures = (_measure(manifest.models.get(name)) for name in variants)
+        cells = [_minute(manifest.created_at), *map(str, sizes), *measures, _word(entry.verdict)]
+        rows.append([mark, version, *cells])
+    return aligned(header, rows)
+
+
+def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> str:
+    has_report = read_report(root, manifest.version) is not None
+    verdict = read_verdict(root, manifest.version)
+    location = report_location(root, manifest.version)
+    rows = [
+        ("published", f"{_minute(manifest.created_at)} UTC"),
+        (
+            "holds",
+            f"{manifest.n_items} items, {manifest.n_users} users,"
+            f" {manifest.n_interactions} interactions",
+        ),
+        ("knows until", f"{_minute(manifest.until_at)} UTC"),
+        ("measured on", f"{_minute(manifest.measured_from_at)} to {_minute(manifest.until_at)}"),
+        ("labels from", f"the last {manifest.horizon_s / DAY_S:.1f} days"),
+        ("verdict", _word(verdict) + (f": {verdict.reason}" if verdict else "")),
+        ("report", location if has_report else f"none (would lie in {location})"),
+        *(("promoted", f"{_minute(entry.at)} UTC by {entry.by}") for entry in made_current),
+    ]
+    return "\n".join(f"{name:<12} {value}" for name, value in rows)
+
+
+def _boosters_table(manifest: Manifest, variants: Sequence[str]) -> str:
+    lacking = lacking_models(manifest, variants)
+    rows = [
+        [
+            name,
+            model.objective,
+            str(model.n_trees),
+            str(len(model.features)),
+            NONE if model.held_out is None else "kept",
+            ("not usable" if name in lacking else "yes") if name in variants else "no",
+        ]
+        for name, model in manifest.models.items()
+    ]
+    rows += [[name, *[NONE] * 4, "missing"] for name in variants if name not in manifest.models]
+    return aligned(["variant", "objective", "trees", "features", "held out", "served"], rows)
+
+
+def _metrics_tables(manifest: Manifest) -> list[str]:
+    """Make one table for each set of measures: tuned parameters have other columns than lists."""
+    measured = {name: model.metrics for name, model in manifest.models.items()}
+    by_measures: dict[tuple[str, ...], list[list[str]]] = {}
+    for name, metrics in {**measured, **manifest.metrics}.items():
+        cells = [f"{value:.4g}" for value in metrics.values()]
+        by_measures.setdefault(tuple(metrics), []).append([name, *cells])
+    return [aligned(["", *names], rows) for names, rows in by_measures.items() if names]
+
+
+def _measure(model: ModelManifest | None) -> str:
+    value = None if model is None else model.metrics.get(MEASURE)
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _word(verdict: StoredVerdict | None) -> str:
+    if verdict is None:
+        return "unknown"
+    return "promoted" if verdict.promoted else "kept back"
+
+
+def _minute(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
