@@ -1,20 +1,24 @@
 """Real servers for the contract tests: one PostgreSQL and one Redis, fresh ones for every test."""
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import redis
 from psycopg import sql
+from serve_app.stores.redis_cache import RedisCache
 
 from serve_app.embedded.lease import StoreUrls, lease
 from serve_app.stores.postgres.schema import Connection, connect, ensure_schema
+from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 
 _numbers = count()
 
@@ -77,3 +81,37 @@ def redis_url(store_urls: StoreUrls) -> str:
     with redis.Redis.from_url(store_urls.redis) as client:
         client.flushall()
     return store_urls.redis
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
+    """Awaits one answer in a loop of its own, and closes the stores that were opened for it.
+
+    A replica keeps its connections until it ends; a loop with an open pool would never end.
+    """
+    opened: list[ShopReader | RedisCache] = []
+    open_shop, make_cache = ShopReader.open, RedisCache.__init__
+
+    async def remember_shop(url: str, config: PostgresConfig) -> ShopReader:
+        shop = await open_shop(url, config)
+        opened.append(shop)
+        return shop
+
+    def remember_cache(cache: RedisCache, *args: Any, **options: Any) -> None:
+        make_cache(cache, *args, **options)
+        opened.append(cache)
+
+    monkeypatch.setattr(ShopReader, "open", remember_shop)
+    monkeypatch.setattr(RedisCache, "__init__", remember_cache)
+
+    def answer_of(answer: Awaitable[Any]) -> Any:
+        async def awaited() -> Any:
+            try:
+                return await answer
+            finally:
+                while opened:
+                    await opened.pop().close()
+
+        return asyncio.run(awaited())
+
+    return answer_of

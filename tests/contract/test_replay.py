@@ -1,8 +1,9 @@
 """What is served is what was learnt from: the same users, asked of the stages and of the fit."""
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ async def served(
 
 
 def test_requests_replayed_through_the_fit_have_equal_scores(
-    work: Workspace, store_urls: StoreUrls, database_url: str
+    work: Workspace, store_urls: StoreUrls, database_url: str, run: Callable[..., Any]
 ) -> None:
     data = checked(work)
     world = world_at(work, data, "final")
@@ -93,7 +94,7 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     )
     urls = replace(store_urls, database=database_url)
 
-    batch, scores = asyncio.run(
+    batch, scores = run(
         served(work, urls, tuple(data.log.user_ids[user] for user in users), world.at)
     )
     replayed = block_of(world, viewed, slice(0, USERS), CONFIG.candidates)
