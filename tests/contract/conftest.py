@@ -14,11 +14,11 @@ import psycopg
 import pytest
 import redis
 from psycopg import sql
-from serve_app.stores.redis_cache import RedisCache
 
 from serve_app.embedded.lease import StoreUrls, lease
+from serve_app.stores.cache import Cache
 from serve_app.stores.postgres.schema import Connection, connect, ensure_schema
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
+from serve_app.stores.postgres.serving_reads import ShopReader
 
 _numbers = count()
 
@@ -89,20 +89,19 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
 
     A replica keeps its connections until it ends; a loop with an open pool would never end.
     """
-    opened: list[ShopReader | RedisCache] = []
-    open_shop, make_cache = ShopReader.open, RedisCache.__init__
+    opened: list[ShopReader | Cache] = []
 
-    async def remember_shop(url: str, config: PostgresConfig) -> ShopReader:
-        shop = await open_shop(url, config)
-        opened.append(shop)
-        return shop
+    def remember(store: type[ShopReader] | type[Cache]) -> None:
+        initialise = store.__init__
 
-    def remember_cache(cache: RedisCache, *args: Any, **options: Any) -> None:
-        make_cache(cache, *args, **options)
-        opened.append(cache)
+        def initialise_and_remember(self: Any, *arguments: Any) -> None:
+            initialise(self, *arguments)
+            opened.append(self)
 
-    monkeypatch.setattr(ShopReader, "open", remember_shop)
-    monkeypatch.setattr(RedisCache, "__init__", remember_cache)
+        monkeypatch.setattr(store, "__init__", initialise_and_remember)
+
+    remember(ShopReader)
+    remember(Cache)
 
     def answer_of(answer: Awaitable[Any]) -> Any:
         async def awaited() -> Any:

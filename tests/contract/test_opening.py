@@ -22,7 +22,7 @@ from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig, home_of
 from serve_app.stores.postgres.schema import Connection
-from serve_app.stores.postgres.serving_reads import PostgresConfig
+from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.reading import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.stores.user_state import CacheTtls
@@ -100,37 +100,6 @@ def ann(conn: Connection) -> str:
     return "ann"
 
 
-<<<<<<< HEAD
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
-    """Awaits one answer in a loop of its own, and closes what was opened for it.
-
-    A replica lives as long as its pool; a loop with an open pool would never end.
-    """
-    opened: list[ShopReader] = []
-    initialise = ShopReader.__init__
-
-    def remember(shop: ShopReader, url: str, config: PostgresConfig) -> None:
-        initialise(shop, url, config)
-        opened.append(shop)
-
-    monkeypatch.setattr(ShopReader, "__init__", remember)
-
-    def answer_of(answer: Awaitable[Any]) -> Any:
-        async def awaited() -> Any:
-            try:
-                return await answer
-            finally:
-                while opened:
-                    await opened.pop().close()
-
-        return asyncio.run(awaited())
-
-    return answer_of
-
-
-=======
->>>>>>> 828df36 (Close the stores that contract tests open for stages)
 Run = Callable[[Awaitable[Any]], Any]
 
 
