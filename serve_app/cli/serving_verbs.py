@@ -32,7 +32,7 @@ from serve_app.operations.settings_page import settings_page
 from serve_app.operations.status import status
 from serve_app.operations.terminal import show_progress
 from serve_app.operations.workplace import use_cache
-from serve_app.telemetry.minutes import read_windows
+from serve_app.telemetry.minutes import read_minutes
 
 N_MINUTES = 5
 
@@ -112,9 +112,9 @@ def status_command(config: Path, dashboard: str) -> None:
     workplace = workplace_of(config)
     now_s = time.time()
     with workplace.stores() as urls:
-        windows = use_cache(urls.redis, lambda cache: read_windows(cache, now_s, N_MINUTES))
+        minutes = use_cache(urls.redis, lambda cache: read_minutes(cache, now_s, N_MINUTES))
     health = health_of(workplace.http.url)
-    click.echo(status(client_of(dashboard), windows, health, now_s=now_s))
+    click.echo(status(client_of(dashboard), minutes, health, now_s=now_s))
 
 
 @click.command("doctor")

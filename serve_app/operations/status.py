@@ -9,7 +9,7 @@ from serve_app.operations.rest import ServeClient, application_of
 from serve_app.operations.scale import Replicas, in_ingress, replicas_of
 from serve_app.operations.terminal import aligned
 from serve_app.serving.config import APPLICATION
-from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
+from serve_app.telemetry.histograms import MINUTE_S, REQUEST, Minute, merge_minutes
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -44,13 +44,13 @@ class Status:
     deployments: Sequence[DeploymentStatus]
     in_ingress: Sequence[str]
     period_s: float
-    traffic: Window
+    traffic: Minute
     versions: Mapping[str, str]
 
 
 def status(
     client: ServeClient,
-    windows: Sequence[Window],
+    minutes: Sequence[Minute],
     health: Mapping[str, Any] | None,
     *,
     now_s: float,
@@ -60,26 +60,26 @@ def status(
 
     Args:
         client: client of the cluster.
-        windows: measurements of the last minutes, one per minute and ingress replica.
+        minutes: measurements of the last minutes, one per minute and ingress replica.
         health: the answer of ``GET /health``; ``None`` when there was none.
         now_s: epoch seconds.
 
     Raises:
         ServeUnreachable: Serve does not answer, or does not run the application.
     """
-    return format_status(gather(client, windows, health, now_s=now_s))
+    return format_status(gather(client, minutes, health, now_s=now_s))
 
 
 def gather(
     client: ServeClient,
-    windows: Sequence[Window],
+    minutes: Sequence[Minute],
     health: Mapping[str, Any] | None,
     *,
     now_s: float,
 ) -> Status:
     """Collect the contents of the page. Arguments and errors are those of :func:`status`."""
     application = application_of(client.details(), APPLICATION, client.address)
-    traffic = merged(windows)
+    traffic = merge_minutes(minutes)
     return Status(
         state=application["status"],
         message=application.get("message", ""),
@@ -91,7 +91,7 @@ def gather(
         ],
         in_ingress=in_ingress(application),
         # The current minute counts only up to now, or rates would be too low at its beginning.
-        period_s=max(1.0, now_s - traffic.minute * WINDOW_S) if windows else 0.0,
+        period_s=max(1.0, now_s - traffic.number * MINUTE_S) if minutes else 0.0,
         traffic=traffic,
         versions=(health or {}).get("models", {}),
     )
@@ -146,7 +146,7 @@ def _stages(status: Status) -> str:
         histogram = status.traffic.stages[name]
         quantiles = [_milliseconds(histogram.quantile(q)) for q in QUANTILES]
         rows.append((name, _per_second(histogram.n, status.period_s), *quantiles))
-    minutes = math.ceil(status.period_s / WINDOW_S)
+    minutes = math.ceil(status.period_s / MINUTE_S)
     header = (f"last {minutes} min", "per s", *(f"p{q * 100:.0f} ms" for q in QUANTILES))
     return aligned(header, rows)
 

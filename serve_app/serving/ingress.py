@@ -27,8 +27,8 @@ from serve_app.serving.questions import Answer, Question
 from serve_app.serving.warm_up import WarmUp
 from serve_app.stores.cache import Cache
 from serve_app.stores.connections import Stores
-from serve_app.telemetry.counting import Exporter, Telemetry
-from serve_app.telemetry.reporting import Reporting
+from serve_app.telemetry.counting import RayExporter, Telemetry
+from serve_app.telemetry.minutes import MinuteReporter
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
@@ -44,7 +44,7 @@ class Calls:
 
     stages: Stages
     items: ItemsStage
-    exporter: Exporter
+    exporter: RayExporter
 
 
 class Ingress:
@@ -72,7 +72,7 @@ class Ingress:
         self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
         self.telemetry = Telemetry(calls.exporter, now_s=time.time())
         cache = cache or stores.cache
-        self._reporting = Reporting(self.telemetry, cache)
+        self._reporting = MinuteReporter(self.telemetry, cache)
         self._service = RecommendationService(
             config, calls.stages, calls.items, cache, self.telemetry
         )

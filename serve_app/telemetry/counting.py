@@ -1,29 +1,27 @@
-"""
-What a replica counts of its own work.
+"""Counts and times the work of a replica, and exports the counts to Ray's metrics.
 
-:class:`Telemetry` counts in plain Python. Its ``flush`` hands the counts to Ray's metrics, which
-Ray exports to Prometheus as ``ray_<name>``, and gives back the minute's window.
+:class:`Telemetry` counts in plain Python. Its ``flush`` hands the counts to Ray, which exports
+them to Prometheus as ``ray_<name>``, and returns what was measured in the minute so far.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window
+from serve_app.telemetry.histograms import MINUTE_S, REQUEST, Minute
 
 STAGE_BOUNDS_S = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04),
     *(0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0),
 )
-# Between whole numbers: Ray adds up the middles of buckets, not what was observed, so with these
-# `_sum` is right for small batches. The sums of the durations are no better than their buckets.
+# Between whole numbers: Ray adds up the middles of buckets, not the observed values. With these
+# bounds `_sum` is exact for small batches. Sums of durations are as coarse as their buckets.
 BATCH_BOUNDS = (0.5, 1.5, 2.5, 3.5, 4.5, 6.5, 8.5, 12.5, 16.5, 24.5, 32.5, 48.5, 64.5, 96.5, 128.5)
 
 Tags = tuple[str, ...]
 
-NO_MODEL = "none"
-"""Counted as the variant of requests that reached none."""
+NO_VARIANT = "none"
+"""The variant under which requests are counted that reached no variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Metric:
     One exported series.
 
     Attributes:
-        description: for Prometheus.
+        description: its help text in Prometheus.
         tags: names of its labels, in the order in which :class:`Telemetry` gives their values.
         bounds: upper bucket bounds of a histogram; empty for a counter.
     """
@@ -45,9 +43,7 @@ class Metric:
 METRICS = {
     "recserve_requests_total": Metric("Requests answered.", ("variant", "outcome")),
     "recserve_request_duration_seconds": Metric(
-        "From the arrival of a request to its answer; not of refused ones.",
-        ("variant",),
-        STAGE_BOUNDS_S,
+        "From arrival to answer; without refused requests.", ("variant",), STAGE_BOUNDS_S
     ),
     "recserve_stage_duration_seconds": Metric(
         "One batch in one stage, hops included.", ("stage",), STAGE_BOUNDS_S
@@ -55,67 +51,53 @@ METRICS = {
     "recserve_batch_size": Metric("Requests that travelled together.", (), BATCH_BOUNDS),
     "recserve_cache_requests_total": Metric("Look-ups in the result cache.", ("result",)),
     "recserve_degraded_total": Metric("Requests with a stage replaced.", ("stage", "reason")),
-    "recserve_candidates_total": Metric("Candidates by the source of them.", ("source",)),
+    "recserve_candidates_total": Metric("Candidates by their source.", ("source",)),
 }
 
 
-class Exporter(Protocol):
-    """Where the counts go."""
-
-    def count(self, name: str, tags: Tags, n: int) -> None:
-        """Add ``n`` > 0 to a counter of ``METRICS``."""
-
-    def observe(self, name: str, tags: Tags, value: float) -> None:
-        """Add one value to a histogram of ``METRICS``."""
-
-
 class Telemetry:
-    """
-    Counts of one replica. Not for several threads.
+    """Counts of one replica, for one event loop; without an exporter it needs no Ray."""
 
-    Without an exporter it serves tests and offline runs, which have no Ray.
-    """
-
-    def __init__(self, exporter: Exporter | None, *, now_s: float) -> None:
+    def __init__(self, exporter: "RayExporter | None", *, now_s: float) -> None:
         self._exporter = exporter
         self._counts: Counter[tuple[str, Tags]] = Counter()
-        self._window = Window(int(now_s) // WINDOW_S)
+        self._minute = Minute(int(now_s) // MINUTE_S)
 
     def request(self, variant: str, outcome: str, duration_s: float) -> None:
-        """One request was answered; ``outcome`` is ok or degraded."""
+        """Count a request that was answered; ``outcome`` is ok or degraded."""
         self._outcome(variant, outcome)
-        self._window.observe(REQUEST, duration_s)
+        self._minute.observe(REQUEST, duration_s)
         self._observe("recserve_request_duration_seconds", (variant,), duration_s)
 
     def refused(self, outcome: str) -> None:
-        """One request got no answer; ``outcome`` is invalid, shed or error. It has no duration:
-        under overload the quick refusals would hide how long the answers take."""
-        self._outcome(NO_MODEL, outcome)
+        """Count a request that got no answer; ``outcome`` is invalid, shed or error."""
+        # Without its duration: under overload, quick refusals would hide how long answers take.
+        self._outcome(NO_VARIANT, outcome)
 
     def stage(self, name: str, duration_s: float) -> None:
-        """One batch came back from a stage."""
-        self._window.observe(name, duration_s)
+        """Count a batch that came back from a stage."""
+        self._minute.observe(name, duration_s)
         self._observe("recserve_stage_duration_seconds", (name,), duration_s)
 
     def batch(self, size: int) -> None:
-        """One batch of ``size`` requests set out."""
+        """Count a batch of ``size`` requests that was sent to the stages."""
         self._observe("recserve_batch_size", (), float(size))
 
     def cache(self, hits: int, misses: int) -> None:
-        """Results were looked up."""
+        """Count look-ups in the result cache."""
         self._counts["recserve_cache_requests_total", ("hit",)] += hits
         self._counts["recserve_cache_requests_total", ("miss",)] += misses
 
     def degraded(self, stage: str, reason: str, n: int) -> None:
-        """``n`` requests went on with a replacement of ``stage``."""
+        """Count ``n`` requests that went on with a replacement of ``stage``."""
         self._counts["recserve_degraded_total", (stage, reason)] += n
 
     def candidates(self, n_by_source: Mapping[str, int]) -> None:
-        """Sources gave that many candidates."""
+        """Count the candidates that each source gave."""
         for source, n in n_by_source.items():
             self._counts["recserve_candidates_total", (source,)] += n
 
-    def flush(self, now_s: float) -> Window:
+    def flush(self, now_s: float) -> Minute:
         """
         Export what was counted since the last flush.
 
@@ -123,22 +105,25 @@ class Telemetry:
             now_s: epoch seconds.
 
         Returns:
-            The minute so far, for the store: each flush of a minute replaces the one before.
-            What is counted from then on belongs to the minute of ``now_s``.
+            Everything measured in the current minute so far, not only since the last flush. Later
+            calls count for the minute of ``now_s``.
         """
         counts, self._counts = self._counts, Counter()
         if self._exporter is not None:
             for (name, tags), n in counts.items():
+                # Ray refuses to add 0, which ``cache`` counts when there were no hits.
                 if n > 0:
                     self._exporter.count(name, tags, n)
-        window, minute = self._window, int(now_s) // WINDOW_S
-        if minute != window.minute:
-            self._window = Window(minute)
-        return window
+        # The first flush after a minute ends still returns that minute. The seconds since its end
+        # count for it, and nothing is lost.
+        minute, number = self._minute, int(now_s) // MINUTE_S
+        if number != minute.number:
+            self._minute = Minute(number)
+        return minute
 
     def _outcome(self, variant: str, outcome: str) -> None:
         self._counts["recserve_requests_total", (variant, outcome)] += 1
-        self._window.outcomes[variant, outcome] += 1
+        self._minute.outcomes[variant, outcome] += 1
 
     def _observe(self, name: str, tags: Tags, value: float) -> None:
         if self._exporter is not None:
@@ -146,13 +131,13 @@ class Telemetry:
 
 
 class RayExporter:
-    """Ray's metrics, with the application, deployment and replica as further labels."""
+    """Hands counts to Ray's metrics, which add the application, deployment and replica."""
 
     def __init__(self) -> None:
-        # Ray is imported by replicas only: tests and offline runs count without it.
+        # Imported by replicas only: tests and offline runs count without Ray.
         from ray.serve import metrics
 
-        # Ray's annotations say a tuple of one, its code takes any.
+        # Ray's annotations say a tuple of one; its code takes a tuple of any length.
         self._counters = {
             name: metrics.Counter(name, metric.description, metric.tags)  # type: ignore[arg-type]
             for name, metric in METRICS.items()
@@ -174,5 +159,5 @@ class RayExporter:
         self._counters[name].inc(n, dict(zip(METRICS[name].tags, tags, strict=True)))
 
     def observe(self, name: str, tags: Tags, value: float) -> None:
-        """Add one value to a histogram of ``METRICS``: Ray takes them one by one, at about 4 µs."""
+        """Add one value to a histogram of ``METRICS``; Ray takes about 4 µs for each."""
         self._histograms[name].observe(value, dict(zip(METRICS[name].tags, tags, strict=True)))

@@ -1,14 +1,13 @@
-"""
-What happened in one minute, in a form that merges over replicas without loss.
+"""Counts the durations of one minute in histograms that merge over replicas without loss.
 
-A quantile of merged histograms is that of one histogram of everything; a mean of the replicas'
-quantiles would be nobody's.
+A quantile of merged histograms is the quantile of all durations together. A mean of the replicas'
+quantiles would be no quantile of anything.
 """
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,34 +17,34 @@ from serve_app.errors import StoreUnavailable
 
 LOWEST_S = 50e-6
 BUCKET_RATIO = 1.05
-# Up to a minute: ln(60 / 50e-6) / ln(1.05) = 286.9
+# Up to a minute: ln(60 / 50e-6) / ln(1.05) = 286.9, and one bucket for everything above.
 N_BUCKETS = 288
 _BUCKETS_PER_LOG = 1 / math.log(BUCKET_RATIO)
 
-WINDOW_S = 60
-WINDOW_FORMAT = 1
+MINUTE_S = 60
+_FORMAT = 1
 
-# The stage under which whole requests are timed.
 REQUEST = "request"
+"""The stage under which whole requests are timed."""
 
 
 class StageHistogram:
     """
-    Durations in buckets that each are 5 % wide, from 50 µs to a minute.
+    Durations in buckets that are 5 % wide each, from 50 µs to a minute.
 
-    A quantile is therefore within 2.5 % of the exact one, whatever the distribution. Durations
-    outside are counted in the first and the last bucket.
+    A quantile is therefore within 2.5 % of the exact one, whatever the distribution. Shorter and
+    longer durations are counted in the first and the last bucket.
     """
 
     __slots__ = ("counts",)
 
     def __init__(self, counts: NDArray[np.int64] | None = None) -> None:
-        """Start from ``counts``, shape (N_BUCKETS,), int64, which it keeps; empty when None."""
+        """Start from ``counts``, shape (N_BUCKETS,), int64, without a copy; empty when None."""
         self.counts = np.zeros(N_BUCKETS, np.int64) if counts is None else counts
 
     @property
     def n(self) -> int:
-        """How many durations."""
+        """Number of durations."""
         return int(self.counts.sum())
 
     def observe(self, duration_s: float) -> None:
@@ -53,7 +52,7 @@ class StageHistogram:
         self.counts[_bucket_of(duration_s)] += 1
 
     def merge(self, other: "StageHistogram") -> None:
-        """Count everything that ``other`` counted."""
+        """Add the counts of another histogram."""
         self.counts += other.counts
 
     def quantile(self, q: float) -> float:
@@ -71,23 +70,24 @@ class StageHistogram:
 
 
 def _bucket_of(duration_s: float) -> int:
+    # First the lowest: a clock that steps back gives negative durations, which have no logarithm.
     if duration_s <= LOWEST_S:
         return 0
     return min(int(math.log(duration_s / LOWEST_S) * _BUCKETS_PER_LOG), N_BUCKETS - 1)
 
 
 @dataclass(slots=True)
-class Window:
+class Minute:
     """
-    What happened in one minute.
+    What one replica measured in one minute.
 
     Attributes:
-        minute: epoch seconds // 60.
+        number: epoch seconds // 60.
         stages: durations by stage; ``"request"`` for whole requests.
         outcomes: number of requests by variant and outcome.
     """
 
-    minute: int
+    number: int
     stages: dict[str, StageHistogram] = field(default_factory=dict)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -98,50 +98,44 @@ class Window:
         self.stages[stage].observe(duration_s)
 
     def encode(self) -> bytes:
-        """As bytes that :meth:`decode` reads; empty buckets are left out."""
+        """Bytes that :meth:`decode` reads; empty buckets are left out."""
         stages = {
             name: {str(i): int(histogram.counts[i]) for i in np.flatnonzero(histogram.counts)}
             for name, histogram in self.stages.items()
         }
         outcomes = [[*tags, n] for tags, n in self.outcomes.items()]
-        document = {
-            "format": WINDOW_FORMAT,
-            "minute": self.minute,
-            "stages": stages,
-            "outcomes": outcomes,
-        }
-        return json.dumps(document, separators=(",", ":")).encode()
+        document = {"format": _FORMAT, "minute": self.number, "stages": stages}
+        return json.dumps({**document, "outcomes": outcomes}, separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, encoded: bytes) -> "Window":
+    def decode(cls, encoded: bytes) -> "Minute":
         """
-        The window that ``encoded`` was made of.
+        The inverse of :meth:`encode`.
 
         Raises:
-            StoreUnavailable: these bytes are not such a window.
+            StoreUnavailable: the bytes are no minute, or one in the format of another build.
         """
         try:
             document = json.loads(encoded)
-            if document["format"] != WINDOW_FORMAT:
+            if document["format"] != _FORMAT:
                 raise StoreUnavailable("redis", f"telemetry in format {document['format']}")
-            window = cls(int(document["minute"]))
+            minute = cls(int(document["minute"]))
             for name, buckets in document["stages"].items():
                 counts = np.zeros(N_BUCKETS, np.int64)
                 counts[[int(i) for i in buckets]] = list(buckets.values())
-                window.stages[name] = StageHistogram(counts)
+                minute.stages[name] = StageHistogram(counts)
             for variant, outcome, n in document["outcomes"]:
-                window.outcomes[variant, outcome] = int(n)
+                minute.outcomes[variant, outcome] = int(n)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise StoreUnavailable("redis", "telemetry that cannot be read") from error
-        return window
+        return minute
 
 
-def merged(windows: Iterable[Window]) -> Window:
-    """All of ``windows`` as one, of the earliest minute among them (0 when there is none)."""
-    windows = list(windows)
-    total = Window(min((window.minute for window in windows), default=0))
-    for window in windows:
-        total.outcomes.update(window.outcomes)
-        for name, histogram in window.stages.items():
+def merge_minutes(minutes: Sequence[Minute]) -> Minute:
+    """All minutes as one, numbered as the earliest of them (0 when there is none)."""
+    total = Minute(min((minute.number for minute in minutes), default=0))
+    for minute in minutes:
+        total.outcomes.update(minute.outcomes)
+        for name, histogram in minute.stages.items():
             total.stages.setdefault(name, StageHistogram()).merge(histogram)
     return total

@@ -2,7 +2,7 @@ import pytest
 
 from serve_app.errors import ServeUnreachable
 from serve_app.operations.status import status
-from serve_app.telemetry.histograms import REQUEST, Window
+from serve_app.telemetry.histograms import REQUEST, Minute
 
 
 def deployment(n_running, target, low, high, state="HEALTHY", message=""):
@@ -27,7 +27,7 @@ class FakeServe:
 
 
 def window(minute, **durations_by_stage):
-    made = Window(minute)
+    made = Minute(minute)
     for stage, durations_s in durations_by_stage.items():
         for duration_s in durations_s:
             made.observe(stage, duration_s)
@@ -90,7 +90,7 @@ def test_rounds_long_durations_to_whole_milliseconds():
 
 
 def test_shows_outcomes_when_every_request_was_refused():
-    refused = Window(10)
+    refused = Minute(10)
     refused.outcomes["none", "shed"] = 6
 
     page = status(FakeServe(), [refused], None, now_s=11 * 60)

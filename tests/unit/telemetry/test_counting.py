@@ -1,32 +1,8 @@
-import json
-import math
 import subprocess
 import sys
 
-import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from serve_app.errors import StoreUnavailable
 from serve_app.telemetry.counting import METRICS, RayExporter, Telemetry
-from serve_app.telemetry.histograms import (
-    LOWEST_S,
-    N_BUCKETS,
-    REQUEST,
-    StageHistogram,
-    Window,
-    merged,
-)
-
-durations = st.floats(min_value=60e-6, max_value=55.0)
-
-
-def histogram_of(values):
-    histogram = StageHistogram()
-    for value in values:
-        histogram.observe(value)
-    return histogram
+from serve_app.telemetry.histograms import REQUEST, Minute
 
 
 class RecordingExporter:
@@ -41,82 +17,8 @@ class RecordingExporter:
         self.values.append((name, tags, value))
 
 
-class TestStageHistogram:
-    @given(st.lists(durations, min_size=1), st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]))
-    def test_quantiles_are_within_three_percent_of_the_exact_ones(self, values, q):
-        exact = np.quantile(values, q, method="inverted_cdf")
-
-        assert histogram_of(values).quantile(q) == pytest.approx(exact, rel=0.03)
-
-    @given(st.lists(durations), st.lists(durations))
-    def test_merging_counts_what_one_histogram_would_have_counted(self, left, right):
-        both = histogram_of(left)
-        both.merge(histogram_of(right))
-
-        assert both.counts.tolist() == histogram_of(left + right).counts.tolist()
-        assert both.n == len(left) + len(right)
-
-    def test_has_no_quantile_of_nothing(self):
-        assert math.isnan(StageHistogram().quantile(0.5))
-
-    @pytest.mark.parametrize(
-        ("duration_s", "bucket"),
-        [(0.0, 0), (-1.0, 0), (LOWEST_S, 0), (60.0, N_BUCKETS - 2), (1e9, N_BUCKETS - 1)],
-    )
-    def test_counts_durations_beyond_its_ends_at_its_ends(self, duration_s, bucket):
-        assert np.flatnonzero(histogram_of([duration_s]).counts).tolist() == [bucket]
-
-
-class TestWindow:
-    def test_comes_back_from_its_bytes(self):
-        window = Window(29)
-        window.observe("features", 0.004)
-        window.observe("features", 1.0)
-        window.outcomes["main", "ok"] = 3
-
-        back = Window.decode(window.encode())
-
-        assert back.minute == 29
-        assert back.outcomes == window.outcomes
-        assert back.stages["features"].counts.tolist() == window.stages["features"].counts.tolist()
-
-    def test_merges_over_replicas(self):
-        left, right = Window(7), Window(6)
-        left.observe(REQUEST, 0.01)
-        right.observe(REQUEST, 0.02)
-        right.observe("rank", 0.02)
-        left.outcomes["main", "ok"] = 2
-        right.outcomes["main", "ok"] = 3
-
-        total = merged([left, right])
-
-        assert total.minute == 6
-        assert total.stages[REQUEST].n == 2
-        assert total.stages["rank"].n == 1
-        assert total.outcomes["main", "ok"] == 5
-        assert left.stages[REQUEST].n == 1
-
-    def test_merges_none_to_an_empty_one(self):
-        assert merged([]) == Window(0)
-
-    @pytest.mark.parametrize(
-        "encoded",
-        [
-            b"\xff",
-            b"[]",
-            b"{}",
-            json.dumps({"format": 2, "minute": 1, "stages": {}, "outcomes": []}).encode(),
-            json.dumps({"format": 1, "minute": 1, "stages": {"a": {"999": 1}}}).encode(),
-            json.dumps({"format": 1, "minute": 1, "stages": {}, "outcomes": [["main"]]}).encode(),
-        ],
-    )
-    def test_refuses_other_bytes(self, encoded):
-        with pytest.raises(StoreUnavailable):
-            Window.decode(encoded)
-
-
 class TestTelemetry:
-    def test_exports_what_it_counted_once(self):
+    def test_exports_each_count_once(self):
         exporter = RecordingExporter()
         telemetry = Telemetry(exporter, now_s=0)
         telemetry.request("main", "ok", 0.01)
@@ -149,20 +51,20 @@ class TestTelemetry:
             ("recserve_batch_size", (), 8.0),
         ]
 
-    def test_refused_requests_are_counted_and_hide_no_latency(self):
+    def test_counts_refused_requests_without_their_durations(self):
         exporter = RecordingExporter()
         telemetry = Telemetry(exporter, now_s=0)
         telemetry.refused("shed")
         telemetry.request("main", "ok", 0.01)
 
-        window = telemetry.flush(1)
+        minute = telemetry.flush(1)
 
         assert ("recserve_requests_total", ("none", "shed"), 1) in exporter.counts
-        assert window.outcomes == {("none", "shed"): 1, ("main", "ok"): 1}
+        assert minute.outcomes == {("none", "shed"): 1, ("main", "ok"): 1}
         assert [name for name, _, _ in exporter.values] == ["recserve_request_duration_seconds"]
-        assert window.stages["request"].n == 1
+        assert minute.stages["request"].n == 1
 
-    def test_gives_the_minute_so_far_at_each_flush(self):
+    def test_each_flush_returns_the_whole_minute_so_far(self):
         telemetry = Telemetry(None, now_s=120)
         telemetry.request("main", "ok", 0.01)
         first = telemetry.flush(130).encode()
@@ -170,12 +72,12 @@ class TestTelemetry:
 
         second = telemetry.flush(140)
 
-        assert Window.decode(first).outcomes == {("main", "ok"): 1}
-        assert second.minute == 2
+        assert Minute.decode(first).outcomes == {("main", "ok"): 1}
+        assert second.number == 2
         assert second.outcomes == {("main", "ok"): 1, ("main", "degraded"): 1}
         assert second.stages[REQUEST].n == 2
 
-    def test_starts_the_next_minute_empty_and_loses_nothing_of_the_last(self):
+    def test_starts_the_next_minute_empty_after_the_last_one_was_flushed(self):
         telemetry = Telemetry(None, now_s=59)
         telemetry.stage("rank", 0.002)
 
@@ -183,9 +85,9 @@ class TestTelemetry:
         telemetry.stage("rank", 0.002)
         telemetry.stage("rank", 0.002)
 
-        assert (last.minute, last.stages["rank"].n) == (0, 1)
+        assert (last.number, last.stages["rank"].n) == (0, 1)
         following = telemetry.flush(61)
-        assert (following.minute, following.stages["rank"].n) == (1, 2)
+        assert (following.number, following.stages["rank"].n) == (1, 2)
 
     def test_every_exported_series_is_declared_with_its_labels(self):
         class CheckingExporter:
@@ -225,7 +127,7 @@ class TestTelemetry:
 
 
 class TestRayExporter:
-    def test_takes_every_declared_series(self):
+    def test_accepts_every_declared_series(self):
         telemetry = Telemetry(RayExporter(), now_s=0)
 
         telemetry.request("main", "ok", 0.01)

@@ -1,4 +1,4 @@
-"""Measurements of replicas, left in a real Redis and merged."""
+"""Tests minutes of telemetry: replicas write them to a real Redis, and they merge."""
 
 import asyncio
 import time
@@ -9,15 +9,14 @@ import pytest
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache, RedisConfig
-from serve_app.telemetry import reporting
+from serve_app.telemetry import minutes
 from serve_app.telemetry.counting import Telemetry
-from serve_app.telemetry.histograms import REQUEST, WINDOW_S, Window, merged
-from serve_app.telemetry.minutes import PREFIX, TTL_S, put_window, read_windows
-from serve_app.telemetry.reporting import Reporting
+from serve_app.telemetry.histograms import MINUTE_S, REQUEST, Minute, merge_minutes
+from serve_app.telemetry.minutes import PREFIX, TTL_S, MinuteReporter, read_minutes, write_minute
 from tests.support.in_process import BrokenCache, logged, until
 
 MINUTE = 1_000
-NOW_S = MINUTE * WINDOW_S + 30.0
+NOW_S = MINUTE * MINUTE_S + 30.0
 
 
 @pytest.fixture
@@ -37,19 +36,19 @@ def use(redis_url: str) -> Callable[..., Any]:
     return run
 
 
-def window_of(minute: int, n_requests: int) -> Window:
-    window = Window(minute)
+def minute_of(number: int, n_requests: int) -> Minute:
+    minute = Minute(number)
     for _ in range(n_requests):
-        window.observe(REQUEST, 0.01)
-        window.outcomes["main", "ok"] += 1
-    return window
+        minute.observe(REQUEST, 0.01)
+        minute.outcomes["main", "ok"] += 1
+    return minute
 
 
-def test_the_windows_of_all_replicas_are_merged(use: Callable[..., Any]) -> None:
-    async def scenario(cache: Cache) -> Window:
-        await put_window(cache, window_of(MINUTE, 2), "a")
-        await put_window(cache, window_of(MINUTE, 3), "b")
-        return merged(await read_windows(cache, NOW_S, 5))
+def test_merges_the_minutes_of_all_replicas(use: Callable[..., Any]) -> None:
+    async def scenario(cache: Cache) -> Minute:
+        await write_minute(cache, minute_of(MINUTE, 2), "a")
+        await write_minute(cache, minute_of(MINUTE, 3), "b")
+        return merge_minutes(await read_minutes(cache, NOW_S, 5))
 
     total = use(scenario)
 
@@ -59,40 +58,40 @@ def test_the_windows_of_all_replicas_are_merged(use: Callable[..., Any]) -> None
 
 def test_a_later_flush_of_the_minute_replaces_the_one_before(use: Callable[..., Any]) -> None:
     async def scenario(cache: Cache) -> list[int]:
-        await put_window(cache, window_of(MINUTE, 2), "a")
-        await put_window(cache, window_of(MINUTE, 4), "a")
-        return [window.stages[REQUEST].n for window in await read_windows(cache, NOW_S, 5)]
+        await write_minute(cache, minute_of(MINUTE, 2), "a")
+        await write_minute(cache, minute_of(MINUTE, 4), "a")
+        return [minute.stages[REQUEST].n for minute in await read_minutes(cache, NOW_S, 5)]
 
     assert use(scenario) == [4]
 
 
 def test_gives_the_last_minutes_and_the_one_that_has_begun(use: Callable[..., Any]) -> None:
     async def scenario(cache: Cache) -> list[int]:
-        for minute in range(MINUTE - 9, MINUTE + 1):
-            await put_window(cache, window_of(minute, 1), "a")
-        return sorted(window.minute for window in await read_windows(cache, NOW_S, 3))
+        for number in range(MINUTE - 9, MINUTE + 1):
+            await write_minute(cache, minute_of(number, 1), "a")
+        return sorted(minute.number for minute in await read_minutes(cache, NOW_S, 3))
 
     assert use(scenario) == [MINUTE - 3, MINUTE - 2, MINUTE - 1, MINUTE]
 
 
-def test_nothing_was_measured_yet(use: Callable[..., Any]) -> None:
-    assert use(lambda cache: read_windows(cache, NOW_S, 5)) == []
+def test_gives_no_minutes_before_anything_was_measured(use: Callable[..., Any]) -> None:
+    assert use(lambda cache: read_minutes(cache, NOW_S, 5)) == []
 
 
-def test_windows_are_forgotten_in_time(use: Callable[..., Any]) -> None:
+def test_minutes_expire(use: Callable[..., Any]) -> None:
     async def scenario(cache: Cache) -> int:
-        await put_window(cache, window_of(MINUTE, 1), "a")
+        await write_minute(cache, minute_of(MINUTE, 1), "a")
         [key] = await cache.keys(PREFIX)
         return int(await cache._redis.pttl(key))
 
     assert 0.9 * TTL_S < use(scenario) / 1e3 <= TTL_S
 
 
-def test_says_that_a_window_cannot_be_read(use: Callable[..., Any]) -> None:
+def test_says_that_a_minute_cannot_be_read(use: Callable[..., Any]) -> None:
     async def scenario(cache: Cache) -> None:
         await cache.set_many({f"{PREFIX}{MINUTE}:a": b"?"}, 60)
         with pytest.raises(StoreUnavailable, match="telemetry that cannot be read"):
-            await read_windows(cache, NOW_S, 5)
+            await read_minutes(cache, NOW_S, 5)
 
     use(scenario)
 
@@ -100,20 +99,20 @@ def test_says_that_a_window_cannot_be_read(use: Callable[..., Any]) -> None:
 def test_a_replica_reports_by_itself(
     use: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reporting, "PERIOD_S", 0.01)
+    monkeypatch.setattr(minutes, "PERIOD_S", 0.01)
     now_s = time.time()
     telemetry = Telemetry(None, now_s=now_s)
     telemetry.request("main", "ok", 0.01)
 
     async def scenario(cache: Cache) -> int:
-        reporter = Reporting(telemetry, cache)
+        reporter = MinuteReporter(telemetry, cache)
         reporter.start()
         reporter.start()
         left: list[str] = []
         while not left:
             await asyncio.sleep(0.005)
             left = await cache.keys(PREFIX)
-        return merged(await read_windows(cache, now_s, 5)).outcomes["main", "ok"]
+        return merge_minutes(await read_minutes(cache, now_s, 5)).outcomes["main", "ok"]
 
     assert use(scenario) == 1
 
@@ -121,7 +120,7 @@ def test_a_replica_reports_by_itself(
 def test_a_replica_goes_on_reporting_while_the_cache_is_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reporting, "PERIOD_S", 0.001)
+    monkeypatch.setattr(minutes, "PERIOD_S", 0.001)
     cache = BrokenCache()
 
     telemetry = Telemetry(None, now_s=time.time())
@@ -131,10 +130,10 @@ def test_a_replica_goes_on_reporting_while_the_cache_is_down(
         return cache.asked >= 3
 
     async def scenario() -> None:
-        Reporting(telemetry, cache).start()
+        MinuteReporter(telemetry, cache).start()
         await until(asked_thrice)
 
     with logged("ray.serve.recserve.ingress") as records:
         asyncio.run(scenario())
 
-    assert "measurements of this minute are not left" in records[0].getMessage()
+    assert "measurements of this minute are not written" in records[0].getMessage()
