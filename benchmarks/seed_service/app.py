@@ -15,7 +15,7 @@ from benchmarks.seed_service.app_name import ROUTE
 from benchmarks.seed_service.features import FeatureStore
 from benchmarks.seed_service.service import RecommendationService
 from serve_app.bundles.models import load_booster
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.candidates.finding import CandidateFinder
 
 
 class Request(BaseModel):
@@ -42,8 +42,7 @@ def open_service() -> RecommendationService:
         cache,
         load_booster(bundle.model_path("main"), manifest.models["main"]),
         bundle,
-        AllowedItems(bundle.fitted.catalogue),
-        workplace.config.candidates,
+        CandidateFinder.of(bundle.fitted, workplace.config.candidates),
         lambda: min(time.time(), manifest.until_at + manifest.horizon_s),
     )
 

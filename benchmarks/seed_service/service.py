@@ -15,8 +15,7 @@ from benchmarks.seed_service.features import Features, FeatureStore
 from benchmarks.seed_service.model import predict
 from serve_app.bundles.bundle import Bundle
 from serve_app.domain.batches import CandidateBatch, RequestBatch
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.candidates.finding import CandidateFinder
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
 
 MAX_PER_CATEGORY = 3
@@ -36,8 +35,7 @@ class RecommendationService:
     cache: redis.Redis
     booster: xgboost.Booster
     bundle: Bundle
-    allowed: AllowedItems
-    config: CandidatesConfig
+    finder: CandidateFinder
     clock: Callable[[], float]
 
     def recommend(self, user_id: str, n: int) -> tuple[list[Recommendation], bool]:
@@ -62,21 +60,8 @@ class RecommendationService:
         history = user.get("history", [])
         rows, types, times, values = zip(*history, strict=True) if history else ((),) * 4
         events = make_events(rows, types, times, np.array(values, float)) if history else NO_EVENTS
-        batch = RequestBatch(
-            bundle=self.bundle.manifest.version,
-            user_ids=(user_id,),
-            sizes=np.array([n], np.int32),
-            filters=(None,),
-            at=at,
-        )
-        return find_candidates(
-            batch,
-            Histories.of([events]),
-            self.bundle.fitted.catalogue,
-            self.bundle.fitted.tables,
-            self.config,
-            allowed=self.allowed,
-        )
+        batch = RequestBatch.unfiltered((user_id,), n, at, self.bundle.manifest.version)
+        return self.finder.find(batch, Histories.of([events]))
 
 
 def ranked(

@@ -4,9 +4,27 @@ from pathlib import Path
 
 import xgboost
 
+from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import ModelManifest
+from serve_app.domain.scoring.boosters import VariantModel, scoring_of
 from serve_app.domain.scoring.model_features import fingerprint
-from serve_app.errors import BundleDamaged, FingerprintMismatch
+from serve_app.errors import BundleDamaged, BundleMissing, FingerprintMismatch
+
+
+def load_model(bundle: Bundle, variant: str) -> VariantModel:
+    """
+    The model of a variant, ready to score.
+
+    Raises:
+        BundleMissing: the bundle was fitted without this variant.
+        FingerprintMismatch: this build assembles the model's features differently.
+        BundleDamaged: no model in the file, or one of another width.
+    """
+    manifest = bundle.manifest.models.get(variant)
+    if manifest is None:
+        raise BundleMissing(str(bundle.folder), variant)
+    booster = load_booster(bundle.model_path(variant), manifest)
+    return VariantModel(scoring_of(booster), manifest.features, bundle.fitted.catalogue)
 
 
 def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:

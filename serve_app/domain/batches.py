@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
-from serve_app.arrays.ragged import Offsets
+from serve_app.arrays.ragged import Offsets, gather
 from serve_app.domain.filters.matching import Filter
 
 
@@ -33,6 +33,14 @@ class RequestBatch:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    @classmethod
+    def unfiltered(
+        cls, user_ids: tuple[str, ...], size: int, at: float, bundle: str = ""
+    ) -> "RequestBatch":
+        """Requests for ``size`` items each, without filters."""
+        n = len(user_ids)
+        return cls(bundle, user_ids, np.full(n, size, np.int32), (None,) * n, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,33 @@ class ScoringBatch:
     rows: Rows
     candidate_features: NDArray[np.float32]
     user_features: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, candidates: CandidateBatch, user_features: NDArray[np.float32], at: float
+    ) -> "ScoringBatch":
+        """All candidates of a batch, with the features of its users; copies nothing."""
+        return cls(
+            bundle=candidates.bundle,
+            at=at,
+            offsets=candidates.offsets,
+            rows=candidates.rows,
+            candidate_features=candidates.features,
+            user_features=user_features,
+        )
+
+    def part(self, requests: NDArray[np.integer]) -> tuple["ScoringBatch", NDArray[np.int64]]:
+        """Some of the requests, and the positions of their candidates in this batch."""
+        positions, offsets = gather(self.offsets, requests)
+        part = ScoringBatch(
+            bundle=self.bundle,
+            at=self.at,
+            offsets=offsets,
+            rows=self.rows[positions],
+            candidate_features=self.candidate_features[positions],
+            user_features=self.user_features[requests],
+        )
+        return part, positions
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,22 +14,19 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners, pad
 from serve_app.bundles.bundle import Bundle, open_bundle
-from serve_app.bundles.models import load_booster
+from serve_app.bundles.models import load_model
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import (
     CandidateBatch,
     RequestBatch,
-    ScoringBatch,
 )
-from serve_app.domain.candidates.finding import find_candidates
-from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.ranking.ranking import RankingConfig, rank, rank_plainly, ranking_batch
-from serve_app.domain.scoring.boosters import scoring_of
+from serve_app.domain.candidates.finding import CandidateFinder
+from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
+from serve_app.domain.recommending import recommend_batch
 from serve_app.domain.scoring.model_features import (
     SOURCE_RANKS,
     SOURCES,
     USER_COLUMNS,
-    assemble,
     unknown_user,
     user_features,
 )
@@ -133,28 +130,18 @@ def _answers(
     config: OursConfig,
     progress: Callable[[float], None],
 ) -> Iterator[Ours]:
-    variant = next(iter(config.fit.variants))
-    model = bundle.manifest.models[variant]
-    scoring_by = scoring_of(load_booster(bundle.model_path(variant), model))
+    model = load_model(bundle, next(iter(config.fit.variants)))
+    catalogue = bundle.fitted.catalogue
     # What was in stock then is not known.
-    allowed = AllowedItems(bundle.fitted.catalogue, include_out_of_stock=True)
+    finder = CandidateFinder.of(bundle.fitted, config.fit.candidates, include_out_of_stock=True)
     for start in range(0, len(split.users), _BLOCK_USERS):
         part = slice(start, min(start + _BLOCK_USERS, len(split.users)))
         batch = _requests(split, part, width)
-        candidates = find_candidates(
-            batch,
-            bundle.fitted.archive.read(batch.user_ids, stale=False),
-            bundle.fitted.catalogue,
-            bundle.fitted.tables,
-            config.fit.candidates,
-            allowed=allowed,
-        )
-        columns = user_columns[split.user_numbers[split.users[part]]]
-        scoring = _scoring(candidates, user_features(columns, batch.at), batch.at)
-        scores = scoring_by(assemble(model.features, bundle.fitted.catalogue, scoring))
-        ranking = ranking_batch(candidates, batch.sizes, scores)
-        plain = rank_plainly(ranking, bundle.fitted.catalogue, config.ranking)
-        diverse = rank(ranking, bundle.fitted.catalogue, config.ranking)
+        histories = bundle.fitted.archive.read(batch.user_ids, stale=False)
+        features = user_features(user_columns[split.user_numbers[split.users[part]]], batch.at)
+        lists = recommend_batch(batch, histories, features, finder, model, config.ranking)
+        candidates, diverse = lists.candidates, lists.ranked
+        plain = rank_plainly(lists.scored, catalogue, config.ranking)
         yield Ours(
             _lists(plain.rows, plain.offsets, split, part, width),
             _lists(diverse.rows, diverse.offsets, split, part, width),
@@ -168,19 +155,7 @@ def _answers(
 def _requests(split: EvaluationSplit, part: slice, width: int) -> RequestBatch:
     numbers = split.user_numbers[split.users[part]]
     ids = tuple(split.known.user_ids[number] for number in numbers)
-    sizes = np.full(len(ids), width, np.int32)
-    return RequestBatch("", ids, sizes, (None,) * len(ids), split.cut_at)
-
-
-def _scoring(candidates: CandidateBatch, users: NDArray[np.float32], at: float) -> ScoringBatch:
-    return ScoringBatch(
-        bundle=candidates.bundle,
-        at=at,
-        offsets=candidates.offsets,
-        rows=candidates.rows,
-        candidate_features=candidates.features,
-        user_features=users,
-    )
+    return RequestBatch.unfiltered(ids, width, split.cut_at)
 
 
 def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import lacking_models
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
 from serve_app.domain.scoring.model_features import SOURCES
@@ -39,25 +39,17 @@ class World:
 
     @classmethod
     def of(cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig) -> "World":
-        allowed = AllowedItems(bundle.fitted.catalogue)
-        popular_only = _popular_only(candidates)
+        popular = CandidateFinder.of(bundle.fitted, _popular_only(candidates))
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:
             # The archive remembers what users did, so what they are done with stays excluded.
             histories = bundle.fitted.archive.read(batch.user_ids, stale=True)
-            return find_candidates(
-                batch,
-                histories,
-                bundle.fitted.catalogue,
-                bundle.fitted.tables,
-                popular_only,
-                allowed=allowed,
-            )
+            return popular.find(batch, histories)
 
         def plain_order(batch: RankingBatch) -> RankedBatch:
             return rank_plainly(batch, bundle.fitted.catalogue, ranking)
 
-        return cls(bundle, allowed, Floor(default_users, popular_candidates, plain_order))
+        return cls(bundle, popular.allowed, Floor(default_users, popular_candidates, plain_order))
 
     @property
     def version(self) -> str:

@@ -1,9 +1,12 @@
-"""The order of the stages, their deadlines, and what stands in for a stage that does not answer.
+"""Calls the stages for a batch, and replaces those that fail or miss their deadline.
 
-    users ∥ candidates ──► scorers, one per variant, side by side ──► rank
+    features  ┐
+              ├──► scorers, one per variant, at the same time ──► ranker
+    candidates┘
 
-Knows neither Ray nor a store: it is given coroutine functions. In the graph these are Serve
-handles; in tests and offline they are plain objects.
+Every call goes out from ``recommend`` and comes back to it: stages do not call each other. The
+computation is that of ``domain.recommending``. This module adds deadlines and the floor. It
+imports neither Ray nor a store: the stages are coroutine functions (see ``app``).
 """
 
 import asyncio
@@ -16,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from serve_app.arrays.ragged import gather
 from serve_app.domain.batches import (
     CandidateBatch,
     RankedBatch,
@@ -148,15 +150,15 @@ class _Run:
     ) -> NDArray[np.float32]:
         """Each variant's scorer answers for its own requests; all of them side by side."""
         scores = fused_scores(candidates).copy()
-        names = np.array(variants)
+        batch, names = ScoringBatch.of(candidates, users.values, self.batch.at), np.array(variants)
 
         async def score(variant: str) -> None:
             requests = np.flatnonzero(names == variant)
-            part, places = _part(self.batch, requests, users, candidates)
+            part, positions = batch.part(requests)
             stage, call = scorer_of(variant), self.stages.scorers[variant](part)
             found = await self._within(stage, self.deadlines.scorer_s, call, requests)
             if found is not None:
-                scores[places] = found
+                scores[positions] = found
 
         await asyncio.gather(*(score(variant) for variant in dict.fromkeys(variants)))
         return scores
@@ -203,22 +205,3 @@ class _Run:
         self.observer.degraded(stage, reason, n_requests)
         before = self.replaced.get(stage, np.zeros(len(self.batch), bool))
         self.replaced[stage] = before | requests
-
-
-def _part(
-    batch: RequestBatch,
-    requests: NDArray[np.intp],
-    users: UserFeatures,
-    candidates: CandidateBatch,
-) -> tuple[ScoringBatch, NDArray[np.int64]]:
-    """What a scorer needs of some requests, and the places of their candidates in the batch."""
-    places, offsets = gather(candidates.offsets, requests)
-    part = ScoringBatch(
-        bundle=batch.bundle,
-        at=batch.at,
-        offsets=offsets,
-        rows=candidates.rows[places],
-        candidate_features=candidates.features[places],
-        user_features=users.values[requests],
-    )
-    return part, places

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import numpy as np
-
 from serve_app.background import repeat
 from serve_app.domain.batches import RequestBatch
 from serve_app.serving.current_bundle import World, WorldInUse
@@ -47,13 +45,9 @@ class WarmUp:
     async def _try(self, world: World) -> tuple[str, ...]:
         """The stages that do not answer."""
         silent = _SilentStages()
-        n = len(self._variants)
-        batch = RequestBatch(
-            bundle=world.version,
-            user_ids=("",) * n,
-            sizes=np.ones(n, np.int32),
-            filters=(None,) * n,
-            at=world.bundle.manifest.until_at,
+        users = ("",) * len(self._variants)
+        batch = RequestBatch.unfiltered(
+            users, 1, at=world.bundle.manifest.until_at, bundle=world.version
         )
         await recommend(batch, self._variants, self._stages, world.floor, PATIENT, silent)
         return tuple(f"{stage}: {reason}" for stage, reason in silent.found.items())

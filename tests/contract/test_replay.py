@@ -63,23 +63,13 @@ async def served(
     root = work.folder.with_name("bundles")
     bundles = BundleLocation(str(root), root.with_name("copies"))
     stores = Stores(StoreLocation(root.parent, urls.database, urls.redis), StoresConfig())
-    n = len(user_ids)
-    batch = RequestBatch(
-        published(work).version, user_ids, np.full(n, 10, np.int32), (None,) * n, at
-    )
+    batch = RequestBatch.unfiltered(user_ids, 10, at, published(work).version)
     ttls = CacheTtls()
     users = await FeatureFetcher(stores, ttls).users(batch)
     found = await CandidateGenerator(stores, bundles, ttls, CandidatesConfig()).find(batch)
     assert not users.defaulted.any()
     assert not found.stale.any()
-    scoring = ScoringBatch(
-        bundle=batch.bundle,
-        at=at,
-        offsets=found.offsets,
-        rows=found.rows,
-        candidate_features=found.features,
-        user_features=users.values,
-    )
+    scoring = ScoringBatch.of(found, users.values, at)
     return scoring, await Scorer("main", bundles).score(scoring)
 
 

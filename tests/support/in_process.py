@@ -13,13 +13,12 @@ import httpx
 import numpy as np
 
 from serve_app.bundles.roots import BundleLocation
-from serve_app.domain.candidates.finding import find_candidates
+from serve_app.domain.candidates.finding import CandidateFinder
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.config import AppConfig
 from serve_app.serving.ingress import Calls, Ingress
 from serve_app.serving.pipeline import Stages
-from serve_app.serving.stages.candidate_generator import CandidateWorld
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
@@ -53,23 +52,16 @@ async def shown(item_ids):
 
 def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
     """Every stage; users are unknown to the store, and the archive knows what they did."""
-    shelf = BundleShelf(location, "candidates", CandidateWorld.of)
+    shelf = BundleShelf(
+        location, "candidates", lambda bundle: CandidateFinder.of(bundle.fitted, config.candidates)
+    )
 
     async def users(batch):
         return replace(default_users(batch), defaulted=np.zeros(len(batch), bool))
 
     async def candidates(batch):
-        world = await shelf.at(batch.bundle)
-        bundle = world.bundle
-        histories = bundle.fitted.archive.read(batch.user_ids, stale=False)
-        return find_candidates(
-            batch,
-            histories,
-            bundle.fitted.catalogue,
-            bundle.fitted.tables,
-            config.candidates,
-            allowed=world.allowed,
-        )
+        finder = await shelf.at(batch.bundle)
+        return finder.find(batch, finder.fitted.archive.read(batch.user_ids, stale=False))
 
     scorers = {variant: Scorer(variant, location).score for variant in config.variants}
     return Stages(users, candidates, scorers, Ranker(location, config.ranking).rank)

@@ -8,29 +8,23 @@ from serve_app.arrays.ragged import Offsets, lengths_of, owners
 from serve_app.domain.candidates.factors import affinities, user_factors
 from serve_app.domain.candidates.fusion import Merged
 from serve_app.domain.candidates.passed_over import expectations, taken_by_period
-from serve_app.domain.candidates.profiles import Profiles
-from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.interactions import Histories
 from serve_app.domain.scoring.model_features import LOG_BUYERS, SHARED, SOURCES, days_since
 from serve_app.domain.tables import CandidateTables
 
 
-def candidate_features(
-    merged: Merged,
-    histories: Histories,
-    profiles: Profiles,
-    catalogue: Catalogue,
-    tables: CandidateTables,
-    at: float,
-) -> NDArray[np.float32]:
+def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
     """
     Args:
         merged: the candidates.
-        at: epoch seconds.
+        queries: the requests that they were found for.
 
     Returns:
         Shape (n_candidates, len(CANDIDATE_FEATURES)).
     """
+    catalogue, tables = queries.catalogue, queries.tables
+    histories, profiles = queries.histories, queries.profiles
     rows, scores, offsets = merged.rows, merged.scores, merged.offsets
     requests = owners(offsets)
     n_seen, last_at = _seen(rows, requests, histories, len(catalogue))
@@ -51,7 +45,7 @@ def candidate_features(
         np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
         np.einsum("ij,ij->i", profiles.contents[requests], tables.content_vectors[rows]),
         np.log1p(n_seen),
-        days_since(last_at, at),
+        days_since(last_at, queries.at),
         log_prices - profiles.log_prices[requests],
         catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
         profiles.log_buyers[requests],

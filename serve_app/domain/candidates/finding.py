@@ -1,6 +1,7 @@
 """Finds candidates: asks every source, fuses what they offer, and says what is known of each."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from serve_app.arrays.ragged import owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates.candidate_features import candidate_features
 from serve_app.domain.candidates.fusion import Merged, merge
-from serve_app.domain.candidates.profiles import Profiles, profiles_of, within
+from serve_app.domain.candidates.profiles import profiles_of, within
 from serve_app.domain.candidates.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.candidates.sources.favorite_categories import (
     FavoriteCategoriesConfig,
@@ -24,12 +25,11 @@ from serve_app.domain.candidates.sources.popular import PopularConfig, popular
 from serve_app.domain.candidates.sources.query import Hits, Queries, no_hits
 from serve_app.domain.candidates.sources.recent_items import RecentItemsConfig, recent_items
 from serve_app.domain.candidates.sources.similar_users import SimilarUsersConfig, similar_users
-from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import REASON_PRIORITIES, Histories
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.domain.settings import Settings
-from serve_app.domain.tables import CandidateTables
 
 
 class CandidatesConfig(Settings):
@@ -68,71 +68,75 @@ _ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
 """By the name of its settings in ``CandidatesConfig``."""
 
 
-def find_candidates(
-    batch: RequestBatch,
-    histories: Histories,
-    catalogue: Catalogue,
-    tables: CandidateTables,
-    config: CandidatesConfig,
-    *,
-    allowed: AllowedItems,
-) -> CandidateBatch:
+@dataclass(frozen=True, slots=True)
+class CandidateFinder:
     """
-    Candidates of every request of the batch.
+    Finds the candidates of a batch.
 
-    Every request gets at least min(size, number of allowed items) of them; what the user is done
-    with (``tables.ending_types``) is not allowed.
-
-    Args:
-        histories: what the users did, one per request.
-        allowed: masks of the same catalogue.
+    Attributes:
+        allowed: masks over the fitted catalogue. They are cached, so only one thread may use them.
     """
-    histories = within(histories, catalogue)
-    profiles = profiles_of(
-        histories, catalogue, tables.content_vectors, batch.at, config.half_life_days
-    )
-    merged = merge(
-        hits_of(queries_of(batch, histories, profiles, catalogue, tables, allowed), config),
-        tables.source_weights * config.weights,
-        config.rrf_k,
-        np.maximum(config.max_candidates, batch.sizes),
-        len(catalogue),
-    )
-    return CandidateBatch(
-        bundle=batch.bundle,
-        offsets=merged.offsets,
-        rows=merged.rows,
-        features=candidate_features(merged, histories, profiles, catalogue, tables, batch.at),
-        because=merged.because,
-        because_type=_because_types(merged, histories, len(catalogue)),
-        stale=histories.stale,
-    )
+
+    fitted: Fitted
+    allowed: AllowedItems
+    config: CandidatesConfig
+
+    @classmethod
+    def of(
+        cls, fitted: Fitted, config: CandidatesConfig, *, include_out_of_stock: bool = False
+    ) -> "CandidateFinder":
+        allowed = AllowedItems(fitted.catalogue, include_out_of_stock=include_out_of_stock)
+        return cls(fitted, allowed, config)
+
+    def find(self, batch: RequestBatch, histories: Histories) -> CandidateBatch:
+        """
+        Candidates of every request of the batch.
+
+        Every request gets at least min(size, number of allowed items) of them. Items that the user
+        is done with (``CandidateTables.ending_types``) are not allowed.
+
+        Args:
+            histories: the users' events, one history per request.
+        """
+        queries, config = self.queries(batch, histories), self.config
+        merged = merge(
+            hits_of(queries, config),
+            self.fitted.tables.source_weights * config.weights,
+            config.rrf_k,
+            np.maximum(config.max_candidates, batch.sizes),
+            queries.n_rows,
+        )
+        return CandidateBatch(
+            bundle=batch.bundle,
+            offsets=merged.offsets,
+            rows=merged.rows,
+            features=candidate_features(merged, queries),
+            because=merged.because,
+            because_type=_because_types(merged, queries.histories, queries.n_rows),
+            stale=histories.stale,
+        )
+
+    def queries(self, batch: RequestBatch, histories: Histories) -> Queries:
+        """The batch as the sources see it; the arguments are those of ``find``."""
+        catalogue, tables = self.fitted.catalogue, self.fitted.tables
+        histories = within(histories, catalogue)
+        done = keys_of(histories, tables.ending_types, len(catalogue))
+        return Queries(
+            catalogue=catalogue,
+            tables=tables,
+            allowed=self.allowed.for_requests(batch.filters, done),
+            histories=histories,
+            profiles=profiles_of(
+                histories, catalogue, tables.content_vectors, batch.at, self.config.half_life_days
+            ),
+            sizes=batch.sizes,
+            at=batch.at,
+        )
 
 
 def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
     """Distinct rows that the users did something of these types with, as ascending keys."""
     return np.unique(histories.keys(n_rows)[types[histories.events["type"]]])
-
-
-def queries_of(
-    batch: RequestBatch,
-    histories: Histories,
-    profiles: Profiles,
-    catalogue: Catalogue,
-    tables: CandidateTables,
-    allowed: AllowedItems,
-) -> Queries:
-    done = keys_of(histories, tables.ending_types, len(catalogue))
-    return Queries(
-        catalogue=catalogue,
-        tables=tables,
-        allowed=allowed.for_requests(batch.filters, done),
-        histories=histories,
-        weights=profiles.weights,
-        category_shares=profiles.category_shares,
-        sizes=batch.sizes,
-        at=batch.at,
-    )
 
 
 def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:

@@ -1,16 +1,39 @@
 """Gradient-boosted trees: from a file of a bundle to scores."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from serve_app.domain.batches import ScoringBatch
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.scoring.model_features import assemble
 from serve_app.domain.scoring.trees import scores_of, trees_of
 
 Scoring = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From features, shape (n, f), one row per candidate, to scores, shape (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantModel:
+    """
+    Scores the candidates of a batch for one variant.
+
+    Attributes:
+        features: names, in the order that the booster was fitted with.
+        catalogue: of the bundle that holds the booster.
+    """
+
+    scoring: Scoring
+    features: tuple[str, ...]
+    catalogue: Catalogue
+
+    def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
+        """Scores of ``batch.rows``, shape (total,)."""
+        return self.scoring(assemble(self.features, self.catalogue, batch))
 
 
 def scoring_of(booster: xgboost.Booster) -> Scoring:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch, ScoringBatch
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.scoring.model_features import FEATURES, assemble, user_features
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.moments.snapshot import Snapshot
@@ -85,23 +84,11 @@ def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesCo
         part: of the outcomes' users.
     """
     users = found.users[part]
-    batch = _requests(len(users), world.at)
-    candidates = find_candidates(
-        batch,
-        world.fitted.archive.of_rows(users, stale=False),
-        world.fitted.catalogue,
-        world.fitted.tables,
-        config,
-        allowed=AllowedItems(world.fitted.catalogue, include_out_of_stock=True),
-    )
-    scoring = ScoringBatch(
-        bundle=batch.bundle,
-        at=world.at,
-        offsets=candidates.offsets,
-        rows=candidates.rows,
-        candidate_features=candidates.features,
-        user_features=user_features(world.users[users], world.at),
-    )
+    batch = RequestBatch.unfiltered(("",) * len(users), _N_WANTED, world.at)
+    finder = CandidateFinder.of(world.fitted, config, include_out_of_stock=True)
+    candidates = finder.find(batch, world.fitted.archive.of_rows(users, stale=False))
+    features = user_features(world.users[users], world.at)
+    scoring = ScoringBatch.of(candidates, features, world.at)
     matrix = np.ascontiguousarray(assemble(FEATURES, world.fitted.catalogue, scoring))
     strengths = _strengths(candidates, found, part, len(world.fitted.catalogue))
     return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
@@ -132,10 +119,6 @@ def joined(parts: list[Examples]) -> Examples:
         np.concatenate([each.strengths for each in parts]),
         offsets_of(np.concatenate([np.diff(each.offsets) for each in parts])),
     )
-
-
-def _requests(n: int, at: float) -> RequestBatch:
-    return RequestBatch("", ("",) * n, np.full(n, _N_WANTED, np.int32), (None,) * n, at)
 
 
 def _strengths(

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, owners, pad
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates.finding import CandidatesConfig, queries_of
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.candidates.fusion import Merged
-from serve_app.domain.candidates.profiles import profiles_of, within
 from serve_app.domain.candidates.sources.query import Queries
-from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.judging.window_results import select_wanted
 from serve_app.fitting.moments.snapshot import Snapshot
@@ -59,17 +57,6 @@ class TrialUsers(NamedTuple):
 
 
 def _queries(users: Rows, world: Snapshot, config: CandidatesConfig) -> Queries:
-    n = len(users)
-    batch = RequestBatch("", ("",) * n, np.full(n, K, np.int32), (None,) * n, world.at)
-    histories = within(world.fitted.archive.of_rows(users, stale=False), world.fitted.catalogue)
-    profiles = profiles_of(
-        histories,
-        world.fitted.catalogue,
-        world.fitted.tables.content_vectors,
-        world.at,
-        config.half_life_days,
-    )
-    allowed = AllowedItems(world.fitted.catalogue, include_out_of_stock=True)
-    return queries_of(
-        batch, histories, profiles, world.fitted.catalogue, world.fitted.tables, allowed
-    )
+    batch = RequestBatch.unfiltered(("",) * len(users), K, world.at)
+    finder = CandidateFinder.of(world.fitted, config, include_out_of_stock=True)
+    return finder.queries(batch, world.fitted.archive.of_rows(users, stale=False))

@@ -1,9 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks.bigger_catalogue import enlarged_catalogue, enlarged_tables
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from tests.support.small_world import batch_of, small_world
 
 N_COPIES = 4
@@ -55,9 +56,8 @@ def test_candidates_are_found_in_it(large):
     batch = batch_of(("u000001", "nobody"))
     histories = world.fitted.archive.read(batch.user_ids, stale=False)
 
-    found = find_candidates(
-        batch, histories, catalogue, tables, CandidatesConfig(), allowed=AllowedItems(catalogue)
-    )
+    fitted = replace(world.fitted, catalogue=catalogue, tables=tables)
+    found = CandidateFinder.of(fitted, CandidatesConfig()).find(batch, histories)
 
     assert (np.diff(found.offsets) >= 100).all()
     assert (found.rows < len(catalogue)).all()

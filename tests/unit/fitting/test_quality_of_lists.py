@@ -7,8 +7,7 @@ import pytest
 
 from serve_app.arrays.ragged import gather
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import LabelConfig
@@ -68,15 +67,12 @@ def test_later_interactions_leave_every_feature_unchanged():
 def test_one_event_counts_in_every_source_that_knows_the_item():
     items, _, log = demo_shop()
     world = world_at(items, log, float(log.at.max()))
-    allowed = AllowedItems(world.fitted.catalogue)
-    batch = RequestBatch("", ("nobody",), np.array([10], np.int32), (None,), world.at)
+    batch = RequestBatch.unfiltered(("nobody",), 10, world.at)
     known = log.user_ids[int(np.argmax(np.bincount(log.users)))]
     one = world.fitted.archive.read((known,), stale=False)
     one = replace(one, events=one.events[:1], offsets=np.array([0, 1]))
 
-    found = find_candidates(
-        batch, one, world.fitted.catalogue, world.fitted.tables, CandidatesConfig(), allowed=allowed
-    )
+    found = CandidateFinder.of(world.fitted, CandidatesConfig()).find(batch, one)
 
     assert len(found.rows) >= 100
     assert np.isfinite(found.features[:, :3]).any(axis=0).all()
@@ -157,17 +153,9 @@ def test_offers_again_what_was_bought_where_repeats_count():
 
 def lists_of(contents, user_ids, n):
     """Rows of the best candidates, by their fused scores."""
-    batch = RequestBatch(
-        "", tuple(user_ids), np.full(len(user_ids), n), (None,) * len(user_ids), contents.until_at
-    )
-    found = find_candidates(
-        batch,
-        contents.fitted.archive.read(batch.user_ids, stale=False),
-        contents.fitted.catalogue,
-        contents.fitted.tables,
-        CandidatesConfig(),
-        allowed=AllowedItems(contents.fitted.catalogue),
-    )
+    batch = RequestBatch.unfiltered(tuple(user_ids), n, contents.until_at)
+    histories = contents.fitted.archive.read(batch.user_ids, stale=False)
+    found = CandidateFinder.of(contents.fitted, CandidatesConfig()).find(batch, histories)
     return [found.rows[start : start + n].tolist() for start in found.offsets[:-1]]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serve_app.domain.batches import UserFeatures
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.ranking.ranking import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.domain.scoring.model_features import (
@@ -45,9 +45,7 @@ def default_users(batch):
 
 def candidates_of(batch, config=CandidatesConfig(), *, stale=False):  # noqa: B008
     histories = WORLD.fitted.archive.read(batch.user_ids, stale=stale)
-    return find_candidates(
-        batch, histories, WORLD.fitted.catalogue, WORLD.fitted.tables, config, allowed=ALLOWED
-    )
+    return CandidateFinder(WORLD.fitted, ALLOWED, config).find(batch, histories)
 
 
 FLOOR = Floor(

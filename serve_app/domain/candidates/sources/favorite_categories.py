@@ -15,7 +15,7 @@ class FavoriteCategoriesConfig(SourceConfig):
 
 
 def favorite_categories(queries: Queries, config: FavoriteCategoriesConfig) -> Hits:
-    shares = queries.category_shares
+    shares = queries.profiles.category_shares
     favorites = np.argsort(-shares, axis=1, kind="stable")[:, : config.n_categories]
     liked = np.take_along_axis(shares, favorites, axis=1) > 0
     requests, codes = np.nonzero(liked)[0], favorites[liked]

@@ -27,7 +27,7 @@ def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
     is_new = age_days <= config.max_age_days
     rows, requests, age_days = rows[is_new], requests[is_new], age_days[is_new]
     codes = queries.catalogue.categories.codes[rows]
-    shares = np.where(codes >= 0, queries.category_shares[requests, codes], 0.0)
+    shares = np.where(codes >= 0, queries.profiles.category_shares[requests, codes], 0.0)
     # A share of nothing must not make all scores equal: freshness orders what is left.
     scores = ((shares + 0.01) * (1 - age_days / (2 * config.max_age_days))).astype(np.float32)
     offsets = offsets_of(np.bincount(requests, minlength=len(queries)))

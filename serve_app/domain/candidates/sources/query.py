@@ -10,6 +10,7 @@ from pydantic import Field
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import Keys, strongest_by_key, sum_by_key
 from serve_app.arrays.ragged import Offsets, best_of_each, gather, offsets_of, owners
+from serve_app.domain.candidates.profiles import Profiles
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
@@ -108,9 +109,8 @@ class Queries:
     A batch of requests, as the sources see it.
 
     Attributes:
-        histories: the users' events.
-        weights: shape (n_events,), float32, what each says (see ``domain.candidates.profiles``).
-        category_shares: shape (n, max(n_categories, 1)), float32, interest by category code.
+        histories: the users' events, on rows of the catalogue only.
+        profiles: what the histories say about the users' taste.
         sizes: shape (n,), recommendations wanted.
         at: epoch seconds.
     """
@@ -119,8 +119,7 @@ class Queries:
     tables: CandidateTables
     allowed: Allowed
     histories: Histories
-    weights: NDArray[np.float32]
-    category_shares: NDArray[np.float32]
+    profiles: Profiles
     sizes: NDArray[np.integer]
     at: float
 
@@ -148,7 +147,7 @@ class Queries:
 
     @cached_property
     def _liked(self) -> Scored:
-        sums = sum_by_key(self._event_keys, self.weights, len(self) * self.n_rows)
+        sums = sum_by_key(self._event_keys, self.profiles.weights, len(self) * self.n_rows)
         return Scored.of(*sums, self.n_rows)
 
     @cached_property

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.columns import MISSING
-from serve_app.domain.candidates.finding import CandidatesConfig, find_candidates
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.domain.interactions import (
@@ -24,10 +24,7 @@ KNOWN = tuple(f"u{i:06d}" for i in range(80))
 
 
 def find(histories, batch, config=CONFIG):
-    allowed = AllowedItems(CATALOGUE)
-    return find_candidates(
-        batch, histories, CATALOGUE, WORLD.fitted.tables, config, allowed=allowed
-    )
+    return CandidateFinder.of(WORLD.fitted, config).find(batch, histories)
 
 
 def history_of(user_ids):
@@ -121,14 +118,8 @@ def test_a_shop_without_categories_has_candidates_and_speaks_of_none():
     world = small_world(categorised=False)
     user = an_active_user()
 
-    found = find_candidates(
-        batch_of((user,)),
-        world.fitted.archive.read((user,), stale=False),
-        world.fitted.catalogue,
-        world.fitted.tables,
-        CandidatesConfig(),
-        allowed=AllowedItems(world.fitted.catalogue),
-    )
+    finder = CandidateFinder.of(world.fitted, CandidatesConfig())
+    found = finder.find(batch_of((user,)), world.fitted.archive.read((user,), stale=False))
 
     assert (world.fitted.catalogue.categories.codes == MISSING).all()
     ranks = found.features[:, SOURCE_RANKS]

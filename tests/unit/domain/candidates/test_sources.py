@@ -14,6 +14,7 @@ from serve_app.arrays.columns import (
     Texts,
 )
 from serve_app.arrays.ragged import offsets_of
+from serve_app.domain.candidates.profiles import Profiles
 from serve_app.domain.candidates.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.candidates.sources.favorite_categories import (
     FavoriteCategoriesConfig,
@@ -105,6 +106,10 @@ TABLES = CandidateTables(
 )
 
 
+NO_TASTES = np.empty(0, np.float32)
+"""The sources do not read the other columns of a profile."""
+
+
 def query(*, liked=(), hidden=(), shares=(0, 0, 0), size=3):
     """A request by one who likes rows (row, weight), newest last."""
     mask = np.ones(N, bool)
@@ -116,8 +121,9 @@ def query(*, liked=(), hidden=(), shares=(0, 0, 0), size=3):
         tables=TABLES,
         allowed=Allowed((mask,), np.zeros(1, int), np.empty(0, np.int64)),
         histories=Histories.of([events]),
-        weights=np.array(weights, np.float32),
-        category_shares=np.array([shares], np.float32),
+        profiles=Profiles(
+            np.array(weights, np.float32), np.array([shares], np.float32), *(NO_TASTES,) * 4
+        ),
         sizes=np.array([size]),
         at=AT,
     )

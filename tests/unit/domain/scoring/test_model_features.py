@@ -12,6 +12,8 @@ from serve_app.domain.batches import ScoringBatch
 from serve_app.domain.candidates.candidate_features import candidate_features
 from serve_app.domain.candidates.fusion import Merged
 from serve_app.domain.candidates.profiles import Profiles
+from serve_app.domain.candidates.sources.query import Queries
+from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
 from serve_app.domain.scoring import model_features as features
 from serve_app.domain.scoring.model_features import (
@@ -152,7 +154,18 @@ class TestCandidateFeatures:
             because=np.array([-1, -1], np.int32),
         )
 
-        found = candidate_features(merged, histories, profiles, CATALOGUE, tables, AT)
+        found = candidate_features(
+            merged,
+            Queries(
+                CATALOGUE,
+                tables,
+                allowed=Allowed((CATALOGUE.listed,), np.zeros(2, int), np.empty(0, np.int64)),
+                histories=histories,
+                profiles=profiles,
+                sizes=np.ones(2, int),
+                at=AT,
+            ),
+        )
 
         nan = np.nan
         assert dict(zip(CANDIDATE_FEATURES, found[0].tolist(), strict=True)) == pytest.approx(

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates.finding import CandidatesConfig
+from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.ranking.ranking import RankingConfig
 from serve_app.serving.bundle_shelf import BundleShelf
-from serve_app.serving.stages import candidate_generator as candidates
 from serve_app.serving.stages import ranker as ranking
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.ranker import Ranker
@@ -65,7 +64,7 @@ def test_the_search_for_candidates_leaves_the_loop_free(monkeypatch, published, 
         return {}
 
     location, version = published
-    monkeypatch.setattr(candidates, "find_candidates", computation)
+    monkeypatch.setattr(CandidateFinder, "find", computation)
     stores = SimpleNamespace(cache=new_cache(), shop=SimpleNamespace(histories=no_histories))
     batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
 
