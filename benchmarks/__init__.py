@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench`, or `python -m benchmarks --help`."""
+"""Measures speed and quality: `make bench`, `make quality`, `python -m benchmarks --help`."""

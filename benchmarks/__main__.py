@@ -1,4 +1,4 @@
-from benchmarks.cli import main
+from benchmarks.bench_command import main
 from benchmarks.stopping import exit_on_sigterm
 
 exit_on_sigterm()

@@ -11,9 +11,9 @@ from typing import Any
 
 import requests
 
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.seed_service.service import MAX_PER_CATEGORY
 from benchmarks.serving import Running
+from benchmarks.stopping import BenchmarkFailed
 
 N_POOL, N_ITEMS, N_USERS = 100, 10, 25
 TOLERANCE = 1e-4

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.closed_loop import Point, Turn, saturation, select
 from benchmarks.figures import Figure, ratio_of_medians, rounded
+from benchmarks.markdown import Section, Table
 from benchmarks.services import LOADS
-from benchmarks.tables import Section, Table
 
 _COLUMNS: Mapping[str, Callable[[Point], float]] = {
     "requests/s": lambda point: point.run.throughput,

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import CONFIG, ROOT, workplace_in
 from benchmarks.machine import facts
-from benchmarks.stopping import exit_on_sigterm
-from benchmarks.tables import Section, Table
+from benchmarks.markdown import Section, Table
+from benchmarks.stopping import BenchmarkFailed, exit_on_sigterm
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.fitting.workspace.step_folders import Done, Workspace

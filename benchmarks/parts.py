@@ -7,16 +7,16 @@ from benchmarks import growth
 from benchmarks.answers import check_same_answers
 from benchmarks.closed_loop import Plan, Turn, turns
 from benchmarks.closed_report import closed_section
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.features_alone import features_alone
 from benchmarks.figures import quantiles_ms, rounded
 from benchmarks.home import SHOP, Home, forget_answers, warm
+from benchmarks.markdown import Section, Table
 from benchmarks.open_loop import LOST, OpenRun, bodies_of, run_open_loop
 from benchmarks.profiling import Profile, profiles
 from benchmarks.seed_service.filling import warm_seed
 from benchmarks.services import SERVICES
 from benchmarks.serving import Running
-from benchmarks.tables import Section, Table
+from benchmarks.stopping import BenchmarkFailed
 from benchmarks.wrk import MISSING, is_installed, run_wrk
 
 CLOSED: Mapping[str, Sequence[str]] = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import ROOT
 from benchmarks.processes import replica_of
 from benchmarks.serving import Running
+from benchmarks.stopping import BenchmarkFailed
 from benchmarks.wrk import run_wrk
 
 RATE_HZ = 200

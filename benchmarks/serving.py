@@ -17,9 +17,9 @@ import psutil
 import requests
 import yaml
 
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.home import CONFIG, ROOT, Home
 from benchmarks.processes import Usage, family, keepers, usage
+from benchmarks.stopping import BenchmarkFailed
 from serve_app.operations.environment import child_environment, parse_env_file
 from serve_app.operations.serve_run import serve_run
 

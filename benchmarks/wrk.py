@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import BenchmarkFailed
+from benchmarks.stopping import BenchmarkFailed
 
 SCRIPT = Path(__file__).with_suffix(".lua")
 MISSING = "wrk is not installed (Debian: apt-get install wrk): the closed loops need it"

@@ -1,1 +1,1 @@
-"""The quality table: our lists against other models, on real and on simulated data."""
+"""Measures the quality of recserve's lists against rivals: `python -m benchmarks.quality`."""

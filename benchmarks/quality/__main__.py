@@ -1,4 +1,4 @@
-from benchmarks.quality.cli import main
+from benchmarks.quality.quality_command import main
 from benchmarks.stopping import exit_on_sigterm
 
 exit_on_sigterm()

@@ -1,4 +1,4 @@
-"""What is run: the evaluator on each data set and cut, and our fit without each source."""
+"""Runs the evaluator on each data set and cut, and fits ours without each source in turn."""
 
 import json
 import os
@@ -8,41 +8,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.home import CONFIG, ROOT
-from benchmarks.quality.data import DEMO, demo_files, retail_files
-from benchmarks.quality.ideal import ideal_scorer
-from benchmarks.quality.insider import insider_scorer
-from benchmarks.quality.kept import Document, keeping, kept, key_of, key_of_files
-from benchmarks.quality.sources import with_imports
+from benchmarks.quality.code_files import with_imports
+from benchmarks.quality.data_sets import DEMO, demo_files, retail_files
+from benchmarks.quality.kept_results import (
+    Document,
+    keep_in,
+    key_of,
+    key_of_files,
+    load_or_make,
+)
+from benchmarks.quality.oracle import oracle_scorer
+from benchmarks.quality.oracle_without_tastes import oracle_without_tastes_scorer
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.evaluation_report import as_json
-from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
+from serve_app.evaluation.evaluator import EvaluationConfig, MakeScorer, evaluate
 from serve_app.evaluation.list_measures import ndcgs
-from serve_app.evaluation.protocol import EvaluationSplit, ProtocolConfig, split_at_share
+from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.evaluation.served import OursConfig, served_lists
-from serve_app.evaluation.training_matrix import ScoreItems
-from serve_app.loading.in_memory import LoadedFiles, read_files
+from serve_app.loading.in_memory import read_files
 from serve_app.loading.load import InputFiles
 from serve_app.operations.fit_settings import ours_config
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"
 CUTS = (0, 28, 56)
-"""Days earlier, of Online Retail."""
+"""Days by which the test period of Online Retail moves back."""
 
 RETAIL_RUNS = tuple(f"{RETAIL}-{days}" for days in CUTS)
 RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN)
-WHOLE = "all sources"
+ALL_SOURCES = "all sources"
 
-KNOWING: Mapping[str, Callable[[LoadedFiles, EvaluationSplit], ScoreItems]] = {
-    "ideal": ideal_scorer,
-    "insider": insider_scorer,
+ORACLES: Mapping[str, MakeScorer] = {
+    "oracle": oracle_scorer,
+    "oracle_without_tastes": oracle_without_tastes_scorer,
 }
-"""What could be done on the demo shop by who knows more than its files tell."""
+"""Models of the demo shop that know more than its files tell."""
 
 Progress = Callable[[str, float], None]
 
 _PACKAGE = ROOT / "serve_app"
 _OF_RIVALS = ("loading/in_memory.py", "evaluation/protocol.py", "evaluation/rivals.py")
-"""Where the lists of the other models come from; those are kept while ours change."""
+"""Modules that make the lists of the rivals, which are kept while ours change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ class Plan:
     """
     Attributes:
         work: folder of data and results.
-        retail: the table of Online Retail as it is published.
-        points: of a model's grid that are tried.
+        retail: published table of Online Retail.
+        points: most points of a rival's grid that are tried.
     """
 
     work: Path
@@ -61,22 +66,22 @@ class Plan:
 
 def run(name: str, plan: Plan, progress: Progress) -> Document:
     """
-    The document of one run, of ``RUNS``.
+    Run one of ``RUNS``, or load its kept document.
 
     Raises:
-        DataRejected: the table of Online Retail is not what it must be.
+        DataRejected: the table of Online Retail cannot be read or lacks a column.
     """
     if name == DEMO_RUN:
         files = demo_files(plan.work / DEMO_RUN)
-        return _evaluated(name, files, 0, plan, progress)
+        return _evaluate(name, files, 0, plan, progress)
     files = retail_files(plan.retail, plan.work / RETAIL)
     if name == SOURCES_RUN:
-        return _without_each(files, plan, progress)
-    return _evaluated(name, files, int(name.removeprefix(f"{RETAIL}-")), plan, progress)
+        return _fit_without_each_source(files, plan, progress)
+    return _evaluate(name, files, int(name.removeprefix(f"{RETAIL}-")), plan, progress)
 
 
 def settings(days_earlier: int, points: int) -> EvaluationConfig:
-    """What is served and fitted by the files of the project."""
+    """Evaluate the settings of the project's ``serve_config.yaml`` and ``configs/fit.yaml``."""
     return EvaluationConfig(
         protocol=ProtocolConfig(days_earlier=float(days_earlier)),
         max_points=points,
@@ -86,15 +91,15 @@ def settings(days_earlier: int, points: int) -> EvaluationConfig:
 
 def files_of_rivals() -> frozenset[Path]:
     """
-    What the lists of the other models depend on.
+    Find the code files that the rivals' lists depend on.
 
-    The evaluator itself hands them their settings; what else it imports, only ours depend on.
+    The evaluator passes them their settings. Only ours depend on its other imports.
     """
-    made = with_imports(_PACKAGE / file for file in _OF_RIVALS)
-    return made | {_PACKAGE / "evaluation/evaluator.py"}
+    modules = with_imports(_PACKAGE / file for file in _OF_RIVALS)
+    return modules | {_PACKAGE / "evaluation/evaluator.py"}
 
 
-def _evaluated(
+def _evaluate(
     name: str, files: InputFiles, days_earlier: int, plan: Plan, progress: Progress
 ) -> Document:
     config = settings(days_earlier, plan.points)
@@ -102,30 +107,30 @@ def _evaluated(
     of_rivals = config.model_copy(update={"ours": OursConfig()}).model_dump_json()
 
     def make() -> Document:
-        found = evaluate(
+        evaluation = evaluate(
             files,
             config,
             lambda step, share: progress(f"{name}: {step}", share),
             now_at=_now_at(),
             clock=time.perf_counter,
-            further=KNOWING if name == DEMO_RUN else {},
-            keep=keeping(
+            further=ORACLES if name == DEMO_RUN else {},
+            keep=keep_in(
                 plan.work / "rivals", key_of(data, of_rivals, key_of_files(files_of_rivals()))
             ),
         )
-        document: Document = json.loads(as_json(found))
+        document: Document = json.loads(as_json(evaluation))
         return document
 
-    return kept(plan.work / "runs", name, _key(data, config.model_dump_json()), make)
+    return load_or_make(plan.work / "runs", name, _key(data, config.model_dump_json()), make)
 
 
-def _without_each(files: InputFiles, plan: Plan, progress: Progress) -> Document:
-    """NDCG@10 of every user with all sources, without each, and of each source alone."""
+def _fit_without_each_source(files: InputFiles, plan: Plan, progress: Progress) -> Document:
+    """Collect each user's NDCG@10 with all sources, without each, and of each source alone."""
     config = settings(CUTS[0], plan.points)
     data = key_of_files(file for _, file in files.given())
-    shop = read_files(files, config.reading, lambda share: None, now_at=_now_at())
-    split = split_at_share(shop.log, config.protocol)
-    found: Document = {}
+    loaded = read_files(files, config.reading, lambda share: None, now_at=_now_at())
+    split = split_at_share(loaded.log, config.protocol)
+    documents: Document = {}
     for name, ours in _variations(config.ours).items():
 
         def make(ours: OursConfig = ours, name: str = name) -> Document:
@@ -134,7 +139,7 @@ def _without_each(files: InputFiles, plan: Plan, progress: Progress) -> Document
             def tell(step: str, share: float) -> None:
                 progress(f"{name}: {step}", share)
 
-            lists = served_lists(shop, split, 10, ours, tell)
+            lists = served_lists(loaded, split, 10, ours, tell)
             return {
                 "ndcg": ndcgs(lists.plain, split, 10).tolist(),
                 "recall": float(lists.recall.mean()),
@@ -146,22 +151,24 @@ def _without_each(files: InputFiles, plan: Plan, progress: Progress) -> Document
             }
 
         key = _key(data, config.model_copy(update={"ours": ours}).model_dump_json())
-        found[name] = kept(plan.work / "runs", f"{SOURCES_RUN}-{name.replace(' ', '-')}", key, make)
-    return found
+        documents[name] = load_or_make(
+            plan.work / "runs", f"{SOURCES_RUN}-{name.replace(' ', '-')}", key, make
+        )
+    return documents
 
 
 def _variations(config: OursConfig) -> Mapping[str, OursConfig]:
-    """All sources, and all but one; ``popular`` cannot be switched off."""
+    """Settings with all sources, and without each in turn; ``popular`` cannot be switched off."""
     candidates = config.fit.candidates
-    found = {WHOLE: config}
+    variations = {ALL_SOURCES: config}
     for source in SOURCES:
         if source != "popular":
             off = getattr(candidates, source).model_copy(update={"enabled": False})
             fit = config.fit.model_copy(
                 update={"candidates": candidates.model_copy(update={source: off})}
             )
-            found[source] = config.model_copy(update={"fit": fit})
-    return found
+            variations[source] = config.model_copy(update={"fit": fit})
+    return variations
 
 
 def _key(data: str, config: str) -> str:
@@ -169,5 +176,5 @@ def _key(data: str, config: str) -> str:
 
 
 def _now_at() -> float:
-    """The demo shop's interactions lie in its own time, which may be yet to come."""
+    """Now, or the end of the demo shop's history if that lies in the future."""
     return max(time.time(), DEMO.end_at)

@@ -1,4 +1,4 @@
-"""A simulated shop with users, items and purchases, to try everything on.
+"""Simulates a shop with users, items and interactions, to try everything on.
 
-Writes files in the format of ``recserve load``. Nothing else imports it, except commands and tests.
+Writes files in the format of ``recserve load``. Imports nothing that serves or fits.
 """

@@ -1,4 +1,4 @@
-"""What the demo shop sells: categories, their words, prices, seasons, and what goes with what."""
+"""Lists the demo shop's categories: their words, prices, seasons and partners."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,13 +18,14 @@ STYLES = (
 
 
 class Season(NamedTuple):
-    """Demand over the year, as a multiple of a category's appeal: ``rest``, and a peak above it.
+    """
+    Demand over the year, as a multiple of a category's appeal.
 
     Attributes:
         peak_at: fraction of the year, in [0, 1).
         width: standard deviation of the peak, in years.
-        rest: far from the peak.
-        peak: what the peak adds.
+        rest: multiple far from the peak.
+        peak: added at the peak.
     """
 
     peak_at: float
@@ -77,12 +78,12 @@ class Category(NamedTuple):
     """
     Attributes:
         made_of: a key of ``MATERIALS``.
-        nouns: what its items are.
+        nouns: last words of the titles.
         price: median price.
-        appeal: its part in the demand, relative to the other categories.
-        goes_with: the category whose items are bought along.
+        appeal: demand, relative to the other categories.
+        goes_with: category of the items that are bought along.
         season: a key of ``SEASONS``.
-        consumable: it is used up and bought again.
+        consumable: items are used up and bought again.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The demo shop as the tables that ``recserve load`` reads."""
+"""Writes the demo shop as the tables that ``recserve load`` reads."""
 
 from typing import NamedTuple
 
@@ -15,13 +15,13 @@ from serve_app.demo.assortment import (
     STYLES,
     Category,
 )
-from serve_app.demo.demo_interactions import Interactions
+from serve_app.demo.purchases import Interactions
 from serve_app.demo.tastes import Assortment, Floats, Numbers, Shoppers
 from serve_app.domain.interactions import INTERACTION_TYPES
 
 
 class _Words(NamedTuple):
-    """What the words on an item's page are made from."""
+    """Sources of an item's title, tags and brand."""
 
     category: Category
     style: str
@@ -41,7 +41,7 @@ class _Words(NamedTuple):
 
 
 def items_table(assortment: Assortment, numbers: Numbers, rng: np.random.Generator) -> pa.Table:
-    """Items by id; ``numbers``, shape (n,), are the numbers in their ids."""
+    """Make the table of items in order of their ids; ``numbers``, shape (n,), are in the ids."""
     words = _words(assortment, rng)
     usual_prices = np.array([item.category.price for item in words])
     table = pa.table(
@@ -65,7 +65,7 @@ def users_table(shoppers: Shoppers) -> pa.Table:
 
 
 def interactions_table(interactions: Interactions, item_numbers: Numbers) -> pa.Table:
-    """One line per interaction, in the order given."""
+    """Make the table of interactions, in their order."""
     _, visits = np.unique(interactions.visits, return_inverse=True)
     return pa.table(
         {
@@ -82,7 +82,8 @@ def interactions_table(interactions: Interactions, item_numbers: Numbers) -> pa.
 
 def _words(assortment: Assortment, rng: np.random.Generator) -> list[_Words]:
     draws = rng.random((len(assortment), 3))
-    # Half of a brand's items, and more by chance, are in the styles that it stands for.
+    # A brand stands for some styles. Half of the items get the brand of their first style, the
+    # others a random one.
     brand_draws = np.where(
         rng.random(len(assortment)) < 0.5, assortment.styles[:, 0] / len(STYLES), draws[:, 2]
     )
@@ -109,7 +110,7 @@ def _pick(words: tuple[str, ...], draw: float) -> str:
 
 
 def _titles(words: list[_Words]) -> list[str]:
-    """Such as "Rustic oak serving board"; the brand or a number tells equal ones apart."""
+    """Unique titles such as "Rustic oak serving board"; repeated ones get a brand or a number."""
     titles = pd.Series([item.name for item in words])
     branded = titles + [f" by {item.brand}" for item in words]
     titles = titles.where(~titles.duplicated(), branded)

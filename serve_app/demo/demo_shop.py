@@ -1,6 +1,6 @@
-"""A simulated shop to try everything on: users with hidden tastes, seasons, trends and habits.
+"""Simulates a shop and writes its files: users with hidden tastes, seasons, trends and habits.
 
-The same settings always give the same shop. See ``demo_tastes`` for what a recommender can find.
+Equal settings always give equal shops.
 """
 
 import os
@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serve_app.demo.demo_files import interactions_table, items_table, users_table
-from serve_app.demo.purchases import Shop
 from serve_app.demo.shopping import find_partners, simulate
-from serve_app.demo.tastes import Numbers, make_assortment, make_shoppers
+from serve_app.demo.tastes import HiddenShop, make_assortment, make_shoppers
 from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.errors import SettingsInvalid
 
@@ -25,9 +24,9 @@ from serve_app.errors import SettingsInvalid
 class DemoConfig:
     """
     Attributes:
-        seed: the same seed gives the same shop.
-        end_at: epoch seconds at which the history ends.
-        n_days: length of the history.
+        seed: equal seeds give equal shops.
+        end_at: epoch seconds; end of the history.
+        n_days: length of the history in days.
     """
 
     n_users: int = 2_000
@@ -43,7 +42,7 @@ class DemoConfig:
             if number < 1:
                 raise SettingsInvalid("demo", f"{name} must be at least 1, not {number}")
         if self.seed < 0:
-            raise SettingsInvalid("demo", f"seed must not be negative, as {self.seed} is")
+            raise SettingsInvalid("demo", f"seed must be at least 0, not {self.seed}")
 
     @property
     def start_at(self) -> float:
@@ -65,20 +64,6 @@ class DemoShop:
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
-    """
-    What a recommender has to find out.
-
-    Attributes:
-        shop: users stand in it by the numbers in their ids.
-        item_numbers: shape (n_items,), the numbers in the ids of its items.
-    """
-
-    shop: Shop
-    item_numbers: Numbers
-
-
-@dataclass(frozen=True, slots=True)
 class DemoFiles:
     items: Path
     users: Path
@@ -86,35 +71,36 @@ class DemoFiles:
 
 
 def make_demo(config: DemoConfig) -> DemoShop:
-    """Simulate the shop; no file is touched."""
-    hidden, of_items, of_visits = _make(config)
-    shop, item_numbers = hidden.shop, hidden.item_numbers
-    interactions = simulate(shop, config.n_interactions, of_visits)
+    """Simulate the shop; writes no file."""
+    shop, item_rng, visit_rng = _make(config)
+    interactions = simulate(shop, config.n_interactions, visit_rng)
     return DemoShop(
-        items_table(shop.assortment, item_numbers, of_items),
+        items_table(shop.assortment, shop.item_numbers, item_rng),
         users_table(shop.shoppers),
-        interactions_table(interactions, item_numbers),
+        interactions_table(interactions, shop.item_numbers),
     )
 
 
-def make_hidden(config: DemoConfig) -> Hidden:
-    """What ``make_demo`` tells nobody."""
+def make_hidden_shop(config: DemoConfig) -> HiddenShop:
+    """Make the hidden state of ``make_demo``'s shop, for measuring recommenders against it."""
     return _make(config)[0]
 
 
-def _make(config: DemoConfig) -> tuple[Hidden, np.random.Generator, np.random.Generator]:
-    """The shop before anything happens, and what the words and the visits are drawn with."""
-    # A stream of its own for each, so that more interactions leave items and users as they are.
-    of_items, of_users, of_visits = np.random.default_rng(config.seed).spawn(3)
-    assortment = make_assortment(config.n_items, config.start_at, config.end_at, of_items)
-    shoppers = make_shoppers(config.n_users, config.start_at, config.end_at, of_users)
-    shop = Shop(assortment, shoppers, config.end_at, find_partners(assortment, of_items))
-    # Items stand by category and fame: their ids must not tell.
-    return Hidden(shop, of_items.permutation(config.n_items)), of_items, of_visits
+def _make(config: DemoConfig) -> tuple[HiddenShop, np.random.Generator, np.random.Generator]:
+    """Make the shop before its first visit; return the generators of its words and visits too."""
+    # A generator each: another number of interactions leaves items and users unchanged.
+    item_rng, user_rng, visit_rng = np.random.default_rng(config.seed).spawn(3)
+    assortment = make_assortment(config.n_items, config.start_at, config.end_at, item_rng)
+    shoppers = make_shoppers(config.n_users, config.start_at, config.end_at, user_rng)
+    partners = find_partners(assortment, item_rng)
+    # Items are ordered by category and fame; random ids do not reveal that.
+    item_numbers = item_rng.permutation(config.n_items)
+    shop = HiddenShop(assortment, shoppers, config.end_at, partners, item_numbers)
+    return shop, item_rng, visit_rng
 
 
 def write_demo(shop: DemoShop, folder: Path) -> DemoFiles:
-    """Write three Parquet files, each of which appears whole or not at all."""
+    """Write three Parquet files; each appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     files = DemoFiles(*(folder / f"{name}.parquet" for name in ("items", "users", "interactions")))
     with TemporaryDirectory(dir=folder) as unfinished:

@@ -1,17 +1,17 @@
-"""The demo shop's funnel from view to purchase, and what follows a purchase."""
+"""Simulates the demo shop's interactions from a view to a purchase, and after the purchase."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.columns import MISSING, Rows
+from serve_app.arrays.columns import MISSING, Mask, Rows
 from serve_app.arrays.ragged import offsets_of, owners, positions_within
 from serve_app.demo.assortment import CATEGORIES
 from serve_app.demo.choices import match
-from serve_app.demo.demo_interactions import Interactions
-from serve_app.demo.tastes import Assortment, Floats, Shoppers
-from serve_app.domain.interactions import PURCHASE
+from serve_app.demo.tastes import Floats, HiddenShop
+from serve_app.domain.interactions import PURCHASE, TYPE_CODES
 from serve_app.domain.scoring.model_features import DAY_S
 
 Keys = NDArray[np.int64]
@@ -21,23 +21,57 @@ _DECISIVENESS = 0.4
 _CLICK_LEVEL, _CART_LEVEL, _PAID_SHARE = 0.6, 0.3, 0.65
 
 RATING_NOISE = 0.7
+"""Standard deviation of the stars around ``usual_stars``."""
 
 ALONG_SHARE = 0.15
-"""Of the purchases, those that bring their partner with them."""
+"""Share of purchases that bring their partner with them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Interactions:
     """
     Attributes:
-        end_at: epoch seconds; nothing happens from then on.
-        partners: shape (n_items,), int32, what is bought along with an item, or ``MISSING``.
+        users: shape (n,), int32.
+        items: shape (n,), int32.
+        at: shape (n,), epoch seconds.
+        types: shape (n,), uint8, index into ``INTERACTION_TYPES``.
+        values: shape (n,), quantity of a purchase, stars of a rating, else NaN.
+        visits: shape (n,), int64, number of the visit.
     """
 
-    assortment: Assortment
-    shoppers: Shoppers
-    end_at: float
-    partners: Rows
+    users: Rows
+    items: Rows
+    at: Floats
+    types: NDArray[np.uint8]
+    values: Floats
+    visits: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def next_visit(self) -> int:
+        """First number that no visit has."""
+        return int(self.visits.max(initial=-1)) + 1
+
+    def where(self, kept: NDArray[np.integer] | Mask | slice) -> "Interactions":
+        return Interactions(*(getattr(self, column.name)[kept] for column in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Interactions]") -> "Interactions":
+        names = [column.name for column in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def then(
+        self, kind: str, delay_s: Floats | float, values: Floats | float = np.nan
+    ) -> "Interactions":
+        """Interactions of another type, by these users with these items, some time later."""
+        return replace(
+            self,
+            at=self.at + delay_s,
+            types=np.full(len(self), TYPE_CODES[kind], np.uint8),
+            values=np.full(len(self), values),
+        )
 
 
 def _chance(suits: Floats, level: float) -> Floats:
@@ -46,34 +80,34 @@ def _chance(suits: Floats, level: float) -> Floats:
 
 
 def clicking_chance(suits: Floats) -> Floats:
-    """How likely an item that is looked at is clicked, shape of ``suits``."""
+    """Probability that a viewed item is clicked, shape of ``suits``."""
     return _chance(suits, _CLICK_LEVEL)
 
 
 def carting_chance(suits: Floats) -> Floats:
-    """How likely an item that is clicked comes into the cart, shape of ``suits``."""
+    """Probability that a clicked item goes into the cart, shape of ``suits``."""
     return _chance(suits, _CART_LEVEL)
 
 
 def buying_chance(suits: Floats) -> Floats:
-    """How likely an item that is looked at is bought, shape of ``suits``."""
+    """Probability that a viewed item is bought, shape of ``suits``."""
     return clicking_chance(suits) * carting_chance(suits) * _PAID_SHARE
 
 
-def _quantities(shop: Shop, items: Rows, rng: np.random.Generator) -> Floats:
+def _quantities(shop: HiddenShop, items: Rows, rng: np.random.Generator) -> Floats:
     consumable = _CONSUMABLE[shop.assortment.categories[items]]
     further = rng.poisson(np.where(consumable, 0.8, 0.1))
     return further.astype(np.float64) + 1.0
 
 
-def funnel(shop: Shop, views: Interactions, rng: np.random.Generator) -> Interactions:
-    """Views, and of those that suit the user some clicks, carts and purchases."""
+def funnel(shop: HiddenShop, views: Interactions, rng: np.random.Generator) -> Interactions:
+    """Add clicks, carts and purchases to views; items with a better match get more of them."""
     suits = match(shop.shoppers, views.users, shop.assortment, views.items)
     clicked = rng.random(len(views)) < clicking_chance(suits)
     carted = clicked & (rng.random(len(views)) < carting_chance(suits))
     bought = carted & (rng.random(len(views)) < _PAID_SHARE)
     quantities = _quantities(shop, views.items[bought], rng)
-    return Interactions.joined(
+    return Interactions.concatenate(
         [
             views,
             views.where(clicked).then("click", 7.0),
@@ -83,14 +117,14 @@ def funnel(shop: Shop, views: Interactions, rng: np.random.Generator) -> Interac
     )
 
 
-def bought_along(shop: Shop, browsed: Interactions, rng: np.random.Generator) -> Interactions:
-    """Of some purchases the partner, within the same visit."""
+def bought_along(shop: HiddenShop, browsed: Interactions, rng: np.random.Generator) -> Interactions:
+    """Purchases of partners along with some of the purchases, within the same visit."""
     partners = shop.partners[browsed.items]
-    is_bought = (browsed.types == PURCHASE) & (partners != MISSING)
-    taken = is_bought & (rng.random(len(browsed)) < ALONG_SHARE)
+    has_partner = (browsed.types == PURCHASE) & (partners != MISSING)
+    taken = has_partner & (rng.random(len(browsed)) < ALONG_SHARE)
     along = replace(browsed.where(taken), items=partners[taken])
     quantities = _quantities(shop, along.items, rng)
-    return Interactions.joined(
+    return Interactions.concatenate(
         [
             along.then("view", 10.0),
             along.then("click", 14.0),
@@ -100,14 +134,19 @@ def bought_along(shop: Shop, browsed: Interactions, rng: np.random.Generator) ->
     )
 
 
-def purchase_keys(shop: Shop, interactions: Interactions) -> Keys:
-    """One number for each user and item of the purchases, shape (n_purchases,)."""
+def purchase_keys(shop: HiddenShop, interactions: Interactions) -> Keys:
+    """Pairs of user and item of the purchases, one number each, shape (n_purchases,)."""
     bought = interactions.where(interactions.types == PURCHASE)
     return bought.users.astype(np.int64) * len(shop.assortment) + bought.items
 
 
-def without_second_copies(shop: Shop, visited: Interactions, owned: Keys) -> Interactions:
-    """Nobody buys twice what is not used up; ``owned`` are keys of purchases in other visits."""
+def without_second_copies(shop: HiddenShop, visited: Interactions, owned: Keys) -> Interactions:
+    """
+    Remove repeated purchases of items that are not consumable.
+
+    Args:
+        owned: keys of the purchases in other visits.
+    """
     consumable = _CONSUMABLE[shop.assortment.categories[visited.items]]
     rows = np.flatnonzero((visited.types == PURCHASE) & ~consumable)
     keys = purchase_keys(shop, visited.where(rows))
@@ -117,8 +156,8 @@ def without_second_copies(shop: Shop, visited: Interactions, owned: Keys) -> Int
     return visited.where(np.delete(np.arange(len(visited)), rows[again]))
 
 
-def bought_again(shop: Shop, visited: Interactions, rng: np.random.Generator) -> Interactions:
-    """What is used up is bought again, at intervals of one to two months."""
+def bought_again(shop: HiddenShop, visited: Interactions, rng: np.random.Generator) -> Interactions:
+    """Repeated purchases of consumable items, at intervals of one to two months."""
     consumable = _CONSUMABLE[shop.assortment.categories[visited.items]]
     bought = visited.where((visited.types == PURCHASE) & consumable)
     offsets = offsets_of(rng.geometric(0.6, len(bought)) - 1)
@@ -127,18 +166,18 @@ def bought_again(shop: Shop, visited: Interactions, rng: np.random.Generator) ->
     delay_s = (positions_within(offsets) + 1) * intervals_s + rng.normal(0.0, 3600.0, len(again))
     again = replace(again, visits=visited.next_visit + np.arange(len(again)))
     quantities = _quantities(shop, again.items, rng)
-    return Interactions.joined(
+    return Interactions.concatenate(
         [again.then("cart", delay_s), again.then("purchase", delay_s + 40.0, quantities)]
     )
 
 
 def usual_stars(suits: Floats) -> Floats:
-    """What an item is rated on average, before it is rounded; shape of ``suits``."""
+    """Mean rating before it is rounded, shape of ``suits``."""
     return 2.6 + 0.55 * suits
 
 
-def ratings(shop: Shop, visited: Interactions, rng: np.random.Generator) -> Interactions:
-    """Days after a purchase, one to five stars by how well the item suits."""
+def ratings(shop: HiddenShop, visited: Interactions, rng: np.random.Generator) -> Interactions:
+    """Ratings days after some purchases: one to five stars, more for a better match."""
     bought = visited.where(visited.types == PURCHASE)
     rated = bought.where(rng.random(len(bought)) < 0.25)
     suits = match(shop.shoppers, rated.users, shop.assortment, rated.items)

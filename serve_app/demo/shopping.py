@@ -1,4 +1,4 @@
-"""What the demo shop's users do: who visits when, and what they look at."""
+"""Simulates the demo shop's visits: their users, times and views."""
 
 from dataclasses import replace
 
@@ -8,10 +8,9 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import offsets_of, owners, positions_within
 from serve_app.demo.assortment import CATEGORIES
 from serve_app.demo.choices import choose, seasonal_demand
-from serve_app.demo.demo_interactions import Interactions
 from serve_app.demo.purchases import (
+    Interactions,
     Keys,
-    Shop,
     bought_again,
     bought_along,
     funnel,
@@ -19,24 +18,28 @@ from serve_app.demo.purchases import (
     ratings,
     without_second_copies,
 )
-from serve_app.demo.tastes import Assortment, Floats, Shoppers
+from serve_app.demo.tastes import Assortment, Floats, HiddenShop, Shoppers
 from serve_app.domain.interactions import TYPE_CODES
 from serve_app.domain.scoring.model_features import DAY_S
 
 _MOST_VISITS_AT_ONCE = 50_000
 _MORE_THAN_A_VISIT_HOLDS = 20
 VIEWS_PER_VISIT = 4.0
-"""On average."""
+"""Mean number of views in a visit."""
 
 SECOND_SHARE = 0.25
-"""Of the views of a visit, those in the second category that it has in mind."""
+"""Share of a visit's views that are in its second category."""
 
 _NAMES = [category.name for category in CATEGORIES]
 _GOES_WITH = np.array([_NAMES.index(category.goes_with) for category in CATEGORIES], np.int32)
 
 
 def find_partners(assortment: Assortment, rng: np.random.Generator) -> Rows:
-    """An item of like traits from the category that goes with each item's own, shape (n_items,)."""
+    """
+    Choose a partner for each item: an item with like traits, from the category that goes with its
+    own. Shape (n_items,), int32, ``MISSING`` if that category is empty.
+    """
+    # Items choose like users whose tastes are the items' traits.
     items = np.arange(len(assortment), dtype=np.int32)
     as_shoppers = Shoppers(
         favours=np.empty((0, 0), np.float32),
@@ -45,46 +48,46 @@ def find_partners(assortment: Assortment, rng: np.random.Generator) -> Rows:
         arrived_at=assortment.launched_at,
         activity=np.ones(len(assortment)),
     )
-    beside = _GOES_WITH[assortment.categories]
-    found = items[assortment.stocked[beside]]
+    categories = _GOES_WITH[assortment.categories]
+    paired = items[assortment.stocked[categories]]
     partners = np.full(len(assortment), MISSING, np.int32)
-    any_time = np.full(len(found), np.inf)
-    partners[found] = choose(as_shoppers, found, assortment, beside[found], any_time, rng)
+    any_time = np.full(len(paired), np.inf)
+    partners[paired] = choose(as_shoppers, paired, assortment, categories[paired], any_time, rng)
     return partners
 
 
-def simulate(shop: Shop, n_interactions: int, rng: np.random.Generator) -> Interactions:
-    """Exactly ``n_interactions``, oldest first."""
+def simulate(shop: HiddenShop, n_interactions: int, rng: np.random.Generator) -> Interactions:
+    """Simulate exactly ``n_interactions``, oldest first."""
     parts: list[Interactions] = []
     n_wanted, n_visits = n_interactions, 0
     owned: Keys = np.empty(0, np.int64)
     while n_wanted > 0:
-        # Few enough that all but the last of the visits are needed whole.
+        # Few visits at once: only the last part has interactions to cut off.
         n_next = min(_MOST_VISITS_AT_ONCE, n_wanted // _MORE_THAN_A_VISIT_HOLDS + 1)
         part = _interactions_of_visits(shop, n_next, owned, rng).where(slice(n_wanted))
         parts.append(replace(part, visits=part.visits + n_visits))
         owned = np.concatenate([owned, purchase_keys(shop, part)])
         n_visits += part.next_visit
         n_wanted -= len(part)
-    interactions = Interactions.joined(parts)
+    interactions = Interactions.concatenate(parts)
     return interactions.where(np.argsort(interactions.at, kind="stable"))
 
 
 def _interactions_of_visits(
-    shop: Shop, n_visits: int, owned: Keys, rng: np.random.Generator
+    shop: HiddenShop, n_visits: int, owned: Keys, rng: np.random.Generator
 ) -> Interactions:
-    """All that comes of some visits, visits numbered from 0."""
+    """Simulate visits, numbered from 0, and the purchases and ratings that follow them."""
     browsed = funnel(shop, _views(shop, n_visits, rng), rng)
-    visited = Interactions.joined([browsed, bought_along(shop, browsed, rng)])
+    visited = Interactions.concatenate([browsed, bought_along(shop, browsed, rng)])
     visited = without_second_copies(shop, visited, owned)
-    bought = Interactions.joined([visited, bought_again(shop, visited, rng)])
-    everything = Interactions.joined([bought, ratings(shop, bought, rng)])
+    bought = Interactions.concatenate([visited, bought_again(shop, visited, rng)])
+    everything = Interactions.concatenate([bought, ratings(shop, bought, rng)])
     on_sale = shop.assortment.launched_at[everything.items] <= everything.at
     return everything.where(on_sale & (everything.at < shop.end_at))
 
 
-def _views(shop: Shop, n_visits: int, rng: np.random.Generator) -> Interactions:
-    """Each visit looks around in one category, and now and then in a second one."""
+def _views(shop: HiddenShop, n_visits: int, rng: np.random.Generator) -> Interactions:
+    """Views of each visit in one category, and some in a second one."""
     users, at = _visits(shop, n_visits, rng)
     demand = shop.shoppers.favours[users] * seasonal_demand(at) * shop.assortment.stocked
     demand = demand.cumsum(axis=1)
@@ -103,8 +106,8 @@ def _views(shop: Shop, n_visits: int, rng: np.random.Generator) -> Interactions:
     )
 
 
-def _visits(shop: Shop, n_visits: int, rng: np.random.Generator) -> tuple[Rows, Floats]:
-    """Who visits and when, mostly in the evening."""
+def _visits(shop: HiddenShop, n_visits: int, rng: np.random.Generator) -> tuple[Rows, Floats]:
+    """Users and times of the visits, mostly in the evening."""
     stay_s = shop.end_at - shop.shoppers.arrived_at
     frequency = np.cumsum(shop.shoppers.activity * stay_s)
     users = np.searchsorted(frequency, rng.random(n_visits) * frequency[-1], side="right")

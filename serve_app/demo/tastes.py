@@ -1,7 +1,7 @@
-"""The demo shop's items and users as latent vectors.
+"""Makes the demo shop's items and users as latent vectors.
 
-Tastes are what a recommender has to find out; nothing of them is written to the files but the
-words of an item's styles and its price.
+Tastes are hidden: a recommender has to infer them. The files hold only the words of an item's
+styles and its price.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.integer]
 
-# Chosen so that lists for everybody find something and personal lists find several times as much.
+# Chosen to let popular items predict a little, and personal lists several times as much.
 _HIDDEN_TRAITS = 6
 TASTE_STRENGTH = 1.3
 PRICE_SPREAD = 0.8
@@ -31,14 +31,14 @@ _FAME_EXPONENT = 1.3
 class Assortment:
     """
     Attributes:
-        categories: shape (n,), int32, ascending: items stand by category, best known first.
-        shelves: shape (n_categories + 1,), int64, where each category's items start.
+        categories: shape (n,), int32, ascending. Within a category, the best-known item is first.
+        shelves: shape (n_categories + 1,), int64, first item of each category.
         styles: shape (n, 2), int32, first and second style of each item.
-        traits: shape (n, d), float32, what tastes are matched with.
+        traits: shape (n, d), float32, matched with users' tastes.
         price_levels: shape (n,), float32, standard deviations above the category's usual price.
-        quality: shape (n,), float32, what everybody likes or dislikes.
+        quality: shape (n,), float32, added to every user's match.
         launched_at: shape (n,), epoch seconds.
-        attention: shape (n + 1,), running total of how often items are looked at.
+        attention: shape (n + 1,), running total of the items' attention; 1 per category.
     """
 
     categories: Rows
@@ -55,7 +55,7 @@ class Assortment:
 
     @property
     def stocked(self) -> Mask:
-        """Shape (n_categories,), categories that hold any item."""
+        """Marks the categories that hold any item, shape (n_categories,)."""
         return np.diff(self.shelves) > 0
 
 
@@ -63,11 +63,11 @@ class Assortment:
 class Shoppers:
     """
     Attributes:
-        favours: shape (n, n_categories), float32, interest in each category, seasons apart.
+        favours: shape (n, n_categories), float32, interest in each category without seasons.
         tastes: shape (n, d), float32.
         price_levels: shape (n,), float32, as ``Assortment.price_levels``.
         arrived_at: shape (n,), epoch seconds, at midnight.
-        activity: shape (n,), relative number of visits.
+        activity: shape (n,), relative number of visits per day.
     """
 
     favours: Vectors
@@ -77,8 +77,27 @@ class Shoppers:
     activity: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenShop:
+    """
+    The demo shop as its simulation knows it.
+
+    Attributes:
+        shoppers: by the numbers in their ids.
+        end_at: epoch seconds; nothing happens from then on.
+        partners: shape (n_items,), int32, the item bought along with each item, or ``MISSING``.
+        item_numbers: shape (n_items,), the numbers in the ids of the items.
+    """
+
+    assortment: Assortment
+    shoppers: Shoppers
+    end_at: float
+    partners: Rows
+    item_numbers: Numbers
+
+
 def appeals() -> Floats:
-    """The share of interest that each category has with everybody, shape (n_categories,)."""
+    """Mean share of interest in each category, shape (n_categories,)."""
     appeal = np.array([category.appeal for category in CATEGORIES], np.float64)
     shares: Floats = appeal / appeal.sum()
     return shares
@@ -86,7 +105,7 @@ def appeals() -> Floats:
 
 def favours_of(interests: Floats) -> Floats:
     """
-    Shares of interest that are large in a few categories; anybody buys anything at times.
+    Compute shares of interest: large in a few categories, above zero in all.
 
     Args:
         interests: shape (n, n_categories), gamma variables.
@@ -98,18 +117,20 @@ def favours_of(interests: Floats) -> Floats:
 def make_assortment(
     n_items: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Assortment:
+    """Draw items; the order of the draws fixes the shop of a seed."""
     drawn = rng.choice(len(CATEGORIES), n_items, p=appeals())
     categories = np.sort(drawn).astype(np.int32)
     shelves = offsets_of(np.bincount(categories, minlength=len(CATEGORIES)))
-    place = np.arange(n_items) - shelves[categories]
+    rank = np.arange(n_items) - shelves[categories]
 
     styles = rng.integers(len(STYLES), size=(n_items, 2), dtype=np.int32)
     traits = _traits(styles, rng)
-    # Three of ten come during the period; the best known of each category never do.
+    # Three of ten items are launched during the period. The best-known item of a category is on
+    # sale from the start: every stocked category has something to sell.
     launched_at = start_at + (end_at - start_at) * (rng.random(n_items) * 10 - 7) / 3
-    launched_at = np.where(place == 0, start_at - DAY_S, launched_at)
-    attention = (place + 1.0) ** -_FAME_EXPONENT
-    # Each category gets attention 1 in all, so that a share of it is a position on its shelf.
+    launched_at = np.where(rank == 0, start_at - DAY_S, launched_at)
+    attention = (rank + 1.0) ** -_FAME_EXPONENT
+    # The attention of a category adds up to 1: choices.choose draws positions on its shelf.
     attention /= np.bincount(categories, attention, len(CATEGORIES))[categories]
     return Assortment(
         categories=categories,
@@ -124,7 +145,7 @@ def make_assortment(
 
 
 def _traits(styles: Rows, rng: np.random.Generator) -> Vectors:
-    """An item's styles, and traits that no word tells."""
+    """Traits of the items: their styles, and hidden ones that no word describes."""
     traits = np.zeros((len(styles), len(STYLES) + _HIDDEN_TRAITS), np.float32)
     np.put_along_axis(traits, styles[:, 1:], 0.5, axis=1)
     np.put_along_axis(traits, styles[:, :1], 1.0, axis=1)
@@ -135,10 +156,11 @@ def _traits(styles: Rows, rng: np.random.Generator) -> Vectors:
 def make_shoppers(
     n_users: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Shoppers:
+    """Draw users; the order of the draws fixes the shop of a seed."""
     shapes = CATEGORY_CONCENTRATION * appeals()
     favours = favours_of(rng.standard_gamma(shapes, (n_users, len(CATEGORIES))))
     n_traits = len(STYLES) + _HIDDEN_TRAITS
-    # Half were there before the period began; the rest arrive evenly through it.
+    # Half of the users are there from the start; the others arrive evenly over the period.
     arrived_at = start_at + (end_at - start_at) * np.maximum(rng.random(n_users) * 2 - 1, 0.0)
     return Shoppers(
         favours=favours.astype(np.float32),

@@ -8,17 +8,17 @@ import pytest
 
 from benchmarks.answers import are_same, capped
 from benchmarks.closed_loop import Point, saturation
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Figure, quantiles_ms, ratio_of_medians, rounded
 from benchmarks.home import CONFIG, ROOT
 from benchmarks.machine import command_of
+from benchmarks.markdown import Section, Table
 from benchmarks.open_loop import OpenRun, content_length, poisson_schedule
 from benchmarks.parts import PARTS
 from benchmarks.processes import Usage, cpu_ms_per_request, label_of, replica_of
 from benchmarks.profiling import RATE_HZ, profile_of
 from benchmarks.seed_service.service import ranked
 from benchmarks.services import LOADS, SERVICES, one_at_a_time
-from benchmarks.tables import Section, Table
+from benchmarks.stopping import BenchmarkFailed
 from benchmarks.wrk import ClosedRun, parse
 from serve_app.operations.lint import load_yaml
 

@@ -1,4 +1,4 @@
-"""The quality table: what is kept, what is a goal, and what is written."""
+"""The quality benchmark: goals, the page, kept results and the command."""
 
 import json
 
@@ -7,17 +7,17 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.home import ROOT
-from benchmarks.quality import cli
+from benchmarks.quality import quality_command
 from benchmarks.quality.goals import goals_of
-from benchmarks.quality.kept import keeping, kept, key_of
-from benchmarks.quality.plot import bars_of, plot_quality
-from benchmarks.quality.report import sections
+from benchmarks.quality.kept_results import keep_in, key_of, load_or_make
+from benchmarks.quality.quality_page import sections
+from benchmarks.quality.quality_plot import bars_of, plot_quality
 from benchmarks.quality.runs import (
+    ALL_SOURCES,
     DEMO_RUN,
     RETAIL_RUNS,
     RUNS,
     SOURCES_RUN,
-    WHOLE,
     files_of_rivals,
 )
 from serve_app.domain.scoring.model_features import SOURCES
@@ -31,7 +31,7 @@ def figure(mean, width=0.01):
 
 
 def document(ours, **further):
-    """As the evaluator writes it, in short."""
+    """A short document of an evaluation."""
     means = {**RIVALS, "recserve": ours, "recserve_diverse": ours - 0.01, **further}
     names = ("recall@20", "coverage@20", "mrr@10", "hit_rate@10")
     models = {
@@ -73,38 +73,38 @@ def of_sources():
         "alone": {source: rng.random(30).tolist() for source in SOURCES},
         "seconds": 1.0,
     }
-    return {WHOLE: each, **{source: each for source in SOURCES if source != "popular"}}
+    return {ALL_SOURCES: each, **{source: each for source in SOURCES if source != "popular"}}
 
 
 def all_runs(ours=0.21):
     return {
         **{name: document(ours) for name in RETAIL_RUNS},
-        DEMO_RUN: document(0.21, ideal=0.25, insider=0.23),
+        DEMO_RUN: document(0.21, oracle=0.25, oracle_without_tastes=0.23),
         SOURCES_RUN: of_sources(),
     }
 
 
 class TestGoals:
-    def test_are_met_by_lists_that_are_good_enough(self):
+    def test_are_met_by_good_lists(self):
         assert [goal.is_met for goal in goals_of(all_runs())] == [True] * 7
 
-    def test_are_not_met_by_lists_that_are_hardly_better(self):
+    def test_are_missed_by_hardly_better_lists(self):
         met = {goal.text: goal.is_met for goal in goals_of(all_runs(0.16))}
 
         assert sum(value is False for value in met.values()) == 3
-        assert met["Demo shop: at least .80 of the ideal list's NDCG@10"]
+        assert met["Demo shop: at least .80 of the oracle's NDCG@10"]
 
-    def test_need_the_lower_bound_too(self):
+    def test_include_a_lower_bound(self):
         runs = all_runs()
         ratio = runs[RETAIL_RUNS[0]]["comparisons"]["recserve"]["ease_time"]["ratio"]
         ratio["ndcg@10"]["low"] = 1.09
 
         assert goals_of(runs)[1].is_met is False
 
-    def test_are_open_where_nothing_was_measured(self):
+    def test_are_open_if_nothing_was_measured(self):
         assert {goal.is_met for goal in goals_of({})} == {None}
 
-    def test_are_missed_where_ours_could_not_be_fitted(self):
+    def test_are_missed_if_ours_could_not_be_fitted(self):
         runs = all_runs()
         for name in ("recserve", "recserve_diverse"):
             for run in (*RETAIL_RUNS, DEMO_RUN):
@@ -116,25 +116,25 @@ class TestGoals:
 
 
 class TestReport:
-    def test_tells_every_run_and_every_model(self):
+    def test_names_every_run_and_every_model(self):
         text = "\n\n".join(map(str, sections(all_runs(), goals_of(all_runs()))))
 
         assert "| Every fit within 180 s | 99 s | met |" in text
         assert "## Online Retail, window 56 days earlier" in text
         assert "## Online Retail over three cuts" in text
-        assert "`recserve` / `ideal`: 0.84 (0.79–0.89)" in text
-        assert "`recserve` / `insider`: 0.91 (0.86–0.96)" in text
+        assert "`recserve` / `oracle`: 0.84 (0.79–0.89)" in text
+        assert "`recserve` / `oracle_without_tastes`: 0.91 (0.86–0.96)" in text
         assert "`als` is missing: too large" in text
         assert text.count("| `ease_time` |") == 5
         for source in SOURCES:
             assert f"| {source} |" in text
 
-    def test_a_source_that_changes_nothing_adds_nothing(self):
+    def test_a_source_without_effect_has_a_change_of_zero(self):
         [*_, last] = sections({SOURCES_RUN: of_sources()}, [])
 
         assert "0.0000 (0.0000–0.0000)" in str(last)
 
-    def test_draws_a_bar_for_each_model_that_matters(self, tmp_path):
+    def test_draws_a_bar_for_each_main_model(self, tmp_path):
         pytest.importorskip("matplotlib")
 
         assert [label for label, _ in bars_of(document(0.2))][-1] == "recserve, diverse"
@@ -150,19 +150,19 @@ class TestKept:
             made.append(len(made))
             return {"turn": len(made)}
 
-        assert [kept(tmp_path, "run", key, make)["turn"] for key in "aab"] == [1, 1, 2]
+        assert [load_or_make(tmp_path, "run", key, make)["turn"] for key in "aab"] == [1, 1, 2]
 
     def test_a_run_that_breaks_leaves_nothing(self, tmp_path):
         with pytest.raises(ZeroDivisionError):
-            kept(tmp_path, "run", "a", lambda: {"turn": 1 / 0})
+            load_or_make(tmp_path, "run", "a", lambda: {"turn": 1 / 0})
 
-        assert kept(tmp_path, "run", "a", lambda: {"turn": 2}) == {"turn": 2}
+        assert load_or_make(tmp_path, "run", "a", lambda: {"turn": 2}) == {"turn": 2}
 
     @pytest.mark.parametrize("inner", [None, np.ones((2, 3), np.int32)])
-    def test_lists_come_back_as_they_were(self, tmp_path, inner):
+    def test_lists_are_kept_without_loss(self, tmp_path, inner):
         lists = np.arange(6, dtype=np.int32).reshape(2, 3)
         baseline = RivalLists(lists, inner, {"k": 3, "inner_ndcg@10": None}, 1.5)
-        keep = keeping(tmp_path, "key")
+        keep = keep_in(tmp_path, "key")
 
         keep("als", lambda: baseline)
         found = keep("als", lambda: pytest.fail("made twice"))
@@ -171,7 +171,7 @@ class TestKept:
         assert (found.inner_lists is None) == (inner is None)
         assert (found.parameters, found.seconds) == ({"k": 3, "inner_ndcg@10": None}, 1.5)
 
-    def test_lists_of_rivals_depend_on_all_that_makes_them(self):
+    def test_lists_of_rivals_depend_on_the_code_that_makes_them(self):
         found = {str(file.relative_to(ROOT / "serve_app")) for file in files_of_rivals()}
 
         evaluation = ("evaluator", "best_lists", "rivals", "training_matrix", "protocol")
@@ -185,22 +185,22 @@ class TestKept:
             "measuring/metrics.py",
         }
 
-    def test_lists_of_rivals_stay_while_ours_change(self):
+    def test_lists_of_rivals_do_not_depend_on_the_code_of_ours(self):
         found = {file.name for file in files_of_rivals()}
 
         assert not found & {"served.py", "boosting.py", "finding.py", "ranking.py"}
 
-    def test_keys_tell_parts_apart(self):
+    def test_keys_depend_on_where_a_part_ends(self):
         assert key_of("ab", "c") != key_of("a", "bc")
 
 
 class TestCommand:
     @staticmethod
     def start(monkeypatch, *arguments):
-        monkeypatch.setattr(cli, "run", lambda name, plan, progress: all_runs()[name])
-        return CliRunner().invoke(cli.main, arguments)
+        monkeypatch.setattr(quality_command, "run", lambda name, plan, progress: all_runs()[name])
+        return CliRunner().invoke(quality_command.main, arguments)
 
-    def test_writes_the_table_and_json(self, monkeypatch, tmp_path):
+    def test_writes_the_page_and_json(self, monkeypatch, tmp_path):
         table = tmp_path / "source.parquet"
         table.touch()
         result = self.start(
@@ -213,24 +213,24 @@ class TestCommand:
         assert [goal["is_met"] for goal in written["goals"]] == [True] * 7
         assert (tmp_path / "QUALITY.md").read_text("utf-8") in result.output
 
-    def test_goes_without_online_retail_where_it_is_not_there(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(cli, "RETAIL", tmp_path / "none.parquet")
+    def test_leaves_out_online_retail_without_its_table(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(quality_command, "RETAIL", tmp_path / "none.parquet")
         result = self.start(monkeypatch, "--out", str(tmp_path / "QUALITY.md"))
 
-        assert "Online Retail is left out: its table is not here" in result.output
+        assert "Online Retail is left out: its table was not found" in result.output
         assert "## Demo shop" in result.output
         assert "## Online Retail" not in result.output
 
-    def test_one_run_alone_is_shown_and_not_written(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(cli, "RESULTS", tmp_path / "QUALITY.md")
+    def test_a_single_run_is_printed_and_not_written(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(quality_command, "RESULTS", tmp_path / "QUALITY.md")
         result = self.start(monkeypatch, "--only", DEMO_RUN)
 
         assert result.exit_code == 0
         assert not list(tmp_path.iterdir())
 
-    def test_a_table_that_is_none_ends_in_a_sentence(self, tmp_path):
+    def test_a_missing_table_ends_in_one_sentence(self, tmp_path):
         arguments = ["--retail", str(tmp_path / "none.parquet"), "--only", RETAIL_RUNS[0]]
-        result = CliRunner().invoke(cli.main, [*arguments, "--work", str(tmp_path)])
+        result = CliRunner().invoke(quality_command.main, [*arguments, "--work", str(tmp_path)])
 
         assert result.exit_code == 1
         assert "there is no such file" in result.output

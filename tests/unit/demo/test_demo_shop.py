@@ -1,4 +1,4 @@
-"""The demo shop: reproducible, lifelike, and one in which personal lists are worth it."""
+"""The demo shop is reproducible and lifelike, and rewards personal lists."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -38,22 +38,22 @@ def interactions(shop: DemoShop) -> pd.DataFrame:
         ({"n_items": -3}, "n_items must be at least 1, not -3"),
         ({"n_interactions": 0}, "n_interactions must be at least 1"),
         ({"n_days": 0}, "n_days must be at least 1"),
-        ({"seed": -1}, "seed must not be negative"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
     ],
 )
-def test_settings_that_make_no_shop_are_refused(change: dict[str, int], message: str) -> None:
+def test_refuses_settings_below_their_minimum(change: dict[str, int], message: str) -> None:
     with pytest.raises(SettingsInvalid, match=message):
         replace(TINY, **change)
 
 
-def test_the_same_seed_gives_the_same_shop() -> None:
+def test_equal_seeds_give_equal_shops() -> None:
     again = make_demo(TINY)
 
     assert make_demo(TINY) == again
     assert make_demo(replace(TINY, seed=8)).interactions != again.interactions
 
 
-def test_more_interactions_leave_items_and_users_as_they_are() -> None:
+def test_more_interactions_do_not_change_items_and_users() -> None:
     longer = make_demo(replace(TINY, n_interactions=900))
 
     assert longer.items == make_demo(TINY).items
@@ -64,7 +64,7 @@ def test_more_interactions_leave_items_and_users_as_they_are() -> None:
     "config",
     [TINY, DemoConfig(n_users=1, n_items=1, n_interactions=1), replace(TINY, n_days=1)],
 )
-def test_a_shop_of_any_size_has_exactly_what_was_asked_for(config: DemoConfig) -> None:
+def test_a_shop_of_any_size_has_exactly_the_configured_numbers(config: DemoConfig) -> None:
     shop = make_demo(config)
 
     assert shop.items.num_rows == config.n_items
@@ -72,7 +72,7 @@ def test_a_shop_of_any_size_has_exactly_what_was_asked_for(config: DemoConfig) -
     assert shop.interactions.num_rows == config.n_interactions
 
 
-def test_ids_and_titles_are_unique_and_ids_do_not_tell_the_category(shop: DemoShop) -> None:
+def test_ids_and_titles_are_unique_and_ids_do_not_reveal_the_category(shop: DemoShop) -> None:
     items = shop.items.to_pandas()
 
     assert items["item_id"].is_unique
@@ -117,7 +117,7 @@ def test_ratings_are_stars_and_purchases_have_quantities(interactions: pd.DataFr
     assert values.get_group("view").isna().all()
 
 
-def test_only_what_is_used_up_is_bought_again(interactions: pd.DataFrame) -> None:
+def test_only_consumable_items_are_bought_again(interactions: pd.DataFrame) -> None:
     consumable = {category.name for category in CATEGORIES if category.consumable}
     bought = interactions[interactions["type"] == "purchase"]
     again = bought[bought.duplicated(["user_id", "item_id"])]
@@ -126,21 +126,21 @@ def test_only_what_is_used_up_is_bought_again(interactions: pd.DataFrame) -> Non
     assert set(again["category"]) <= consumable
 
 
-def test_christmas_things_are_wanted_in_december(interactions: pd.DataFrame) -> None:
+def test_christmas_items_are_in_demand_in_december(interactions: pd.DataFrame) -> None:
     by_month = interactions["timestamp"].dt.month
     is_bauble = interactions["category"] == "baubles"
 
     assert is_bauble[by_month == 12].mean() > 3 * is_bauble[by_month == 7].mean()
 
 
-def test_some_users_hardly_come_and_some_come_all_the_time(interactions: pd.DataFrame) -> None:
+def test_some_users_come_rarely_and_some_often(interactions: pd.DataFrame) -> None:
     per_user = interactions["user_id"].value_counts()
 
     assert per_user.min() <= 2
     assert per_user.max() > 10 * per_user.median()
 
 
-def test_everything_written_can_be_loaded(shop: DemoShop, tmp_path: Path) -> None:
+def test_every_written_row_can_be_loaded(shop: DemoShop, tmp_path: Path) -> None:
     files = write_demo(shop, tmp_path / "new" / "folder")
     limits = Limits(SMALL.start_at - 86_400, SMALL.end_at, max_rating=5.0)
 
@@ -157,7 +157,7 @@ def test_everything_written_can_be_loaded(shop: DemoShop, tmp_path: Path) -> Non
     ]
 
 
-def test_a_write_that_fails_leaves_the_files_before_it(shop: DemoShop, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_earlier_files(shop: DemoShop, tmp_path: Path) -> None:
     files = write_demo(shop, tmp_path)
     before = files.items.read_bytes()
     unwritable = replace(shop, items=None)
@@ -169,7 +169,7 @@ def test_a_write_that_fails_leaves_the_files_before_it(shop: DemoShop, tmp_path:
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_personal_lists_find_more_than_popular_ones(interactions: pd.DataFrame) -> None:
+def test_personal_lists_beat_popular_ones(interactions: pd.DataFrame) -> None:
     n_train = len(interactions) * 8 // 10
     users, items = (pd.factorize(interactions[name])[0] for name in ("user_id", "item_id"))
     shape = (users.max() + 1, items.max() + 1)

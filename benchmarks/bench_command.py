@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from benchmarks.errors import BenchmarkFailed
+from benchmarks.closed_plots import plot_closed
 from benchmarks.home import ROOT, Home, make_shop, open_home, workplace_in
 from benchmarks.machine import command_of, facts, shop_facts
+from benchmarks.markdown import Section
 from benchmarks.parts import (
     CLOSED,
     FULL,
@@ -22,8 +23,7 @@ from benchmarks.parts import (
     Settings,
     closed_part,
 )
-from benchmarks.plots import plot_closed
-from benchmarks.tables import Section
+from benchmarks.stopping import BenchmarkFailed
 from serve_app.errors import OperatorError
 from serve_app.operations.terminal import show_progress
 

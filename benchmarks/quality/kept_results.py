@@ -1,6 +1,6 @@
-"""Results that are kept in a folder, so that a broken run goes on where it stopped.
+"""Keeps results in a folder: a run that broke continues where it stopped.
 
-A result is kept under a hash of everything that it depends on: data, settings and code.
+The name of a kept result holds a hash of everything that it depends on: data, settings and code.
 """
 
 import json
@@ -29,47 +29,48 @@ def key_of_files(files: Iterable[Path]) -> str:
     return key_of(*(part for file in sorted(files) for part in (file.name, file.read_bytes())))
 
 
-def kept(folder: Path, name: str, key: str, make: Callable[[], Document]) -> Document:
-    """The document of this name and key, made where it is not there yet."""
+def load_or_make(folder: Path, name: str, key: str, make: Callable[[], Document]) -> Document:
+    """Return the document of this name and key; make and keep it if it is missing."""
     file = folder / f"{name}-{key}.json"
     if not file.is_file():
-        made = make()
-        _write(file, lambda unfinished: unfinished.write_text(json.dumps(made), "utf-8"))
-    found: Document = json.loads(file.read_text("utf-8"))
-    return found
+        document = make()
+        _write(file, lambda unfinished: unfinished.write_text(json.dumps(document), "utf-8"))
+    kept: Document = json.loads(file.read_text("utf-8"))
+    return kept
 
 
-def keeping(folder: Path, key: str) -> Keep:
-    """Remembers the lists of the tuned models."""
+def keep_in(folder: Path, key: str) -> Keep:
+    """Return a function that keeps the lists of rivals in a folder."""
 
     def keep(name: str, make: Callable[[], RivalLists]) -> RivalLists:
         file = folder / f"{name}-{key}.npz"
         if not file.is_file():
-            made = make()
-            _write(file, lambda unfinished: _write_baseline(made, unfinished))
-        return _read_baseline(file)
+            lists = make()
+            _write(file, lambda unfinished: _write_lists(lists, unfinished))
+        return _read_lists(file)
 
     return keep
 
 
 def _write(file: Path, write: Callable[[Path], object]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed when complete: a kept file is never half written.
     unfinished = file.with_name(f"unfinished-{file.name}")
     write(unfinished)
     unfinished.replace(file)
 
 
-def _write_baseline(made: RivalLists, file: Path) -> None:
+def _write_lists(made: RivalLists, file: Path) -> None:
     arrays: dict[str, Any] = {"lists": made.lists}
     if made.inner_lists is not None:
         arrays["inner_lists"] = made.inner_lists
-    said = json.dumps({"parameters": dict(made.parameters), "seconds": made.seconds})
-    np.savez(file, said=np.array(said), **arrays)
+    details = json.dumps({"parameters": dict(made.parameters), "seconds": made.seconds})
+    np.savez(file, details=np.array(details), **arrays)
 
 
-def _read_baseline(file: Path) -> RivalLists:
-    with np.load(file, allow_pickle=False) as found:
-        said = json.loads(str(found["said"]))
+def _read_lists(file: Path) -> RivalLists:
+    with np.load(file, allow_pickle=False) as kept:
+        details = json.loads(str(kept["details"]))
         return RivalLists(
-            found["lists"], found.get("inner_lists"), said["parameters"], said["seconds"]
+            kept["lists"], kept.get("inner_lists"), details["parameters"], details["seconds"]
         )

@@ -1,4 +1,4 @@
-"""The data that quality is measured on, as files in the format of ``recserve load``."""
+"""Makes the data sets that quality is measured on, as files for ``recserve load``."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ DEMO = DemoConfig()
 
 def retail_files(source: Path, folder: Path) -> InputFiles:
     """
-    Online Retail, made ready from the table as it is published.
+    Convert the published table of Online Retail.
 
     Raises:
-        DataRejected: the table is not what it must be.
+        DataRejected: the table cannot be read or lacks a column.
     """
     online_retail.write(online_retail.convert(online_retail.read_source(source)), folder)
     return _files(folder)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.quality``: evaluates, shows the table, and writes it down."""
+"""Defines ``python -m benchmarks.quality``: evaluates, prints the page and writes it."""
 
 import json
 import sys
@@ -12,8 +12,8 @@ import click
 from benchmarks.home import ROOT
 from benchmarks.machine import command_of, facts
 from benchmarks.quality.goals import Documents, goals_of
-from benchmarks.quality.plot import plot_quality
-from benchmarks.quality.report import sections
+from benchmarks.quality.quality_page import sections
+from benchmarks.quality.quality_plot import plot_quality
 from benchmarks.quality.runs import DEMO_RUN, RUNS, Plan, run
 from serve_app.errors import RecserveError
 from serve_app.operations.terminal import show_progress
@@ -26,17 +26,35 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--only", multiple=True, type=click.Choice(RUNS), help="This run; repeatable.")
 @click.option(
-    "--retail", type=_PATH, help="Table of Online Retail; see benchmarks/datasets/README.md."
+    "--only",
+    multiple=True,
+    type=click.Choice(RUNS),
+    help="Run only this one; repeatable. Default: all.",
 )
-@click.option("--points", type=click.IntRange(1), default=60, help="Of each grid that are tried.")
-@click.option("--work", type=_PATH, default=ROOT / ".bench/quality", help="What is kept.")
-@click.option("--out", type=_PATH, help=f"Default: {RESULTS.name}, of all runs.")
+@click.option(
+    "--retail",
+    type=_PATH,
+    help="Published table of Online Retail; see benchmarks/datasets/README.md.",
+)
+@click.option(
+    "--points", type=click.IntRange(1), default=60, help="Most points tried of each rival's grid."
+)
+@click.option(
+    "--work",
+    type=_PATH,
+    default=ROOT / ".bench/quality",
+    help="Folder that keeps data and results of earlier runs.",
+)
+@click.option(
+    "--out",
+    type=_PATH,
+    help=f"File of the page. Default: {RESULTS.name} if all runs are run, else none.",
+)
 def main(
     only: tuple[str, ...], retail: Path | None, points: int, work: Path, out: Path | None
 ) -> None:
-    """Measure our lists against other models, on Online Retail and on the demo shop."""
+    """Compare recserve's lists with other models on Online Retail and on the demo shop."""
     plan = Plan(work, retail or RETAIL, points)
     names, missing = _possible(only or RUNS, plan, asked=retail is not None)
     try:
@@ -45,7 +63,7 @@ def main(
     except RecserveError as error:
         raise click.ClickException(str(error)) from error
     target = out or (None if only else RESULTS)
-    text = _text(runs, missing, has_plot=target is not None and _plotted(runs, target))
+    text = _text(runs, missing, has_plot=target is not None and _plot(runs, target))
     click.echo(text)
     if target is not None:
         target.write_text(text, "utf-8")
@@ -55,16 +73,16 @@ def main(
 def _possible(
     names: Sequence[str], plan: Plan, *, asked: bool
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """What can be run, and a sentence on what cannot."""
+    """Runs that are possible, and a sentence about the others."""
     if asked or plan.retail.is_file():
         return names, ()
     return [name for name in names if name == DEMO_RUN], (
-        "Online Retail is left out: its table is not here; give it with --retail (see"
+        "Online Retail is left out: its table was not found. Pass it with --retail (see"
         " benchmarks/datasets/README.md).",
     )
 
 
-def _plotted(runs: Documents, target: Path) -> bool:
+def _plot(runs: Documents, target: Path) -> bool:
     return plot_quality(runs, target.parent / PLOT)
 
 

@@ -1,11 +1,11 @@
-"""NDCG@10 of the models that matter, as bars with their intervals, by run."""
+"""Plots the NDCG@10 of the main models as bars with intervals, by run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.quality.goals import NDCG, Documents
-from benchmarks.quality.kept import Document
-from benchmarks.quality.report import TITLES
+from benchmarks.quality.kept_results import Document
+from benchmarks.quality.quality_page import TITLES
 from serve_app.evaluation.evaluator import OURS, OURS_DIVERSE
 
 Bar = tuple[str, dict[str, float]]
@@ -17,13 +17,13 @@ _COLOURS = {
     "fusion": "#8fae9b",
     "recserve": "#d1703c",
     "recserve, diverse": "#e6a67f",
-    "insider": "#7a7a86",
-    "ideal": "#40404a",
+    "oracle without tastes": "#7a7a86",
+    "oracle": "#40404a",
 }
 
 
 def bars_of(document: Document) -> list[Bar]:
-    """What is drawn of a run: label and figure."""
+    """Labels and figures of a run's bars."""
     best, models = document["best"], document["models"]
     chosen = {
         "popularity": "popularity",
@@ -32,14 +32,14 @@ def bars_of(document: Document) -> list[Bar]:
         "fusion": "rrf",
         "recserve": OURS,
         "recserve, diverse": OURS_DIVERSE,
-        "insider": "insider",
-        "ideal": "ideal",
+        "oracle without tastes": "oracle_without_tastes",
+        "oracle": "oracle",
     }
     return [(label, models[name][NDCG]) for label, name in chosen.items() if name in models]
 
 
 def plot_quality(runs: Documents, file: Path) -> bool:
-    """Whether it was drawn: matplotlib may not be installed."""
+    """Draw the plot and return true; return false without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""What users of the demo shop did before the cut, as far as it tells what they like."""
+"""Collects the demo users' events before the test period that reveal their tastes."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,11 @@ from serve_app.fitting.data.windows import chosen
 
 class Looks(NamedTuple):
     """
-    What users did with items that they looked at; each pair once.
+    Events of users with viewed items; each pair once.
 
     Attributes:
         users, items: shape (n,), int32.
-        viewed, clicked, carted: shape (n,), how often; no more clicks than views, nor items in the
-            cart than clicks.
+        viewed, clicked, carted: shape (n,), counts; carted <= clicked <= viewed.
     """
 
     users: Rows
@@ -39,13 +38,13 @@ class Ratings(NamedTuple):
 
 class Visits(NamedTuple):
     """
-    The categories that users looked at on a day; each once.
+    Categories that users viewed on a day; each once.
 
     Attributes:
         users, categories: shape (n,), int32.
         at: shape (n,), epoch seconds, midnight.
         n_views: shape (n,).
-        is_only: shape (n,), whether no other category was looked at on that day.
+        is_only: shape (n,), marks the days with views in a single category.
     """
 
     users: Rows
@@ -55,8 +54,8 @@ class Visits(NamedTuple):
     is_only: Mask
 
 
-class Seen(NamedTuple):
-    """What some users did before the cut; they are numbered from 0."""
+class UserEvents(NamedTuple):
+    """Events of some users before the test period; the users are numbered from 0."""
 
     n_users: int
     looks: Looks
@@ -64,44 +63,45 @@ class Seen(NamedTuple):
     visits: Visits
 
 
-def seen_of(
+def collect_events(
     log: InteractionLog, users: NDArray[np.integer], item_of_row: Rows, assortment: Assortment
-) -> Seen:
+) -> UserEvents:
     """
     Args:
-        log: what was known.
+        log: training interactions.
         users: numbers in the log.
         item_of_row: numbers in the assortment.
     """
-    place = np.full(len(log.user_ids), -1, np.int32)
-    place[users] = np.arange(len(users))
-    own = chosen(log, place[log.users] >= 0)
-    who, items = place[own.users], item_of_row[own.rows]
-    is_rating = own.types == TYPE_CODES["rating"]
-    return Seen(
+    number_of = np.full(len(log.user_ids), -1, np.int32)
+    number_of[users] = np.arange(len(users))
+    part = chosen(log, number_of[log.users] >= 0)
+    numbers, items = number_of[part.users], item_of_row[part.rows]
+    is_rating = part.types == TYPE_CODES["rating"]
+    return UserEvents(
         len(users),
-        _looks(who, items, own.types, len(assortment)),
-        Ratings(who[is_rating], items[is_rating], own.values[is_rating].astype(np.float64)),
-        _visits(who, assortment.categories[items], own),
+        _looks(numbers, items, part.types, len(assortment)),
+        Ratings(numbers[is_rating], items[is_rating], part.values[is_rating].astype(np.float64)),
+        _visits(numbers, assortment.categories[items], part),
     )
 
 
-def _looks(who: Rows, items: Rows, types: NDArray[np.uint8], n_items: int) -> Looks:
-    keys, places = np.unique(who.astype(np.int64) * n_items + items, return_inverse=True)
+def _looks(numbers: Rows, items: Rows, types: NDArray[np.uint8], n_items: int) -> Looks:
+    keys, pairs = np.unique(numbers.astype(np.int64) * n_items + items, return_inverse=True)
     viewed, clicked, carted = (
-        np.bincount(places, types == TYPE_CODES[kind], minlength=len(keys)).astype(np.int64)
+        np.bincount(pairs, types == TYPE_CODES[kind], minlength=len(keys)).astype(np.int64)
         for kind in ("view", "click", "cart")
     )
-    users, numbers = np.divmod(keys, n_items)
+    users, items = np.divmod(keys, n_items)
+    # The densities need carted <= clicked <= viewed; repeated purchases have carts without clicks.
     clicked = np.minimum(clicked, viewed)
     counts = (viewed, clicked, np.minimum(carted, clicked))
-    return Looks(users.astype(np.int32), numbers.astype(np.int32), *counts)
+    return Looks(users.astype(np.int32), items.astype(np.int32), *counts)
 
 
-def _visits(who: Rows, categories: Rows, own: InteractionLog) -> Visits:
-    views = own.types == TYPE_CODES["view"]
-    days = (own.at // DAY_S).astype(np.int64)
-    table = np.column_stack((who, days, categories))[views]
+def _visits(numbers: Rows, categories: Rows, events: InteractionLog) -> Visits:
+    views = events.types == TYPE_CODES["view"]
+    days = (events.at // DAY_S).astype(np.int64)
+    table = np.column_stack((numbers, days, categories))[views]
     distinct, n_views = np.unique(table, axis=0, return_counts=True)
     _, visit, n_categories = np.unique(
         distinct[:, :2], axis=0, return_inverse=True, return_counts=True

@@ -1,9 +1,10 @@
-"""QUALITY.md out of the documents of the runs."""
+"""Writes the sections of QUALITY.md from the documents of the runs."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.markdown import Section, Table
 from benchmarks.quality.goals import (
     NDCG,
     Documents,
@@ -13,9 +14,8 @@ from benchmarks.quality.goals import (
     ratio,
     ratio_to,
 )
-from benchmarks.quality.kept import Document
-from benchmarks.quality.runs import CUTS, DEMO_RUN, KNOWING, RETAIL_RUNS, SOURCES_RUN, WHOLE
-from benchmarks.tables import Section, Table
+from benchmarks.quality.kept_results import Document
+from benchmarks.quality.runs import ALL_SOURCES, CUTS, DEMO_RUN, ORACLES, RETAIL_RUNS, SOURCES_RUN
 from serve_app.evaluation.evaluator import ANSWERS, FIT, OURS, OURS_DIVERSE
 from serve_app.measuring.bootstrap import interval, resampled_means
 
@@ -28,7 +28,7 @@ TITLES = {
     DEMO_RUN: "Demo shop",
 }
 _COLUMNS = ("recall@20", "coverage@20", "mrr@10", "hit_rate@10")
-_SAID = {True: "met", False: "**not met**", None: "not measured"}
+_IN_WORDS = {True: "met", False: "**not met**", None: "not measured"}
 _BEST = {"library": "best textbook model", "single": "best single model of any kind"}
 _RESAMPLES, _SEED = 1_000, 7
 
@@ -44,13 +44,14 @@ def sections(runs: Documents, goals: Sequence[Goal]) -> list[Section]:
 
 
 def _goals(goals: Sequence[Goal]) -> Section:
-    rows = [[goal.text, goal.found, _SAID[goal.is_met]] for goal in goals]
+    rows = [[goal.text, goal.figure, _IN_WORDS[goal.is_met]] for goal in goals]
     note = (
-        f"`{OURS}` is the order of the scores, `{OURS_DIVERSE}` the lists as they are served. Goals"
-        f" are of `{OURS}`; intervals are 95 % over users, paired."
+        f"`{OURS}` lists items in the order of their scores; `{OURS_DIVERSE}` are the served lists."
+        f" Goals are for `{OURS}`. Intervals are 95 % over users, paired."
     )
     return Section(
-        "Goals", [Table(["goal (NDCG@10 where nothing else is said)", "found", ""], rows), note]
+        "Goals",
+        [Table(["goal (NDCG@10 unless it names another measure)", "measured", ""], rows), note],
     )
 
 
@@ -59,13 +60,13 @@ def _protocol(runs: Documents) -> Section:
     if told is None:
         return Section("Protocol", ["As in [docs/evaluation.md](../docs/evaluation.md)."])
     text = (
-        f"As in [docs/evaluation.md](../docs/evaluation.md): one moment parts the interactions of"
-        f" everybody, the latest {told['test_share']:.0%} are the test; hits are items new to the"
-        f" user; {told['ranking']}; items with at least {told['min_buyers']} buyers. Every model"
-        f" chose among at most {told['tuning']['max_points']} points of its grid on an inner split"
-        " of the past. The best models are the best in hindsight."
+        f"As in [docs/evaluation.md](../docs/evaluation.md). The latest {told['test_share']:.0%} of"
+        " the interactions are the test, for all users. Hits are items new to the user. Ranking:"
+        f" {told['ranking']}; items with at least {told['min_buyers']} buyers. Every rival chose"
+        f" among at most {told['tuning']['max_points']} points of its grid, on an inner split of"
+        " the training interactions. The best models are the best in hindsight."
     )
-    heads = ["data", "cut", "users", "wanted", "items", "interactions before"]
+    heads = ["data", "cut", "test users", "wanted items", "ranked items", "training interactions"]
     rows = [
         [
             TITLES[name],
@@ -125,7 +126,9 @@ def _of_run(name: str, document: Document) -> Section:
         for step in ("reading", FIT, ANSWERS, "measuring", "total")
         if step in seconds
     )
-    parts.append(f"Seconds: {steps}; tuning and fitting of each other model in the table.")
+    parts.append(
+        f"Seconds: {steps}. The table has the seconds of tuning and fitting each other model."
+    )
     return Section(TITLES[name], parts)
 
 
@@ -135,28 +138,30 @@ def _verdicts(document: Document) -> list[str]:
         for kind, what in _BEST.items():
             best = document["best"][kind]
             lines.append(f"- `{ours}` / `{best}` ({what}): {between(ratio(document, kind, ours))}")
-        for knowing in (name for name in KNOWING if name in document["models"]):
-            found = between(ratio_to(document, knowing, ours))
-            lines.append(f"- `{ours}` / `{knowing}`: {found}")
+        for oracle in (name for name in ORACLES if name in document["models"]):
+            found = between(ratio_to(document, oracle, ours))
+            lines.append(f"- `{ours}` / `{oracle}`: {found}")
     recall = document["models"][OURS]["candidate_recall"]
     n = document["parameters"][OURS]["candidates"]
-    lines.append(f"- recall of the {n:.0f} candidates: {between(recall, 3)}")
+    lines.append(
+        f"- candidate recall (wanted items among the {n:.0f} candidates): {between(recall, 3)}"
+    )
     alone = ", ".join(
         f"{source} {each['mean']:.4f}" for source, each in document["sources"].items()
     )
-    lines.append(f"- {NDCG} of each source alone, by its own ranks: {alone}")
+    lines.append(f"- {NDCG} of each source alone, in the order of its own ranks: {alone}")
     return lines
 
 
 def _of_sources(document: Document) -> Section:
-    whole = document[WHOLE]
-    names = [name for name in document if name != WHOLE]
+    whole = document[ALL_SOURCES]
+    names = [name for name in document if name != ALL_SOURCES]
     left_out = np.array([document[name]["ndcg"] for name in names])
     alone = whole["alone"]
     values = np.column_stack([whole["ndcg"], *left_out, *alone.values()])
     resampled = resampled_means(values, _RESAMPLES, _SEED)
     means = values.mean(axis=0)
-    rows = [[WHOLE, f"{means[0]:.4f}", "", f"{whole['recall']:.3f}", ""]]
+    rows = [[ALL_SOURCES, f"{means[0]:.4f}", "", f"{whole['recall']:.3f}", ""]]
     for i, source in enumerate(alone, start=1 + len(names)):
         without = ["cannot be switched off", "", ""]
         if source in names:
@@ -173,11 +178,11 @@ def _of_sources(document: Document) -> Section:
         "source",
         f"{NDCG} without it",
         "change (95 %)",
-        "recall of candidates",
+        "candidate recall",
         f"{NDCG} alone",
     ]
     text = (
-        "Our fit with each source switched off in turn, latest window of Online Retail; alone: by"
-        " its own ranks."
+        "`recserve` fitted without each source in turn, on the latest window of Online Retail."
+        " Alone: lists in the order of the source's own ranks."
     )
     return Section("What each source adds", [text, Table(heads, rows)])

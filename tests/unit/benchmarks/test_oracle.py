@@ -1,4 +1,4 @@
-"""The known tastes of the demo shop predict what its users do."""
+"""The hidden tastes of the demo shop predict what its users do."""
 
 from functools import cache
 
@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.quality.oracle import choice_chances, oracle_scores
 from serve_app.demo.assortment import CATEGORIES
 from serve_app.demo.choices import choose, match
-from serve_app.demo.demo_shop import DemoConfig, make_hidden
-from serve_app.demo.ideal import choice_chances, ideal_scores
+from serve_app.demo.demo_shop import DemoConfig, make_hidden_shop
 from serve_app.demo.purchases import buying_chance, funnel
 from serve_app.demo.shopping import simulate
 from serve_app.domain.interactions import PURCHASE, TYPE_CODES
@@ -20,7 +20,7 @@ N_MOMENTS = 26
 
 @cache
 def shop():
-    return make_hidden(CONFIG).shop
+    return make_hidden_shop(CONFIG)
 
 
 def suits_of(users):
@@ -33,7 +33,7 @@ def drawn():
     return simulate(shop(), 60_000, np.random.default_rng(8))
 
 
-def test_choices_are_drawn_as_often_as_they_are_likely():
+def test_items_are_chosen_with_the_computed_probability():
     assortment, n = shop().assortment, 400_000
     category, user = int(np.argmax(np.diff(assortment.shelves))), 3
     at = CONFIG.start_at + 180 * 86_400
@@ -54,12 +54,12 @@ def test_choices_are_drawn_as_often_as_they_are_likely():
     assert not launched.all()
     assert likely[~launched].max() == 0
     np.testing.assert_allclose(often[launched], likely[launched], atol=5 * 0.5 / n**0.5, rtol=0.02)
-    # Only where all six are yet to come is none of these taken.
+    # No launched item is chosen if all six that are seen are not launched yet.
     unseen = np.diff(assortment.attention)[shelf][~launched].sum()
     assert likely.sum() == pytest.approx(1 - unseen**6, abs=1e-3)
 
 
-def test_views_become_purchases_as_often_as_is_likely():
+def test_views_become_purchases_with_the_computed_probability():
     views = drawn().where(drawn().types == TYPE_CODES["view"])
     chance = buying_chance(match(shop().shoppers, views.users, shop().assortment, views.items))
     for part in np.array_split(np.argsort(chance), 4):
@@ -69,14 +69,14 @@ def test_views_become_purchases_as_often_as_is_likely():
         assert abs(n_bought - expected) < 5 * expected**0.5
 
 
-def test_first_purchases_come_as_often_as_the_scores_say():
-    here = np.flatnonzero(shop().shoppers.arrived_at <= CONFIG.start_at).astype(np.int32)
+def test_first_purchases_are_as_frequent_as_the_scores_predict():
+    present = np.flatnonzero(shop().shoppers.arrived_at <= CONFIG.start_at).astype(np.int32)
     items = np.arange(len(shop().assortment), dtype=np.int32)
     moments = np.linspace(CONFIG.start_at, CONFIG.end_at, N_MOMENTS + 1)
-    scores = ideal_scores(shop(), here, items, (moments[:-1] + moments[1:]) / 2)
+    scores = oracle_scores(shop(), present, items, (moments[:-1] + moments[1:]) / 2)
     views = drawn().where(drawn().types == TYPE_CODES["view"])
     visits = pd.Series(views.visits).groupby(views.users).nunique()
-    n_visits = visits.reindex(here, fill_value=0).to_numpy()
+    n_visits = visits.reindex(present, fill_value=0).to_numpy()
     likely = 1 - np.exp(-scores * n_visits[:, None])
     bought = np.zeros((CONFIG.n_users, len(items)), bool)
     purchases = drawn().where(drawn().types == PURCHASE)
@@ -89,24 +89,24 @@ def test_first_purchases_come_as_often_as_the_scores_say():
     parts = [part for part in parts if len(part)]
     for part in parts:
         expected = likely.ravel()[part].sum()
-        found = bought[here].ravel()[part].sum()
-        assert abs(found - expected) < 5 * expected**0.5 + 0.06 * expected, (found, expected)
+        n_bought = bought[present].ravel()[part].sum()
+        assert abs(n_bought - expected) < 5 * expected**0.5 + 0.06 * expected, part
 
 
-def test_scores_of_some_items_are_those_of_all():
+def test_scores_of_an_item_do_not_depend_on_the_other_items():
     users, at = np.array([1, 5], np.int32), np.array([CONFIG.end_at - 1])
-    everything = ideal_scores(shop(), users, np.arange(CONFIG.n_items, dtype=np.int32), at)
-    some = ideal_scores(shop(), users, np.array([7, 2], np.int32), at)
+    everything = oracle_scores(shop(), users, np.arange(CONFIG.n_items, dtype=np.int32), at)
+    some = oracle_scores(shop(), users, np.array([7, 2], np.int32), at)
 
     np.testing.assert_array_equal(some, everything[:, [7, 2]])
     assert (everything >= 0).all()
 
 
-def test_a_season_makes_its_things_likely():
+def test_seasonal_items_score_higher_in_their_season():
     start, category = CONFIG.end_at - 300 * 86_400, shop().assortment.categories
     is_bauble = np.array([CATEGORIES[code].name == "baubles" for code in category])
     users, items = np.arange(50, dtype=np.int32), np.flatnonzero(is_bauble).astype(np.int32)
-    summer = ideal_scores(shop(), users, items, np.array([start + 170 * 86_400]))
-    winter = ideal_scores(shop(), users, items, np.array([CONFIG.end_at + 40 * 86_400]))
+    summer = oracle_scores(shop(), users, items, np.array([start + 170 * 86_400]))
+    winter = oracle_scores(shop(), users, items, np.array([CONFIG.end_at + 40 * 86_400]))
 
     assert winter.sum() > 5 * summer.sum()

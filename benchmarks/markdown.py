@@ -1,4 +1,4 @@
-"""Tables and sections in Markdown."""
+"""Formats tables and sections as Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 class Table:
     """
     Attributes:
-        rows: as wide as ``columns``.
+        rows: each as long as ``columns``.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        """The first column to the left, the others to the right."""
+        """Align the first column to the left, the others to the right."""
         rule = ["---", *["---:"] * (len(self.columns) - 1)]
         return "\n".join(f"| {' | '.join(row)} |" for row in (self.columns, rule, *self.rows))
 
@@ -24,7 +24,7 @@ class Table:
 class Section:
     """
     Attributes:
-        parts: paragraphs and tables, in their order.
+        parts: paragraphs and tables, in order.
     """
 
     title: str
