@@ -1,19 +1,19 @@
-"""Every error that recserve raises on purpose.
+"""Defines every error that recserve raises on purpose.
 
     RecserveError
-    ├── CallerError                 the caller of the HTTP API can mend it
+    ├── CallerError                 the caller of the HTTP API can correct the request
     │   ├── InvalidRequest     422
     │   ├── UnknownItem        404
     │   ├── BodyTooLarge       413
     │   └── Overloaded         429  with Retry-After
-    ├── StageFailed            ---  absorbed by the pipeline: another list is answered
+    ├── StageFailed            ---  absorbed by the pipeline: a simpler list is answered
     │   ├── StageTimedOut
     │   └── StoreUnavailable
-    ├── BundleError            ---  the served bundle stays the one before
+    ├── BundleError            ---  the replicas keep serving the bundle that they have
     │   ├── BundleMissing
     │   ├── BundleDamaged
     │   └── FingerprintMismatch
-    └── OperatorError          ---  a command ends with this one sentence
+    └── OperatorError          ---  the command ends with the message of the error
         ├── SettingsInvalid
         ├── EmbeddedStoresFailed
         ├── DataRejected
@@ -25,9 +25,9 @@
         ├── ServeUnreachable
         └── PortTaken
 
-Anything else that escapes is a bug: it is logged with its traceback and answered with 500.
-Constructors pass their arguments on to ``super().__init__`` by position, because errors travel
-between processes as pickles.
+Any other error that escapes is a bug: it is logged with its traceback and answered with 500.
+Errors travel between processes as pickles, and a pickle repeats the constructor with ``args``.
+Constructors therefore pass all their arguments to ``super().__init__`` by position.
 """
 
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ class RecserveError(Exception):
 
 
 class CallerError(RecserveError):
-    """The caller of the HTTP API can mend it."""
+    """A request that its caller can correct."""
 
     http_status = 400
 
 
 class InvalidRequest(CallerError):
-    """A request that says something that is not allowed; ``message`` says what is."""
+    """A request has a value that is not allowed; ``message`` says what is allowed."""
 
     http_status = 422
 
@@ -59,7 +59,7 @@ class InvalidRequest(CallerError):
 
 
 class UnknownItem(CallerError):
-    """No such item in the catalogue that is served."""
+    """The served catalogue has no such item."""
 
     http_status = 404
 
@@ -72,7 +72,7 @@ class UnknownItem(CallerError):
 
 
 class BodyTooLarge(CallerError):
-    """The request body is longer than is read."""
+    """The request body is longer than the limit."""
 
     http_status = 413
 
@@ -85,7 +85,7 @@ class BodyTooLarge(CallerError):
 
 
 class Overloaded(CallerError):
-    """More requests wait than can be answered in time."""
+    """More requests are waiting than can be answered in time."""
 
     http_status = 429
 
@@ -98,7 +98,7 @@ class Overloaded(CallerError):
 
 
 class StageFailed(RecserveError):
-    """A stage gave nothing usable; the pipeline puts something simpler in its place."""
+    """A stage gave no usable result; the pipeline replaces it with something simpler."""
 
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(stage, reason)
@@ -114,7 +114,7 @@ class StageTimedOut(StageFailed):
 
     def __init__(self, stage: str, deadline_s: float) -> None:
         super().__init__(stage, "timed_out")
-        self.args = (stage, deadline_s)
+        self.args = (stage, deadline_s)  # what this constructor takes, not the parent's
         self.deadline_s = deadline_s
 
     def __str__(self) -> str:
@@ -122,7 +122,7 @@ class StageTimedOut(StageFailed):
 
 
 class StoreUnavailable(StageFailed):
-    """A store gave no answer, or one that cannot be read."""
+    """A store gave no answer, or an answer that cannot be read."""
 
 
 class BundleError(RecserveError):
@@ -130,7 +130,7 @@ class BundleError(RecserveError):
 
 
 class BundleMissing(BundleError):
-    """Nothing has been published under this root, or not this version."""
+    """The root has no such version."""
 
     def __init__(self, root: str, version: str, others: Sequence[str] = ()) -> None:
         super().__init__(root, version, tuple(others))
@@ -139,13 +139,13 @@ class BundleMissing(BundleError):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        there = ", ".join(self.others)
-        instead = f"; there are {there}" if there else ": publish one with `recserve fit`"
+        others = ", ".join(self.others)
+        instead = f"; there are {others}" if others else ": publish one with `recserve fit`"
         return f"no bundle {self.version!r} under {self.root}{instead}"
 
 
 class BundleDamaged(BundleError):
-    """A file of the bundle is missing or is not what its manifest says."""
+    """A file of the bundle is missing, or differs from the manifest."""
 
     def __init__(self, version: str, reason: str) -> None:
         super().__init__(version, reason)
@@ -159,37 +159,37 @@ class BundleDamaged(BundleError):
 class FingerprintMismatch(BundleError):
     """A model was fitted with features that this build assembles differently."""
 
-    def __init__(self, model: str, expected: str, found: str) -> None:
-        super().__init__(model, expected, found)
+    def __init__(self, model: str, expected: str, actual: str) -> None:
+        super().__init__(model, expected, actual)
         self.model = model
         self.expected = expected
-        self.found = found
+        self.actual = actual
 
     def __str__(self) -> str:
         return (
-            f"model {self.model!r} was fitted with features {self.found}, this build assembles"
+            f"model {self.model!r} was fitted with features {self.actual}, this build assembles"
             f" {self.expected}: fit again with `recserve fit`"
         )
 
 
 class OperatorError(RecserveError):
-    """Ends a command with one sentence that says what to do."""
+    """A command cannot go on; the message is one sentence that says what to do."""
 
 
 class SettingsInvalid(OperatorError):
-    """A configuration file says something that is not allowed."""
+    """A file, variable or option has a value that is not allowed."""
 
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
-        self.where = where
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(location, reason)
+        self.location = location
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.reason}"
+        return f"{self.location}: {self.reason}"
 
 
 class EmbeddedStoresFailed(OperatorError):
-    """The PostgreSQL and Redis that come with the package could not be started."""
+    """The PostgreSQL and Redis that come with the package did not start."""
 
     def __init__(self, home: Path, reason: str) -> None:
         super().__init__(home, reason)
@@ -201,7 +201,7 @@ class EmbeddedStoresFailed(OperatorError):
 
 
 class DataRejected(OperatorError):
-    """A file of which nothing was loaded."""
+    """A file was rejected, and nothing was loaded from it."""
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(file, reason)
@@ -213,41 +213,41 @@ class DataRejected(OperatorError):
 
 
 class SchemaMismatch(OperatorError):
-    """The database holds another version of the schema than this build uses."""
+    """The database has no schema, or one of another version than this build uses."""
 
-    def __init__(self, expected: int, found: int | None) -> None:
-        super().__init__(expected, found)
+    def __init__(self, expected: int, actual: int | None) -> None:
+        super().__init__(expected, actual)
         self.expected = expected
-        self.found = found
+        self.actual = actual
 
     def __str__(self) -> str:
-        if self.found is None:
+        if self.actual is None:
             return "the database has no recserve schema yet: run `recserve load` or `recserve fit`"
         return (
-            f"the database has schema version {self.found}, this build uses {self.expected}:"
-            " use the build that fits, or load into a new database"
+            f"the database has schema version {self.actual}, this build uses {self.expected}:"
+            " use the build for that version, or load into a new database"
         )
 
 
 class NotEnoughData(OperatorError):
-    """Too little to fit anything on; the message says how much is needed."""
+    """There are too few data to fit on; the message says how many are needed."""
 
 
 class StepMissing(OperatorError):
-    """A step of the fit cannot run before another has."""
+    """A step of the fit needs the result of another step, which has not run."""
 
-    def __init__(self, step: str, wanted: str) -> None:
-        super().__init__(step, wanted)
+    def __init__(self, missing: str, step: str) -> None:
+        super().__init__(missing, step)
+        self.missing = missing
         self.step = step
-        self.wanted = wanted
 
     def __str__(self) -> str:
-        what = f"step {self.wanted!r} needs {self.step!r} with the same data and settings"
-        return f"{what}: run `recserve fit --step {self.step}`, or `recserve fit`"
+        need = f"step {self.step!r} needs {self.missing!r} with the same data and settings"
+        return f"{need}: run `recserve fit --step {self.missing}`, or `recserve fit`"
 
 
 class PromotionRefused(OperatorError):
-    """A version that should not be served, or that no replica would take up."""
+    """A version should not be served, or no replica could open it."""
 
     def __init__(self, version: str, reason: str) -> None:
         super().__init__(version, reason)
@@ -255,8 +255,8 @@ class PromotionRefused(OperatorError):
         self.reason = reason
 
     def __str__(self) -> str:
-        force = f"`recserve versions promote {self.version} --force` does it all the same"
-        return f"{self.version} is not promoted: {self.reason}. {force}"
+        force = f"`recserve versions promote {self.version} --force`"
+        return f"{self.version} is not promoted: {self.reason}. To promote it anyway: {force}"
 
 
 class NothingServedBefore(OperatorError):
@@ -270,11 +270,11 @@ class NothingServedBefore(OperatorError):
     def __str__(self) -> str:
         promote = f"`recserve versions promote` takes {' or '.join(self.others)}"
         instead = promote if self.others else "publish a bundle with `recserve fit`"
-        return f"nothing that is still under {self.root} was served before: {instead}"
+        return f"no version that is still under {self.root} was served before: {instead}"
 
 
 class ServeUnreachable(OperatorError):
-    """Serve's REST API gave no usable answer."""
+    """The REST API of Serve gave no usable answer."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
@@ -286,7 +286,7 @@ class ServeUnreachable(OperatorError):
 
 
 class PortTaken(OperatorError):
-    """Another process listens where this one has to."""
+    """Another process listens on a port that this one needs."""
 
     def __init__(self, port: int, purpose: str) -> None:
         super().__init__(port, purpose)
@@ -294,4 +294,4 @@ class PortTaken(OperatorError):
         self.purpose = purpose
 
     def __str__(self) -> str:
-        return f"port {self.port} ({self.purpose}) is in use: stop what listens there, or change it"
+        return f"port {self.port} ({self.purpose}) is in use: stop its process, or use another port"

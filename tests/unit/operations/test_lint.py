@@ -328,7 +328,7 @@ class TestLoadYaml:
             load_yaml(path)
 
         assert reason in raised.value.reason
-        assert raised.value.where == str(path)
+        assert raised.value.location == str(path)
 
     def test_says_that_a_file_is_missing(self, tmp_path):
         with pytest.raises(SettingsInvalid, match="no such file"):

@@ -210,7 +210,7 @@ class TestPromote:
         assert current_version(root) == served
         assert str(refused.value) == (
             f"{kept} is not promoted: its fit kept it back (NDCG@10 fell by 0.02)."
-            f" `recserve versions promote {kept} --force` does it all the same"
+            f" To promote it anyway: `recserve versions promote {kept} --force`"
         )
 
         assert "kept it back" in promote(root, kept, SERVED, force=True, at=5.0)
