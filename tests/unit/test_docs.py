@@ -21,12 +21,18 @@ from serve_app.loading.load import LoadConfig
 from serve_app.operations.environment import parse_env_file
 from serve_app.serving.answering import BUNDLE, METADATA
 from serve_app.serving.config import AppConfig, IngressConfig, deployment_names
-from serve_app.serving.http.bodies import Recommendations, RecommendationsRequest
+from serve_app.serving.http.bodies import (
+    Recommendation,
+    Recommendations,
+    RecommendationsRequest,
+)
 from serve_app.serving.pipeline import CANDIDATES, FEATURES, HISTORY, RANKER, scorer_of
 from serve_app.telemetry.counting import METRICS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+OPERATING = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -124,7 +130,7 @@ def test_every_metric_is_documented_with_its_labels(name):
 )
 def test_every_name_of_what_is_degraded_is_documented(stage):
     assert re.search(rf"^\| [^|]*`{stage}`", RUNBOOK, re.M)
-    assert f"`{stage}`" in README
+    assert f"`{stage}`" in OPERATING
 
 
 def make_targets() -> list[str]:
@@ -134,8 +140,7 @@ def make_targets() -> list[str]:
 
 @pytest.mark.parametrize("target", make_targets())
 def test_every_target_of_make_is_documented(target):
-    assert f"\nmake {target} " in README
-    assert f"`make {target}`" in CONTRIBUTING
+    assert f"\n| `make {target}` | " in CONTRIBUTING
 
 
 def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
@@ -159,7 +164,7 @@ def every_verb() -> list[str]:
 
 @pytest.mark.parametrize("verb", every_verb())
 def test_every_verb_is_documented(verb):
-    assert f"`recserve {verb}`" in README
+    assert f"\n| `recserve {verb}` | " in OPERATING
 
 
 def test_every_deployment_is_in_the_picture():
@@ -168,11 +173,18 @@ def test_every_deployment_is_in_the_picture():
     assert [name for name in deployment_names(("<variant>",)) if name not in picture] == []
 
 
+def commands_on(text: str) -> list[str]:
+    """Calls of ``recserve`` in blocks of code and in backquotes; prose may begin with its name."""
+    blocks = "\n".join(re.findall(r"```.*?```", text, re.S))
+    lines = re.findall(r"^(recserve [a-z][^`\n|;]*)", blocks, re.M)
+    return lines + re.findall(r"`(recserve [a-z][^`\n|;]*)`", text)
+
+
 @each_page
 def test_names_no_command_that_there_is_not(page):
     text = page.read_text(encoding="utf-8")
 
-    for line in re.findall(r"(?:^|`)(recserve [a-z][^`\n|;]*)", text, re.M):
+    for line in commands_on(text):
         _, *words = shlex.split(line.rstrip("\\ "), comments=True)
         _check_options(*command_of(words), line)
     for target in re.findall(r"`make ([a-z]+)`", text):
@@ -184,37 +196,41 @@ def _check_options(command: click.Command, words: list[str], line: str) -> None:
     assert {word for word in words if word.startswith("--")} <= known, line
 
 
-def bodies() -> list[dict[str, Any]]:
-    """Requests that the README shows."""
-    sent = re.findall(r"-d '(\{.*?\})'", README, re.S)
-    shown = re.findall(r"```json\n(.*?)```", README, re.S)
-    parsed = [json.loads(text) for text in [*sent, *shown]]
-    return [body for body in parsed if "recommendations" not in body]
+def bodies(page: str) -> list[dict[str, Any]]:
+    """The JSON objects that a page shows, those of ``curl`` included."""
+    sent = re.findall(r"-d '(\{.*?\})'", page, re.S)
+    shown = re.findall(r"```json\n(.*?)```", page, re.S)
+    return [json.loads(text) for text in [*sent, *shown]]
 
 
-def test_the_readme_shows_requests_with_and_without_filters():
-    assert {bool(body.get("filters")) for body in bodies()} == {True, False}
+REQUESTS = [body for body in [*bodies(README), *bodies(API)] if "recommendations" not in body]
 
 
-@pytest.mark.parametrize("body", bodies(), ids=str)
-def test_the_requests_of_the_readme_are_valid(body):
+@pytest.mark.parametrize("page", [README, API], ids=["README", "API"])
+def test_pages_show_requests_with_and_without_filters(page):
+    requests = [body for body in bodies(page) if "recommendations" not in body]
+
+    assert {bool(body.get("filters")) for body in requests} == {True, False}
+
+
+@pytest.mark.parametrize("body", REQUESTS, ids=str)
+def test_requests_on_pages_are_valid(body):
     request = RecommendationsRequest.model_validate(body)
 
     assert bool(parse_filter(request.filters or {}, STANDARD_COLUMNS)) == bool(request.filters)
 
 
-def test_the_answer_of_the_readme_has_every_field():
-    answers = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", README, re.S)]
-    [answer] = [each for each in answers if "recommendations" in each]
+def test_the_answer_on_the_readme_has_every_field():
+    [answer] = [body for body in bodies(README) if "recommendations" in body]
 
     assert answer.keys() == Recommendations.model_fields.keys()
     Recommendations.model_validate(answer)
 
 
-@pytest.mark.parametrize("model", [RecommendationsRequest, Recommendations])
-def test_the_readme_explains_every_field(model):
+@pytest.mark.parametrize("model", [RecommendationsRequest, Recommendations, Recommendation])
+def test_the_api_page_explains_every_field(model):
     for name in model.model_fields:
-        assert re.search(rf"^\|[^|]*`{name}`[^|]*\|", README, re.M) or f'"{name}"' in README
+        assert re.search(rf"^\|[^|]*`{name}`[^|]*\|", API, re.M), name
 
 
 @each_page
