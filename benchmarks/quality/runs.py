@@ -24,7 +24,7 @@ from serve_app.evaluation.evaluation_report import as_json
 from serve_app.evaluation.evaluator import EvaluationConfig, MakeScorer, evaluate
 from serve_app.evaluation.list_measures import ndcgs
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
-from serve_app.evaluation.served import OursConfig, served_lists
+from serve_app.evaluation.served import ServedConfig, fit_and_list
 from serve_app.loading.in_memory import read_files
 from serve_app.loading.load import InputFiles
 from serve_app.operations.fit_settings import ours_config
@@ -104,7 +104,7 @@ def _evaluate(
 ) -> Document:
     config = settings(days_earlier, plan.points)
     data = key_of_files(file for _, file in files.given())
-    of_rivals = config.model_copy(update={"ours": OursConfig()}).model_dump_json()
+    of_rivals = config.model_copy(update={"ours": ServedConfig()}).model_dump_json()
 
     def make() -> Document:
         evaluation = evaluate(
@@ -133,16 +133,16 @@ def _fit_without_each_source(files: InputFiles, plan: Plan, progress: Progress) 
     documents: Document = {}
     for name, ours in _variations(config.ours).items():
 
-        def make(ours: OursConfig = ours, name: str = name) -> Document:
+        def make(ours: ServedConfig = ours, name: str = name) -> Document:
             started_at = time.perf_counter()
 
             def tell(step: str, share: float) -> None:
                 progress(f"{name}: {step}", share)
 
-            lists = served_lists(loaded, split, 10, ours, tell)
+            lists = fit_and_list(loaded, split, 10, ours, tell)
             return {
                 "ndcg": ndcgs(lists.plain, split, 10).tolist(),
-                "recall": float(lists.recall.mean()),
+                "recall": float(lists.candidate_recall.mean()),
                 "alone": {
                     source: ndcgs(of_source, split, 10).tolist()
                     for source, of_source in lists.by_source.items()
@@ -157,7 +157,7 @@ def _fit_without_each_source(files: InputFiles, plan: Plan, progress: Progress) 
     return documents
 
 
-def _variations(config: OursConfig) -> Mapping[str, OursConfig]:
+def _variations(config: ServedConfig) -> Mapping[str, ServedConfig]:
     """Settings with all sources, and without each in turn; ``popular`` cannot be switched off."""
     candidates = config.fit.candidates
     variations = {ALL_SOURCES: config}

@@ -23,7 +23,7 @@ from serve_app.evaluation.rivals import (
     best_fusion_constant,
     make_rival_lists,
 )
-from serve_app.evaluation.served import Ours, OursConfig, answers_of, fit_past
+from serve_app.evaluation.served import ServedConfig, ServedLists, fit_on_training, list_from_bundle
 from serve_app.evaluation.training_matrix import Rival, ScoreItems
 from serve_app.fitting.run import Progress
 from serve_app.loading.in_memory import LoadedFiles, read_files
@@ -60,7 +60,7 @@ class EvaluationConfig(Settings):
     n_resamples: int = Field(default=1_000, ge=1, description="Resamples of the bootstrap.")
     seed: int = Field(default=7, ge=0, description="Seed of the tried points and the bootstrap.")
     reading: LoadConfig = Field(default=LoadConfig(), description="Limits of the files' rows.")
-    ours: OursConfig = Field(default=OursConfig(), description="The served system.")
+    ours: ServedConfig = Field(default=ServedConfig(), description="The served system.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _add_fusion(run: _Run) -> None:
         run.lists[FUSED] = fuse(lists, run.split.training.n_items, run.width, k)
 
 
-def _add_ours(run: _Run) -> Ours | None:
+def _add_ours(run: _Run) -> ServedLists | None:
     config = run.config.ours
 
     def tell(step: str, share: float) -> None:
@@ -221,25 +221,25 @@ def _add_ours(run: _Run) -> Ours | None:
 
     try:
         with run.timed(FIT):
-            fitted = fit_past(run.files, run.split, config, tell)
+            result = fit_on_training(run.files, run.split, config, tell)
     except NotEnoughData as error:
         run.skipped[OURS] = str(error)
         return None
     with run.timed(ANSWERS):
-        ours = answers_of(fitted, run.split, run.width, config, tell)
+        ours = list_from_bundle(result, run.split, run.width, config, tell)
     run.lists[OURS], run.lists[OURS_DIVERSE] = ours.plain, ours.diverse
     run.parameters[OURS] = {"candidates": ours.n_candidates}
     return ours
 
 
-def _measure(run: _Run, ours: Ours | None) -> Evaluation:
+def _measure(run: _Run, ours: ServedLists | None) -> Evaluation:
     config, split = run.config, run.split
     ks, n_resamples, seed = config.ks, config.n_resamples, config.seed
     with run.timed("measuring"):
         per_user = {name: dict(measure_lists(each, split, ks)) for name, each in run.lists.items()}
         sources = {}
         if ours is not None:
-            per_user[OURS]["candidate_recall"] = ours.recall
+            per_user[OURS]["candidate_recall"] = ours.candidate_recall
             sources = source_intervals(ours.by_source, split, ks[0], n_resamples, seed)
         models = intervals(per_user, run.lists, split.training.n_items, ks, n_resamples, seed)
         measures = tuple(f"ndcg@{k}" for k in ks)

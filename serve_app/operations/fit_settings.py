@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from serve_app.errors import SettingsInvalid
-from serve_app.evaluation.served import OursConfig
+from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, app_config, first_fault
@@ -30,7 +30,7 @@ def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
 
 def ours_config(
     config: Path | None, settings: Path | None, *, n_threads: int | None = None
-) -> OursConfig:
+) -> ServedConfig:
     """
     Read the settings of an evaluation: the first served variant, with candidates and ranking.
 
@@ -44,7 +44,7 @@ def ours_config(
     """
     app = AppConfig() if config is None else app_config(load_yaml(config), config)
     if settings is None:
-        fit = as_served(OursConfig().fit, app)
+        fit = as_served(ServedConfig().fit, app)
     else:
         fit = read_fit_settings(settings, app)
         if config is not None:
@@ -53,7 +53,7 @@ def ours_config(
         "variants": {fit.main: fit.variants[fit.main]},
         "n_threads": fit.n_threads if n_threads is None else n_threads,
     }
-    return OursConfig(fit=fit.model_copy(update=changed), ranking=app.ranking)
+    return ServedConfig(fit=fit.model_copy(update=changed), ranking=app.ranking)
 
 
 def read_fit_settings(settings: Path, app: AppConfig) -> FitConfig:

@@ -12,9 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serve_app.arrays.columns import MISSING
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.domain.interactions import PURCHASE
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation import evaluator as evaluating
 from serve_app.evaluation.evaluation_report import as_json, as_text
@@ -26,18 +24,13 @@ from serve_app.evaluation.evaluator import (
     EvaluationConfig,
     evaluate,
 )
-from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.evaluation.rivals import RIVALS
-from serve_app.evaluation.served import OursConfig, served_lists
-from serve_app.fitting.data.labels import LabelConfig
+from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
-from serve_app.loading.in_memory import LoadedFiles
 from serve_app.loading.load import InputFiles
-from serve_app.measuring.lists import hits_of
-from tests.support.hand_made_logs import demo_shop
 
-QUICK = OursConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
+QUICK = ServedConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
 CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
 NAMES = [*(rival.name for rival in RIVALS), FUSED, OURS, OURS_DIVERSE]
 
@@ -185,84 +178,6 @@ class TestReport:
 
         assert "left out: 3 bad rows of interactions" in as_text(lossy)
         assert "2 items are known from interactions only" in as_text(lossy)
-
-
-def files_and_split():
-    items, users, log = demo_shop()
-    files = LoadedFiles(items, users, log, {})
-    return files, split_at_share(log, ProtocolConfig(max_users=60))
-
-
-def ours_of(files, split, width=10):
-    return served_lists(files, split, width, QUICK, lambda step, share: None)
-
-
-class TestOurs:
-    def test_recommends_ranked_items_only_and_no_bought_item(self):
-        files, split = files_and_split()
-        ours = ours_of(files, split)
-
-        for lists in (ours.plain, ours.diverse):
-            assert lists.shape == (len(split.users), 10)
-            assert lists.max() < split.training.n_items
-            for i, row in enumerate(lists.tolist()):
-                start, stop = split.excluded.offsets[i : i + 2]
-                given = [item for item in row if item != MISSING]
-                assert len(set(given)) == len(given) > 0
-                assert not set(given) & set(split.excluded.items[start:stop].tolist())
-
-    def test_does_not_depend_on_later_interactions(self):
-        files, split = files_and_split()
-        log = files.log
-        rng = np.random.default_rng(1)
-        rows = np.where(log.at >= split.cut_at, rng.permutation(log.rows), log.rows)
-        other = type(log)(log.user_ids, log.users, rows, log.types, log.values, log.at)
-        shuffled = split_at_share(other, ProtocolConfig(max_users=60))
-        # The users may differ; the lists of those that are in both must not.
-        one, another = (
-            ours_of(files, split),
-            ours_of(LoadedFiles(files.items, files.users, other, {}), shuffled),
-        )
-        both, here, there = np.intersect1d(split.users, shuffled.users, return_indices=True)
-
-        assert len(both) > 10
-        np.testing.assert_array_equal(one.plain[here], another.plain[there])
-        np.testing.assert_array_equal(one.diverse[here], another.diverse[there])
-
-    def test_recommends_bought_items_if_repeats_count(self):
-        files, _ = files_and_split()
-        label = LabelConfig(repeats=True)
-        split = split_at_share(files.log, ProtocolConfig(max_users=60, label=label))
-        ours = ours_of(files, split)
-        bought = [
-            files.log.rows[(files.log.users == user) & (files.log.types == PURCHASE)]
-            for user in split.user_numbers[split.users]
-        ]
-        again = [
-            np.isin(split.item_rows[row[row != MISSING]], rows).any()
-            for row, rows in zip(ours.plain, bought, strict=True)
-        ]
-
-        assert np.mean(again) > 0.1
-
-    def test_lists_of_each_source_hold_no_item_twice(self):
-        files, split = files_and_split()
-        ours = ours_of(files, split)
-
-        assert set(ours.by_source) == set(SOURCES)
-        for lists in ours.by_source.values():
-            assert lists.shape == ours.plain.shape
-            for row in lists.tolist():
-                given = [item for item in row if item != MISSING]
-                assert len(set(given)) == len(given)
-
-    def test_hits_no_more_items_than_its_candidates_hold(self):
-        files, split = files_and_split()
-        ours = ours_of(files, split)
-        hits = hits_of(ours.plain, split.wanted, split.training.n_items).sum(axis=1)
-
-        assert (hits <= ours.recall * np.diff(split.wanted.offsets) + 1e-9).all()
-        assert 0 < ours.recall.mean() <= 1
 
 
 class TestOddShops:

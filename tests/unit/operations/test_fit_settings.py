@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from serve_app.cli import data_verbs as data
 from serve_app.errors import DataRejected, NotEnoughData, SettingsInvalid
-from serve_app.evaluation.served import OursConfig
+from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.operations.fit_settings import ours_config
 
@@ -36,7 +36,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 def test_without_files_the_defaults_are_evaluated():
-    assert ours_config(None, None) == OursConfig()
+    assert ours_config(None, None) == ServedConfig()
 
 
 def test_candidates_and_ranking_are_the_served_ones(tmp_path):
