@@ -1,51 +1,75 @@
-# Everything on a fresh machine that has Python 3.11, 3.12, 3.13 or 3.14; nothing else is needed.
+# Works on a fresh machine that has Python 3.11, 3.12, 3.13 or 3.14; nothing else is needed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
 
-.PHONY: install run test bench quality check format docs clean
+# Two files mark what is installed: everything that `make run` needs, or the developers' tools too.
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
 
-install: $(INSTALLED)
+.PHONY: install run test test-fast bench quality check format docs lock clean
 
-run: $(INSTALLED)
+install: $(RUN)
+
+run: $(RUN)
 	@$(BIN)/recserve run
 
-test: $(INSTALLED)
+test: $(DEV)
 	@$(BIN)/python -m pytest
 
+# Only the tests that need neither stores nor Ray.
+test-fast: $(DEV)
+	@$(BIN)/python -m pytest tests/unit
+
 # make bench ONLY=seed runs one part; python -m benchmarks --help names them all.
-bench: $(INSTALLED) $(VENV)/.bench
+bench: $(DEV)
 	@$(BIN)/python -m benchmarks $(addprefix --only=,$(ONLY)) $(BENCH)
 
 # make quality ONLY=demo runs one part; python -m benchmarks.quality --help names them all.
-quality: $(INSTALLED) $(VENV)/.bench
+quality: $(DEV)
 	@$(BIN)/python -m benchmarks.quality $(addprefix --only=,$(ONLY)) $(QUALITY)
 
-check: $(INSTALLED)
+check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(INSTALLED)
+format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # The old page stays when the command fails.
-docs: $(INSTALLED)
+docs: $(DEV)
 	@$(BIN)/recserve settings > $(VENV)/settings.md
 	@cp $(VENV)/settings.md docs/settings.md
+
+# Writes the locks anew. `make lock LOCK=--upgrade` takes the latest versions; without it, versions
+# stay as they are where they still fit. The other locks take their versions from dev.lock.
+COMPILE = $(VENV)/lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+  --generate-hashes --no-annotate --only-binary :all: --custom-compile-command 'make lock'
+
+lock: | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) $(LOCK) --all-extras --output-file requirements/dev.lock
+	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra build --extra report \
+	  --extra evaluate --extra embedded --output-file requirements/run.lock
+	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra build \
+	  --output-file requirements/serve.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-$(INSTALLED): pyproject.toml constraints.txt serve_app/domain/scoring/_trees.c
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 15) else "recserve needs Python 3.11, 3.12, 3.13 or 3.14; $(PYTHON) is %d.%d: try make PYTHON=python3.12" % v)'
-	@echo "installing into $(VENV): about two minutes, 1.2 GB"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@touch $@
 
-$(VENV)/.bench: $(INSTALLED)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+# Every package comes as a wheel whose hash the lock holds. The project itself is built without a
+# download: setuptools is in the lock.
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check install
+
+$(RUN) $(DEV): $(VENV)/.%: requirements/%.lock pyproject.toml setup.py serve_app/domain/scoring/_trees.c | $(BIN)/python
+	@echo "installing into $(VENV): about two minutes, 1 GB"
+	@$(PIP) --require-hashes --only-binary :all: --requirement $<
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@

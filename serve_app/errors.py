@@ -16,6 +16,7 @@
     └── OperatorError          ---  the command ends with the message of the error
         ├── SettingsInvalid
         ├── EmbeddedStoresFailed
+        ├── ExtraMissing
         ├── DataRejected
         ├── SchemaMismatch
         ├── NotEnoughData
@@ -65,10 +66,9 @@ class UnknownItem(CallerError):
 
     def __init__(self, item_id: str) -> None:
         super().__init__(item_id)
-        self.item_id = item_id
 
     def __str__(self) -> str:
-        return f"item {self.item_id!r} is not in the catalogue"
+        return "item {!r} is not in the catalogue".format(*self.args)
 
 
 class BodyTooLarge(CallerError):
@@ -78,10 +78,9 @@ class BodyTooLarge(CallerError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(limit_bytes)
-        self.limit_bytes = limit_bytes
 
     def __str__(self) -> str:
-        return f"the body may have at most {self.limit_bytes} bytes"
+        return "the body may have at most {} bytes".format(*self.args)
 
 
 class Overloaded(CallerError):
@@ -200,6 +199,13 @@ class EmbeddedStoresFailed(OperatorError):
         return f"the embedded stores in {self.home} did not start: {self.reason}"
 
 
+class ExtraMissing(OperatorError):
+    """A package is missing. The arguments are the extra that installs it, and its name."""
+
+    def __str__(self) -> str:
+        return "{1} is not installed: run `pip install 'recserve[{0}]'`".format(*self.args)
+
+
 class DataRejected(OperatorError):
     """A file was rejected, and nothing was loaded from it."""
 
@@ -251,12 +257,11 @@ class PromotionRefused(OperatorError):
 
     def __init__(self, version: str, reason: str) -> None:
         super().__init__(version, reason)
-        self.version = version
-        self.reason = reason
 
     def __str__(self) -> str:
-        force = f"`recserve versions promote {self.version} --force`"
-        return f"{self.version} is not promoted: {self.reason}. To promote it anyway: {force}"
+        version, reason = self.args
+        force = f"`recserve versions promote {version} --force`"
+        return f"{version} is not promoted: {reason}. To promote it anyway: {force}"
 
 
 class NothingServedBefore(OperatorError):
@@ -290,8 +295,6 @@ class PortTaken(OperatorError):
 
     def __init__(self, port: int, purpose: str) -> None:
         super().__init__(port, purpose)
-        self.port = port
-        self.purpose = purpose
 
     def __str__(self) -> str:
-        return f"port {self.port} ({self.purpose}) is in use: stop its process, or use another port"
+        return "port {} ({}) is in use: stop its process, or use another port".format(*self.args)

@@ -14,7 +14,6 @@ from typing import Protocol
 from serve_app.bundles.local import LocalRoot
 from serve_app.bundles.manifest import VERSION_PATTERN, Manifest
 from serve_app.bundles.manifest_files import MANIFEST, parsed
-from serve_app.bundles.remote import remote_root
 from serve_app.errors import BundleDamaged, BundleMissing
 
 CURRENT = "current"
@@ -91,7 +90,12 @@ def bundle_root(root: str) -> BundleRoot:
     Raises:
         SettingsInvalid: the root is a URI of a kind that is not known.
     """
-    return remote_root(root) if "://" in root else LocalRoot(Path(root))
+    if "://" not in root:
+        return LocalRoot(Path(root))
+    # It imports pyarrow, which costs a replica 30 MB that a local folder does not need.
+    from serve_app.bundles.remote import remote_root
+
+    return remote_root(root)
 
 
 def read_current(place: BundleRoot) -> str | None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from serve_app.operations.init_folder import DEFAULTS
 from serve_app.operations.rest import DEFAULT_ADDRESS, ServeClient, ray_token
 from serve_app.operations.workplace import Workplace, open_workplace
 
@@ -22,10 +24,21 @@ class FiniteRange(click.FloatRange):
 # Existence is checked where the file is read, which names it in one sentence.
 FILE = click.Path(dir_okay=False, path_type=Path)
 
+
+def use_packaged_file(ctx: click.Context, option: click.Parameter, file: Path) -> Path:
+    """Fall back to the packaged file if users name no file and the folder has none."""
+    source = ctx.get_parameter_source(option.name or "")
+    if source is not ParameterSource.DEFAULT or file.exists():
+        return file
+    click.echo(f"{file} does not exist: using the default settings", err=True)
+    return DEFAULTS / file
+
+
 config_option = click.option(
     "--config",
     type=FILE,
     default=Path("serve_config.yaml"),
+    callback=use_packaged_file,
     show_default=True,
     help="Configuration file of the application.",
 )
@@ -33,6 +46,7 @@ fit_settings_option = click.option(
     "--settings",
     type=FILE,
     default=Path("configs/fit.yaml"),
+    callback=use_packaged_file,
     show_default=True,
     help="Settings file of the fit.",
 )

@@ -13,6 +13,7 @@ from serve_app.cli.options import (
     config_option,
     dashboard_option,
     fit_settings_option,
+    use_packaged_file,
     workplace_of,
 )
 from serve_app.operations.doctor import Outcome, format_results, run_checks
@@ -25,6 +26,7 @@ from serve_app.operations.environment import (
 )
 from serve_app.operations.first_answer import ready_message
 from serve_app.operations.first_run import example_user, prepare_first_run
+from serve_app.operations.init_folder import init_folder
 from serve_app.operations.rest import DEFAULT_ADDRESS, health_of
 from serve_app.operations.scale import scale
 from serve_app.operations.serve_run import Service, deploy_failure, run_service, serve_run
@@ -44,6 +46,7 @@ N_MINUTES = 5
     "--profile",
     type=FILE,
     default=Path("configs/fast.env"),
+    callback=use_packaged_file,
     show_default=True,
     help="File of RAY_SERVE_* variables that are set before Ray starts.",
 )
@@ -125,6 +128,18 @@ def doctor_command(config: Path) -> None:
     click.echo(format_results(results))
     if any(result.outcome is Outcome.FAIL for result in results):
         sys.exit(1)
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+def init_command(folder: Path, force: bool) -> None:
+    """Write the configuration files to FOLDER, to be edited.
+
+    Default: the working directory. Commands use these files when they run in this folder.
+    """
+    for path in init_folder(folder, force=force):
+        click.echo(path)
 
 
 @click.command("settings")

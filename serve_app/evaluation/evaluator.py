@@ -11,6 +11,7 @@ from pydantic import Field
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
+from serve_app.evaluation.baselines.als import import_libraries
 from serve_app.evaluation.best_lists import best_items, fuse
 from serve_app.evaluation.list_measures import measure_lists, source_intervals
 from serve_app.evaluation.protocol import EvaluationSplit, ProtocolConfig, split_at_share
@@ -145,8 +146,10 @@ def evaluate(
 
     Raises:
         DataRejected: a file cannot be read or has too many bad rows.
+        ExtraMissing: the extra ``evaluate`` is not installed.
         NotEnoughData: nothing to train on, or nobody to test.
     """
+    import_libraries()  # before minutes are spent on the files
     start_s = clock()
     files = read_files(inputs, config.reading, partial(progress, "reading"), now_at=now_at)
     split = split_at_share(files.log, config.protocol)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 import pytest
 import yaml
@@ -77,7 +77,7 @@ def test_one_command_from_nothing_to_a_recommendation_and_back_to_nothing(home):
         )
         assert command.poll() is None, said.read_text()
         (body,) = re.findall(r"-d '(.*)'", said.read_text())
-        answer = httpx.post(
+        answer = httpx2.post(
             f"http://127.0.0.1:{port}/recommendations",
             content=body,
             headers={"content-type": "application/json"},

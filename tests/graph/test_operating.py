@@ -1,7 +1,7 @@
 import json
 import re
 
-import httpx
+import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.real_serve import until
@@ -22,8 +22,8 @@ def scrape(service):
     groups = [group for file in files for group in json.loads(file.read_text())]
     addresses = {target for group in groups for target in group["targets"]}
     try:
-        texts = [httpx.get(f"http://{address}/metrics").text for address in addresses]
-    except httpx.TransportError:
+        texts = [httpx2.get(f"http://{address}/metrics").text for address in addresses]
+    except httpx2.TransportError:
         return {}  # Ray's agent is still starting
     return {
         family.name: family

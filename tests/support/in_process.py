@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 
 from serve_app.bundles.roots import BundleLocation
@@ -147,10 +147,10 @@ class Api:
         self.until(lambda: self.ingress.health()["bundle"] == version)
         return self
 
-    def get(self, path, **options) -> httpx.Response:
+    def get(self, path, **options) -> httpx2.Response:
         return self.run(self.client.get(path, **options))
 
-    def post(self, body=None, **options) -> httpx.Response:
+    def post(self, body=None, **options) -> httpx2.Response:
         if body is not None:
             options["content"] = body if isinstance(body, bytes) else json.dumps(body)
             options.setdefault("headers", {}).setdefault("content-type", "application/json")
@@ -163,8 +163,8 @@ class Api:
 
     async def _open(self):
         app = self.ingress.__serve_build_asgi_app__()
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://recserve")
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        self.client = httpx2.AsyncClient(transport=transport, base_url="http://recserve")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 import yaml
 
@@ -59,7 +59,7 @@ class Served:
     config: Path
     environment: Mapping[str, str]
     process: "subprocess.Popen[bytes]"
-    http: httpx.Client
+    http: httpx2.Client
     log: Path
     family: set[psutil.Process] = field(default_factory=set)
 
@@ -88,7 +88,7 @@ class Served:
         assert self.process.poll() is None, self.log.read_text()[-3_000:]
         try:
             return self.http.get(path).status_code
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return None
 
     def client(self) -> ServeClient:
@@ -180,7 +180,7 @@ def served(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
     service = Served(home, path, environment, process, http, log)
     try:
         yield service

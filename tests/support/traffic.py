@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-import httpx
+import httpx2
 
 from tests.support.real_serve import Served
 
@@ -32,7 +32,7 @@ def traffic(service: Served, n_threads: int = 4) -> Iterator[Traffic]:
     seen, over, lock, numbers = Traffic(), threading.Event(), threading.Lock(), count()
 
     def ask() -> None:
-        with httpx.Client(base_url=service.http.base_url, timeout=30) as http:
+        with httpx2.Client(base_url=service.http.base_url, timeout=30) as http:
             while not over.is_set():
                 _ask_once(http, next(numbers), seen, lock)
 
@@ -47,7 +47,7 @@ def traffic(service: Served, n_threads: int = 4) -> Iterator[Traffic]:
             thread.join()
 
 
-def _ask_once(http: httpx.Client, number: int, seen: Traffic, lock: threading.Lock) -> None:
+def _ask_once(http: httpx2.Client, number: int, seen: Traffic, lock: threading.Lock) -> None:
     # A filter that no other request has, so that no answer comes from the cache.
     body = {
         "user_id": f"u{number % 400:06d}",
@@ -55,7 +55,7 @@ def _ask_once(http: httpx.Client, number: int, seen: Traffic, lock: threading.Lo
     }
     try:
         answer = http.post("/recommendations", json=body)
-    except httpx.TransportError as error:
+    except httpx2.TransportError as error:
         with lock:
             seen.outcomes[type(error).__name__] += 1
         return

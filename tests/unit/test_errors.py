@@ -18,6 +18,7 @@ EXAMPLES = [
     errors.FingerprintMismatch("main", "0123456789ab", "ba9876543210"),
     errors.SettingsInvalid("DATABASE_URL", "no such server"),
     errors.EmbeddedStoresFailed(Path("/home"), "no space left"),
+    errors.ExtraMissing("report", "matplotlib"),
     errors.DataRejected(Path("items.csv"), "it has no rows"),
     errors.SchemaMismatch(1, None),
     errors.SchemaMismatch(1, 2),

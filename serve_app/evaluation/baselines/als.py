@@ -6,10 +6,9 @@ Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets"
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from serve_app.errors import ExtraMissing
 from serve_app.evaluation.training_matrix import (
     Point,
     Rival,
@@ -22,14 +21,28 @@ _SEED = 7
 _N_ITERATIONS = 15
 
 
+def import_libraries() -> tuple[Any, Any]:
+    """
+    Return the model's class and the function that limits the threads of BLAS.
+
+    Raises:
+        ExtraMissing: the extra ``evaluate`` is not installed.
+    """
+    try:
+        from implicit.als import AlternatingLeastSquares
+        from threadpoolctl import threadpool_limits
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("evaluate", "implicit") from error
+    return AlternatingLeastSquares, threadpool_limits
+
+
 def _fit(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
+    als, threadpool_limits = import_libraries()
     matrix = csr_matrix(training.matrix)
     for point in points:
         # With more BLAS threads the library is slower, and warns.
         with threadpool_limits(1, "blas"):
-            model = AlternatingLeastSquares(
-                **point, iterations=_N_ITERATIONS, num_threads=1, random_state=_SEED
-            )
+            model = als(**point, iterations=_N_ITERATIONS, num_threads=1, random_state=_SEED)
             model.fit(matrix, show_progress=False)
         yield _by_factors(model)
 

@@ -17,6 +17,7 @@ def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Doc
     """
     Args:
         drawn: names of the plots that exist; pictures of others are left out.
+            There are none where matplotlib is missing; then the report says so.
     """
     sections = (
         _verdict(facts),
@@ -29,6 +30,7 @@ def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Doc
         _tuned(facts),
         _changes(facts, figures),
         _leaks(facts),
+        *([] if drawn else [_missing_plots()]),
     )
     return Document(
         title=f"Fit of the data until {write_day(facts.split.end_at)}",
@@ -40,6 +42,12 @@ def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Doc
             for section in sections
         ],
     )
+
+
+def _missing_plots() -> Section:
+    reason = "This report has no plots because matplotlib is not installed."
+    remedy = "Run pip install 'recserve[report]' and fit again to get them."
+    return Section("Plots", [Paragraph(f"{reason} {remedy}")])
 
 
 def _has_content(part: Part, drawn: frozenset[str]) -> bool:

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from serve_app.fitting.report.document import as_html, as_markdown
-from serve_app.fitting.report.drawing import as_png, as_svg, use_style
 from serve_app.fitting.report.facts import Facts
 from serve_app.fitting.report.figures import Figures, compute_figures
-from serve_app.fitting.report.plots import PLOTS
 from serve_app.fitting.report.sections import write_document
 
 # More digits than anybody reads, fewer than the noise of another machine's sums reaches.
@@ -21,6 +20,8 @@ def write_report(facts: Facts, folder: Path) -> None:
     """
     Writes ``report.md`` with its plots as PNG, ``report.html`` that needs no other file, and
     ``report.json`` with every figure. Equal facts give equal bytes.
+
+    Without matplotlib the report has no plots, and says how to get them.
 
     Args:
         folder: must exist.
@@ -35,6 +36,12 @@ def write_report(facts: Facts, folder: Path) -> None:
 
 def _write_plots(facts: Facts, figures: Figures, folder: Path) -> dict[str, str]:
     """Writes every plot as PNG, and returns each as SVG by its name."""
+    if find_spec("matplotlib") is None:
+        return {}
+    # Both import matplotlib, which only the extra `report` installs.
+    from serve_app.fitting.report.drawing import as_png, as_svg, use_style
+    from serve_app.fitting.report.plots import PLOTS
+
     drawings = {}
     # Drawing and writing must share the style: matplotlib reads its settings in both.
     with use_style():

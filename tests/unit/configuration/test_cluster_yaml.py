@@ -51,8 +51,18 @@ def test_has_a_head_and_workers_that_outlive_one_of_them(cluster):
 def test_copies_what_the_installation_needs(cluster):
     copied = set(cluster["file_mounts"].values())
 
-    assert {"pyproject.toml", "README.md", "serve_app", "configs", "serve_config.yaml"} <= copied
-    assert "pip install /home/ray/recserve" in cluster["setup_commands"]
+    assert {
+        "pyproject.toml",
+        "setup.py",
+        "requirements",
+        "README.md",
+        "serve_app",
+        "configs",
+        "serve_config.yaml",
+    } <= copied
+    [command] = cluster["setup_commands"]
+    assert "--require-hashes --only-binary :all: -r /home/ray/recserve/requirements/" in command
+    assert command.endswith("--no-deps --no-build-isolation /home/ray/recserve")
 
 
 @pytest.mark.parametrize("profile", PROFILES)

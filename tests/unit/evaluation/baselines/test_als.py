@@ -1,6 +1,10 @@
-import numpy as np
+import sys
 
-from serve_app.evaluation.baselines.als import ALS
+import numpy as np
+import pytest
+
+from serve_app.errors import ExtraMissing
+from serve_app.evaluation.baselines.als import ALS, import_libraries
 from tests.support.training_matrices import training_of
 
 
@@ -14,3 +18,10 @@ def test_finds_the_missing_corner_of_a_checkerboard():
     scores = np.where(known > 0, -np.inf, score(np.arange(20, dtype=np.int32)))
 
     assert scores.argmax(axis=1).tolist() == list(range(20))
+
+
+def test_names_the_extra_when_its_library_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "implicit.als", None)
+
+    with pytest.raises(ExtraMissing, match=r"implicit is not installed.*'recserve\[evaluate\]'"):
+        import_libraries()

@@ -1,7 +1,9 @@
 import json
 import re
+import sys
 from dataclasses import replace
 from functools import cache
+from html import unescape
 
 import matplotlib
 import numpy as np
@@ -116,6 +118,20 @@ class TestFiles:
             again = written(tmp_path / "again")
 
         assert again == report
+
+    def test_without_matplotlib_it_has_no_plots_and_says_how_to_get_them(
+        self, report, monkeypatch, tmp_path
+    ):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+        plain = written(tmp_path / "plain")
+
+        assert set(plain) == {"report.md", "report.html", "report.json"}
+        assert plain["report.json"] == report["report.json"]
+        for name in ("report.md", "report.html"):
+            words = unescape(plain[name].decode().replace("\\", ""))
+            assert "Run pip install 'recserve[report]' and fit again" in words
+            assert b"is not installed" not in report[name]
 
     def test_every_picture_of_the_markdown_is_there(self, report, markdown):
         pictures = re.findall(r"\]\((\w+\.png)\)", markdown)

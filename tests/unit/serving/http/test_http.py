@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -454,7 +454,7 @@ class TestOtherErrors:
                 )
                 for user in USERS[:4]
             ]
-            refused: set[asyncio.Task[httpx.Response]] = set()
+            refused: set[asyncio.Task[httpx2.Response]] = set()
             while len(refused) < 2:
                 done, _ = await asyncio.wait(
                     set(posts) - refused, return_when=asyncio.FIRST_COMPLETED
