@@ -73,18 +73,13 @@ def demo_command(folder: Path, users: int, items: int, interactions: int, seed: 
 @max_rating_option
 @config_option
 def load_command(
-    items: Path | None,
-    users: Path | None,
-    interactions: Path | None,
-    max_reject_share: float,
-    max_rating: float,
-    config: Path,
+    max_reject_share: float, max_rating: float, config: Path, **paths: Path | None
 ) -> None:
     """Load files of items, users and interactions into the database.
 
     Give any of the three. Loading a file again changes nothing.
     """
-    files = InputFiles(items, users, interactions)
+    files = InputFiles(**paths)
     if not list(files.given()):
         raise click.UsageError("give at least one of --items, --users, --interactions")
     if not 0 <= max_reject_share <= 1:
@@ -158,7 +153,7 @@ def fit_command(config: Path, settings: Path, **options: Any) -> None:
     "ks",
     default="10,20",
     callback=_parse_lengths,
-    help="Lengths of the lists that are measured, separated by commas.",
+    help="Lengths of the measured lists, separated by commas.",
 )
 @click.option(
     "--json",
@@ -167,28 +162,20 @@ def fit_command(config: Path, settings: Path, **options: Any) -> None:
     callback=_check_writable,
     help="File to which all measures are written as JSON.",
 )
-def evaluate_command(
-    repeats: bool,
-    settings: Path | None,
-    config: Path | None,
-    ks: tuple[int, ...],
-    json_file: Path | None,
-    max_rating: float,
-    **options: Any,
-) -> None:
+def evaluate_command(repeats: bool, json_file: Path | None, **options: Any) -> None:
     """Compare the recommendations with those of other models on past data.
 
     Every model learns from the interactions before the test period and is measured on those within
     it. No database is needed: the files may be those of any shop.
     """
     files = InputFiles(*(options.pop(kind) for kind in ("items", "users", "interactions")))
-    ours = ours_config(config, settings, n_threads=os.cpu_count())
+    ours = ours_config(options.pop("config"), options.pop("settings"), n_threads=os.cpu_count())
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
     chosen = EvaluationConfig(
-        protocol=ProtocolConfig(label=label, **options),
-        ks=ks,
+        ks=options.pop("ks"),
         ours=ours,
-        reading=LoadConfig(max_rating=max_rating),
+        reading=LoadConfig(max_rating=options.pop("max_rating")),
+        protocol=ProtocolConfig(label=label, **options),
     )
     with show_progress() as progress:
         result = evaluate(files, chosen, progress, now_at=time.time(), clock=time.perf_counter)

@@ -2,24 +2,16 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 
 from serve_app.errors import RecserveError
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """
-    A group of verbs under one heading of ``recserve --help``.
-
-    Attributes:
-        heading: a few words that a new user understands.
-        module: module of ``serve_app.cli`` that defines each verb as ``<verb>_command``.
-        verbs: one sentence by verb, the first one of the verb's own help.
-    """
+class Section(NamedTuple):
+    """A heading of ``--help``, the module with its ``<verb>_command``s, and a sentence by verb."""
 
     heading: str
     module: str

@@ -11,7 +11,7 @@ from pathlib import Path
 from serve_app.errors import RecserveError, SchemaMismatch
 from serve_app.operations.environment import is_free
 
-PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
+PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 15)
 
 
 class Outcome(StrEnum):
@@ -181,11 +181,6 @@ def disk_writable(folder: Path, min_free_bytes: int) -> Check:
     return Check("disk", run)
 
 
-def store_reachable(name: str, ping: Callable[[], str]) -> Check:
-    """Check that a store answers; ``ping`` returns the answer, or raises StoreUnavailable."""
-    return Check(f"{name} answers", ping)
-
-
 def schema_current(expected: int, read_version: Callable[[], int | None]) -> Check:
     """Check the schema of the database; ``read_version`` returns None where there is none."""
 
@@ -198,8 +193,3 @@ def schema_current(expected: int, read_version: Callable[[], int | None]) -> Che
         return f"version {version}"
 
     return Check("database schema", run)
-
-
-def bundle_whole(verify: Callable[[], str]) -> Check:
-    """Check the served bundle; ``verify`` describes it, or raises BundleError."""
-    return Check("bundle is whole", verify)

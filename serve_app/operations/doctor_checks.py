@@ -10,7 +10,6 @@ from serve_app.operations.doctor import (
     Check,
     Failed,
     Skipped,
-    bundle_whole,
     compiled_trees,
     config_keys,
     disk_writable,
@@ -18,7 +17,6 @@ from serve_app.operations.doctor import (
     ports_free,
     python_version,
     schema_current,
-    store_reachable,
 )
 from serve_app.operations.environment import needed_ports
 from serve_app.operations.rest import health_of
@@ -38,10 +36,10 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
         config_keys(lambda: problems_of(workplace)),
         environment_profile(environment),
         ports_free(ports, lambda: _is_ours(workplace.http.url)),
-        store_reachable("PostgreSQL", lambda: _postgres_version(workplace)),
-        store_reachable("Redis", lambda: _redis_answers(workplace)),
+        Check("PostgreSQL answers", lambda: _postgres_version(workplace)),
+        Check("Redis answers", lambda: _redis_answers(workplace)),
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
-        bundle_whole(lambda: _whole_bundle(workplace)),
+        Check("bundle is whole", lambda: _whole_bundle(workplace)),
         Check("variants have models", lambda: _usable_variants(workplace)),
     ]
 

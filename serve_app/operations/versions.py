@@ -1,8 +1,8 @@
 """Lists and shows the published versions; promotes one, or rolls back to an earlier one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from serve_app.bundles import promotions as bundle_promotions
 from serve_app.bundles.bundle import current_version, manifest_of, versions
@@ -17,8 +17,7 @@ MEASURE = "ndcg_at_10"
 NONE = "–"
 
 
-@dataclass(frozen=True, slots=True)
-class _Readable:
+class _Readable(NamedTuple):
     manifest: Manifest
     verdict: StoredVerdict | None
 

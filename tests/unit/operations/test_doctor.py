@@ -1,13 +1,15 @@
 import socket
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from serve_app.errors import BundleDamaged, StoreUnavailable
 from serve_app.operations.doctor import (
+    PYTHON_BELOW,
+    PYTHON_FROM,
     Check,
     Outcome,
-    bundle_whole,
     compiled_trees,
     config_keys,
     disk_writable,
@@ -17,7 +19,6 @@ from serve_app.operations.doctor import (
     python_version,
     run_checks,
     schema_current,
-    store_reachable,
 )
 from serve_app.operations.environment import parse_env_file
 
@@ -63,12 +64,19 @@ def test_a_bug_is_not_reported_as_a_failed_check():
         run_checks([Check("divides", lambda: str(1 / 0))])
 
 
-@pytest.mark.parametrize("version", [(3, 10), (3, 14)])
+@pytest.mark.parametrize("version", [(3, 10), (3, 15)])
 def test_names_the_supported_versions_of_python(version):
     assert outcome_of(python_version(version)) == (
         Outcome.FAIL,
-        f"this is Python 3.{version[1]}: use 3.11 to 3.13",
+        f"this is Python 3.{version[1]}: use 3.11 to 3.14",
     )
+
+
+def test_the_supported_versions_of_python_are_those_of_the_package():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    lowest, below = (".".join(map(str, version)) for version in (PYTHON_FROM, PYTHON_BELOW))
+
+    assert project["requires-python"] == f">={lowest},<{below}"
 
 
 @pytest.mark.parametrize(("is_compiled", "outcome"), [(True, Outcome.PASS), (False, Outcome.SKIP)])
@@ -77,8 +85,8 @@ def test_compiled_trees_pass_and_others_are_skipped(is_compiled, outcome):
 
 
 def test_a_store_that_does_not_answer_fails_with_the_reason():
-    answers = store_reachable("Redis", lambda: "6.2.14")
-    is_down = store_reachable("Redis", fails_with(StoreUnavailable("redis", "refused")))
+    answers = Check("Redis answers", lambda: "6.2.14")
+    is_down = Check("Redis answers", fails_with(StoreUnavailable("redis", "refused")))
 
     assert outcome_of(answers) == (Outcome.PASS, "6.2.14")
     assert outcome_of(is_down) == (Outcome.FAIL, "redis: refused")
@@ -92,9 +100,9 @@ def test_compares_the_schema_with_that_of_this_build(found, outcome):
 
 
 def test_a_damaged_bundle_fails_with_the_reason():
-    damaged = bundle_whole(fails_with(BundleDamaged("v1", "model.ubj is missing")))
+    damaged = Check("bundle is whole", fails_with(BundleDamaged("v1", "model.ubj is missing")))
 
-    assert outcome_of(bundle_whole(lambda: "v1")) == (Outcome.PASS, "v1")
+    assert outcome_of(Check("bundle is whole", lambda: "v1")) == (Outcome.PASS, "v1")
     assert outcome_of(damaged) == (Outcome.FAIL, "bundle v1 is damaged: model.ubj is missing")
 
 
