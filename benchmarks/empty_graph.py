@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from serve_app.app import remote
+from serve_app.serving.calls import make_remote_call
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.config import AppConfig
 from serve_app.serving.http.bodies import RecommendationsRequest
@@ -28,7 +28,9 @@ class EmptyIngress:
     """The hops of one batch, in the order of ``pipeline.recommend``."""
 
     def __init__(self, config: AppConfig, handles: dict[str, DeploymentHandle[Any]]) -> None:
-        self._calls = {name: remote(name, handle.call) for name, handle in handles.items()}
+        self._calls = {
+            name: make_remote_call(name, handle.call) for name, handle in handles.items()
+        }
         self._scorers = [name for name in handles if name.startswith("Scorer-")]
         self._graph = Coalescer(self._travel, config.coalescing)
 

@@ -1,28 +1,31 @@
-"""The graph, and the only place where it is wired.
+"""Wires the graph: which stages there are, and how the ingress calls them.
 
-    Ingress ─┬─► FeatureFetcher ──────┐
-             ├─► CandidateGenerator ──┤        (side by side)
-             ├─► Scorer-<variant> … ◄─┘        (one per variant)
-             └─► Ranker
+    client ◄─HTTP─► Ingress ◄──► FeatureFetcher        1  features of the users
+                            ◄──► CandidateGenerator    1  items worth a score
+                            ◄──► Scorer-<variant>      2  scores; one stage per variant
+                            ◄──► Ranker                3  ordered lists with reasons
+                            ◄──► FeatureFetcher        4  metadata of the listed items
 
-Each stage is a deployment of its own, or lives in the process of the ingress: ``args.placement``.
-The order of the calls, their deadlines and what stands in for a stage are in ``pipeline.py``.
+Each arrow is a call and its answer. Calls of equal number run at the same time. Stages never call
+each other: ``serving.pipeline`` makes the calls 1 to 3 and sets their deadlines.
+
+Each stage is a Serve deployment of its own (``Deployed``), or lives in the process of the ingress
+(``InProcess``): ``args.placement`` says which.
+
 No ``from __future__ import annotations`` here: Serve would hand ``build_app`` a plain dict.
 """
 
-import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray import serve
-from ray.exceptions import ActorDiedError, ActorUnavailableError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from serve_app.errors import StageFailed
+from serve_app.bundles.roots import BundleLocation
+from serve_app.serving.calls import make_call
 from serve_app.serving.config import AppConfig, bundle_location, deployment_names, store_location
 from serve_app.serving.ingress import Calls, Ingress
 from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
@@ -33,115 +36,108 @@ from serve_app.serving.stages.scorer import Scorer
 from serve_app.stores.connections import Stores
 from serve_app.telemetry.counting import RayExporter
 
-_logger = logging.getLogger("ray.serve.recserve.graph")
-
 
 def build_app(config: AppConfig) -> serve.Application:
     """Entry point of ``serve_config.yaml``: ``import_path: serve_app.app:build_app``."""
     location = store_location(os.environ, Path.cwd())
     bundles = bundle_location(config, location.home)
     stores = Stores(location, config.stores)
-
-    stages: dict[str, partial[Any]] = {
-        "FeatureFetcher": partial(FeatureFetcher, stores, config.ttls),
-        "CandidateGenerator": partial(
-            CandidateGenerator, stores, bundles, config.ttls, config.candidates
-        ),
-        "Ranker": partial(Ranker, bundles, config.ranking),
-        **{f"Scorer-{name}": partial(Scorer, name, bundles) for name in config.variants},
-    }
     deployed = deployment_names(config.variants, config.placement)
-    placed = {
-        name: deploy(name, stage) if name in deployed else stage for name, stage in stages.items()
-    }
-    http = serve.ingress()(Ingress)
-    return deploy("Ingress", partial(http, config, stores, bundles, placed, calls_of))
 
+    def place(name: str, stage: type, *args: object) -> Deployed | InProcess:
+        if name in deployed:
+            return Deployed(deploy(name, stage, *args))
+        return InProcess(stage, args)
 
-def deploy(name: str, made: partial[Any]) -> serve.Application:
-    """A deployment whose replicas are made so."""
-    return serve.deployment(name=name)(made.func).bind(*made.args)
-
-
-def calls_of(placed: Mapping[str, DeploymentHandle[Any] | partial[Any]]) -> Calls:
-    """
-    The stages as the coroutine functions that the pipeline calls.
-
-    Args:
-        placed: each stage by its name: the handle of its deployment, or how to make it here.
-    """
-    stages = {
-        name: place() if isinstance(place, partial) else place for name, place in placed.items()
-    }
-    fetcher = stages["FeatureFetcher"]
-    return Calls(
-        Stages(
-            users=call(FEATURES, fetcher.users),
-            candidates=call(CANDIDATES, stages["CandidateGenerator"].find),
-            scorers={
-                variant: call(scorer_of(variant), stage.score)
-                for name, stage in stages.items()
-                if (variant := name.removeprefix("Scorer-")) != name
-            },
-            rank=call(RANKER, stages["Ranker"].rank),
+    graph = Graph(
+        features=place("FeatureFetcher", FeatureFetcher, stores, config.ttls),
+        candidates=place(
+            "CandidateGenerator",
+            CandidateGenerator,
+            stores,
+            bundles,
+            config.ttls,
+            config.candidates,
         ),
-        items=call("metadata", fetcher.items),
-        exporter=RayExporter(),
+        scorers={name: place(f"Scorer-{name}", Scorer, name, bundles) for name in config.variants},
+        ranker=place("Ranker", Ranker, bundles, config.ranking),
     )
+    http = serve.ingress()(GraphIngress)
+    return deploy("Ingress", http, config, stores, bundles, graph)
 
 
-Call = Callable[[Any], Coroutine[Any, Any, Any]]
+def deploy(name: str, stage: type, *args: object) -> serve.Application:
+    """Bind a stage class and its arguments as a deployment."""
+    return serve.deployment(name=name)(stage).bind(*args)
 
 
-def call(stage: str, method: DeploymentHandle[Any] | Call) -> Call:
-    """A stage's method, wherever it is, as a function that raises ``StageFailed`` and no other."""
-    if isinstance(method, DeploymentHandle):
-        return remote(stage, method)
-    return local(stage, method)
-
-
-def local(stage: str, method: Call) -> Call:
-    """The same of a stage in this process: a bug in it degrades answers as it would elsewhere."""
-
-    async def ask(argument: Any) -> Any:
-        try:
-            return await method(argument)
-        except Exception as error:
-            raise StageFailed(stage, _reason(stage, error)) from error
-
-    return ask
-
-
-def remote(stage: str, method: DeploymentHandle[Any]) -> Call:
+@dataclass(frozen=True, slots=True)
+class Deployed:
     """
-    The same of a stage that is a deployment.
+    A stage that is a deployment of its own.
 
-    A replica that dies with a call in its hands is not retried by Serve; every stage only reads,
-    so it is asked once more.
+    Attributes:
+        handle: sends calls to its replicas. ``build_app`` puts the bound deployment here, and Serve
+            replaces it by the handle before the ingress starts.
     """
-    plain = method.options(request_serialization="pickle", response_serialization="pickle")
 
-    async def ask(argument: Any) -> Any:
-        try:
-            try:
-                return await plain.remote(argument)
-            except _LOST:
-                return await plain.remote(argument)
-        except Exception as error:
-            raise StageFailed(stage, _reason(stage, error)) from error
+    handle: DeploymentHandle[Any] | serve.Application
 
-    return ask
+    def open(self) -> Any:
+        """The handle; it has a method for each method of the stage."""
+        return self.handle
 
 
-_LOST = (ActorDiedError, ActorUnavailableError)
-_WITHOUT_REPLICA = (*_LOST, DeploymentUnavailableError, BackPressureError)
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """
+    A stage inside the process of the ingress, made there: it holds threads and connections, which
+    cannot travel.
+
+    Attributes:
+        factory: the class of the stage.
+        args: its arguments.
+    """
+
+    factory: type
+    args: tuple[object, ...]
+
+    def open(self) -> Any:
+        """A new stage."""
+        return self.factory(*self.args)
 
 
-def _reason(stage: str, error: Exception) -> str:
-    """What the pipeline is told. What nobody foresaw is logged: only its kind travels on."""
-    if isinstance(error, StageFailed):
-        return error.reason
-    if isinstance(error, _WITHOUT_REPLICA):
-        return type(error).__name__
-    _logger.error("%s failed unforeseen", stage, exc_info=error)
-    return "error"
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Where each stage runs; scorers by variant."""
+
+    features: Deployed | InProcess
+    candidates: Deployed | InProcess
+    scorers: Mapping[str, Deployed | InProcess]
+    ranker: Deployed | InProcess
+
+    def open(self) -> Calls:
+        """The stages as coroutine functions, wherever they run."""
+        fetcher = self.features.open()
+        return Calls(
+            Stages(
+                users=make_call(FEATURES, fetcher.users),
+                candidates=make_call(CANDIDATES, self.candidates.open().find),
+                scorers={
+                    variant: make_call(scorer_of(variant), scorer.open().score)
+                    for variant, scorer in self.scorers.items()
+                },
+                rank=make_call(RANKER, self.ranker.open().rank),
+            ),
+            items=make_call("metadata", fetcher.items),
+            exporter=RayExporter(),
+        )
+
+
+class GraphIngress(Ingress):
+    """The ingress as a replica starts it: over the stages of the graph."""
+
+    def __init__(
+        self, config: AppConfig, stores: Stores, bundles: BundleLocation, graph: Graph
+    ) -> None:
+        super().__init__(config, bundles, graph.open(), stores.cache)

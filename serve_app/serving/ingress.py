@@ -3,7 +3,7 @@ use; decides which variant answers whom, and knows when it can answer at all."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -26,7 +26,6 @@ from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
 from serve_app.serving.warm_up import WarmUp
 from serve_app.stores.cache import Cache
-from serve_app.stores.connections import Stores
 from serve_app.telemetry.counting import RayExporter, Telemetry
 from serve_app.telemetry.minutes import MinuteReporter
 
@@ -53,25 +52,19 @@ class Ingress:
     def __init__(
         self,
         config: AppConfig,
-        stores: Stores,
         bundles: BundleLocation,
-        stages: Mapping[str, Any],
-        calls_of: Callable[[Mapping[str, Any]], Calls],
-        cache: Cache | None = None,
+        calls: Calls,
+        cache: Cache,
     ) -> None:
         """
         Args:
-            stages: by name, wherever they are.
-            calls_of: makes coroutine functions of them.
-            cache: keeps answers and measurements; ``None`` for the one of ``stores``.
+            cache: keeps answers and measurements.
         """
-        calls = calls_of(stages)
         self._config = config
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
         self._in_use = WorldInUse(bundles, config.variants, config.candidates, config.ranking)
         self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
         self.telemetry = Telemetry(calls.exporter, now_s=time.time())
-        cache = cache or stores.cache
         self._reporting = MinuteReporter(self.telemetry, cache)
         self._service = RecommendationService(
             config, calls.stages, calls.items, cache, self.telemetry

@@ -121,9 +121,7 @@ class Api:
         whole = stages_over(location_of(root), self.config)
         chosen = {"scorers": {**whole.scorers, **(scorers or {})}, **stages}
         calls = Calls(replace(whole, **chosen), items, self.counts)
-        self.ingress = Ingress(
-            self.config, NOWHERE, location_of(root), {}, lambda _: calls, cache or new_cache()
-        )
+        self.ingress = Ingress(self.config, location_of(root), calls, cache or new_cache())
         self._runner = asyncio.Runner()
 
     def __enter__(self):

@@ -1,0 +1,70 @@
+"""Makes coroutine functions of the stages' methods, in this process or behind a Serve handle."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from serve_app.errors import StageFailed
+
+_logger = logging.getLogger("ray.serve.recserve.graph")
+
+Call = Callable[[Any], Coroutine[Any, Any, Any]]
+
+
+def make_call(stage: str, method: DeploymentHandle[Any] | Call) -> Call:
+    """A stage's method as a function that raises ``StageFailed`` and nothing else."""
+    if not isinstance(method, DeploymentHandle):
+        return make_local_call(stage, method)
+    return make_remote_call(stage, method)
+
+
+def make_local_call(stage: str, method: Call) -> Call:
+    """Call a stage in this process. A bug in it degrades answers, as in another process."""
+
+    async def ask(argument: Any) -> Any:
+        try:
+            return await method(argument)
+        except Exception as error:
+            raise StageFailed(stage, _reason(stage, error)) from error
+
+    return ask
+
+
+def make_remote_call(stage: str, method: DeploymentHandle[Any]) -> Call:
+    """
+    Call a stage that is a deployment.
+
+    Serve does not retry a call whose replica dies with it. Stages only read, so a second call does
+    no harm, and one is made.
+    """
+    # Pickle is faster than Serve's default, cloudpickle, and batches are plain arrays.
+    method = method.options(request_serialization="pickle", response_serialization="pickle")
+
+    async def ask(argument: Any) -> Any:
+        try:
+            try:
+                return await method.remote(argument)
+            except _LOST:
+                return await method.remote(argument)
+        except Exception as error:
+            raise StageFailed(stage, _reason(stage, error)) from error
+
+    return ask
+
+
+_LOST = (ActorDiedError, ActorUnavailableError)
+_WITHOUT_REPLICA = (*_LOST, DeploymentUnavailableError, BackPressureError)
+
+
+def _reason(stage: str, error: Exception) -> str:
+    """Why the stage failed, for the pipeline. An unexpected error is logged, and only named so."""
+    if isinstance(error, StageFailed):
+        return error.reason
+    if isinstance(error, _WITHOUT_REPLICA):
+        return type(error).__name__
+    _logger.error("%s failed unexpectedly", stage, exc_info=error)
+    return "error"
