@@ -33,9 +33,9 @@ from serve_app.domain.scoring.model_features import (
 from serve_app.domain.settings import Settings
 from serve_app.evaluation.protocol import EvaluationSplit
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.in_process import fit
+from serve_app.fitting.pipeline import fit
 from serve_app.fitting.run import Progress
-from serve_app.fitting.steps.publish import FitResult, UserColumn
+from serve_app.fitting.steps.publish_bundle import FitResult, UserColumn
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.in_memory import LoadedFiles
 from serve_app.measuring.lists import Lists, Wanted

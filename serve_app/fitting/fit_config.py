@@ -1,4 +1,4 @@
-"""What a fit learns, and which step depends on which setting."""
+"""Defines the settings of a fit, and the steps that depend on each setting."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -16,65 +16,102 @@ from serve_app.fitting.judging.window_results import CANDIDATES, POPULARITY, SER
 from serve_app.fitting.moments.snapshot import SnapshotConfig
 from serve_app.fitting.training.boosting import VariantConfig
 
+VariantName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
 
 class FitConfig(Settings):
-    """
-    Attributes:
-        label_share: of the interactions, the latest are used to measure, and as many before them to
-            learn from (moments are quantiles of the interactions' times).
-        label: what users are to be led to.
-        variants: what is fitted, by name.
-        candidates, ranking: as they are when serving.
-        gate: what is demanded of a fit before it is served.
-        leaks: when a source is suspected to have known what it was to foretell.
-        max_examples_users: users of a window that are used, chosen at random. The memory of the
-            training grows with them, not with the interactions.
-        max_negatives: candidates of a user that he did nothing with and that are learnt from.
-        n_tuning_users: that half-lives and the like are chosen with.
-        min_users: in each window, with something to learn from.
-        n_threads: of XGBoost. Its threads spin while they wait: beside other work, two are slower
-            than one.
-        n_train_workers: processes that train one model together (Ray Train), each on a share of the
-            users, for examples that one machine cannot hold. With 1 the models are trained side by
-            side, each by one process.
-        n_versions_kept: bundles that stay under the root, besides the current one and the one
-            that a rollback would lead to.
-        seed: of all that is chosen at random.
-    """
+    """Settings of ``recserve fit``."""
 
-    label_share: float = Field(default=0.15, gt=0, lt=0.5)
-    label: LabelConfig = LabelConfig()
-    variants: Mapping[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], VariantConfig] = (
-        Field(
-            default={
-                "main": VariantConfig(),
-                "challenger": VariantConfig(objectives=("binary:logistic",), n_models=1),
-            },
-            min_length=1,
-        )
+    label_share: float = Field(
+        default=0.15,
+        gt=0,
+        lt=0.5,
+        description="Share of the interactions in each of two windows: models learn from the second"
+        " to last share and are measured on the last one. Windows are quantiles of the"
+        " interactions' times.",
     )
-    snapshot: SnapshotConfig = SnapshotConfig()
-    candidates: CandidatesConfig = CandidatesConfig()
-    ranking: RankingConfig = RankingConfig()
-    gate: GateConfig = GateConfig()
-    leaks: LeakConfig = LeakConfig()
-    max_examples_users: int = Field(default=5_000, ge=1)
-    max_negatives: int = Field(default=150, ge=1)
-    n_tuning_users: int = Field(default=500, ge=1)
-    min_users: int = Field(default=20, ge=1)
-    n_threads: int = Field(default=1, ge=1)
-    n_train_workers: int = Field(default=1, ge=1)
-    n_versions_kept: int = Field(default=5, ge=1)
-    seed: int = Field(default=7, ge=0)
+    label: LabelConfig = Field(
+        default=LabelConfig(), description="Interactions that recommendations should lead to."
+    )
+    variants: Mapping[VariantName, VariantConfig] = Field(
+        default={
+            "main": VariantConfig(),
+            "challenger": VariantConfig(objectives=("binary:logistic",), n_models=1),
+        },
+        min_length=1,
+        description="Variants to fit, by name.",
+    )
+    snapshot: SnapshotConfig = Field(
+        default=SnapshotConfig(), description="Features and tables that the sources use."
+    )
+    candidates: CandidatesConfig = Field(
+        default=CandidatesConfig(),
+        description="How candidates are found. A fit takes the values that serving uses.",
+    )
+    ranking: RankingConfig = Field(
+        default=RankingConfig(),
+        description="How lists are made diverse. A fit takes the values that serving uses.",
+    )
+    gate: GateConfig = Field(
+        default=GateConfig(), description="Demands on a fit before it is promoted."
+    )
+    leaks: LeakConfig = Field(
+        default=LeakConfig(),
+        description="Limits above which a source is suspected to know the future.",
+    )
+    max_examples_users: int = Field(
+        default=5_000,
+        ge=1,
+        description="Users of a window that models learn from, chosen at random. The memory of"
+        " training grows with this number, not with the number of interactions.",
+    )
+    max_negatives: int = Field(
+        default=150,
+        ge=1,
+        description="Untouched candidates of a user that models learn from, about. More take more"
+        " memory and time.",
+    )
+    n_tuning_users: int = Field(
+        default=500,
+        ge=1,
+        description="Users that half-lives and other settings of the sources are chosen with. More"
+        " make the choice surer and slower.",
+    )
+    min_users: int = Field(
+        default=20,
+        ge=1,
+        description="Users with something to learn from that each window must have; a fit with"
+        " fewer fails.",
+    )
+    n_threads: int = Field(
+        default=1,
+        ge=1,
+        description="Threads of XGBoost. They spin while they wait: beside other work, two threads"
+        " are slower than one.",
+    )
+    n_train_workers: int = Field(
+        default=1,
+        ge=1,
+        description="Processes that train one model together (Ray Train), each on a share of the"
+        " users. Raise it for examples that exceed the memory of one machine. With 1, each process"
+        " trains a model of its own.",
+    )
+    n_versions_kept: int = Field(
+        default=5,
+        ge=1,
+        description="Bundles that stay under the root, besides the current bundle and the one that"
+        " a rollback would restore.",
+    )
+    seed: int = Field(default=7, ge=0, description="Seed of all random choices of a fit.")
 
     @property
     def main(self) -> str:
-        """The variant that the gate judges: the first, which is the first that is served."""
+        """The variant that the gate judges: the first one, which is also the first served one."""
         return next(iter(self.variants))
 
     @field_validator("variants")
     @classmethod
-    def _named_apart(cls, variants: Mapping[str, VariantConfig]) -> Mapping[str, VariantConfig]:
+    def _names_are_free(cls, variants: Mapping[str, VariantConfig]) -> Mapping[str, VariantConfig]:
         names = {*variants, *(f"{name}_diverse" for name in variants)}
         taken = names & {*baselines(), CANDIDATES, POPULARITY, SERVED}
         if taken:
@@ -90,4 +127,4 @@ STEP_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "evaluate": ("ranking", "gate", "leaks"),
     "publish": ("n_versions_kept",),
 }
-"""The steps in their order, and the settings that each is the first to depend on."""
+"""Names of the steps in their order, each with the settings that no earlier step depends on."""

@@ -1,65 +1,58 @@
-"""The fit's shell: reads the warehouse, runs the steps, writes back what was learnt, publishes."""
+"""Fits the models of a shop in six steps, and publishes them as a bundle.
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+``fit_and_publish`` fits the data of a database; ``fit`` fits data in memory and returns the result.
+Both run the steps of ``STEPS``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 
-from serve_app.bundles.bundle import open_current
 from serve_app.bundles.manifest import Manifest
-from serve_app.bundles.promotions import promote
-from serve_app.bundles.publishing import publish
 from serve_app.domain.interactions import InteractionLog
-from serve_app.errors import BundleError
-from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
-from serve_app.fitting.in_process import LEARNING
-from serve_app.fitting.job import Job
-from serve_app.fitting.run import Meter, Progress, Ran, Step, run
-from serve_app.fitting.steps.check_data import check
-from serve_app.fitting.steps.evaluate_models import (
-    Served,
-    evaluate,
-    is_promoted,
-    metrics_of,
-    report_of,
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.fit_source import DataInMemory, FitData, FitSource
+from serve_app.fitting.run import Meter, Progress, Step, StepRun, run
+from serve_app.fitting.steps.check_data import check_data
+from serve_app.fitting.steps.compute_features import compute_features
+from serve_app.fitting.steps.evaluate_models import evaluate_models, load_metrics
+from serve_app.fitting.steps.find_candidates import find_candidates
+from serve_app.fitting.steps.publish_bundle import (
+    MANIFEST,
+    FitResult,
+    assemble_result,
+    publish_bundle,
 )
-from serve_app.fitting.steps.publish import fitted
-from serve_app.fitting.workspace.step_folders import Workspace, code_key, read_json, write_json
-from serve_app.fitting.workspace.workers import Workers
-from serve_app.stores.postgres.fit_input import (
-    data_state,
-    read_interactions,
-    read_items,
-    read_users,
-)
-from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
-from serve_app.stores.postgres.schema import Connection, check_schema
+from serve_app.fitting.steps.train_models import train_models
+from serve_app.fitting.workspace.step_folders import Workspace, code_key, read_json
+from serve_app.fitting.workspace.workers import LocalWorkers, Workers
+from serve_app.stores.postgres.fit_input import data_state
+from serve_app.stores.postgres.schema import check_schema
 
 PUBLISH = "publish"
 
-_PUBLISHED = "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class FitSource:
-    """
-    Where a fit reads from and where it publishes.
-
-    Attributes:
-        bundle_root: local folder, or URI of an object store.
-        cache_dir: where copies of bundles go.
-    """
-
-    conn: Connection
-    bundle_root: str
-    cache_dir: Path
+STEPS: Mapping[str, Callable[..., None]] = {
+    # Copies the data, and refuses data that are too few to learn from.
+    "check": check_data,
+    # Chooses the settings of the sources; computes features of items and users at three moments.
+    "features": compute_features,
+    # Fits the tables of the sources; finds the candidates of past moments and their outcomes.
+    "candidates": find_candidates,
+    # Trains two models per variant: one to be measured, one to be published.
+    "train": train_models,
+    # Measures every order of the candidates, judges the main variant, and writes the report.
+    "evaluate": evaluate_models,
+    # Writes learnt columns to the database, and the bundle; promotes the bundle if it passed.
+    PUBLISH: publish_bundle,
+}
+"""Function of each step, in the order in which steps run; a step reads what earlier steps wrote."""
 
 
 def fit_and_publish(
-    shop: FitSource,
+    source: FitSource,
     work: Workspace,
     config: FitConfig,
     workers: Workers,
@@ -69,81 +62,63 @@ def fit_and_publish(
     created_at: float,
     only: str | None = None,
     force: bool = False,
-) -> Iterator[Ran]:
+) -> Iterator[StepRun]:
     """
+    Runs the steps whose results are missing or outdated.
+
     Args:
-        created_at: epoch seconds.
+        work: must be used by one fit at a time.
+        created_at: epoch seconds, written into the manifest.
         only: a step that runs alone.
-        force: serve it whatever the gate says.
+        force: promote the bundle whatever the gate says.
 
     Yields:
         Each step when it is done.
 
     Raises:
-        NotEnoughData: too little to learn from; what is served stays.
+        NotEnoughData: too few data to learn from; the served bundle stays.
         SchemaMismatch: nothing was ever loaded into this database.
-        StepMissing: a step that the only one needs is not done.
+        StepMissing: a step before ``only`` is not done.
     """
-    check_schema(shop.conn)
-    steps: Mapping[str, Step] = {
-        **LEARNING,
-        "check": partial(check, read=partial(_read, shop.conn)),
-        "evaluate": partial(evaluate, find_served=partial(_served, shop)),
-        PUBLISH: partial(_publish, shop=shop, created_at=created_at, force=force),
-    }
-    steps = {name: steps[name] for name in STEP_SETTINGS}
-    sources = [code_key(), data_state(shop.conn)]
-    return run(steps, work, config, sources, workers, progress, meter, only=only)
+    check_schema(source.conn)
+    publish = partial(publish_bundle, target=source, created_at=created_at, force=force)
+    steps: Mapping[str, Step] = {**STEPS, PUBLISH: publish}
+    inputs = [code_key(), data_state(source.conn)]
+    return run(steps, work, config, source, workers, progress, meter, inputs=inputs, only=only)
 
 
-def published(work: Workspace) -> Manifest:
-    """What the last step published."""
-    return Manifest.model_validate(read_json(work.of(PUBLISH) / _PUBLISHED))
+def load_published(work: Workspace) -> Manifest:
+    """Manifest of the bundle that the last run of ``publish`` has written."""
+    return Manifest.model_validate(read_json(work.folder_of(PUBLISH) / MANIFEST))
 
 
-def _read(conn: Connection) -> tuple[pd.DataFrame, pd.DataFrame, InteractionLog]:
-    # Interactions first: an item that is loaded meanwhile may lack interactions, but no interaction
-    # its item.
-    log = read_interactions(conn)
-    return read_items(conn), read_users(conn), log
-
-
-def _served(shop: FitSource) -> Served | None:
+def fit(
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    log: InteractionLog,
+    config: FitConfig,
+    progress: Progress,
+    *,
+    measure: bool = True,
+) -> FitResult:
     """
-    The bundle that is served.
+    Runs all steps but ``publish`` in this process, in a temporary folder.
 
-    One that this build cannot read is as good as none, and so is one whose name is damaged: the
-    fit takes its place.
+    Args:
+        items, users, log: see ``FitData``.
+        measure: measure and judge the models; otherwise only the models to publish are trained.
+
+    Raises:
+        NotEnoughData: no items, too few interactions, or too few users who did something new.
     """
-    try:
-        bundle = open_current(shop.bundle_root, cache_dir=shop.cache_dir)
-    except BundleError:
-        return None
-    if bundle is None:
-        return None
-    paths = {name: bundle.held_out_path(name) for name in bundle.manifest.models}
-    models = {name: path.read_bytes() for name, path in paths.items() if path is not None}
-    return Served(bundle.manifest, models)
-
-
-def _publish(job: Job, folder: Path, shop: FitSource, created_at: float, force: bool) -> None:
-    made = fitted(job.work, job.config, metrics_of(job.work))
-    catalogue = made.contents.fitted.catalogue
-    rows = np.flatnonzero(catalogue.listed).astype(np.int32)
-    numbers = (catalogue.number(name)[rows] for name in ("popularity", "avg_rating", "num_ratings"))
-    write_item_features(shop.conn, rows, *numbers)
-    job.progress(0.2)
-    write_user_features(shop.conn, made.user_ids, made.users)
-    job.progress(0.7)
-    passed = is_promoted(job.work)
-    manifest = publish(
-        shop.bundle_root,
-        made.contents,
-        created_at=created_at,
-        n_kept=job.config.n_versions_kept,
-        promote=passed,
-        report=report_of(job.work),
-    )
-    if force and not passed:
-        promote(shop.bundle_root, manifest.version, at=created_at, by="forced")
-    write_json(folder / _PUBLISHED, manifest.model_dump(mode="json"))
+    steps: dict[str, Step] = {name: step for name, step in STEPS.items() if name != PUBLISH}
+    if not measure:
+        steps["train"] = partial(train_models, kinds=("published",))
+        del steps["evaluate"]
+    source = DataInMemory(FitData(items, users, log))
+    with TemporaryDirectory(prefix="recserve-fit-") as folder:
+        work = Workspace(Path(folder))
+        for _ in run(steps, work, config, source, LocalWorkers(), progress):
+            pass
+        # The result maps files of the folder. They stay readable after their deletion.
+        return assemble_result(work, config, load_metrics(work) if measure else {})

@@ -1,4 +1,4 @@
-"""Runs the steps in their order, leaves out what is done, and tells what each took."""
+"""Runs the steps in their order, skips steps that are done, and measures the others."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -8,34 +8,54 @@ from pathlib import Path
 
 from serve_app.errors import StepMissing
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
-from serve_app.fitting.job import Job
+from serve_app.fitting.fit_source import FitInput
 from serve_app.fitting.workspace.step_folders import Done, Workspace, key_of
 from serve_app.fitting.workspace.workers import Workers
 
-Step = Callable[[Job, Path], None]
-"""Reads what the steps before it left, and writes its own results to a folder."""
-
 Progress = Callable[[str, float], None]
-"""Told the name of the step that runs and which share of it is done."""
+"""Receives the name of the running step, and the share of the step that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """
+    Everything that a step is given.
+
+    Attributes:
+        work: holds the results of earlier steps.
+        source: gives the data, and the models that are served now.
+        workers: compute the parts of a step.
+        progress: receives the share of the step that is done.
+    """
+
+    work: Workspace
+    config: FitConfig
+    source: FitInput
+    workers: Workers
+    progress: Callable[[float], None]
+
+
+Step = Callable[[Job, Path], None]
+"""Reads the results of earlier steps, and writes its own results to an empty folder."""
+
+ALWAYS_AGAIN = ("evaluate", "publish")
+"""These steps depend on the bundle that is served, which no key covers."""
 
 
 @dataclass(slots=True)
-class Used:
-    """What a step has used; known when it is over."""
+class StepCost:
+    """Resources that a step has used; filled in when the step is over."""
 
     seconds: float = 0.0
     peak_bytes: int = 0
 
 
-AGAIN = ("evaluate", "publish")
-"""They depend on what is served, and run again whenever all steps do."""
-
-Meter = Callable[[], AbstractContextManager[Used]]
+Meter = Callable[[], AbstractContextManager[StepCost]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """Attributes: again: whether the step ran, or its results of before were used."""
+class StepRun:
+    """Attributes: again: the step ran now; otherwise the results of an earlier run were used."""
 
     step: str
     again: bool
@@ -46,46 +66,47 @@ def run(
     steps: Mapping[str, Step],
     work: Workspace,
     config: FitConfig,
-    sources: object,
+    source: FitInput,
     workers: Workers,
     progress: Progress,
-    meter: Meter = lambda: nullcontext(Used()),
+    meter: Meter = lambda: nullcontext(StepCost()),
     *,
+    inputs: object = None,
     only: str | None = None,
-) -> Iterator[Ran]:
+) -> Iterator[StepRun]:
     """
     Args:
-        steps: in their order.
-        sources: identifies the data and the code; what can be written as JSON.
-        only: a step that runs alone, whether or not it is done; those before it must be.
+        steps: by name, in their order.
+        inputs: identifies the code and the data, as a value that JSON can hold.
+        only: a step that runs alone, done or not; the steps before it must be done.
 
     Yields:
         Each step when it is done.
 
     Raises:
-        StepMissing: a step before the only one is not done, or with other sources or settings.
+        StepMissing: a step before ``only`` is not done, or was done with other inputs or settings.
     """
-    keys = keys_of(config, sources)
+    keys = keys_of(config, inputs)
     for name, step in steps.items():
         done = work.done(name)
-        again = name == only or (only is None and name in AGAIN)
+        again = name == only or (only is None and name in ALWAYS_AGAIN)
         if done is not None and done.key == keys[name] and not again:
-            yield Ran(name, False, done)
+            yield StepRun(name, False, done)
         elif only in (None, name):
-            job = Job(work, config, workers, partial(progress, name))
-            yield Ran(name, True, _run(name, step, job, keys[name], meter))
+            job = Job(work, config, source, workers, partial(progress, name))
+            yield StepRun(name, True, _run(name, step, job, keys[name], meter))
         else:
             raise StepMissing(name, only)
         if name == only:
             return
 
 
-def keys_of(config: FitConfig, sources: object) -> dict[str, str]:
-    """By step: of the sources, its settings and those of all steps before it."""
-    written = config.model_dump(mode="json")
-    keys, key = {}, key_of(sources)
+def keys_of(config: FitConfig, inputs: object) -> dict[str, str]:
+    """By step, a key of the inputs, its settings, and the settings of all steps before it."""
+    values = config.model_dump(mode="json")
+    keys, key = {}, key_of(inputs)
     for step, names in STEP_SETTINGS.items():
-        key = key_of(key, {name: written[name] for name in names})
+        key = key_of(key, {name: values[name] for name in names})
         keys[step] = key
     return keys
 
@@ -93,9 +114,10 @@ def keys_of(config: FitConfig, sources: object) -> dict[str, str]:
 def _run(name: str, step: Step, job: Job, key: str, meter: Meter) -> Done:
     job.progress(0.0)
     with job.work.writing(name) as (folder, finish):
-        with meter() as used:
+        with meter() as cost:
             step(job, folder)
-        done = Done(key, used.seconds, used.peak_bytes)
+        # After the step's own work: only complete results get a key, and are ever used again.
+        done = Done(key, cost.seconds, cost.peak_bytes)
         finish(done)
     job.progress(1.0)
     return done

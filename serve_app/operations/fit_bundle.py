@@ -10,8 +10,9 @@ from typing import NamedTuple
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.shared_folders import exclusive
 from serve_app.embedded.lease import StoreUrls
-from serve_app.fitting.pipeline import PUBLISH, FitSource, fit_and_publish, published
-from serve_app.fitting.run import Progress, Ran
+from serve_app.fitting.fit_source import FitSource
+from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
+from serve_app.fitting.run import Progress, StepRun
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import Workers
@@ -83,10 +84,10 @@ def fit_bundle(
         if options.step not in (None, PUBLISH):
             return None
         forget_cached(urls.redis)
-    return published(work)
+    return load_published(work)
 
 
-def step_report(ran: Ran) -> str:
+def step_report(ran: StepRun) -> str:
     """Describe the time and peak memory of a step in one line."""
     when = "" if ran.again else "  (done before)"
     return f"{ran.step:<11}{ran.done.seconds:7.1f} s{ran.done.peak_bytes / 1e6:8.0f} MB{when}"

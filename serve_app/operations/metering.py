@@ -7,21 +7,21 @@ from contextlib import contextmanager
 
 import psutil
 
-from serve_app.fitting.run import Used
+from serve_app.fitting.run import StepCost
 
 # Short enough to see the peak of a step of seconds. Reading the memory takes milliseconds.
 _PERIOD_S = 0.25
 
 
 @contextmanager
-def metered() -> Iterator[Used]:
+def metered() -> Iterator[StepCost]:
     """
     Measure seconds, and the peak memory of this process and its descendants together.
 
     Memory that processes share counts once (proportional set size). On a cluster, only the machine
     that runs the command is measured.
     """
-    used, over = Used(), threading.Event()
+    used, over = StepCost(), threading.Event()
     start_s = time.perf_counter()
 
     def watch() -> None:

@@ -13,11 +13,12 @@ from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import NotEnoughData, SchemaMismatch
 from serve_app.fitting import pipeline as publish
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
-from serve_app.fitting.pipeline import FitSource, fit_and_publish, published
-from serve_app.fitting.run import AGAIN, Ran
+from serve_app.fitting.fit_source import FitSource
+from serve_app.fitting.pipeline import fit_and_publish, load_published
+from serve_app.fitting.run import ALWAYS_AGAIN, StepRun
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.step_folders import Workspace
-from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
 from serve_app.stores.postgres.schema import Connection, connect
@@ -28,7 +29,7 @@ DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 
 def ran_by(
     conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool = False
-) -> list[Ran]:
+) -> list[StepRun]:
     work = Workspace(root.with_name("fit"))
     work.folder.mkdir(exist_ok=True)
     shop = FitSource(conn, str(root), root / "cache")
@@ -37,7 +38,7 @@ def ran_by(
             shop,
             work,
             config,
-            Here(),
+            LocalWorkers(),
             lambda step, share: None,
             metered,
             created_at=1.0,
@@ -49,7 +50,7 @@ def ran_by(
 def fit(conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool = False) -> str:
     ran = ran_by(conn, root, config, force=force)
     assert [each.step for each in ran] == list(STEP_SETTINGS)
-    return published(Workspace(root.with_name("fit"))).version
+    return load_published(Workspace(root.with_name("fit"))).version
 
 
 @pytest.fixture
@@ -119,7 +120,9 @@ def test_another_build_does_not_go_on_with_what_this_one_left(
     shop: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran_by(shop, tmp_path / "bundles")
-    assert {each.step for each in ran_by(shop, tmp_path / "bundles") if each.again} == set(AGAIN)
+    assert {each.step for each in ran_by(shop, tmp_path / "bundles") if each.again} == set(
+        ALWAYS_AGAIN
+    )
 
     monkeypatch.setattr(publish, "code_key", lambda: "of another build")
 

@@ -16,14 +16,15 @@ from serve_app.domain.scoring.boosters import predict
 from serve_app.embedded.lease import StoreUrls
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.moments.examples import block_of
-from serve_app.fitting.pipeline import FitSource, fit_and_publish, published
-from serve_app.fitting.steps.check_data import checked
-from serve_app.fitting.steps.find_candidates import world_at
-from serve_app.fitting.steps.train_models import booster_of
+from serve_app.fitting.pipeline import fit_and_publish, load_published
+from serve_app.fitting.steps.check_data import load_data
+from serve_app.fitting.steps.find_candidates import load_snapshot
+from serve_app.fitting.steps.train_models import read_booster
 from serve_app.fitting.training.boosting import VariantConfig, booster_from, columns_of
 from serve_app.fitting.workspace.step_folders import Workspace
-from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
@@ -50,7 +51,14 @@ def work(conn: Connection, tmp_path: Path) -> Workspace:
     work.folder.mkdir()
     shop = FitSource(conn, str(tmp_path / "bundles"), tmp_path / "cache")
     for _ in fit_and_publish(
-        shop, work, CONFIG, Here(), lambda step, share: None, metered, created_at=1.0, force=True
+        shop,
+        work,
+        CONFIG,
+        LocalWorkers(),
+        lambda step, share: None,
+        metered,
+        created_at=1.0,
+        force=True,
     ):
         pass
     return work
@@ -63,7 +71,7 @@ async def served(
     root = work.folder.with_name("bundles")
     bundles = BundleLocation(str(root), root.with_name("copies"))
     stores = Stores(StoreLocation(root.parent, urls.database, urls.redis), StoresConfig())
-    batch = RequestBatch.unfiltered(user_ids, 10, at, published(work).version)
+    batch = RequestBatch.unfiltered(user_ids, 10, at, load_published(work).version)
     ttls = CacheTtls()
     users = await FeatureFetcher(stores, ttls).users(batch)
     found = await CandidateGenerator(stores, bundles, ttls, CandidatesConfig()).find(batch)
@@ -76,8 +84,8 @@ async def served(
 def test_requests_replayed_through_the_fit_have_equal_scores(
     work: Workspace, store_urls: StoreUrls, database_url: str, run: Callable[..., Any]
 ) -> None:
-    data = checked(work)
-    world = world_at(work, data, "final")
+    data = load_data(work)
+    world = load_snapshot(work, data, "final")
     users = np.arange(USERS, dtype=np.int32)
     viewed = Outcomes(
         users, np.arange(USERS + 1), np.zeros(USERS, np.int32), np.ones(USERS, np.uint8)
@@ -93,6 +101,6 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     np.testing.assert_array_equal(batch.rows, replayed.candidates.rows)
     np.testing.assert_array_equal(batch.candidate_features, replayed.candidates.features)
     matrix = columns_of(replayed.examples.matrix, CONFIG.variants["main"].feature_names)
-    expected = predict(booster_from(booster_of(work, "published", "main")), matrix)
+    expected = predict(booster_from(read_booster(work, "published", "main")), matrix)
     # PostgreSQL keeps some numbers of a user in single precision.
     np.testing.assert_allclose(scores, expected, rtol=1e-5)

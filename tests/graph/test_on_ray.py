@@ -1,21 +1,19 @@
 """Steps of a fit on a real Ray cluster: the results are those of one process."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
 from serve_app.bundles.publishing import publish
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.in_process import LEARNING
+from serve_app.fitting.fit_source import DataInMemory, FitData
+from serve_app.fitting.pipeline import STEPS
 from serve_app.fitting.run import run
-from serve_app.fitting.steps.check_data import check
-from serve_app.fitting.steps.evaluate_models import metrics_of
-from serve_app.fitting.steps.publish import fitted
+from serve_app.fitting.steps.evaluate_models import load_metrics
+from serve_app.fitting.steps.publish_bundle import assemble_result
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
-from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workers import LocalWorkers
 from tests.support.hand_made_logs import demo_shop
 
 CONFIG = FitConfig(
@@ -33,16 +31,16 @@ def cluster(tmp_path_factory):
 
 
 def fit(workers, config, folder):
-    steps = {"check": partial(check, read=demo_shop), **LEARNING}
-    for _ in run(steps, Workspace(folder), config, None, workers, lambda step, share: None):
+    steps = {name: step for name, step in STEPS.items() if name != "publish"}
+    source, work = DataInMemory(FitData(*demo_shop())), Workspace(folder)
+    for _ in run(steps, work, config, source, workers, lambda step, share: None):
         pass
-    work = Workspace(folder)
-    return fitted(work, config, metrics_of(work)).contents
+    return assemble_result(work, config, load_metrics(work)).contents
 
 
 def test_a_cluster_publishes_the_bytes_of_one_process(cluster, tmp_path):
     versions = set()
-    for name, workers in (("here", Here()), ("ray", cluster)):
+    for name, workers in (("here", LocalWorkers()), ("ray", cluster)):
         folder = tmp_path / name
         folder.mkdir()
         contents = fit(workers, CONFIG, folder)

@@ -11,7 +11,7 @@ from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import FitWindows, Outcomes, before, outcomes, split_of
-from serve_app.fitting.judging.measuring_window import Contest, measure
+from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import (
     ItemFacts,
     WindowResults,
@@ -70,7 +70,7 @@ def outcomes_at(at: float, until_at: float) -> Outcomes:
 def measured_block(
     block: Block, found: Outcomes, world: Snapshot, contest: Contest = CONTEST
 ) -> WindowResults:
-    return measure(block.examples, block.candidates.rows, block.users, found, world, contest)
+    return measure_block(block.examples, block.candidates.rows, block.users, found, world, contest)
 
 
 def measured_at(

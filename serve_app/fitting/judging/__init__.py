@@ -1,4 +1,4 @@
-"""Measures a fit and decides whether it may be served.
+"""Measures a fit and decides if it may be served.
 
 Changes nothing that was fitted.
 """

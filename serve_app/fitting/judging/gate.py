@@ -1,4 +1,4 @@
-"""Decides whether a fit may replace what is served: it must beat everything that is simpler."""
+"""Decides if a fit may replace the served bundle: it must beat every simpler order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,31 +23,35 @@ from serve_app.measuring.comparing import Comparison, comparisons
 Demand = Literal["better", "not_worse"]
 
 SIMPLER = (POPULARITY, *SOURCES, FUSED)
-"""What the first variant must be better than."""
+"""Orders that need no model. The main variant must be better than each of them."""
 
 
 class GateConfig(Settings):
-    """
-    Attributes:
-        k: length of the lists that are compared, by NDCG.
-        n_resamples: of the users, for the intervals.
-        served: what is demanded against the served model.
-    """
+    """Settings of the gate."""
 
-    k: int = Field(default=10, ge=1, le=20)
-    n_resamples: int = Field(default=1_000, ge=100)
-    served: Demand = "not_worse"
+    k: int = Field(
+        default=10, ge=1, le=20, description="Length of the lists whose NDCG is compared."
+    )
+    n_resamples: int = Field(
+        default=1_000,
+        ge=100,
+        description="Resamples of the users for the intervals. More make intervals steadier and"
+        " slower.",
+    )
+    served: Demand = Field(
+        default="not_worse", description="Demand on the new fit against the served model."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """
-    One comparison of the main variant.
+    One comparison of the main variant with another order.
 
     Attributes:
-        difference: of NDCG, the main one minus the other; ``None`` where nothing is compared.
-        ratio: the main one over the other; ``None`` where the other may be zero.
-        sentence: what came out.
+        difference: NDCG of the main variant minus the other's; ``None`` if nothing is compared.
+        ratio: NDCG of the main variant over the other's; ``None`` where the other may be zero.
+        sentence: the result in words.
     """
 
     other: str
@@ -62,9 +66,9 @@ class Judgement:
 class GateVerdict:
     """
     Attributes:
-        main: name of the variant that was judged.
-        k: length of the lists that were compared.
-        reason: half a sentence that follows "because".
+        main: name of the judged variant.
+        k: length of the compared lists.
+        reason: half a sentence, to follow "because".
     """
 
     main: str
@@ -75,7 +79,7 @@ class GateVerdict:
 
 
 def judge(
-    measured: WindowResults,
+    results: WindowResults,
     main: str,
     config: GateConfig,
     seed: int,
@@ -86,12 +90,13 @@ def judge(
     """
     Args:
         main: the variant that most users would get.
-        served_absent: why ``measured`` holds no list of the served model, if it does not.
-        leaks: what the leak detector found; a suspicious source refuses.
+        served_absent: reason if ``results`` holds no list of the served model.
+        leaks: of all sources; a suspicious source fails the fit.
     """
-    found = comparisons(
+    # All demands must hold at once, so the intervals need no correction for their number.
+    compared = comparisons(
         main,
-        {name: {"ndcg": values} for name, values in ndcg_by_order(measured, config.k).items()},
+        {name: {"ndcg": values} for name, values in ndcg_by_order(results, config.k).items()},
         ("ndcg",),
         config.n_resamples,
         seed,
@@ -99,12 +104,12 @@ def judge(
     others: dict[str, Demand] = {**dict.fromkeys(SIMPLER, "better"), SERVED: config.served}
     absent = {SERVED: served_absent}
     judgements = tuple(
-        _compared(main, other, demand, found[other], config.k)
-        if measured.offers(other)
-        else _not_compared(other, demand, absent.get(other, "it has no lists"))
+        _judge(main, other, demand, compared[other], config.k)
+        if results.offers(other)
+        else _skip(other, demand, absent.get(other, "it has no lists"))
         for other, demand in others.items()
     )
-    promoted, reason = _reasoned(main, judgements, leaks)
+    promoted, reason = _decide(main, judgements, leaks)
     return GateVerdict(main, config.k, promoted, judgements, reason)
 
 
@@ -112,24 +117,26 @@ def why_not_comparable(
     served: ModelManifest | None, learnt_until_at: float, window_at: float
 ) -> str | None:
     """
-    Why the served model cannot be measured on the window; ``None`` if it can.
+    Returns the reason if the served model cannot be measured on the window, else ``None``.
 
     Args:
-        served: what the manifest of the served bundle says of the variant.
-        learnt_until_at: end of what the model learnt from, epoch seconds.
-        window_at: begin of the window.
+        served: entry of the variant in the manifest of the served bundle.
+        learnt_until_at: end of the data that the model learnt from, epoch seconds.
+        window_at: beginning of the window, epoch seconds.
     """
     if served is None:
         return "no model is served"
     if fingerprint(served.features) != served.fingerprint:
         return "the served model was fitted for the features of another build"
     if learnt_until_at > window_at:
+        # It has seen the answers, and would look better than any honest model.
         return "the served model learnt from the window itself"
     return None
 
 
-def _compared(main: str, other: str, demand: Demand, found: Comparison, k: int) -> Judgement:
-    difference, ratio = found.difference["ndcg"], found.ratio.get("ndcg")
+def _judge(main: str, other: str, demand: Demand, comparison: Comparison, k: int) -> Judgement:
+    difference, ratio = comparison.difference["ndcg"], comparison.ratio.get("ndcg")
+    # "Better" is proven by the lower end; "not worse" is only refuted by the upper end.
     passed = difference.low > 0 if demand == "better" else difference.high >= 0
     how = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "like"
     sentence = (
@@ -139,24 +146,22 @@ def _compared(main: str, other: str, demand: Demand, found: Comparison, k: int) 
     return Judgement(other, demand, passed, difference, ratio, sentence)
 
 
-def _not_compared(other: str, demand: Demand, why: str) -> Judgement:
+def _skip(other: str, demand: Demand, why: str) -> Judgement:
     return Judgement(other, demand, True, None, None, f"not compared with {other}: {why}")
 
 
-def _reasoned(
-    main: str, judgements: Sequence[Judgement], leaks: Sequence[Leak]
-) -> tuple[bool, str]:
+def _decide(main: str, judgements: Sequence[Judgement], leaks: Sequence[Leak]) -> tuple[bool, str]:
     suspicious = [leak.source for leak in leaks if leak.suspicious]
-    compared = [each for each in judgements if each.difference is not None]
-    failed = [each for each in compared if not each.passed]
+    compared = [judgement for judgement in judgements if judgement.difference is not None]
+    failed = [judgement for judgement in compared if not judgement.passed]
     if suspicious:
-        reason = f"{_listed(suspicious)} may have seen what the models learn from"
+        reason = f"{_join(suspicious)} may have seen what the models learn from"
     elif failed:
-        reason = f"{main} is {_told(failed)}"
+        reason = f"{main} is {_in_words(failed)}"
     elif not compared:
         reason = f"there was nothing to compare {main} with"
     else:
-        reason = f"{main} is {_told(compared)}"
+        reason = f"{main} is {_in_words(compared)}"
     return bool(compared) and not suspicious and not failed, reason
 
 
@@ -168,14 +173,18 @@ _PHRASES: Mapping[tuple[Demand, bool], str] = {
 }
 
 
-def _told(judgements: Sequence[Judgement]) -> str:
-    """Such as "better than a, b and c and not worse than d"."""
+def _in_words(judgements: Sequence[Judgement]) -> str:
+    """For example "better than a, b and c and not worse than d"."""
     groups = {
-        phrase: [each.other for each in judgements if (each.demand, each.passed) == key]
+        phrase: [
+            judgement.other
+            for judgement in judgements
+            if (judgement.demand, judgement.passed) == key
+        ]
         for key, phrase in _PHRASES.items()
     }
-    return " and ".join(f"{phrase} {_listed(names)}" for phrase, names in groups.items() if names)
+    return " and ".join(f"{phrase} {_join(names)}" for phrase, names in groups.items() if names)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)

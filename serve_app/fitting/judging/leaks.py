@@ -1,8 +1,8 @@
-"""Finds sources that knew what the models were to learn from.
+"""Finds sources that knew the outcomes that models learn to predict.
 
-A source that was fitted on the window whose purchases are the labels is far better there than on
-the window after it, where it is honest; a model that learns to trust it is then worse than it
-looks. An honest source is about as good in both windows.
+Such a source was fitted on the window whose purchases are the labels. It is far better there than
+in the window after it, where it is honest. A model that learns to trust it is worse than it looks.
+An honest source is about as good in both windows.
 """
 
 from collections.abc import Mapping
@@ -17,28 +17,32 @@ from serve_app.measuring.bootstrap import Interval, interval, resampled_means
 
 
 class LeakConfig(Settings):
-    """
-    Attributes:
-        max_ratio: NDCG of a source in the window that is learnt from, over that in the window
-            after it, above which it is suspicious.
-        margin: of the NDCG in the later window, by as much the interval of the difference must
-            stay clear of zero.
-    """
+    """Limits of the leak check; a suspicious source exceeds both."""
 
-    max_ratio: float = Field(default=1.75, gt=1)
-    margin: float = Field(default=0.5, ge=0)
+    max_ratio: float = Field(
+        default=1.75,
+        gt=1,
+        description="Largest ratio of a source's NDCG in the window that models learn from to that"
+        " in the window after it. A larger value suspects fewer sources.",
+    )
+    margin: float = Field(
+        default=0.5,
+        ge=0,
+        description="Share of the later NDCG that the lower end of the difference's interval must"
+        " exceed. A larger value suspects fewer sources.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
     """
-    What was found of one source.
+    One source in both windows.
 
     Attributes:
-        learnt: its NDCG in the window that is learnt from.
-        later: its NDCG in the window after it.
-        difference: the first minus the second.
-        suspicious: whether it refuses the fit.
+        learnt: NDCG in the window that models learn from.
+        later: NDCG in the window after it.
+        difference: ``learnt`` minus ``later``.
+        suspicious: the fit fails because of this source.
     """
 
     source: str
@@ -49,7 +53,7 @@ class Leak:
     sentence: str
 
 
-def leaks_of(
+def find_leaks(
     learnt: Mapping[str, NDArray[np.float64]],
     later: Mapping[str, NDArray[np.float64]],
     config: LeakConfig,
@@ -58,15 +62,15 @@ def leaks_of(
 ) -> tuple[Leak, ...]:
     """
     Args:
-        learnt: per source the NDCG of its own list for each user of the window that is learnt
-            from, by a world as it stood when the window began.
-        later: the same of the window after it; its users may be others.
+        learnt: by source, NDCG of its list for each user of the window that models learn from. The
+            tables are those of the window's beginning.
+        later: likewise of the window after it; its users may be others.
     """
-    first = _resampled(learnt, n_resamples, seed)
-    # Other users, so other resamples: the two windows are not paired.
-    second = _resampled(later, n_resamples, seed + 1)
+    first = _resample(learnt, n_resamples, seed)
+    # The windows have different users and are not paired: another seed draws other resamples.
+    second = _resample(later, n_resamples, seed + 1)
     return tuple(
-        _found(
+        _check(
             source,
             interval(learnt[source].mean(), first[source]),
             interval(later[source].mean(), second[source]),
@@ -77,21 +81,22 @@ def leaks_of(
     )
 
 
-def _resampled(
+def _resample(
     values: Mapping[str, NDArray[np.float64]], n_resamples: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
     columns = resampled_means(np.column_stack(list(values.values())), n_resamples, seed)
     return dict(zip(values, columns.T, strict=True))
 
 
-def _found(
+def _check(
     source: str, learnt: Interval, later: Interval, difference: Interval, config: LeakConfig
 ) -> Leak:
+    # Both limits: a ratio of two small figures is large by chance, and the season moves both.
     suspicious = (
         learnt.mean > config.max_ratio * later.mean and difference.low > config.margin * later.mean
     )
     sentence = (
-        f"{source} has {learnt.mean:.3f} in the window that is learnt from and {later.mean:.3f}"
-        " after it" + (": it may have seen what it was to foretell" if suspicious else "")
+        f"{source} has {learnt.mean:.3f} in the window that models learn from and {later.mean:.3f}"
+        " after it" + (": it may have seen what it was to predict" if suspicious else "")
     )
     return Leak(source, learnt, later, difference, suspicious, sentence)

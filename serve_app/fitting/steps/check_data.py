@@ -1,11 +1,9 @@
-"""Step ``check``: takes a copy of the data, and says whether anything can be learnt from them."""
+"""Step ``check``: copies the data, and refuses data that are too few to learn from."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import IdIndex
@@ -14,7 +12,7 @@ from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import Label, label_of
 from serve_app.fitting.data.windows import FitWindows, split_of
-from serve_app.fitting.job import Job
+from serve_app.fitting.run import Job
 from serve_app.fitting.workspace.array_folders import (
     load,
     load_array,
@@ -29,18 +27,16 @@ from serve_app.fitting.workspace.step_folders import Workspace, read_json, write
 
 STEP = "check"
 
-Read = Callable[[], tuple[pd.DataFrame, pd.DataFrame, InteractionLog]]
-"""Gives items, users and interactions as ``stores.postgres.fit_input`` reads them."""
-
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedData:
     """
     Attributes:
-        items: all, without anything that is learnt from interactions.
-        index: finds the log's users.
-        created_at: shape (n_users,), epoch seconds at which they came, NaN where unknown.
-        label: what users are to be led to.
+        items: all items, without any number that is learnt from interactions.
+        index: finds the users of the log.
+        created_at: shape (n_users,), epoch seconds when each user came, NaN where unknown.
+        split: moments that part the data.
+        label: interactions that recommendations should lead to.
     """
 
     items: Catalogue
@@ -51,12 +47,13 @@ class Checked:
     label: Label
 
 
-def check(job: Job, folder: Path, read: Read) -> None:
+def check_data(job: Job, folder: Path) -> None:
     """
     Raises:
         NotEnoughData: no items, too few interactions, or all at almost one moment.
     """
-    items, users, log = read()
+    items, users, log = job.source.read()
+    # First of all, because it refuses: a hopeless fit should fail before it copies anything.
     split = split_of(log, job.config.label_share)
     save_catalogue(folder / "items", catalogue_of(items, log, n_dimensions=0))
     save_log(folder / "log", log)
@@ -68,9 +65,9 @@ def check(job: Job, folder: Path, read: Read) -> None:
     write_json(folder / "label.json", asdict(label_of(log, job.config.label)))
 
 
-def checked(work: Workspace) -> Checked:
-    folder = work.of(STEP)
-    return Checked(
+def load_data(work: Workspace) -> CheckedData:
+    folder = work.folder_of(STEP)
+    return CheckedData(
         load_catalogue(folder / "items"),
         load_log(folder / "log"),
         load(IdIndex, folder / "index"),

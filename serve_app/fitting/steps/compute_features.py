@@ -1,7 +1,7 @@
-"""Step ``features``: numbers of items and users as they were known at three moments.
+"""Step ``features``: computes features of items and users as they were known at three moments.
 
-Each moment knows what happened before it and nothing else. First the step chooses how fast the past
-is forgotten, on outcomes that end before anything is measured.
+A moment knows what happened before it, and nothing else. First the step chooses the settings of the
+sources, on outcomes that end before the window in which models are measured.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,6 @@ from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.windows import FitWindows, before, outcomes
-from serve_app.fitting.job import Job
 from serve_app.fitting.moments.snapshot import (
     Numbers,
     SnapshotConfig,
@@ -23,7 +22,8 @@ from serve_app.fitting.moments.snapshot import (
     numbers_at,
     snapshot,
 )
-from serve_app.fitting.steps.check_data import Checked, checked
+from serve_app.fitting.run import Job
+from serve_app.fitting.steps.check_data import CheckedData, load_data
 from serve_app.fitting.tuning.source_tuning import tuned
 from serve_app.fitting.workspace.array_folders import (
     load_array,
@@ -40,16 +40,16 @@ MOMENTS: Mapping[str, Callable[[FitWindows], float]] = {
     "latest": lambda split: split.evaluate_at,
     "final": lambda split: split.end_at,
 }
-"""The beginnings of the two windows, and the moment of what is published, by name."""
+"""By name, the beginnings of the two windows, and the moment that the bundle knows."""
 
 
 class Known(NamedTuple):
     """
-    What is known at a moment.
+    Data that were known at a moment.
 
     Attributes:
         at: epoch seconds.
-        listed: shape (n_items,), items that are there.
+        listed: shape (n_items,), items that existed.
     """
 
     log: InteractionLog
@@ -57,16 +57,18 @@ class Known(NamedTuple):
     listed: Mask
 
 
-def known_at(data: Checked, moment: str) -> Known:
+def known_at(data: CheckedData, moment: str) -> Known:
     at = MOMENTS[moment](data.split)
     if moment == "final":
+        # The bundle serves the future: it lists items that are announced, and knows the last
+        # interaction, which happened at the moment itself.
         return Known(data.log, at, data.items.listed)
     return Known(before(data.log, at), at, listed_at(data.items, at))
 
 
-def features(job: Job, folder: Path) -> None:
-    data = checked(job.work)
-    settings = _tuned(data, job)
+def compute_features(job: Job, folder: Path) -> None:
+    data = load_data(job.work)
+    settings = _choose_settings(data, job)
     (folder / "settings.json").write_text(settings.model_dump_json(indent=1))
     job.progress(0.5)
     for i, (moment, numbers) in enumerate(
@@ -77,21 +79,21 @@ def features(job: Job, folder: Path) -> None:
         job.progress(0.5 + 0.5 * i / len(MOMENTS))
 
 
-def settings_of(work: Workspace) -> SnapshotConfig:
-    """With what was chosen."""
-    return SnapshotConfig.model_validate(read_json(work.of(STEP) / "settings.json"))
+def load_settings(work: Workspace) -> SnapshotConfig:
+    """The configured settings, with the values that the data chose."""
+    return SnapshotConfig.model_validate(read_json(work.folder_of(STEP) / "settings.json"))
 
 
-def catalogue_at(work: Workspace, moment: str) -> Catalogue:
-    return load_catalogue(work.of(STEP) / moment / "catalogue")
+def load_catalogue_at(work: Workspace, moment: str) -> Catalogue:
+    return load_catalogue(work.folder_of(STEP) / moment / "catalogue")
 
 
-def users_at(work: Workspace, moment: str) -> NDArray[np.float64]:
+def load_users_at(work: Workspace, moment: str) -> NDArray[np.float64]:
     """Shape (n_users, len(USER_COLUMNS))."""
-    return load_array(work.of(STEP) / moment, "users")
+    return load_array(work.folder_of(STEP) / moment, "users")
 
 
-def _numbers(shared: tuple[Checked, SnapshotConfig], moment: str) -> Numbers:
+def _numbers(shared: tuple[CheckedData, SnapshotConfig], moment: str) -> Numbers:
     data, settings = shared
     known = known_at(data, moment)
     return numbers_at(
@@ -99,12 +101,13 @@ def _numbers(shared: tuple[Checked, SnapshotConfig], moment: str) -> Numbers:
     )
 
 
-def _tuned(data: Checked, job: Job) -> SnapshotConfig:
+def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
     config, split = job.config, data.split
     log, at, listed = known_at(data, "past")
-    world = snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
+    past = snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
+    # Cut off where measuring begins: settings that knew the last window would flatter the fit.
     later = before(data.log, split.evaluate_at)
     found = outcomes(later, at, split.evaluate_at, listed, data.label)
     return tuned(
-        world, log, found, config.snapshot, config.candidates, config.n_tuning_users, config.seed
+        past, log, found, config.snapshot, config.candidates, config.n_tuning_users, config.seed
     )

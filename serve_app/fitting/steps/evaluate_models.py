@@ -1,25 +1,23 @@
-"""Step ``evaluate``: how good the lists of the latest window would have been, and what follows.
+"""Step ``evaluate``: measures all orders of the latest window's candidates, and judges the fit.
 
-Every order of the candidates is measured by the same users: the models that do not know the window,
-each source, popularity, and the model that is served now. A gate decides by it whether the fit may
-be served, and a report tells why.
+The same users measure every order: the models that do not know the window, each source, popularity,
+and the model that is served now. The gate decides by these results, and a report tells them.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from serve_app.bundles.manifest import Manifest
 from serve_app.domain.ranking.ranking import RankingConfig
 from serve_app.domain.scoring.boosters import scoring_of
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.job import Job
+from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging.gate import GateVerdict, judge, why_not_comparable
-from serve_app.fitting.judging.leaks import Leak, leaks_of
-from serve_app.fitting.judging.measuring_window import Contest, measure
+from serve_app.fitting.judging.leaks import Leak, find_leaks
+from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import (
     Order,
     WindowResults,
@@ -30,41 +28,28 @@ from serve_app.fitting.judging.window_results import (
 )
 from serve_app.fitting.moments.examples import parts_of
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.report.figures import Facts
-from serve_app.fitting.steps.check_data import Checked, checked
-from serve_app.fitting.steps.compute_features import settings_of
+from serve_app.fitting.report.facts import Facts
+from serve_app.fitting.report.writing import write_report
+from serve_app.fitting.run import Job
+from serve_app.fitting.steps.check_data import CheckedData, load_data
+from serve_app.fitting.steps.compute_features import load_settings
 from serve_app.fitting.steps.find_candidates import (
     Shard,
-    outcomes_of,
-    shards_of,
-    source_ndcgs_of,
-    world_at,
+    load_outcomes,
+    load_shards,
+    load_snapshot,
+    load_source_ndcgs,
 )
-from serve_app.fitting.steps.train_models import booster_of, calibrated_of
+from serve_app.fitting.steps.train_models import calibrated_variants, read_booster
 from serve_app.fitting.training.boosting import booster_from, columns_of
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 
 STEP = "evaluate"
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """
-    What is served now.
-
-    Attributes:
-        models: by variant, in XGBoost's own binary form, what had not learnt from the window that
-            the manifest's figures come from.
-    """
-
-    manifest: Manifest
-    models: Mapping[str, bytes]
-
-
-FindServed = Callable[[], Served | None]
-
-
 class _Model(NamedTuple):
+    """A booster as bytes: workers in other processes can be sent nothing else."""
+
     features: tuple[str, ...]
     booster: bytes
 
@@ -74,9 +59,9 @@ class _Model(NamedTuple):
 
 
 class _Shared(NamedTuple):
-    """What the measuring of every block of users needs."""
+    """Everything that measures a block of users, sent once to each machine."""
 
-    world: Snapshot
+    snapshot: Snapshot
     found: Outcomes
     variants: Mapping[str, _Model]
     calibrated: tuple[str, ...]
@@ -84,47 +69,44 @@ class _Shared(NamedTuple):
     ranking: RankingConfig
 
 
-def evaluate(job: Job, folder: Path, find_served: FindServed = lambda: None) -> None:
-    config, data = job.config, checked(job.work)
-    served = find_served()
+def evaluate_models(job: Job, folder: Path) -> None:
+    config, data = job.config, load_data(job.work)
+    served = job.source.load_served()
     absent = _why_absent(served, config.main, data.split.evaluate_at)
-    world = world_at(job.work, data, "latest")
-    measured = _measured(job, world, _served_model(served, config) if absent is None else None)
-    n_items = int(world.fitted.catalogue.listed.sum())
-    write_json(folder / "metrics.json", mean_metrics(measured, n_items))
-    leaks = _leaks(job, measured)
+    latest = load_snapshot(job.work, data, "latest")
+    results = _measure(job, latest, _served_model(served, config) if absent is None else None)
+    n_items = int(latest.fitted.catalogue.listed.sum())
+    write_json(folder / "metrics.json", mean_metrics(results, n_items))
+    leaks = _find_leaks(job, results)
     verdict = judge(
-        measured, config.main, config.gate, config.seed, served_absent=absent or "", leaks=leaks
+        results, config.main, config.gate, config.seed, served_absent=absent or "", leaks=leaks
     )
     if served is None and not verdict.promoted:
+        # Any lists are better than none.
         reason = f"nothing else is there to be served, although {verdict.reason}"
         verdict = replace(verdict, promoted=True, reason=reason)
-    # Drawing takes long to import, and only this step draws.
-    from serve_app.fitting.report.writing import write_report
-
     report = folder / "report"
     report.mkdir()
-    write_report(_facts(job, data, world, measured, verdict, leaks, served), report)
+    write_report(_facts(job, data, latest, results, verdict, leaks, served), report)
 
 
-def metrics_of(work: Workspace) -> dict[str, dict[str, float]]:
-    """By order, then by measure."""
-    found: dict[str, dict[str, float]] = read_json(work.of(STEP) / "metrics.json")
-    return found
+def load_metrics(work: Workspace) -> dict[str, dict[str, float]]:
+    """By order, then by metric."""
+    metrics: dict[str, dict[str, float]] = read_json(work.folder_of(STEP) / "metrics.json")
+    return metrics
 
 
 def is_promoted(work: Workspace) -> bool:
-    """Whether the gate lets it be served, as the report says."""
-    return bool(read_json(report_of(work) / "report.json")["verdict"]["promoted"])
+    """Reads the verdict of the gate from the report."""
+    return bool(read_json(report_folder(work) / "report.json")["verdict"]["promoted"])
 
 
-def report_of(work: Workspace) -> Path:
-    """Folder with the report."""
-    return work.of(STEP) / "report"
+def report_folder(work: Workspace) -> Path:
+    return work.folder_of(STEP) / "report"
 
 
-def tuned_by(settings: SnapshotConfig) -> dict[str, float]:
-    """What the data chose, by name."""
+def tuned_settings(settings: SnapshotConfig) -> dict[str, float]:
+    """The settings that the data chose, by name."""
     tables = settings.tables
     return {
         "votes_half_life_days": tables.votes_half_life_days,
@@ -140,29 +122,29 @@ def tuned_by(settings: SnapshotConfig) -> dict[str, float]:
     }
 
 
-def _measured(job: Job, world: Snapshot, served: _Model | None) -> WindowResults:
+def _measure(job: Job, latest: Snapshot, served: _Model | None) -> WindowResults:
     config = job.config
     shared = _Shared(
-        world,
-        outcomes_of(job.work, "latest"),
+        latest,
+        load_outcomes(job.work, "latest"),
         {
-            name: _Model(variant.feature_names, booster_of(job.work, "held_out", name))
+            name: _Model(variant.feature_names, read_booster(job.work, "held_out", name))
             for name, variant in config.variants.items()
         },
-        calibrated_of(job.work),
+        calibrated_variants(job.work),
         served,
         config.ranking,
     )
-    shards = shards_of(job.work, "latest")
+    shards = load_shards(job.work, "latest")
     parts = []
     users = parts_of(len(shared.found))
-    for part in job.workers.map(_measure, shared, zip(shards, users, strict=True)):
+    for part in job.workers.map(_measure_shard, shared, zip(shards, users, strict=True)):
         parts.append(part)
         job.progress(0.8 * len(parts) / len(shards))
     return concatenate_results([part for part in parts if len(part)])
 
 
-def _measure(shared: _Shared, part: tuple[Shard, slice]) -> WindowResults:
+def _measure_shard(shared: _Shared, part: tuple[Shard, slice]) -> WindowResults:
     shard, users = part
     contest = Contest(
         {name: model.order() for name, model in shared.variants.items()},
@@ -170,45 +152,45 @@ def _measure(shared: _Shared, part: tuple[Shard, slice]) -> WindowResults:
         shared.served.order() if shared.served else None,
         shared.ranking,
     )
-    return measure(shard.examples, shard.rows, users, shared.found, shared.world, contest)
+    return measure_block(shard.examples, shard.rows, users, shared.found, shared.snapshot, contest)
 
 
-def _why_absent(served: Served | None, main: str, window_at: float) -> str | None:
+def _why_absent(served: ServedModels | None, main: str, window_at: float) -> str | None:
     if served is None:
         return "no model is served"
     manifest = served.manifest
-    if main not in served.models:
+    if main not in served.held_out:
         return "the served bundle holds no model of it that was measured"
     return why_not_comparable(manifest.models[main], manifest.measured_from_at, window_at)
 
 
-def _served_model(served: Served | None, config: FitConfig) -> _Model | None:
+def _served_model(served: ServedModels | None, config: FitConfig) -> _Model | None:
     if served is None:
         return None
-    return _Model(served.manifest.models[config.main].features, served.models[config.main])
+    return _Model(served.manifest.models[config.main].features, served.held_out[config.main])
 
 
-def _leaks(job: Job, latest: WindowResults) -> tuple[Leak, ...]:
-    """Each source in the window that is learnt from, against the latest."""
+def _find_leaks(job: Job, latest: WindowResults) -> tuple[Leak, ...]:
+    """Compares each source in the window ``past`` with the latest window."""
     config = job.config
-    learnt = dict(zip(SOURCES, source_ndcgs_of(job.work, "past").T, strict=True))
-    found = ndcg_by_order(latest, 10)
-    later = {source: found[source] for source in SOURCES}
-    return leaks_of(learnt, later, config.leaks, config.gate.n_resamples, config.seed)
+    learnt = dict(zip(SOURCES, load_source_ndcgs(job.work, "past").T, strict=True))
+    ndcg = ndcg_by_order(latest, 10)
+    later = {source: ndcg[source] for source in SOURCES}
+    return find_leaks(learnt, later, config.leaks, config.gate.n_resamples, config.seed)
 
 
 def _facts(
     job: Job,
-    data: Checked,
-    world: Snapshot,
-    measured: WindowResults,
+    data: CheckedData,
+    latest: Snapshot,
+    results: WindowResults,
     verdict: GateVerdict,
     leaks: tuple[Leak, ...],
-    served: Served | None,
+    served: ServedModels | None,
 ) -> Facts:
     return Facts(
-        results=measured,
-        items=describe_items(world.fitted.catalogue, world.at),
+        results=results,
+        items=describe_items(latest.fitted.catalogue, latest.at),
         verdict=verdict,
         leaks=leaks,
         first_at=float(data.log.at.min()),
@@ -216,7 +198,7 @@ def _facts(
         n_users=len(data.log.user_ids),
         n_items=int(data.items.listed.sum()),
         n_interactions=len(data.log),
-        tuned=tuned_by(settings_of(job.work)),
+        tuned=tuned_settings(load_settings(job.work)),
         gains=_gains(job),
         previous=None if served is None else served.manifest,
         n_resamples=job.config.gate.n_resamples,
@@ -226,13 +208,13 @@ def _facts(
 
 def _gains(job: Job) -> dict[str, dict[str, float]]:
     """By variant, how much each feature reduced the loss of the published model."""
-    found: dict[str, dict[str, float]] = {}
+    gains_by_variant: dict[str, dict[str, float]] = {}
     for name, variant in job.config.variants.items():
-        booster = booster_from(booster_of(job.work, "published", name))
+        booster = booster_from(read_booster(job.work, "published", name))
         gains: Mapping[str, Any] = booster.get_score(importance_type="total_gain")
-        # A matrix without names: its columns are called f0, f1 ...
-        found[name] = {
+        # Training gives XGBoost a matrix without names; it calls the columns f0, f1 ...
+        gains_by_variant[name] = {
             variant.feature_names[int(column.removeprefix("f"))]: float(gain)
             for column, gain in gains.items()
         }
-    return found
+    return gains_by_variant

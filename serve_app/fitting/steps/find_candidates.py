@@ -1,7 +1,7 @@
-"""Step ``candidates``: the sources' tables at each moment, and what became of their candidates.
+"""Step ``candidates``: fits the sources' tables at each moment, and finds candidates of the past.
 
-The users of a window are worked on in blocks, each by itself. What is kept of the first window is
-what is learnt from; of the latest all candidates are kept, to be ranked and measured.
+The users of a window are processed in independent blocks. Of the window ``past`` the step keeps the
+examples that models learn from; of ``latest`` it keeps all candidates, to rank and measure them.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import Outcomes, before, outcomes, sample
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.job import Job
 from serve_app.fitting.judging.window_results import count_wanted, source_ndcgs
 from serve_app.fitting.moments.examples import Examples, block_of, have_touched, parts_of, thinned
 from serve_app.fitting.moments.snapshot import Snapshot, archive_of
-from serve_app.fitting.steps.check_data import Checked, checked
+from serve_app.fitting.run import Job
+from serve_app.fitting.steps.check_data import CheckedData, load_data
 from serve_app.fitting.steps.compute_features import (
     MOMENTS,
-    catalogue_at,
     known_at,
-    settings_of,
-    users_at,
+    load_catalogue_at,
+    load_settings,
+    load_users_at,
 )
 from serve_app.fitting.tables.candidate_tables import TablesConfig, candidate_tables
 from serve_app.fitting.workspace.array_folders import load, save
@@ -41,19 +41,19 @@ from serve_app.fitting.workspace.step_folders import Workspace
 STEP = "candidates"
 
 WINDOWS = ("past", "latest")
-"""The first is learnt from; the latest is measured, and then learnt from too."""
+"""Models learn from the first window; they are measured on the latest, then learn from it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
     """
-    What is kept of a block of users.
+    The results of one block of users.
 
     Attributes:
-        examples: of the window ``past`` those that are learnt from, of ``latest`` all.
-        rows: shape (n_examples,), int32, their items; empty for ``past``.
-        source_ndcgs: shape (n_buyers, len(SOURCES)), NDCG@10 of each source's own list, of those
-            who bought something new.
+        examples: of the window ``past`` those that models learn from, of ``latest`` all.
+        rows: shape (n_examples,), int32, items of the examples; empty for ``past``.
+        source_ndcgs: shape (n_buyers, len(SOURCES)), NDCG@10 of each source's list, for the users
+            with something new that the label counts.
     """
 
     examples: Examples
@@ -62,83 +62,87 @@ class Shard:
 
 
 class _Window(NamedTuple):
-    world: Snapshot
+    snapshot: Snapshot
     found: Outcomes
     config: FitConfig
     is_measured: bool
 
 
-def candidates(job: Job, folder: Path) -> None:
+def find_candidates(job: Job, folder: Path) -> None:
     """
     Raises:
-        NotEnoughData: too few users bought something new, or wanted any of their candidates.
+        NotEnoughData: too few users did something new, or wanted any of their candidates.
     """
-    data = checked(job.work)
-    tables = dict(zip(MOMENTS, _tables(data, job), strict=True))
-    for moment, each in tables.items():
-        save(folder / "tables" / moment, each)
+    data = load_data(job.work)
+    tables = dict(zip(MOMENTS, _fit_tables(data, job), strict=True))
+    for moment, fitted in tables.items():
+        save(folder / "tables" / moment, fitted)
     job.progress(0.3)
-    for i, window in enumerate(WINDOWS):
-        found = _outcomes(data, window, job.config)
-        save(folder / "outcomes" / window, found)
-        world = _world(data, window, tables[window], job.work)
-        _save_shards(folder / window, _Window(world, found, job.config, window == "latest"), job, i)
+    for i, name in enumerate(WINDOWS):
+        found = _outcomes(data, name, job.config)
+        save(folder / "outcomes" / name, found)
+        window = _Window(
+            _snapshot(data, name, tables[name], job.work), found, job.config, name == "latest"
+        )
+        _save_shards(folder / name, window, job, i)
 
 
-def tables_at(work: Workspace, moment: str) -> CandidateTables:
-    return load(CandidateTables, work.of(STEP) / "tables" / moment)
+def load_tables(work: Workspace, moment: str) -> CandidateTables:
+    return load(CandidateTables, work.folder_of(STEP) / "tables" / moment)
 
 
-def outcomes_of(work: Workspace, window: str) -> Outcomes:
-    return load(Outcomes, work.of(STEP) / "outcomes" / window)
+def load_outcomes(work: Workspace, window: str) -> Outcomes:
+    return load(Outcomes, work.folder_of(STEP) / "outcomes" / window)
 
 
-def shards_of(work: Workspace, window: str) -> list[Shard]:
+def load_shards(work: Workspace, window: str) -> list[Shard]:
     """Memory-mapped, in the order of the outcomes' users."""
-    return [load(Shard, folder) for folder in sorted((work.of(STEP) / window).iterdir())]
+    # Numbers in names of folders have leading zeros: sorted by name is sorted by number.
+    return [load(Shard, folder) for folder in sorted((work.folder_of(STEP) / window).iterdir())]
 
 
-def source_ndcgs_of(work: Workspace, window: str) -> NDArray[np.float64]:
-    """Of all who bought something new in the window, shape (n_buyers, len(SOURCES))."""
-    return np.concatenate([shard.source_ndcgs for shard in shards_of(work, window)])
+def load_source_ndcgs(work: Workspace, window: str) -> NDArray[np.float64]:
+    """``Shard.source_ndcgs`` of all blocks."""
+    return np.concatenate([shard.source_ndcgs for shard in load_shards(work, window)])
 
 
-def world_at(work: Workspace, data: Checked, moment: str) -> Snapshot:
-    return _world(data, moment, tables_at(work, moment), work)
+def load_snapshot(work: Workspace, data: CheckedData, moment: str) -> Snapshot:
+    return _snapshot(data, moment, load_tables(work, moment), work)
 
 
-def _world(data: Checked, moment: str, tables: CandidateTables, work: Workspace) -> Snapshot:
+def _snapshot(data: CheckedData, moment: str, tables: CandidateTables, work: Workspace) -> Snapshot:
     known = known_at(data, moment)
     return Snapshot(
         known.at,
         data.label,
         Fitted(
-            catalogue_at(work, moment),
+            load_catalogue_at(work, moment),
             tables,
-            archive_of(known.log, data.index, settings_of(work).max_events_per_user),
+            archive_of(known.log, data.index, load_settings(work).max_events_per_user),
         ),
-        users_at(work, moment),
+        load_users_at(work, moment),
     )
 
 
-def _tables(data: Checked, job: Job) -> list[CandidateTables]:
-    config = settings_of(job.work).tables
-    catalogues = {moment: catalogue_at(job.work, moment) for moment in MOMENTS}
-    return list(job.workers.map(_tables_at, (data, catalogues, config), MOMENTS))
+def _fit_tables(data: CheckedData, job: Job) -> list[CandidateTables]:
+    config = load_settings(job.work).tables
+    catalogues = {moment: load_catalogue_at(job.work, moment) for moment in MOMENTS}
+    return list(job.workers.map(_fit_tables_at, (data, catalogues, config), MOMENTS))
 
 
-def _tables_at(
-    shared: tuple[Checked, Mapping[str, Catalogue], TablesConfig], moment: str
+def _fit_tables_at(
+    shared: tuple[CheckedData, Mapping[str, Catalogue], TablesConfig], moment: str
 ) -> CandidateTables:
     data, catalogues, config = shared
     known = known_at(data, moment)
     return candidate_tables(catalogues[moment], known.log, known.at, config, data.label)
 
 
-def _outcomes(data: Checked, window: str, config: FitConfig) -> Outcomes:
+def _outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcomes:
     split = data.split
     until_at, log = split.end_at, data.log
     if window == "past":
+        # Both ends of a window count, so the first must not see the beginning of the second.
         until_at, log = split.evaluate_at, before(data.log, split.evaluate_at)
     start = known_at(data, window)
     found = outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
@@ -147,32 +151,32 @@ def _outcomes(data: Checked, window: str, config: FitConfig) -> Outcomes:
     return found
 
 
-def _save_shards(folder: Path, window: _Window, job: Job, place: int) -> None:
+def _save_shards(folder: Path, window: _Window, job: Job, i_window: int) -> None:
     parts = list(enumerate(parts_of(len(window.found))))
     n_users = 0
     for (number, _), shard in zip(parts, job.workers.map(_shard, window, parts), strict=True):
         save(folder / f"{number:06}", shard)
         n_users += int(have_touched(shard.examples).sum())
-        job.progress(0.3 + 0.7 * (place + (number + 1) / len(parts)) / len(WINDOWS))
-    _check_enough(n_users, "wanted any of their candidates", window.world.at, job.config)
+        job.progress(0.3 + 0.7 * (i_window + (number + 1) / len(parts)) / len(WINDOWS))
+    _check_enough(n_users, "wanted any of their candidates", window.snapshot.at, job.config)
 
 
 def _shard(window: _Window, part: tuple[int, slice]) -> Shard:
     number, users = part
     config = window.config
-    block = block_of(window.world, window.found, users, config.candidates)
+    block = block_of(window.snapshot, window.found, users, config.candidates)
     relevant = count_wanted(window.found)[users]
     buyers = np.flatnonzero(relevant)
     ndcgs = source_ndcgs(block.examples.lists(buyers), relevant[buyers])
     if window.is_measured:
         return Shard(block.examples, block.candidates.rows, ndcgs)
-    rng = generator(config.seed, number)
+    rng = random_generator(config.seed, number)
     return Shard(thinned(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)
 
 
-def generator(seed: int, number: int) -> np.random.Generator:
-    """Of a block of users, whoever works on it and when."""
-    return np.random.default_rng([seed, number])
+def random_generator(seed: int, block: int) -> np.random.Generator:
+    """Each block has its own: the order in which workers take blocks changes no result."""
+    return np.random.default_rng([seed, block])
 
 
 def _check_enough(n_users: int, who: str, at: float, config: FitConfig) -> None:

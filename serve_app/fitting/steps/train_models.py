@@ -1,8 +1,8 @@
-"""Step ``train``: two models of every variant, one to be measured and one to be published.
+"""Step ``train``: trains two models of every variant, one to measure and one to publish.
 
-The first has learnt from the window ``past`` and knows nothing of the latest, in which it is
-measured; the second has learnt from both. On Online Retail, where Christmas comes, models that do
-not know the latest window lose much of their quality; on the demo shop it makes no difference.
+The first has learnt from the window ``past`` alone and is measured on the latest window. The second
+has learnt from both. On Online Retail, whose latest windows hold Christmas, models that do not know
+the latest window lose much of their quality; on the demo shop they lose nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.job import Job
 from serve_app.fitting.moments.examples import Examples, joined, thinned
-from serve_app.fitting.steps.find_candidates import generator, shards_of
-from serve_app.fitting.training.averaging import averaged
-from serve_app.fitting.training.boosting import BINARY, Member, Objective
-from serve_app.fitting.training.boosting import train as train_booster
+from serve_app.fitting.run import Job
+from serve_app.fitting.steps.find_candidates import load_shards, random_generator
+from serve_app.fitting.training.averaging import average_boosters
+from serve_app.fitting.training.boosting import BINARY, Member, Objective, train_booster
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 from serve_app.fitting.workspace.workers import Share
 
@@ -39,7 +38,7 @@ class _Learning(NamedTuple):
     """
     Attributes:
         examples: of the window ``past``, then those of the latest.
-        n_past: users of the first.
+        n_past: users of the window ``past``.
     """
 
     examples: Examples
@@ -47,61 +46,68 @@ class _Learning(NamedTuple):
     config: FitConfig
 
 
-def train(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
-    learning = _learning(job.work, job.config)
+def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
+    learning = _load_examples(job.work, job.config)
     n_users = len(learning.examples)
-    members = {name: each.members(n_users) for name, each in job.config.variants.items()}
+    members = {name: variant.members(n_users) for name, variant in job.config.variants.items()}
     wanted = list(product(kinds, members))
     tasks = [_Task(kind, name, member) for kind, name in wanted for member in members[name]]
     boosters = _boosters(learning, tasks, job)
-    # Handed over and not kept: the examples are most of the memory that a fit needs.
+    # The workers hold the examples now. They are most of the memory that a fit needs, and this
+    # name would keep a second copy alive until the last booster is trained.
     del learning
     for i, (kind, name) in enumerate(wanted):
         file = folder / kind / f"{name}.ubj"
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(averaged(list(islice(boosters, len(members[name])))))
+        # Boosters arrive in the order of the tasks: the next ones belong to this variant.
+        file.write_bytes(average_boosters(list(islice(boosters, len(members[name])))))
         job.progress((i + 1) / len(wanted))
-    write_json(
-        folder / _OBJECTIVES,
-        # Each once, in the order in which they were declared.
-        {name: list(dict.fromkeys(each.objective for each in members[name])) for name in members},
+    objectives = {
+        # A dict removes repeats and, unlike a set, keeps the declared order.
+        name: list(dict.fromkeys(member.objective for member in members[name]))
+        for name in members
+    }
+    write_json(folder / _OBJECTIVES, objectives)
+
+
+def read_booster(work: Workspace, kind: str, variant: str) -> bytes:
+    """In XGBoost's binary form (UBJSON)."""
+    return (work.folder_of(STEP) / kind / f"{variant}.ubj").read_bytes()
+
+
+def load_objectives(work: Workspace) -> Mapping[str, Sequence[Objective]]:
+    """
+    Objectives that the models of each variant have learnt, without repeats.
+
+    Ranking objectives are missing where users were too few for them.
+    """
+    objectives: Mapping[str, Sequence[Objective]] = read_json(work.folder_of(STEP) / _OBJECTIVES)
+    return objectives
+
+
+def calibrated_variants(work: Workspace) -> tuple[str, ...]:
+    """Variants whose scores are log-odds of being wanted: none of their models ranks."""
+    return tuple(
+        name for name, objectives in load_objectives(work).items() if set(objectives) == {BINARY}
     )
 
 
-def booster_of(work: Workspace, kind: str, variant: str) -> bytes:
-    """In XGBoost's own binary form (UBJSON)."""
-    return (work.of(STEP) / kind / f"{variant}.ubj").read_bytes()
-
-
-def objectives_of(work: Workspace) -> Mapping[str, Sequence[Objective]]:
-    """
-    By variant, what its models have learnt, each once: without the ranking objectives that the
-    settings name where users were too few for them.
-    """
-    found: Mapping[str, Sequence[Objective]] = read_json(work.of(STEP) / _OBJECTIVES)
-    return found
-
-
-def calibrated_of(work: Workspace) -> tuple[str, ...]:
-    """The variants whose scores are log-odds of being wanted: none of their models ranks."""
-    return tuple(name for name, each in objectives_of(work).items() if set(each) == {BINARY})
-
-
-def _learning(work: Workspace, config: FitConfig) -> _Learning:
-    past = [shard.examples for shard in shards_of(work, "past")]
+def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
+    past = [shard.examples for shard in load_shards(work, "past")]
+    # The step before kept all candidates of the latest window, for measuring.
     latest = [
-        thinned(shard.examples, config.max_negatives, generator(config.seed, number))
-        for number, shard in enumerate(shards_of(work, "latest"))
+        thinned(shard.examples, config.max_negatives, random_generator(config.seed, number))
+        for number, shard in enumerate(load_shards(work, "latest"))
     ]
     return _Learning(joined([*past, *latest]), sum(map(len, past)), config)
 
 
 def _boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:
-    """Side by side, or one after the other and each by several processes together."""
+    """Trains side by side, or one after the other with several processes for each."""
     n_workers = job.config.n_train_workers
     if n_workers == 1:
         return job.workers.map(_train, shared, tasks)
-    return (job.workers.together(_train_share, (shared, task), n_workers) for task in tasks)
+    return (job.workers.train_together(_train_share, (shared, task), n_workers) for task in tasks)
 
 
 def _train(shared: _Learning, task: _Task) -> bytes:
@@ -109,10 +115,11 @@ def _train(shared: _Learning, task: _Task) -> bytes:
 
 
 def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
-    """Of every ``share[1]`` users one is learnt from by this process."""
+    """Trains on every ``share[1]``-th user, beginning with the user ``share[0]``."""
     (examples, n_past, config), task = shared
     if task.kind == "held_out":
         examples = examples.first(n_past)
+    # Before the users are shared: all processes must grow trees of one depth.
     variant = config.variants[task.variant].for_users(len(examples))
     number, n_shares = share
     if n_shares > 1:

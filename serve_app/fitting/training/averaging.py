@@ -7,7 +7,7 @@ from typing import Any
 from serve_app.fitting.training.boosting import booster_from
 
 
-def averaged(models: Sequence[bytes]) -> bytes:
+def average_boosters(models: Sequence[bytes]) -> bytes:
     """
     One model with the trees of all, a leaf counting as much less as there are models.
 

@@ -121,7 +121,7 @@ class VariantConfig(Settings):
         return tuple(dict.fromkeys(name for names in expanded for name in names))
 
 
-def train(
+def train_booster(
     examples: Examples, config: VariantConfig, member: Member, seed: int, n_threads: int
 ) -> xgboost.Booster:
     """The same examples, settings and number of threads give the same model."""

@@ -1,4 +1,4 @@
-"""Where steps leave their results on disk, and where their parts are computed.
+"""Keeps the results of steps on disk, and computes their parts here or on a cluster.
 
-Knows nothing about what the results mean.
+Knows nothing about the meaning of the results.
 """

@@ -1,4 +1,4 @@
-"""Dataclasses of arrays as folders of files, memory-mapped when they are read again."""
+"""Saves dataclasses of arrays as folders of files, and opens them memory-mapped."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,11 +52,13 @@ def load_array(folder: Path, name: str) -> Array:
 
 def save_catalogue(folder: Path, catalogue: Catalogue) -> None:
     save(folder, catalogue)
+    # The arrays of a column do not tell its class.
     write_json(folder / _KINDS, column_kinds(catalogue.columns))
 
 
 def load_catalogue(folder: Path) -> Catalogue:
     columns = build_columns(read_json(folder / _KINDS), lambda name: _open(folder, name))
+    # Publishing names the version, after the content of all files.
     return load(Catalogue, folder, version="", columns=columns)
 
 
@@ -66,6 +68,7 @@ def save_log(folder: Path, log: InteractionLog) -> None:
 
 
 def load_log(folder: Path) -> InteractionLog:
+    # Ids stay packed in mapped arrays: as Python strings they would outweigh the interactions.
     return load(InteractionLog, folder, user_ids=load(Texts, folder / _USER_IDS))
 
 

@@ -1,4 +1,4 @@
-"""Works on the parts of a step as tasks of a Ray cluster, or of one that it starts here."""
+"""Computes the parts of a step as tasks of a Ray cluster, which it starts if there is none."""
 
 import logging
 from collections import deque
@@ -16,19 +16,20 @@ from ray.train.xgboost import XGBoostTrainer
 from serve_app.errors import SettingsInvalid
 from serve_app.fitting.workspace.workers import Part, Result, Share, Shared
 
-_AHEAD = 2
-"""Tasks that wait for each CPU: their results fill memory until they are taken."""
+# Tasks for each CPU at a time. One would leave CPUs idle between tasks; many would fill the memory
+# with results that the step has not taken yet.
+_TASKS_PER_CPU = 2
 
 _MODEL = "model.ubj"
 
 
 @dataclass(frozen=True, slots=True)
-class OnRay:
+class RayWorkers:
     """
-    See ``Workers``. What a task raises is raised here; tasks of a machine that dies run again.
+    See ``Workers``. Errors of a task are raised here; Ray repeats the tasks of a machine that dies.
 
     Attributes:
-        storage: folder or URI that all machines reach, for models that several train together.
+        storage: folder or URI that all machines reach, for models that several processes train.
     """
 
     storage: str
@@ -37,17 +38,19 @@ class OnRay:
         self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Iterable[Part]
     ) -> Iterator[Result]:
         common: Any = ray.put(shared)
-        del shared  # the cluster has it now
-        limit = max(1, _AHEAD * _n_cpus())
+        # The object store holds a copy. Without this line the driver would keep its own as well.
+        del shared
+        limit = max(1, _TASKS_PER_CPU * _n_cpus())
         waiting: deque[Any] = deque()
         for part in parts:
             if len(waiting) == limit:
+                # The oldest first: results come in the order of the parts, whoever is faster.
                 yield ray.get(waiting.popleft())
             waiting.append(_work.remote(work, common, part))
         while waiting:
             yield ray.get(waiting.popleft())
 
-    def together(
+    def train_together(
         self, work: Callable[[Shared, Share], bytes], shared: Shared, n_workers: int
     ) -> bytes:
         if n_workers == 1:
@@ -59,31 +62,32 @@ class OnRay:
             scaling_config=ScalingConfig(num_workers=n_workers, resources_per_worker={"CPU": 1}),
             run_config=RunConfig(storage_path=self.storage),
         ).fit()
+        # The first process always reports its model; Ray raises if a process fails.
         assert result.checkpoint is not None
         with result.checkpoint.as_directory() as folder:
             model = (Path(folder) / _MODEL).read_bytes()
+        # Ray Train never deletes its results, and every fit would leave one folder per model.
         result.filesystem.delete_dir(result.path)
         return model
 
 
 @contextmanager
-def on_ray(address: str | None, storage: str) -> Iterator[OnRay]:
+def on_ray(address: str | None, storage: str) -> Iterator[RayWorkers]:
     """
     Args:
-        address: of a cluster that runs; ``None`` starts one on this machine for as long as this
-            lasts.
-        storage: see ``OnRay``.
+        address: of a running cluster; ``None`` starts one on this machine, and stops it at the end.
+        storage: see ``RayWorkers``.
 
     Raises:
-        SettingsInvalid: there is no such cluster.
+        SettingsInvalid: no cluster answers at the address.
     """
-    own: dict[str, Any] = {} if address else {"include_dashboard": False}
+    options: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
+        ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, ValueError) as error:
         raise SettingsInvalid("address of a Ray cluster", f"{address}: {error}") from error
     try:
-        yield OnRay(storage)
+        yield RayWorkers(storage)
     finally:
         ray.shutdown()
 
@@ -95,15 +99,16 @@ def _n_cpus() -> int:
 
 @ray.remote
 def _work(work: Callable[[Any, Any], Any], shared: Any, part: Any) -> Any:
-    """Ray puts what was shared in the place of its reference."""
+    # Ray passes the object itself where the caller gave a reference to it.
     return work(shared, part)
 
 
 def _train(config: dict[str, Any]) -> None:
-    """What each of the processes runs that train a model together."""
+    """Runs in every process that trains a model together with others."""
     context = get_context()
     share = (context.get_world_rank(), context.get_world_size())
     model = config["work"](ray.get(config["shared"]), share)
+    # All processes end with the same model. Every one must report, or Ray waits for it.
     if share[0]:
         report({})
         return

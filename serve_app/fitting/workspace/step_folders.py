@@ -1,8 +1,9 @@
-"""What the steps of a fit leave on the disk: a folder for each, whole or not there.
+"""Keeps the results of each step in a folder of its own, complete or not at all.
 
-A step's key is made of all that its results depend on: the code, the data, its settings, and the
-key of the step before. A folder with the right key is used again, any other is made anew; so a fit
-that was killed goes on where it was, and a step can be run again alone with other settings.
+The key of a step covers everything that its results depend on: the code, the data, its settings,
+and the key of the step before. A folder with the right key is used again; any other is written
+anew. A killed fit resumes at the step that was running, and one step can run alone with other
+settings.
 """
 
 import json
@@ -19,9 +20,9 @@ from serve_app.bundles.shared_folders import partial_folder
 
 PACKAGES = tuple(
     Path(serve_app.__file__).parent / name
-    for name in ("arrays", "measuring", "domain", "bundles", "fitting")
+    for name in ("arrays", "measuring", "domain", "bundles", "stores/postgres", "fitting")
 )
-"""Packages that the results of a step depend on."""
+"""Folders whose code the results of a step depend on; ``stores/postgres`` reads the data."""
 
 _DONE = "done.json"
 
@@ -30,9 +31,9 @@ _DONE = "done.json"
 class Done:
     """
     Attributes:
-        key: of all that the results depend on.
-        seconds: that the step took.
-        peak_bytes: most memory that all processes of the fit on this machine had at a time.
+        key: of everything that the results depend on.
+        seconds: duration of the step.
+        peak_bytes: largest memory of all processes of the fit on this machine together.
     """
 
     key: str
@@ -42,54 +43,62 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Attributes: folder: where the steps' folders lie; one fit at a time works in it."""
+    """Attributes: folder: holds the folders of the steps; one fit at a time uses it."""
 
     folder: Path
 
-    def of(self, step: str) -> Path:
+    def folder_of(self, step: str) -> Path:
         return self.folder / step
 
     def done(self, step: str) -> Done | None:
         """``None`` when the step has no results."""
         try:
-            return Done(**json.loads((self.of(step) / _DONE).read_bytes()))
+            return Done(**json.loads((self.folder_of(step) / _DONE).read_bytes()))
         except FileNotFoundError:
             return None
 
     @contextmanager
     def writing(self, step: str) -> Iterator[tuple[Path, Callable[[Done], None]]]:
         """
-        A folder for the results of a step, and what to call when they are whole.
+        Yields an empty folder for the results of a step, and a function that completes them.
 
-        Without that call, whatever the reason, the folder is gone and the results of before stay.
+        Without a call of the function the folder is deleted and the earlier results stay.
         """
         with partial_folder(self.folder) as partial:
 
             def finish(done: Done) -> None:
+                # The key is the last file, and the rename comes last of all: a process that is
+                # killed in between leaves no folder that looks complete.
                 write_json(partial / _DONE, asdict(done))
-                shutil.rmtree(self.of(step), ignore_errors=True)
-                partial.rename(self.of(step))
+                shutil.rmtree(self.folder_of(step), ignore_errors=True)
+                partial.rename(self.folder_of(step))
 
             yield partial, finish
 
     def clear(self) -> None:
-        """Forgets the results of all steps."""
+        """Deletes the results of all steps."""
+        # Only folders of steps: the lock and files of trainings may lie beside them.
         for done in self.folder.glob(f"*/{_DONE}"):
             shutil.rmtree(done.parent)
 
 
 def key_of(*parts: object) -> str:
-    """Identifies values that can be written as JSON; 16 hex digits."""
+    """Identifies values that JSON can hold; 16 hex digits."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
 
 
 def code_key(packages: Sequence[Path] = PACKAGES) -> str:
-    """Identifies the code of some packages: a build must not go on with what another has left."""
+    """
+    Identifies the code of some packages; 16 hex digits.
+
+    A changed module changes the key, and a fit then uses no results of the build before.
+    """
     digest = sha256()
     for folder in packages:
         for file in sorted(folder.rglob("*.py")):
             content = file.read_bytes()
+            # The length separates the files: moved lines between two files give another digest.
             digest.update(f"{file.relative_to(folder.parent)} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
 

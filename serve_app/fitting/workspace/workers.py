@@ -1,4 +1,4 @@
-"""Where the parts of a step are worked on: in this process, or on a cluster."""
+"""Defines how the parts of a step are computed, and computes them in this process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
@@ -8,14 +8,15 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 Share = tuple[int, int]
-"""Which of how many shares of the work: (0, 1) is all of it."""
+"""Number of a share, and number of shares: (0, 1) is all of the work."""
 
 
 class Workers(Protocol):
     """
-    Whoever works on the parts, the results are the same and come in the order of the parts.
+    Computes parts in one or many processes, with equal results in the order of the parts.
 
-    What is given must be a function of a module, and must not change its arguments.
+    Functions must be module-level, because other processes import them, and must not change their
+    arguments.
     """
 
     def map(
@@ -23,33 +24,34 @@ class Workers(Protocol):
     ) -> Iterator[Result]:
         """
         Args:
-            shared: the same for all parts, sent once to each machine.
+            shared: given to the work on every part, sent once to each machine.
             parts: small.
         """
         ...
 
-    def together(
+    def train_together(
         self, work: Callable[[Shared, Share], bytes], shared: Shared, n_workers: int
     ) -> bytes:
         """
-        Lets several processes train one model: each is given its share, and XGBoost adds up what
-        they find. With one it is trained in one.
+        Trains one model in several processes: each works on one share, and XGBoost adds up their
+        gradients. One process trains alone.
 
         Returns:
-            What the first of them returned.
+            The result of the first process.
         """
         ...
 
 
-class Here:
-    """In this process, one part after the other."""
+class LocalWorkers:
+    """Computes one part after the other in this process."""
 
     def map(
         self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Iterable[Part]
     ) -> Iterator[Result]:
         return (work(shared, part) for part in parts)
 
-    def together(
+    def train_together(
         self, work: Callable[[Shared, Share], bytes], shared: Shared, n_workers: int
     ) -> bytes:
+        # One share, whatever the number: shares can only be trained at the same time.
         return work(shared, (0, 1))

@@ -13,9 +13,9 @@ from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.data.windows import Outcomes, before, outcomes
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.in_process import fit
 from serve_app.fitting.moments.examples import blocks
 from serve_app.fitting.moments.snapshot import SnapshotConfig, snapshot
+from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tuned
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of

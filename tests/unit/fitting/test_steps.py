@@ -10,20 +10,21 @@ from serve_app.arrays.columns import IdIndex
 from serve_app.bundles.publishing import publish
 from serve_app.errors import StepMissing
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
-from serve_app.fitting.in_process import LEARNING
+from serve_app.fitting.fit_source import DataInMemory, FitData
 from serve_app.fitting.moments.snapshot import archive_of
-from serve_app.fitting.run import AGAIN, Used, keys_of, run
-from serve_app.fitting.steps.check_data import check
-from serve_app.fitting.steps.find_candidates import shards_of
-from serve_app.fitting.steps.publish import fitted
-from serve_app.fitting.steps.train_models import booster_of, calibrated_of, objectives_of
+from serve_app.fitting.pipeline import STEPS
+from serve_app.fitting.run import ALWAYS_AGAIN, StepCost, keys_of, run
+from serve_app.fitting.steps.find_candidates import load_shards
+from serve_app.fitting.steps.publish_bundle import assemble_result
+from serve_app.fitting.steps.train_models import calibrated_variants, load_objectives, read_booster
 from serve_app.fitting.training.boosting import VariantConfig, booster_from
 from serve_app.fitting.workspace.step_folders import PACKAGES, Workspace, code_key, key_of
-from serve_app.fitting.workspace.workers import Here
+from serve_app.fitting.workspace.workers import LocalWorkers
 from tests.support.hand_made_logs import demo_shop
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5, few_users=0)}, n_tuning_users=20)
-STEPS = {"check": partial(check, read=demo_shop), **LEARNING}
+LEARNING = {name: step for name, step in STEPS.items() if name != "publish"}
+SHOP = DataInMemory(FitData(*demo_shop()))
 
 
 class KilledError(Exception):
@@ -56,9 +57,9 @@ def ranked(tmp_path_factory):
     return work
 
 
-def fit_all(work, config=SMALL, data=None, steps=STEPS, only=None):
+def fit_all(work, config=SMALL, data=None, steps=LEARNING, only=None):
     """Names of the steps that ran."""
-    ran = run(steps, work, config, data, Here(), silent, only=only)
+    ran = run(steps, work, config, SHOP, LocalWorkers(), silent, inputs=data, only=only)
     return [each.step for each in ran if each.again]
 
 
@@ -76,18 +77,18 @@ NAMED = named(*STEP_SETTINGS)
 
 class TestTrain:
     def test_scores_of_few_users_are_log_odds(self, filled):
-        assert calibrated_of(filled) == ("main",)
+        assert calibrated_variants(filled) == ("main",)
 
     def test_scores_are_no_log_odds_where_an_order_was_learnt_too(self, ranked):
-        assert calibrated_of(ranked) == ()
+        assert calibrated_variants(ranked) == ()
 
     def test_tells_each_objective_that_was_learnt_once(self, ranked):
-        assert objectives_of(ranked) == {"main": ["binary:logistic", "rank:ndcg"]}
+        assert load_objectives(ranked) == {"main": ["binary:logistic", "rank:ndcg"]}
 
     def test_each_model_is_as_simple_as_its_own_users_are_few(self, filled, work):
         n_users = {
             kind: sum(
-                len(shard.examples) for window in windows for shard in shards_of(filled, window)
+                len(shard.examples) for window in windows for shard in load_shards(filled, window)
             )
             for kind, windows in (("held_out", ["past"]), ("published", ["past", "latest"]))
         }
@@ -95,7 +96,7 @@ class TestTrain:
         fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))
 
         trees = {
-            kind: booster_from(booster_of(work, kind, "main")).num_boosted_rounds()
+            kind: booster_from(read_booster(work, kind, "main")).num_boosted_rounds()
             for kind in n_users
         }
         assert trees == {kind: 2 * main.for_users(n).n_trees for kind, n in n_users.items()}
@@ -142,7 +143,7 @@ class TestRun:
         assert work.done(killed) is None
         assert not list(work.folder.rglob("half"))
 
-        again = {*names[names.index(killed) :], *AGAIN}
+        again = {*names[names.index(killed) :], *ALWAYS_AGAIN}
         assert fit_all(work, steps=NAMED) == [name for name in names if name in again]
 
     def test_a_step_that_dies_again_leaves_its_results_of_before(self, work):
@@ -153,7 +154,7 @@ class TestRun:
         with pytest.raises(KilledError):
             fit_all(work, steps={**NAMED, "train": die}, only="train")
 
-        assert (work.of("train") / "name").read_text() == "train"
+        assert (work.folder_of("train") / "name").read_text() == "train"
 
     def test_one_step_runs_alone_and_again(self, work):
         fit_all(work, steps=NAMED)
@@ -169,9 +170,9 @@ class TestRun:
     def test_tells_what_a_step_took(self, work):
         @contextmanager
         def meter():
-            yield Used(seconds=2.0, peak_bytes=3)
+            yield StepCost(seconds=2.0, peak_bytes=3)
 
-        [ran] = run(NAMED, work, SMALL, None, Here(), silent, meter, only="check")
+        [ran] = run(NAMED, work, SMALL, SHOP, LocalWorkers(), silent, meter, only="check")
 
         assert (ran.done.seconds, ran.done.peak_bytes) == (2.0, 3)
         assert work.done("check") == ran.done
@@ -191,7 +192,7 @@ class TestSettings:
         assert sorted(names) == sorted(FitConfig.model_fields)
 
     def test_steps_are_those_that_run(self):
-        assert [*STEPS, "publish"] == list(STEP_SETTINGS)
+        assert list(STEPS) == list(STEP_SETTINGS)
 
     def test_a_key_depends_on_all_that_came_before(self):
         keys = keys_of(SMALL, None)
@@ -204,34 +205,36 @@ class TestResults:
         def die(job, folder):
             raise KilledError
 
-        for killed in STEPS:
+        for killed in LEARNING:
             with pytest.raises(KilledError):
-                fit_all(work, steps={**STEPS, killed: die})
+                fit_all(work, steps={**LEARNING, killed: die})
         fit_all(work)
 
         versions = {
             publish(
-                str(tmp_path / f"bundles{i}"), fitted(each, SMALL, {}).contents, created_at=1.0
+                str(tmp_path / f"bundles{i}"),
+                assemble_result(each, SMALL, {}).contents,
+                created_at=1.0,
             ).version
             for i, each in enumerate((filled, work))
         }
         assert len(versions) == 1
 
     def test_names_no_objective_that_users_were_too_few_for(self, filled):
-        made = fitted(filled, SMALL, {})
+        made = assemble_result(filled, SMALL, {})
 
         assert SMALL.variants["main"].objectives == ("binary:logistic", "rank:ndcg")
         assert made.contents.models["main"].objective == "binary:logistic"
 
     def test_names_every_objective_that_was_learnt(self, ranked):
-        made = fitted(ranked, SMALL, {})
+        made = assemble_result(ranked, SMALL, {})
 
         assert made.contents.models["main"].objective == "binary:logistic + rank:ndcg"
 
     def test_the_users_of_the_log_are_read_back(self, filled):
         _, _, log = demo_shop()
 
-        made = fitted(filled, SMALL, {})
+        made = assemble_result(filled, SMALL, {})
 
         assert list(made.user_ids) == list(log.user_ids)
         expected = archive_of(log, IdIndex.of(log.user_ids))

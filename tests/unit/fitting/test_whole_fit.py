@@ -11,8 +11,8 @@ from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED, WANTED
 from serve_app.fitting.data.windows import before, chosen, outcomes, sample, split_of
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.in_process import fit
 from serve_app.fitting.moments.examples import Examples, thinned
+from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig, user_weights
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.fitting.judging.leaks import LeakConfig, leaks_of
+from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
 from serve_app.fitting.judging.window_results import ndcg_by_order
 from tests.support.measured_windows import measured_at, split
 
@@ -12,7 +12,7 @@ RNG = np.random.default_rng(2)
 def of(learnt, later, **settings):
     """What is found of a source, by the NDCG of its users in both windows."""
     config = LeakConfig(**settings)
-    [leak] = leaks_of({"one": np.array(learnt)}, {"one": np.array(later)}, config, 500, 1)
+    [leak] = find_leaks({"one": np.array(learnt)}, {"one": np.array(later)}, config, 500, 1)
     return leak
 
 
@@ -30,7 +30,7 @@ def found(*, leaking):
             measured_at(at.evaluate_at, at.end_at),
         )
     )
-    return {leak.source: leak for leak in leaks_of(learnt, later, LeakConfig(), 500, 7)}
+    return {leak.source: leak for leak in find_leaks(learnt, later, LeakConfig(), 500, 7)}
 
 
 def test_tables_that_were_fitted_on_the_labels_are_suspicious():
@@ -38,7 +38,7 @@ def test_tables_that_were_fitted_on_the_labels_are_suspicious():
 
     suspicious = {source for source, leak in leaks.items() if leak.suspicious}
     assert {"similar_users", "autoencoder"} <= suspicious
-    assert "it may have seen what it was to foretell" in leaks["similar_users"].sentence
+    assert "it may have seen what it was to predict" in leaks["similar_users"].sentence
 
 
 def test_tables_that_knew_the_past_alone_are_not():

@@ -14,7 +14,7 @@ from serve_app.bundles.manifest import Manifest, ModelManifest
 from serve_app.bundles.promotion_log import StoredVerdict
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.judging.gate import GateConfig, judge
-from serve_app.fitting.judging.leaks import LeakConfig, leaks_of
+from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest
 from serve_app.fitting.judging.window_results import mean_metrics, ndcg_by_order
 from serve_app.fitting.report.document import as_html, as_markdown
@@ -39,7 +39,7 @@ def facts() -> Facts:
     later = measured_at(at.evaluate_at, at.end_at, ALONE)
     learnt = measured_at(at.train_at, at.evaluate_at, ALONE)
     ndcgs = [{name: ndcg_by_order(each, 10)[name] for name in SOURCES} for each in (learnt, later)]
-    leaks = leaks_of(*ndcgs, LeakConfig(), 200, 7)
+    leaks = find_leaks(*ndcgs, LeakConfig(), 200, 7)
     facts_of_items = items_at(at.evaluate_at)
     hostile = Texts.of([HOSTILE] * len(facts_of_items.listed))
     return Facts(

@@ -3,7 +3,7 @@ import pytest
 import xgboost
 
 from serve_app.domain.scoring.boosters import predict
-from serve_app.fitting.training.averaging import averaged
+from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import booster_from
 
 ROWS = np.random.default_rng(0).random((400, 3)).astype(np.float32)
@@ -21,10 +21,10 @@ def margins_of(model):
     return booster.inplace_predict(ROWS, predict_type="margin", validate_features=False)
 
 
-def test_what_models_of_one_objective_say_is_averaged():
+def test_averages_the_margins_of_models_of_one_objective():
     models = [model_of("binary:logistic", seed) for seed in (1, 2, 3)]
 
-    whole = averaged(models)
+    whole = average_boosters(models)
 
     expected = np.mean([margins_of(model) for model in models], axis=0)
     np.testing.assert_allclose(margins_of(whole), expected, rtol=1e-5, atol=1e-6)
@@ -35,7 +35,7 @@ def test_what_models_of_one_objective_say_is_averaged():
 def test_models_of_several_objectives_order_by_the_mean_of_their_margins():
     models = [model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]
 
-    scores = predict(booster_from(averaged(models)), ROWS)
+    scores = predict(booster_from(average_boosters(models)), ROWS)
 
     difference = scores - np.mean([margins_of(model) for model in models], axis=0)
     np.testing.assert_allclose(difference, difference[0], atol=1e-6)
@@ -43,13 +43,15 @@ def test_models_of_several_objectives_order_by_the_mean_of_their_margins():
 
 
 def test_holds_the_trees_of_all():
-    whole = averaged([model_of("binary:logistic", 1, 4), model_of("rank:ndcg", 1, 7)])
+    whole = average_boosters([model_of("binary:logistic", 1, 4), model_of("rank:ndcg", 1, 7)])
 
     assert booster_from(whole).num_boosted_rounds() == 11
 
 
 def test_each_model_counts_alike_in_what_features_gained():
-    whole = booster_from(averaged([model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]))
+    whole = booster_from(
+        average_boosters([model_of("binary:logistic", 1), model_of("rank:ndcg", 1)])
+    )
 
     assert sum(whole.get_score(importance_type="total_gain").values()) == pytest.approx(2.0)
 
@@ -62,7 +64,7 @@ def test_a_model_without_a_split_does_not_disturb_the_others():
         2,
     )
 
-    whole = averaged([bytes(stump.save_raw("ubj")), flat])
+    whole = average_boosters([bytes(stump.save_raw("ubj")), flat])
 
     assert np.isfinite(margins_of(whole)).all()
 
@@ -70,10 +72,10 @@ def test_a_model_without_a_split_does_not_disturb_the_others():
 def test_one_model_stays_as_it_is():
     model = model_of("binary:logistic", 1)
 
-    assert averaged([model]) == model
+    assert average_boosters([model]) == model
 
 
 def test_the_same_models_give_the_same_bytes():
     models = [model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]
 
-    assert averaged(models) == averaged(models)
+    assert average_boosters(models) == average_boosters(models)

@@ -1,0 +1,98 @@
+"""Reads the data of a fit and the models that are served now, from a shop or from memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pandas as pd
+
+from serve_app.bundles.bundle import open_current
+from serve_app.bundles.manifest import Manifest
+from serve_app.domain.interactions import InteractionLog
+from serve_app.errors import BundleError
+from serve_app.stores.postgres.fit_input import read_interactions, read_items, read_users
+from serve_app.stores.postgres.schema import Connection
+
+
+class FitData(NamedTuple):
+    """
+    Attributes:
+        items: as ``stores.postgres.fit_input.read_items`` returns them.
+        users: as ``read_users`` returns them; users that only the log knows may be missing.
+        log: all interactions.
+    """
+
+    items: pd.DataFrame
+    users: pd.DataFrame
+    log: InteractionLog
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModels:
+    """
+    The models that are served now.
+
+    Attributes:
+        held_out: by variant, the booster that has not learnt from the window of the manifest's
+            metrics, in XGBoost's binary form (UBJSON).
+    """
+
+    manifest: Manifest
+    held_out: Mapping[str, bytes]
+
+
+class FitInput(Protocol):
+    """The two things that steps read from outside of their workspace."""
+
+    def read(self) -> FitData: ...
+
+    def load_served(self) -> ServedModels | None:
+        """``None`` when no bundle is served that this build can read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataInMemory:
+    """Data that the caller has already; nothing is served."""
+
+    data: FitData
+
+    def read(self) -> FitData:
+        return self.data
+
+    def load_served(self) -> ServedModels | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FitSource:
+    """
+    A shop: its database, and the root of its bundles.
+
+    Attributes:
+        bundle_root: local folder, or URI of an object store.
+        cache_dir: holds the local copies of bundles.
+    """
+
+    conn: Connection
+    bundle_root: str
+    cache_dir: Path
+
+    def read(self) -> FitData:
+        # Interactions first. An item that is loaded meanwhile may lack its interactions, but no
+        # interaction lacks its item.
+        log = read_interactions(self.conn)
+        return FitData(read_items(self.conn), read_users(self.conn), log)
+
+    def load_served(self) -> ServedModels | None:
+        try:
+            bundle = open_current(self.bundle_root, cache_dir=self.cache_dir)
+        except BundleError:
+            # Another build wrote the bundle, or its name is damaged. The new fit replaces it.
+            return None
+        if bundle is None:
+            return None
+        paths = {name: bundle.held_out_path(name) for name in bundle.manifest.models}
+        held_out = {name: path.read_bytes() for name, path in paths.items() if path is not None}
+        return ServedModels(bundle.manifest, held_out)

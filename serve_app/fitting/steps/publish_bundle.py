@@ -1,0 +1,141 @@
+"""Step ``publish``: writes the learnt columns to the database, and the bundle to its root."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import Texts
+from serve_app.bundles.promotions import promote
+from serve_app.bundles.publishing import BundleContents, FittedModel, publish
+from serve_app.domain.fitted import Fitted
+from serve_app.domain.scoring.model_features import USER_COLUMNS
+from serve_app.fitting.data.numbers import favorite_categories, recent_views
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.fit_source import FitSource
+from serve_app.fitting.moments.snapshot import archive_of
+from serve_app.fitting.run import Job
+from serve_app.fitting.steps.check_data import load_data
+from serve_app.fitting.steps.compute_features import load_catalogue_at, load_settings, load_users_at
+from serve_app.fitting.steps.evaluate_models import (
+    is_promoted,
+    load_metrics,
+    report_folder,
+    tuned_settings,
+)
+from serve_app.fitting.steps.find_candidates import load_tables
+from serve_app.fitting.steps.train_models import load_objectives, read_booster
+from serve_app.fitting.training.boosting import booster_from
+from serve_app.fitting.workspace.step_folders import Workspace, write_json
+from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
+
+MANIFEST = "manifest.json"
+
+Metrics = Mapping[str, float]
+
+UserColumn = Sequence[Any] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """
+    Attributes:
+        contents: of the bundle.
+        user_ids: of all users.
+        users: columns of ``user_features`` by name, as long as ``user_ids``.
+    """
+
+    contents: BundleContents
+    user_ids: Sequence[str] | Texts
+    users: Mapping[str, UserColumn]
+
+
+def publish_bundle(
+    job: Job, folder: Path, *, target: FitSource, created_at: float, force: bool
+) -> None:
+    """
+    Args:
+        target: its database and its bundle root are written.
+        created_at: epoch seconds, written into the manifest.
+        force: promote the bundle whatever the gate says.
+    """
+    result = assemble_result(job.work, job.config, load_metrics(job.work))
+    # The bundle comes last. A fit that dies before has changed columns, which the next fit writes
+    # again, but no bundle is served whose columns are missing.
+    _write_columns(job, target, result)
+    passed = is_promoted(job.work)
+    manifest = publish(
+        target.bundle_root,
+        result.contents,
+        created_at=created_at,
+        n_kept=job.config.n_versions_kept,
+        promote=passed,
+        report=report_folder(job.work),
+    )
+    if force and not passed:
+        promote(target.bundle_root, manifest.version, at=created_at, by="forced")
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+
+
+def assemble_result(
+    work: Workspace, config: FitConfig, metrics: Mapping[str, Metrics]
+) -> FitResult:
+    """
+    Collects the results of the earlier steps; its arrays are memory-mapped.
+
+    Args:
+        metrics: by order; empty where nothing was measured.
+    """
+    data, settings = load_data(work), load_settings(work)
+    catalogue = load_catalogue_at(work, "final")
+    contents = BundleContents(
+        fitted=Fitted(
+            catalogue,
+            load_tables(work, "final"),
+            archive_of(data.log, data.index, settings.max_events_per_user),
+        ),
+        models={
+            name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
+        },
+        until_at=data.split.end_at,
+        n_interactions=len(data.log),
+        measured_from_at=data.split.evaluate_at,
+        horizon_s=data.split.end_at - data.split.evaluate_at,
+        metrics={
+            **{name: values for name, values in metrics.items() if name not in config.variants},
+            "tuning": tuned_settings(settings),
+        },
+    )
+    columns: dict[str, UserColumn] = dict(
+        zip(USER_COLUMNS, load_users_at(work, "final").T, strict=True)
+    )
+    # Loading owns this column. The fit knows no time for some users, and must not write NaN.
+    del columns["created_at"]
+    columns["favorite_categories"] = favorite_categories(catalogue, data.log)
+    columns["recent_views"] = recent_views(catalogue, data.log)
+    return FitResult(contents, data.log.user_ids, columns)
+
+
+def _model(work: Workspace, config: FitConfig, variant: str, metrics: Metrics) -> FittedModel:
+    booster = read_booster(work, "published", variant)
+    return FittedModel(
+        features=config.variants[variant].feature_names,
+        objective=" + ".join(load_objectives(work)[variant]),
+        booster=booster,
+        n_trees=booster_from(booster).num_boosted_rounds(),
+        metrics=metrics,
+        held_out=read_booster(work, "held_out", variant) if metrics else None,
+    )
+
+
+def _write_columns(job: Job, target: FitSource, result: FitResult) -> None:
+    catalogue = result.contents.fitted.catalogue
+    rows = np.flatnonzero(catalogue.listed).astype(np.int32)
+    columns = (catalogue.number(name)[rows] for name in ("popularity", "avg_rating", "num_ratings"))
+    write_item_features(target.conn, rows, *columns)
+    job.progress(0.2)
+    write_user_features(target.conn, result.user_ids, result.users)
+    job.progress(0.7)
