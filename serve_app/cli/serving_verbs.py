@@ -64,6 +64,7 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
     with workplace.stores():
         with show_progress() as progress:
             prepare_first_run(workplace, settings, click.echo, progress)
+        user_id = example_user(workplace)
         click.echo("starting Ray Serve")
         service = Service(
             command=serve_run(config),
@@ -75,7 +76,7 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
         code = run_service(
             service,
             ports=ports,
-            ready=lambda: ready_message(base_url, example_user(workplace)),
+            ready=lambda: ready_message(base_url, user_id),
             announce=click.echo,
         )
     sys.exit(code)

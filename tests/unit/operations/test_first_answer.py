@@ -8,6 +8,7 @@ from serve_app.operations.first_answer import first_answer, ready_message
 URL = "http://127.0.0.1:8000"
 ANSWER = {
     "user_id": "u1",
+    "request_id": "r1",
     "recommendations": [
         {
             "item_id": "i7",
@@ -18,6 +19,8 @@ ANSWER = {
         {"item_id": "i12", "score": 0.8, "reason": "New", "metadata": None},
     ],
     "model_used": "main",
+    "model_version": "20261101-740eeeee",
+    "cached": False,
     "degraded": [],
 }
 
@@ -80,6 +83,7 @@ def test_says_that_there_is_nothing_to_recommend(service):
         (requests.ConnectionError("refused"), 200, "refused"),
         ({"detail": "overloaded"}, 429, "429 Client Error"),
         ("<html>", 200, "Expecting value"),
+        ({"status": "ok"}, 200, "the answer is not one of recserve's"),
     ],
 )
 def test_says_why_the_first_request_failed(service, answer, status, reason):
