@@ -22,9 +22,9 @@ from serve_app.arrays.columns import (
 from serve_app.arrays.ragged import offsets_of
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.publishing import BundleContents, FittedModel
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
-from serve_app.domain.tables import CandidateTables
 
 _FADING = 0.97
 """A copy's popularity, as a share of that of the copy before."""

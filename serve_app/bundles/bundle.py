@@ -11,11 +11,11 @@ from serve_app.bundles.array_files import Array, build, build_columns, open_arra
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.manifest_files import check_hashes, check_sizes, read_manifest
 from serve_app.bundles.roots import bundle_root, read_current, read_manifest_at
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.domain.tables import CandidateTables
 from serve_app.errors import BundleDamaged
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.ragged import Offsets, gather
-from serve_app.domain.filters.matching import Filter
+from serve_app.domain.filters.masks import Filter
 
 
 @dataclass(frozen=True, slots=True)

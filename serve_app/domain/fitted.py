@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import HistoryArchive
-from serve_app.domain.tables import CandidateTables
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from serve_app.domain.batches import (
 )
 from serve_app.domain.candidates.finding import CandidateFinder
 from serve_app.domain.interactions import Histories
-from serve_app.domain.ranking.ranking import RankingConfig, rank, ranking_batch
+from serve_app.domain.ranking.ordering import RankingConfig, rank, ranking_batch
 from serve_app.domain.scoring.boosters import VariantModel
 
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import in_sorted
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import Allowed
-from serve_app.domain.tables import CandidateTables
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from serve_app.bundles.models import load_model
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates.finding import CandidateFinder
-from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
+from serve_app.domain.ranking.ordering import RankingConfig, rank_plainly
 from serve_app.domain.recommending import recommend_batch
 from serve_app.domain.scoring.model_features import (
     SOURCE_RANKS,

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from serve_app.bundles.manifest import NAME_PATTERN
 from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.judging.gate import GateConfig

@@ -15,7 +15,7 @@ from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.composing import Metadata, compose, described, item_ids
 from serve_app.serving.config import AppConfig
-from serve_app.serving.current_bundle import World
+from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
 from serve_app.serving.questions import Answer, Question, answer_key
 from serve_app.stores.cache import Cache
@@ -35,14 +35,14 @@ NO_BUNDLE = Answer(b"[]", 0, "", (BUNDLE,))
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """
-    A question, and the world it is answered from.
+    A question, and the bundle that was current when it was asked.
 
     Attributes:
         epoch: of the caches when it was asked; ``None`` when its answer is not to be kept.
     """
 
     question: Question
-    world: World
+    current: CurrentBundle
     epoch: bytes | None
 
 
@@ -93,19 +93,19 @@ class RecommendationService:
         self._graph = Coalescer(self._answer, config.coalescing)
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def recommend(self, question: Question, world: World) -> Answer:
+    async def recommend(self, question: Question, current: CurrentBundle) -> Answer:
         """
         Raises:
             Overloaded: too many questions wait.
         """
         epoch = None
         if self._config.result_cache.enabled:
-            key = answer_key(question, world.version, self._settings)
+            key = answer_key(question, current.version, self._settings)
             epoch, found = await self._lookups.ask(key)
             self._telemetry.cache(hits=int(found is not None), misses=int(found is None))
             if found is not None:
-                return Answer(found, found.count(b'"item_id"'), world.version, cached=True)
-        return await self._graph.ask(_Asked(question, world, epoch))
+                return Answer(found, found.count(b'"item_id"'), current.version, cached=True)
+        return await self._graph.ask(_Asked(question, current, epoch))
 
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
         """The epoch and the answer of each, ``None`` where there is none."""
@@ -117,40 +117,42 @@ class RecommendationService:
         return [(current.epoch, answer) for answer in current.values]
 
     async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
-        """All questions of a batch are answered from one world: the newest that one brought."""
-        world = asked[-1].world
+        """Answer a batch from one bundle: the newest that was current for any of its questions."""
+        current = asked[-1].current
         questions = [each.question for each in asked]
         batch = RequestBatch(
-            bundle=world.version,
+            bundle=current.version,
             user_ids=tuple(each.user_id for each in questions),
             sizes=np.array([each.n for each in questions], np.int32),
             filters=tuple(each.wanted for each in questions),
-            at=world.clock(self._clock()),
+            at=current.clock(self._clock()),
         )
         self._telemetry.batch(len(batch))
         answers = await recommend(
             batch,
             [each.variant for each in questions],
             self._stages,
-            world.floor,
+            current.floor,
             self._config.deadlines,
             self._telemetry,
         )
         self._count_sources(answers)
-        composed = await self._compose(questions, answers, world)
+        composed = await self._compose(questions, answers, current)
         self._keep(asked, composed)
         return composed
 
     async def _compose(
-        self, questions: Sequence[Question], answers: Answers, world: World
+        self, questions: Sequence[Question], answers: Answers, current: CurrentBundle
     ) -> list[Answer]:
-        catalogue, ranked = world.bundle.fitted.catalogue, answers.ranked
+        catalogue, ranked = current.bundle.fitted.catalogue, answers.ranked
         wanted = {
             i: item_ids(ranked, i, catalogue)
             for i, each in enumerate(questions)
             if each.include_metadata
         }
-        shown = await self._shown(list(dict.fromkeys(chain.from_iterable(wanted.values()))), world)
+        shown = await self._shown(
+            list(dict.fromkeys(chain.from_iterable(wanted.values()))), current
+        )
         replaced = {i for i, ids in wanted.items() if not shown.replaced.isdisjoint(ids)}
         if replaced:
             self._telemetry.degraded(METADATA, shown.reason, len(replaced))
@@ -158,13 +160,13 @@ class RecommendationService:
             Answer(
                 compose(ranked, i, catalogue, shown.metadata if i in wanted else None),
                 int(ranked.offsets[i + 1] - ranked.offsets[i]),
-                world.version,
+                current.version,
                 answers.degraded[i] + ((METADATA,) if i in replaced else ()),
             )
             for i in range(len(questions))
         ]
 
-    async def _shown(self, ids: Sequence[str], world: World) -> _Shown:
+    async def _shown(self, ids: Sequence[str], current: CurrentBundle) -> _Shown:
         if not ids:
             return _Shown({}, frozenset(), "")
         try:
@@ -177,7 +179,7 @@ class RecommendationService:
         metadata: dict[str, Metadata] = {
             item_id: asdict(row) for item_id, row in found.values.items()
         }
-        catalogue = world.bundle.fitted.catalogue
+        catalogue = current.bundle.fitted.catalogue
         metadata |= {item_id: described(item_id, catalogue) for item_id in found.unanswered}
         return _Shown(metadata, found.unanswered, reason)
 

@@ -12,7 +12,7 @@ from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.ranking.ranking import RankingConfig, rank_plainly
+from serve_app.domain.ranking.ordering import RankingConfig, rank_plainly
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.errors import BundleError, StageFailed
 from serve_app.serving.bundle_shelf import POLL_S, BundleShelf
@@ -26,7 +26,7 @@ SETTLING_S = 2 * POLL_S
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class CurrentBundle:
     """
     Attributes:
         allowed: masks over the bundle's catalogue.
@@ -38,7 +38,9 @@ class World:
     floor: Floor
 
     @classmethod
-    def of(cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig) -> "World":
+    def of(
+        cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig
+    ) -> "CurrentBundle":
         popular = CandidateFinder.of(bundle.fitted, _popular_only(candidates))
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:
@@ -77,12 +79,12 @@ def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
     return config.model_copy(update=off)
 
 
-class WorldInUse:
+class BundleFollower:
     """
     Follows the current bundle.
 
     Attributes:
-        world: what is answered from; ``None`` before the first bundle is there.
+        current: what is answered from; ``None`` before the first bundle is there.
     """
 
     def __init__(
@@ -92,10 +94,10 @@ class WorldInUse:
         candidates: CandidatesConfig,
         ranking: RankingConfig,
     ) -> None:
-        self.world: World | None = None
+        self.current: CurrentBundle | None = None
         self._variants = tuple(variants)
         self._shelf = BundleShelf(
-            location, "bundle", lambda bundle: World.of(bundle, candidates, ranking)
+            location, "bundle", lambda bundle: CurrentBundle.of(bundle, candidates, ranking)
         )
         self._following: asyncio.Task[None] | None = None
         self._problems = ChangeLogger(_logger.error)
@@ -117,14 +119,14 @@ class WorldInUse:
             BundleError: it lacks a usable model; so does it then.
         """
         version = await self._shelf.current()
-        if version is None or (self.world is not None and self.world.version == version):
+        if version is None or (self.current is not None and self.current.version == version):
             return
-        world = await self._shelf.at(version)
-        if self.world is not None:
-            if lacking := lacking_models(world.bundle.manifest, self._variants):
+        current = await self._shelf.at(version)
+        if self.current is not None:
+            if lacking := lacking_models(current.bundle.manifest, self._variants):
                 raise BundleError(f"bundle {version} has no usable model of {', '.join(lacking)}")
             await asyncio.sleep(SETTLING_S)
-        self.world = world
+        self.current = current
         _logger.info("bundle %s is in use", version)
 
     async def _look_again(self) -> None:

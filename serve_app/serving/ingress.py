@@ -20,7 +20,7 @@ from serve_app.domain.similar import SimilarItems, similar_items
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
 from serve_app.serving.config import AppConfig, IngressConfig
-from serve_app.serving.current_bundle import WorldInUse
+from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.http.api import build_api
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
@@ -62,8 +62,8 @@ class Ingress:
         """
         self._config = config
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
-        self._in_use = WorldInUse(bundles, config.variants, config.candidates, config.ranking)
-        self._warm_up = WarmUp(self._in_use, calls.stages, config.variants)
+        self._follower = BundleFollower(bundles, config.variants, config.candidates, config.ranking)
+        self._warm_up = WarmUp(self._follower, calls.stages, config.variants)
         self.telemetry = Telemetry(calls.exporter, now_s=time.time())
         self._reporting = MinuteReporter(self.telemetry, cache)
         self._service = RecommendationService(
@@ -71,7 +71,7 @@ class Ingress:
         )
 
     def __serve_build_asgi_app__(self) -> object:
-        self._in_use.follow()
+        self._follower.follow()
         self._warm_up.start()
         self._reporting.start()
         return build_api(self, self._config.http)
@@ -110,20 +110,20 @@ class Ingress:
         Raises:
             Overloaded: too many requests wait.
         """
-        world = self._in_use.world
-        return NO_BUNDLE if world is None else await self._service.recommend(question, world)
+        current = self._follower.current
+        return NO_BUNDLE if current is None else await self._service.recommend(question, current)
 
     def similar(self, item_id: str, n: int) -> tuple[SimilarItems, Catalogue]:
         """
         Raises:
             UnknownItem: it is not in the catalogue, or there is none.
         """
-        world = self._in_use.world
-        row = MISSING if world is None else world.row_of(item_id)
-        if world is None or row == MISSING:
+        current = self._follower.current
+        row = MISSING if current is None else current.row_of(item_id)
+        if current is None or row == MISSING:
             raise UnknownItem(item_id)
-        allowed = world.allowed.for_request(None, np.array([row], np.int32))
-        catalogue, tables = world.bundle.fitted.catalogue, world.bundle.fitted.tables
+        allowed = current.allowed.for_request(None, np.array([row], np.int32))
+        catalogue, tables = current.bundle.fitted.catalogue, current.bundle.fitted.tables
         return similar_items(row, n, catalogue, tables, allowed), catalogue
 
     def user_hash(self, user_id: str) -> str:
@@ -133,11 +133,11 @@ class Ingress:
 
     def health(self) -> dict[str, Any]:
         """What is served; never asks a store."""
-        world = self._in_use.world
-        version = world.version if world else None
+        current = self._follower.current
+        version = current.version if current else None
         weights = self._experiment.weights
         return {
-            "status": "ok" if world else "no bundle",
+            "status": "ok" if current else "no bundle",
             "models": dict.fromkeys(self._config.variants, version),
             "weights": {variant: weights.get(variant, 0.0) for variant in self._config.variants},
             "bundle": version,
@@ -148,9 +148,9 @@ class Ingress:
         return self._warm_up.missing()
 
     def _column_types(self) -> Mapping[str, type]:
-        world = self._in_use.world
-        if world is None:
+        current = self._follower.current
+        if current is None:
             return STANDARD_COLUMNS
         return {
-            name: type(column) for name, column in world.bundle.fitted.catalogue.columns.items()
+            name: type(column) for name, column in current.bundle.fitted.catalogue.columns.items()
         }

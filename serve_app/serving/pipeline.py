@@ -27,7 +27,7 @@ from serve_app.domain.batches import (
     ScoringBatch,
     UserFeatures,
 )
-from serve_app.domain.ranking.ranking import fused_scores, ranking_batch
+from serve_app.domain.ranking.ordering import fused_scores, ranking_batch
 from serve_app.domain.settings import Settings
 from serve_app.errors import StageFailed, StageTimedOut
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from serve_app.domain.filters.matching import Filter, cache_key
+from serve_app.domain.filters.masks import Filter, cache_key
 
 ANSWER_PREFIX = "recserve:answer:2:"
 """Starts the key of every cached answer; raise the number when the form of answers changes."""

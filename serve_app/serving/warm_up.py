@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from serve_app.background import repeat
 from serve_app.domain.batches import RequestBatch
-from serve_app.serving.current_bundle import World, WorldInUse
+from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from serve_app.serving.pipeline import Deadlines, Stages, recommend
 
 PATIENT = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
@@ -20,8 +20,8 @@ STORE_REASON = "store_unavailable"
 class WarmUp:
     """Ready once every stage has answered; from then on the floor answers whatever fails."""
 
-    def __init__(self, in_use: WorldInUse, stages: Stages, variants: Sequence[str]) -> None:
-        self._in_use = in_use
+    def __init__(self, follower: BundleFollower, stages: Stages, variants: Sequence[str]) -> None:
+        self._follower = follower
         self._stages = stages
         self._variants = tuple(variants)
         self._missing: tuple[str, ...] = ("every stage",)
@@ -34,22 +34,22 @@ class WarmUp:
 
     def missing(self) -> list[str]:
         """What has not answered yet."""
-        if self._in_use.world is None:
+        if self._follower.current is None:
             return ["bundle: publish one with `recserve fit`"]
         return list(self._missing)
 
     async def _look(self) -> None:
-        if self._missing and self._in_use.world is not None:
-            self._missing = await self._try(self._in_use.world)
+        if self._missing and self._follower.current is not None:
+            self._missing = await self._try(self._follower.current)
 
-    async def _try(self, world: World) -> tuple[str, ...]:
+    async def _try(self, current: CurrentBundle) -> tuple[str, ...]:
         """The stages that do not answer."""
         silent = _SilentStages()
         users = ("",) * len(self._variants)
         batch = RequestBatch.unfiltered(
-            users, 1, at=world.bundle.manifest.until_at, bundle=world.version
+            users, 1, at=current.bundle.manifest.until_at, bundle=current.version
         )
-        await recommend(batch, self._variants, self._stages, world.floor, PATIENT, silent)
+        await recommend(batch, self._variants, self._stages, current.floor, PATIENT, silent)
         return tuple(f"{stage}: {reason}" for stage, reason in silent.found.items())
 
 

@@ -9,7 +9,7 @@ from serve_app.arrays.columns import Rows
 from serve_app.demo.demo_shop import DemoConfig, make_demo
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.catalogue import UNCATEGORISED
-from serve_app.domain.filters.matching import Filter
+from serve_app.domain.filters.masks import Filter
 from serve_app.domain.interactions import PURCHASE, TYPE_CODES, Events, InteractionLog
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, snapshot

@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, lengths_of, owners
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.candidates.factors import affinities, user_factors
 from serve_app.domain.candidates.fusion import Merged
 from serve_app.domain.candidates.passed_over import expectations, taken_by_period
 from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.interactions import Histories
 from serve_app.domain.scoring.model_features import LOG_BUYERS, SHARED, SOURCES, days_since
-from serve_app.domain.tables import CandidateTables
 
 
 def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import owners
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.interactions import Histories
-from serve_app.domain.tables import CandidateTables
 
 _FEW = 1e-4
 _LATE_PERIODS = 2

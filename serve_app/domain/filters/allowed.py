@@ -14,7 +14,7 @@ from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.grouping import Keys, in_sorted, places_in
 from serve_app.arrays.ragged import Offsets, offsets_of, positions_within, spans
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.filters.matching import Filter, filter_mask
+from serve_app.domain.filters.masks import Filter, filter_mask
 
 _LEAST_CHUNK = 32
 

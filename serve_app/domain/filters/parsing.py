@@ -14,7 +14,7 @@ from serve_app.arrays.columns import (
     TextColumn,
 )
 from serve_app.domain.catalogue import TIME_COLUMNS
-from serve_app.domain.filters.matching import ITEM_ID, Condition, Filter, Operand
+from serve_app.domain.filters.masks import ITEM_ID, Condition, Filter, Operand
 from serve_app.errors import InvalidRequest
 
 MAX_FIELDS = 20

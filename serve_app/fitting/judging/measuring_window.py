@@ -13,7 +13,7 @@ from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.candidates.finding import keys_of
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.interactions import GRADE_GAINS
-from serve_app.domain.ranking.ranking import RankingConfig, rank, ranking_batch
+from serve_app.domain.ranking.ordering import RankingConfig, rank, ranking_batch
 from serve_app.domain.scoring.model_features import (
     CANDIDATE_FEATURES,
     FEATURES,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.domain.scoring.boosters import scoring_of
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.windows import Outcomes

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.candidates.sources.query import NO_ROWS
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
-from serve_app.domain.tables import CandidateTables
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import Outcomes, before, outcomes, sample

@@ -10,11 +10,11 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import best
 from serve_app.arrays.ragged import Offsets, offsets_of
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S, SOURCES, TREND_DAYS
 from serve_app.domain.settings import Settings
-from serve_app.domain.tables import CandidateTables
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, latest_first, pairs_of
 from serve_app.fitting.data.windows import chosen
@@ -119,7 +119,7 @@ def candidate_tables(
 
 
 class Baskets(NamedTuple):
-    """Fields of ``domain.tables.CandidateTables``."""
+    """Fields of ``domain.candidate_tables.CandidateTables``."""
 
     buyer_offsets: Offsets
     buyers: NDArray[np.int32]

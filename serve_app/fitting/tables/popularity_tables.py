@@ -13,7 +13,7 @@ from serve_app.domain.scoring.model_features import DAY_S
 
 
 class Orders(NamedTuple):
-    """Fields of ``domain.tables.CandidateTables``."""
+    """Fields of ``domain.candidate_tables.CandidateTables``."""
 
     popular_rows: Rows
     category_offsets: Offsets

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.candidates.finding import CandidatesConfig, hits_of
 from serve_app.domain.candidates.fusion import merge
 from serve_app.domain.candidates.sources.autoencoder import autoencoder
@@ -20,7 +21,6 @@ from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.candidates.sources.similar_users import similar_users
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.domain.tables import CandidateTables
 from serve_app.fitting.data.pairs import latest_first, pairs_of
 from serve_app.fitting.data.windows import Outcomes, chosen, sample
 from serve_app.fitting.judging.window_results import count_wanted

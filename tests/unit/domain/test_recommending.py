@@ -8,12 +8,12 @@ from serve_app.bundles.bundle import open_bundle
 from serve_app.bundles.models import load_model
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
-from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.domain.recommending import recommend_batch
 from serve_app.domain.scoring.model_features import unknown_user, user_features
 from serve_app.errors import BundleMissing
 from serve_app.serving.config import AppConfig
-from serve_app.serving.current_bundle import World
+from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import recommend
 from serve_app.serving.warm_up import PATIENT, _SilentStages
 from tests.support.in_process import stages_over
@@ -70,7 +70,7 @@ def test_every_user_gets_a_full_list_of_their_candidates(bundle, batch):
 @pytest.mark.parametrize("variant", ["main", "challenger"])
 def test_the_served_stages_recommend_exactly_the_same(published, bundle, batch, variant):
     config = AppConfig()
-    floor = World.of(bundle, config.candidates, config.ranking).floor
+    floor = CurrentBundle.of(bundle, config.candidates, config.ranking).floor
     stages = stages_over(published[0], config)
 
     served = asyncio.run(

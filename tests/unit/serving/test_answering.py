@@ -8,11 +8,11 @@ import pytest
 
 from serve_app.bundles.bundle import open_bundle
 from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.ranking.ranking import RankingConfig
+from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.errors import StoreUnavailable
 from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
-from serve_app.serving.current_bundle import World
+from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values
 from serve_app.stores.reading import ReadResult
@@ -51,7 +51,7 @@ def worlds(root):
     """Two versions, the second with another model."""
     versions = [publish_world(root, n_trees).version for n_trees in (5, 6)]
     return [
-        World.of(
+        CurrentBundle.of(
             open_bundle(str(root), version, cache_dir=root), CandidatesConfig(), RankingConfig()
         )
         for version in versions

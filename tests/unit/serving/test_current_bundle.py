@@ -7,11 +7,11 @@ import pytest
 from serve_app.arrays.columns import MISSING
 from serve_app.bundles.bundle import open_bundle
 from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.ranking.ranking import RankingConfig, fused_scores, ranking_batch
+from serve_app.domain.ranking.ordering import RankingConfig, fused_scores, ranking_batch
 from serve_app.domain.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.errors import BundleError, StageFailed
 from serve_app.serving import current_bundle as world_module
-from serve_app.serving.current_bundle import World, WorldInUse
+from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from tests.support.in_process import logged, until
 from tests.support.small_bundles import DAY_S, damage, location_of, publish_world
 from tests.support.small_world import AT, batch_of, purchased, small_world
@@ -25,11 +25,11 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("published") / "bundles"
     manifest = publish_world(root)
     bundle = open_bundle(str(root), manifest.version, cache_dir=root)
-    return World.of(bundle, CandidatesConfig(), RankingConfig())
+    return CurrentBundle.of(bundle, CandidatesConfig(), RankingConfig())
 
 
 def in_use(root):
-    return WorldInUse(location_of(root), VARIANTS, CandidatesConfig(), RankingConfig())
+    return BundleFollower(location_of(root), VARIANTS, CandidatesConfig(), RankingConfig())
 
 
 class TestWorld:
@@ -82,7 +82,7 @@ class TestWorldInUse:
         async def scenario():
             followed = in_use(tmp_path / "bundles")
             await followed.look()
-            return followed.world
+            return followed.current
 
         assert asyncio.run(scenario()) is None
 
@@ -100,12 +100,12 @@ class TestWorldInUse:
         async def scenario():
             followed = in_use(root)
             await followed.look()
-            seen = [followed.world.version, list(pauses)]
+            seen = [followed.current.version, list(pauses)]
             second = publish_world(root, n_trees=6).version
             with monkeypatch.context() as patched:
                 patched.setattr(world_module.asyncio, "sleep", pause)
                 await followed.look()
-            return seen, second, followed.world.version
+            return seen, second, followed.current.version
 
         seen, second, used = asyncio.run(scenario())
 
@@ -120,9 +120,9 @@ class TestWorldInUse:
         async def scenario():
             followed = in_use(root)
             await followed.look()
-            before = followed.world
+            before = followed.current
             await followed.look()
-            return before is followed.world
+            return before is followed.current
 
         assert asyncio.run(scenario())
 
@@ -136,7 +136,7 @@ class TestWorldInUse:
             damage(root, publish_world(root, n_trees=6))
             with pytest.raises(StageFailed, match="bundle: BundleDamaged"):
                 await followed.look()
-            return followed.world.version
+            return followed.current.version
 
         assert asyncio.run(scenario()) == first
 
@@ -150,7 +150,7 @@ class TestWorldInUse:
             publish_world(root, variants=("main",))
             with pytest.raises(BundleError, match="has no usable model of challenger"):
                 await followed.look()
-            return followed.world.version
+            return followed.current.version
 
         assert asyncio.run(scenario()) == first
 
@@ -195,6 +195,6 @@ class TestWorldInUse:
         async def scenario():
             followed = in_use(root)
             await followed.look()
-            return followed.world.version
+            return followed.current.version
 
         assert asyncio.run(scenario()) == only

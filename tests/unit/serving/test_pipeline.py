@@ -8,7 +8,7 @@ import pytest
 from serve_app.domain.batches import UserFeatures
 from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.ranking.ranking import RankingConfig, rank, rank_plainly, ranking_batch
+from serve_app.domain.ranking.ordering import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.domain.scoring.model_features import (
     SOURCE_RANKS,
     SOURCES,

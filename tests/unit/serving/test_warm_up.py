@@ -6,7 +6,7 @@ import pytest
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.serving import warm_up as warm_up_module
 from serve_app.serving.config import AppConfig
-from serve_app.serving.current_bundle import WorldInUse
+from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.warm_up import WarmUp
 from tests.support.in_process import down, stages_over, until
 from tests.support.small_bundles import location_of, publish_world
@@ -28,7 +28,7 @@ def _at_once(monkeypatch):
 
 async def warmed(root, **replaced):
     """A warm-up that has tried at least once."""
-    in_use = WorldInUse(location_of(root), CONFIG.variants, CONFIG.candidates, CONFIG.ranking)
+    in_use = BundleFollower(location_of(root), CONFIG.variants, CONFIG.candidates, CONFIG.ranking)
     await in_use.look()
     whole = stages_over(location_of(root), CONFIG)
     warm_up = WarmUp(in_use, replace(whole, **replaced), CONFIG.variants)
@@ -49,7 +49,7 @@ def test_nothing_is_missing_once_every_stage_has_answered(root):
 
 
 def test_asks_for_a_bundle_first(tmp_path):
-    in_use = WorldInUse(
+    in_use = BundleFollower(
         location_of(tmp_path / "none"), CONFIG.variants, CONFIG.candidates, CONFIG.ranking
     )
     stages = stages_over(location_of(tmp_path / "none"), CONFIG)

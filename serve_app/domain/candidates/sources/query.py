@@ -10,12 +10,12 @@ from pydantic import Field
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import Keys, strongest_by_key, sum_by_key
 from serve_app.arrays.ragged import Offsets, best_of_each, gather, offsets_of, owners
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.candidates.profiles import Profiles
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
 from serve_app.domain.settings import Settings
-from serve_app.domain.tables import CandidateTables
 
 NO_ROWS: Rows = np.empty(0, np.int32)
 NO_SCORES: NDArray[np.float32] = np.empty(0, np.float32)

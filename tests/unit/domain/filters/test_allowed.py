@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from serve_app.domain.filters import allowed as allowed_module
 from serve_app.domain.filters.allowed import Allowed, AllowedItems
-from serve_app.domain.filters.matching import filter_mask
+from serve_app.domain.filters.masks import filter_mask
 from serve_app.domain.filters.parsing import parse_filter
 from tests.support.small_world import small_world
 

@@ -20,7 +20,7 @@ from serve_app.arrays.columns import (
     Texts,
 )
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
-from serve_app.domain.filters.matching import Filter, cache_key, filter_mask
+from serve_app.domain.filters.masks import Filter, cache_key, filter_mask
 from serve_app.domain.filters.parsing import (
     MAX_FIELDS,
     MAX_TEXT_CHARS,
@@ -318,7 +318,7 @@ class TestCanonicalForm:
         program = (
             "from serve_app.domain.catalogue import STANDARD_COLUMNS as columns\n"
             "from serve_app.domain.filters.parsing import parse_filter\n"
-            "from serve_app.domain.filters.matching import cache_key\n"
+            "from serve_app.domain.filters.masks import cache_key\n"
             "print(cache_key(parse_filter({'tags': list('hgfedcba'), 'price': 1}, columns)))"
         )
         printed = subprocess.run(

@@ -10,7 +10,7 @@ from serve_app.arrays.columns import MISSING
 from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.ranking.diversity import DiversityConfig
-from serve_app.domain.ranking.ranking import (
+from serve_app.domain.ranking.ordering import (
     RankingConfig,
     fused_scores,
     rank,
