@@ -1,8 +1,8 @@
-"""The same answers from both, before anything is timed.
+"""Checks that recserve and the seed service give equal answers, before anything is timed.
 
-Ours re-orders its list for diversity, the seed's service only caps categories. Asked for as many
-items as it picks from, ours gives all of them with their scores: the cap over these has to give the
-seed's list.
+recserve re-orders its list for diversity; the seed service only caps categories. Asked for as many
+items as it picks from, recserve returns all of them with their scores. The cap over these items
+must give the seed service's list.
 """
 
 from collections import Counter
@@ -17,12 +17,12 @@ from benchmarks.stopping import BenchmarkFailed
 
 N_POOL, N_ITEMS, N_USERS = 100, 10, 25
 TOLERANCE = 1e-4
-"""Ages in days go on between two questions, and scores are rounded."""
+"""Ages in days grow between two requests, and scores are rounded."""
 
 
 def check_same_answers(ours: Running, seed: Running, user_ids: Sequence[str]) -> int:
     """
-    Compares the first few users' lists; returns how many there were.
+    Compare the lists of the first few users, and return their number.
 
     Raises:
         BenchmarkFailed: two lists differ.
@@ -37,7 +37,7 @@ def check_same_answers(ours: Running, seed: Running, user_ids: Sequence[str]) ->
 
 
 def capped(pool: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
-    """The n best of a pool, at most ``MAX_PER_CATEGORY`` of a category while there are others."""
+    """The n best items, at most ``MAX_PER_CATEGORY`` per category while others are left."""
     taken: Counter[str] = Counter()
     chosen: list[dict[str, Any]] = []
     waiting: list[dict[str, Any]] = []
@@ -49,21 +49,21 @@ def capped(pool: Sequence[dict[str, Any]], n: int) -> list[dict[str, Any]]:
 
 
 def are_same(some: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> bool:
-    """Equal scores place by place, and the same item wherever its score is no other's."""
+    """Compare scores by position, and items wherever their score is unique."""
     if len(some) != len(others):
         return False
     close = all(
         abs(a["score"] - b["score"]) <= TOLERANCE for a, b in zip(some, others, strict=True)
     )
     scores = [item["score"] for item in some]
-    lone = [
+    unique = [
         i
         for i, score in enumerate(scores)
         if sum(abs(score - other) <= 2 * TOLERANCE for other in scores) == 1
     ]
-    # A tie at the end of the list may go on behind it.
-    inside = lone[:-1] if lone and lone[-1] == len(scores) - 1 else lone
-    return close and all(some[i]["item_id"] == others[i]["item_id"] for i in inside)
+    # The last item may be tied with one after the end of the list.
+    compared = unique[:-1] if unique and unique[-1] == len(scores) - 1 else unique
+    return close and all(some[i]["item_id"] == others[i]["item_id"] for i in compared)
 
 
 def _ask(running: Running, user_id: str, **more: object) -> list[dict[str, Any]]:

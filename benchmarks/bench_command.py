@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures, shows the tables, and writes them down."""
+"""Defines `python -m benchmarks`: measures, prints the tables and writes them."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,16 +31,35 @@ RESULTS = ROOT / "benchmarks/RESULTS.md"
 PLOTS = "plots"
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.option(
-    "--only", multiple=True, type=click.Choice(PARTS), help="This part alone; repeatable."
+    "--only",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help='Measure only this part; repeatable. Default: all ("batches" only with --full).',
 )
-@click.option("--full", is_flag=True, help="Longer runs, more turns; hours instead of minutes.")
-@click.option("--rounds", type=int, help="Turns of each service.")
-@click.option("--connections", type=int, multiple=True, help="Of the closed loops; repeatable.")
-@click.option("--home", type=click.Path(path_type=Path), default=ROOT / ".bench/shop")
+@click.option("--full", is_flag=True, help="Longer runs and more turns: hours, not minutes.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help=f"Default: {RESULTS.name}, unless --only."
+    "--rounds",
+    type=int,
+    help="Turns of each service in the closed loops. Default: 2, or 5 with --full.",
+)
+@click.option(
+    "--connections",
+    type=int,
+    multiple=True,
+    help="Connections of the closed loops; repeatable. Default: 1, 16, 64, 128.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    default=ROOT / ".bench/shop",
+    help="Folder that keeps the measured shop and its stores.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"File of the tables. Default: {RESULTS.name} without --only, else none.",
 )
 def main(
     only: tuple[str, ...],
@@ -50,22 +69,28 @@ def main(
     home: Path,
     out: Path | None,
 ) -> None:
-    """Measure recserve against the usual service, a naive graph and an empty one."""
+    """Compare the speed of recserve with a conventional service and with simpler graphs.
+
+    seed: a conventional service in one process. naive: recserve's stages on Ray's defaults.
+    empty: recserve's hops without work. ours, one: recserve as a graph and in one process. open:
+    requests at fixed rates. growth: more items, users, candidates and replicas. batches: settings
+    of the batches. features: item features alone. profile: CPU time by function.
+    """
     settings, default = (FULL, PARTS) if full else (QUICK, QUICK_PARTS)
     plan = settings.closed
     plan = replace(plan, rounds=rounds or plan.rounds, connections=connections or plan.connections)
     target = out or (None if only else RESULTS)
     plots = target and target.parent / PLOTS
     try:
-        told = list(_head())
-        # Shown as they are found: the whole takes long, and may be ended before.
+        texts = list(_head())
+        # Each section is printed when it is measured: a run may be interrupted.
         for section in _measure(home, only or default, replace(settings, closed=plan), plots):
             click.echo(f"\n{section}")
-            told.append(str(section))
+            texts.append(str(section))
     except (BenchmarkFailed, OperatorError) as error:
         raise click.ClickException(str(error)) from error
     if target is not None:
-        target.write_text("\n\n".join(told) + "\n", "utf-8")
+        target.write_text("\n\n".join(texts) + "\n", "utf-8")
 
 
 def _measure(

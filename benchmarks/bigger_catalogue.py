@@ -1,7 +1,7 @@
-"""A catalogue many times the size of the fitted one: copies of its items that nobody bought yet.
+"""Makes a bundle with a larger catalogue, from copies of its items without buyers.
 
-Copies stand in the orders beside their originals (each somewhat less popular), have neighbours
-among themselves, categories, prices and vectors. Users, baskets and models stay as they are.
+Copies follow their originals in all orders, each slightly less popular. They have categories,
+prices and vectors, and neighbours among copies. Users, baskets and models are unchanged.
 """
 
 from dataclasses import replace
@@ -27,13 +27,13 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 
 _FADING = 0.97
-"""A copy's popularity, as a share of that of the copy before."""
+"""Popularity of a copy, as a share of the previous copy's."""
 
 
 def enlarged(bundle: Bundle, n_items: int) -> BundleContents:
     """
     Args:
-        n_items: at least; a whole number of copies is made.
+        n_items: least number of items; every item gets equally many copies.
     """
     n_copies = -(-n_items // len(bundle.fitted.catalogue))
     catalogue = enlarged_catalogue(bundle.fitted.catalogue, n_copies)
@@ -67,7 +67,7 @@ def _read_if_any(file: Path | None) -> bytes | None:
 
 
 def enlarged_catalogue(catalogue: Catalogue, n_copies: int) -> Catalogue:
-    """The items, then their copies; a copy's id ends in its number."""
+    """Catalogue of the items, then their copies; the id of a copy ends in its number."""
     ids = catalogue.item_ids.take(range(len(catalogue)))
     titles = catalogue.titles.take(range(len(catalogue)))
     all_ids = ids + [f"{item_id}-{k}" for k in range(1, n_copies) for item_id in ids]
@@ -121,9 +121,9 @@ def enlarged_tables(
 
 
 def _interleaved(rows: NDArray[np.int32], shifts: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Each row followed by its copies."""
-    found: NDArray[np.int32] = (rows[:, None] + shifts).ravel().astype(np.int32)
-    return found
+    """Rows, each followed by its copies."""
+    interleaved: NDArray[np.int32] = (rows[:, None] + shifts).ravel().astype(np.int32)
+    return interleaved
 
 
 def _repeated(column: Column, n_copies: int) -> Column:

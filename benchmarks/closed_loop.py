@@ -1,4 +1,4 @@
-"""Closed loops in turns: A B A B, each service alone on the machine, every turn a new start."""
+"""Measures services under closed loops in turns (A B A B), each one started alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _WARM_UP_SKIP = 10_000
 class Plan:
     """
     Attributes:
-        seconds: of each run.
+        seconds: duration of each run.
     """
 
     rounds: int = 2
@@ -38,7 +38,7 @@ class Point:
 
     Attributes:
         load: key of ``LOADS``.
-        cpu_ms: per request, by what the processes are.
+        cpu_ms: per request, by label of the processes.
     """
 
     load: str
@@ -51,7 +51,7 @@ class Point:
 class Turn:
     """
     Attributes:
-        memory: at the end, by what the processes are.
+        memory: at the end, by label of the processes.
     """
 
     service: str
@@ -68,21 +68,21 @@ def turns(
 ) -> list[Turn]:
     """
     Args:
-        loads: keys of ``LOADS``; those of one service share its start.
-        before: called once for each service before anything is timed.
+        loads: keys of ``LOADS``; loads of one service share a start.
+        before: is called once per service, before anything is timed.
     """
     services = list(dict.fromkeys(LOADS[name].service for name in loads))
     steps = [(turn, service) for turn in range(plan.rounds) for service in services]
     done = []
     for i, (turn, service) in enumerate(steps):
         progress("closed loops", i / len(steps))
-        own = [name for name in loads if LOADS[name].service == service]
+        service_loads = [name for name in loads if LOADS[name].service == service]
         warm(home)
         warm_seed(home.urls)
         with SERVICES[service](home) as running:
             if not turn:
                 before(running)
-            done.append(_turn(running, service, own, plan))
+            done.append(_turn(running, service, service_loads, plan))
     progress("closed loops", 1.0)
     return done
 
@@ -106,7 +106,7 @@ def _few_users(home: Home) -> Path:
 
 
 def _warm_up(running: Running, load: Load, users: Path) -> None:
-    """Connections are open, code is loaded; and the answers are there, where they shall be."""
+    """Open connections and load code; compute the answers of a cached load."""
     skip = 0 if load.is_cached else _WARM_UP_SKIP
     for connections in (1, 16):
         run_wrk(
@@ -139,7 +139,7 @@ def _point(running: Running, name: str, users: Path, connections: int, seconds: 
 
 
 def _settle(running: Running, load: Load) -> None:
-    """What the run before left behind has been answered: a new request waits behind it."""
+    """Wait until the previous run's requests are answered: a new request queues behind them."""
     requests.post(running.url + load.path, json={"user_id": "nobody"}, timeout=_SETTLING_DEADLINE_S)
 
 
@@ -148,9 +148,9 @@ def select(points: Sequence[Point], load: str, connections: int) -> list[Point]:
 
 
 def saturation(points: Sequence[Point], load: str) -> int:
-    """The number of connections at which the median throughput is highest."""
-    found = {each.connections for each in points if each.load == load}
+    """Number of connections with the highest median throughput."""
+    numbers = {each.connections for each in points if each.load == load}
     return max(
-        found,
+        numbers,
         key=lambda n: Figure.of(each.run.throughput for each in select(points, load, n)).median,
     )

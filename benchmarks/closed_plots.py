@@ -1,4 +1,4 @@
-"""Plots of the closed loops; nothing is drawn where matplotlib is not installed."""
+"""Plots the closed loops, if matplotlib is installed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmarks.services import LOADS
 
 
 def plot_closed(done: Sequence[Turn], folder: Path) -> list[Path]:
-    """Throughput and p99 against connections; the files that were written."""
+    """Plot throughput and p99 by connections; return the written files."""
     try:
         from matplotlib.figure import Figure as Canvas
     except ModuleNotFoundError:
@@ -39,7 +39,7 @@ def plot_closed(done: Sequence[Turn], folder: Path) -> list[Path]:
 def curve(
     points: Sequence[Point], load: str, of: Callable[[Point], float]
 ) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Connections, medians, and how far the range goes below and above each."""
+    """Connections, medians, and distances of the range below and above each median."""
     xs = sorted({each.connections for each in points if each.load == load})
     figures = [Figure.of(map(of, select(points, load, x))) for x in xs]
     return (

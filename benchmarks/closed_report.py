@@ -1,4 +1,4 @@
-"""What the closed loops say: throughput, latency, CPU and memory, and the ratios asked for."""
+"""Writes the section on the closed loops: throughput, latency, CPU, memory and goals."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,12 +29,14 @@ def closed_section(done: Sequence[Turn], notes: Sequence[str]) -> Section:
     return Section(
         "Closed loops",
         [
-            "Median of the turns, lowest and highest in brackets. Each service runs alone; wrk"
-            " shares its cores.",
+            "Medians over the turns, with the lowest and highest value in brackets. Each service"
+            " runs alone; wrk shares its cores. The seed service is a conventional service in one"
+            " process. The naive graph runs recserve's stages on Ray's defaults. The empty graph"
+            " has recserve's hops without work.",
             *notes,
             _figures(points),
             "### Ratios of medians",
-            Table(["what", "measured", "goal"], list(_goals(points))),
+            Table(["ratio", "measured", "goal"], list(_goals(points))),
             "### CPU milliseconds per request, by process",
             *_cpu(points),
             "### Memory (PSS, MB) at the end of a turn",
@@ -78,14 +80,16 @@ def _throughput(points: Sequence[Point], other: str, goal: str) -> list[str]:
         (each.run.throughput for each in select(points, "ours", ours)),
         (each.run.throughput for each in select(points, other, theirs)),
     )
-    what = f"requests/s at saturation, ours ({ours}) / {LOADS[other].title} ({theirs} connections)"
+    what = (
+        f"requests/s at saturation, recserve ({ours}) / {LOADS[other].title} ({theirs} connections)"
+    )
     return [what, f"{rounded(ratio)} ×", goal]
 
 
 def _p99(points: Sequence[Point], other: str) -> list[str]:
     connections = saturation(points, "ours")
     ratio = _ratio(points, "ours", other, connections, _COLUMNS["p99 ms"])
-    what = f"p99 at {connections} connections, ours / {LOADS[other].title}"
+    what = f"p99 at {connections} connections, recserve / {LOADS[other].title}"
     return [what, f"{rounded(ratio)} ×", "≤ 1 ×"]
 
 

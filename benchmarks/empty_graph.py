@@ -1,4 +1,4 @@
-"""Our graph without the work: the same deployments and hops, each stage returns at once.
+"""Defines a graph with recserve's deployments and hops, whose stages return at once.
 
 No ``from __future__ import annotations`` here: Serve would hand ``build_app`` a plain dict.
 """
@@ -18,14 +18,14 @@ from serve_app.serving.http.bodies import RecommendationsRequest
 
 
 class EmptyStage:
-    """Stands for any stage."""
+    """Replaces any stage."""
 
     async def call(self, batch: Sequence[int]) -> Sequence[int]:
         return batch
 
 
 class EmptyIngress:
-    """The hops of one batch, in the order of ``pipeline.recommend``."""
+    """Makes the hops of one batch, in the order of ``pipeline.recommend``."""
 
     def __init__(self, config: AppConfig, handles: dict[str, DeploymentHandle[Any]]) -> None:
         self._calls = {
@@ -35,7 +35,7 @@ class EmptyIngress:
         self._graph = Coalescer(self._travel, config.coalescing)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Takes the experiment of ``serve_config.yaml`` and does nothing with it."""
+        """Accept the experiment of ``serve_config.yaml`` and ignore it."""
 
     async def _travel(self, batch: Sequence[int]) -> Sequence[int]:
         call = self._calls
@@ -63,7 +63,7 @@ class EmptyIngress:
 
 
 def build_app(config: AppConfig) -> serve.Application:
-    """``import_path`` for the empty graph; takes the ``args`` of ``serve_config.yaml``."""
+    """Build the empty graph from the ``args`` of ``serve_config.yaml``."""
     scorers = [f"Scorer-{variant}" for variant in config.variants]
     names = ["FeatureFetcher", "CandidateGenerator", *scorers, "Ranker"]
     stages = {name: serve.deployment(name=name)(EmptyStage).bind() for name in names}

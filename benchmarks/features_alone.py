@@ -1,4 +1,4 @@
-"""Features alone: metadata of some items by `FeatureFetcher.items`, without a hop."""
+"""Measures `FeatureFetcher.items` alone: metadata of some items, in this process."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ SIZES = (1, 10, 50, 100, 500)
 
 
 def features_alone(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
-    """p50 to p99.9 in milliseconds by the number of items asked for; Redis holds all of them."""
+    """Latency quantiles in milliseconds by the number of items; Redis holds all items."""
     return asyncio.run(_measure(home, n_calls))
 
 

@@ -1,4 +1,4 @@
-"""Numbers from runs: medians, spreads, quantiles, ratios."""
+"""Computes figures of repeated runs: medians, ranges, quantiles, ratios."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What several runs gave for one thing."""
+    """Median and range of one figure over several runs."""
 
     median: float
     low: float
@@ -27,14 +27,14 @@ class Figure:
         return cls(median(found), found[0], found[-1])
 
     def __str__(self) -> str:
-        """The median, and in brackets the range where there was more than one value."""
+        """Format the median, and the range in brackets if the values differ."""
         if self.low == self.high:
             return rounded(self.median)
         return f"{rounded(self.median)} ({rounded(self.low)}–{rounded(self.high)})"
 
 
 def rounded(value: float) -> str:
-    """Three digits that count; none behind the point from 100 on."""
+    """Format with three significant digits; from 100 on without decimals."""
     if value == 0:
         return "0"
     n_decimals = max(0, 2 - int(np.floor(np.log10(abs(value)))))
@@ -43,7 +43,7 @@ def rounded(value: float) -> str:
 
 def ratio_of_medians(above: Iterable[float], below: Iterable[float]) -> float:
     """
-    Of two things measured in turns.
+    Ratio of the medians of two figures that were measured in turns.
 
     Raises:
         ValueError: no values, or the median of ``below`` is 0.
@@ -55,7 +55,7 @@ def ratio_of_medians(above: Iterable[float], below: Iterable[float]) -> float:
 
 
 def quantiles_ms(durations_s: Sequence[float]) -> dict[str, float]:
-    """p50, p95, p99 and p99.9 in milliseconds; NaN of nothing."""
+    """p50, p95, p99 and p99.9 in milliseconds; NaN without durations."""
     levels = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
     if not len(durations_s):
         return dict.fromkeys(levels, float("nan"))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.fit_scale`: what a fit takes as a simulated shop grows."""
+"""Measures time and memory of a fit as a simulated shop grows: `-m benchmarks.fit_scale`."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ from serve_app.stores.postgres.schema import ensure_schema
 RESULTS = ROOT / "benchmarks/FIT.md"
 
 N_ITEMS = {100_000: 5_000, 1_000_000: 20_000, 10_000_000: 50_000}
-"""By number of interactions; every user has fifty of them."""
+"""By number of interactions; users have fifty interactions each on average."""
 
 _PER_USER = 50
 
@@ -34,8 +34,8 @@ _PER_USER = 50
 class Measured:
     """
     Attributes:
-        load_s: to read the files into PostgreSQL.
-        steps: by name.
+        load_s: duration of loading the files into PostgreSQL; 0 if they were loaded before.
+        steps: duration and memory by step.
     """
 
     n_interactions: int
@@ -45,22 +45,33 @@ class Measured:
 
 
 @click.command()
-@click.option("--size", "sizes", type=click.Choice(N_ITEMS), multiple=True, help="Repeatable.")
-@click.option("--home", type=click.Path(path_type=Path), default=ROOT / ".bench/fit")
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@click.option(
+    "--size",
+    "sizes",
+    type=click.Choice(N_ITEMS),
+    multiple=True,
+    help="Interactions of a shop; repeatable. Default: all three.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    default=ROOT / ".bench/fit",
+    help="Folder that keeps the shops.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, help="File of the page.")
 def main(sizes: tuple[int, ...], home: Path, out: Path) -> None:
-    """Fit simulated shops of growing size, each with `recserve fit` in a process of its own."""
+    """Measure `recserve fit` on simulated shops of growing size, each in its own process."""
     try:
         measured = [measure(n, home / str(n)) for n in sizes or tuple(N_ITEMS)]
     except BenchmarkFailed as error:
         raise click.ClickException(str(error)) from error
-    text = "\n\n".join(["# What a fit takes", facts(), str(section(measured))]) + "\n"
+    text = "\n\n".join(["# Time and memory of a fit", facts(), str(section(measured))]) + "\n"
     click.echo(text)
     out.write_text(text)
 
 
 def measure(n_interactions: int, home: Path) -> Measured:
-    """Makes and loads the shop where that has not been done, and fits it anew."""
+    """Make and load the shop unless that was done before, and fit it from the first step."""
     home.mkdir(parents=True, exist_ok=True)
     workplace = workplace_in(home)
     with show_progress() as progress, workplace.stores():
@@ -95,8 +106,8 @@ def section(measured: list[Measured]) -> Section:
         ["all steps", *(f"{s:.1f} s, {b / 1e9:.2f} GB" for s, b in zip(totals, peaks, strict=True))]
     )
     explained = (
-        "Seconds, and the most memory that all processes of the fit together had at a time (shared"
-        " pages once; PostgreSQL and Redis not counted), by number of interactions."
+        "Seconds, and peak memory of all processes of the fit together, by number of interactions."
+        " Shared pages count once; PostgreSQL and Redis do not count."
     )
     return Section("Time and memory by step", [explained, Table(columns, rows)])
 

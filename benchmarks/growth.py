@@ -1,5 +1,4 @@
-"""What grows with what: a larger catalogue, more users, candidates, replicas; and what settings of
-the batches give."""
+"""Measures how speed and memory grow with items, users, candidates, replicas and batch sizes."""
 
 import shutil
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from serve_app.domain.scoring.model_features import SOURCES
 STAGES = ("FeatureFetcher", "CandidateGenerator", "Ranker", "Scorer-")
 
 N_CANDIDATES = (100, 1_000)
-"""Beside as many as are shipped."""
+"""In addition to the default number."""
 
 MAX_BATCH = (1, 8, 32, 64, 128)
 MAX_IN_FLIGHT = (1, 2, 4)
@@ -30,10 +29,10 @@ MAX_IN_FLIGHT = (1, 2, 4)
 class Case:
     """
     Attributes:
-        name: what grew, e.g. "catalogue".
-        size: to how much.
+        name: of the grown quantity, e.g. "catalogue".
+        size: of the quantity.
         change: of the configuration.
-        n_more_users: that the stores hold besides those of the shop.
+        n_more_users: users in the stores in addition to those of the shop.
     """
 
     name: str
@@ -46,9 +45,9 @@ class Case:
 class Grown:
     """
     Attributes:
-        alone: one connection.
-        loaded: 64 connections.
-        memory: by what the processes are.
+        alone: with one connection.
+        loaded: with 64 connections.
+        memory: by label of the processes.
     """
 
     case: Case
@@ -61,8 +60,9 @@ def cases(
     home: Home, n_items: tuple[int, ...], n_users: tuple[int, ...], n_replicas: tuple[int, ...]
 ) -> list[Case]:
     """
-    Makes the larger bundles that are not there yet. Every stage has one replica where nothing else
-    is said; replicas grow on the largest catalogue, the last of the cases named so.
+    List the cases; missing larger bundles are made.
+
+    Every stage has one replica unless replicas grow. Replicas grow on the largest catalogue.
     """
     folders = {n: bundles_of(home, n) for n in sorted(n_items)}
     largest = folders[max(n_items)]
@@ -75,7 +75,7 @@ def cases(
 
 
 def batch_cases() -> list[Case]:
-    """How many requests travel together, and how many batches at a time."""
+    """List cases of the number of requests per batch and of batches in flight."""
     sizes = [Case("max_batch", n, _with_batches(max_batch=n)) for n in MAX_BATCH]
     return sizes + [Case("max_in_flight", n, _with_batches(max_in_flight=n)) for n in MAX_IN_FLIGHT]
 
@@ -88,7 +88,7 @@ def grown(home: Home, case: Case, seconds: int) -> Grown:
 
 
 def bundles_of(home: Home, n_items: int) -> Path:
-    """A root with the shop's own bundle, its catalogue enlarged to ``n_items``."""
+    """Make a root with the shop's bundle, its catalogue enlarged to ``n_items``."""
     root = home.folder / f"bundles-{n_items}"
     if not (root / "current").exists():
         shutil.rmtree(root, ignore_errors=True)
@@ -98,14 +98,14 @@ def bundles_of(home: Home, n_items: int) -> Path:
 
 
 def memory_per_replica(one: Grown, two: Grown, stage: str) -> float:
-    """Megabytes that the second replica of a stage costs."""
+    """Megabytes of the second replica of a stage."""
     return (two.memory[stage].pss_mb - one.memory[stage].pss_mb) / (
         two.memory[stage].n - one.memory[stage].n
     )
 
 
 def memory_of_empty(home: Home) -> float:
-    """Megabytes of a replica of the empty graph, on average."""
+    """Mean megabytes of a replica of the empty graph."""
     with SERVICES["empty"](home) as running:
         _run(running, 16, 2)
         found = _memory(running)
@@ -132,7 +132,7 @@ def _with_batches(**settings: int) -> Change:
 
 
 def _with_candidates(n: int) -> Change:
-    """Every source gives its share, so that so many are found."""
+    """Raise the limit of every source along with the number of candidates."""
 
     def change(config: dict[str, Any]) -> None:
         _with_replicas(1)(config)
@@ -145,7 +145,7 @@ def _with_candidates(n: int) -> Change:
 def _with_replicas(n: int, root: Path | None = None) -> Change:
     """
     Args:
-        root: of the bundles, where they are not the shop's own.
+        root: of the bundles; ``None`` for the shop's.
     """
 
     def change(config: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def _with_replicas(n: int, root: Path | None = None) -> Change:
             if deployment["name"] != "Ingress":
                 del deployment["autoscaling_config"]
                 deployment["num_replicas"] = n
-                # Together they claim no more of the machine than one does: all of them start.
+                # All replicas together claim the CPUs of one: else some would not start.
                 deployment["ray_actor_options"]["num_cpus"] /= n
 
     return change

@@ -1,4 +1,4 @@
-"""The shop that is measured: made once, kept in a folder, warmed before every run."""
+"""Makes the measured shop once, keeps it in a folder, and warms its caches before a run."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ CONFIG = ROOT / "serve_config.yaml"
 SHOP = DemoConfig(n_users=20_000, n_items=10_000, n_interactions=500_000)
 
 FEW_USERS = {"max_examples_users": 300, "n_tuning_users": 100}
-"""That the shop's models learn from: what is measured here is how fast they answer."""
+"""Users that the models learn from: few are enough, because only speed is measured."""
 
 _CHUNK = 500
 
@@ -41,9 +41,9 @@ Progress = Callable[[str, float], None]
 class Home:
     """
     Attributes:
-        folder: RECSERVE_HOME of every service that is measured.
-        users: file with every user id, one a line, in random order.
-        urls: of the stores, which run as long as the benchmark does.
+        folder: RECSERVE_HOME of every measured service.
+        users: file with all user ids, one per line, in random order.
+        urls: of the stores, which run during the whole benchmark.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Home:
         return self.users.read_text().split()
 
     def bundle(self) -> Bundle:
-        """The bundle that is served."""
+        """The served bundle."""
         location = self.workplace.bundles
         bundle = open_current(location.root, cache_dir=location.cache_dir)
         assert bundle is not None, "the shop was fitted"
@@ -67,7 +67,7 @@ def workplace_in(folder: Path) -> Workplace:
 
 
 def make_shop(workplace: Workplace, progress: Progress) -> None:
-    """Loads and fits the demo shop where nothing has been published yet that can be served."""
+    """Load and fit the demo shop unless a bundle is published that can be served."""
     if why_unservable(workplace) is None:
         return
     folder = workplace.location.home / "demo"
@@ -78,7 +78,7 @@ def make_shop(workplace: Workplace, progress: Progress) -> None:
         workplace, InputFiles(made.items, made.users, made.interactions), LoadConfig(), progress
     )
     settings = yaml.safe_load((ROOT / "configs/fit.yaml").read_text())
-    # As large as the models of a shop whose users are all learnt from.
+    # Boosters as large as those of a shop with many users.
     variants = {
         name: {**each, "min_ranking_users": 0} for name, each in settings["variants"].items()
     }
@@ -88,7 +88,7 @@ def make_shop(workplace: Workplace, progress: Progress) -> None:
 
 
 def open_home(folder: Path, urls: StoreUrls, workplace: Workplace) -> Home:
-    """Also gives the seed's service its tables, and lists the users in random order."""
+    """Open the home: fill the seed service's tables and list the users in random order."""
     users = folder / "users.txt"
     home = Home(folder, users, workplace, urls)
     numbers = np.random.default_rng(SHOP.seed).permutation(SHOP.n_users)
@@ -100,7 +100,7 @@ def open_home(folder: Path, urls: StoreUrls, workplace: Workplace) -> Home:
 
 
 def forget_answers(home: Home) -> None:
-    """Every question is a new one again."""
+    """Remove all cached answers."""
     with redis.Redis.from_url(home.urls.redis) as client:
         for prefix in (ANSWER_PREFIX, "recs:"):
             for key in client.scan_iter(match=f"{prefix}*", count=1_000):
@@ -108,7 +108,7 @@ def forget_answers(home: Home) -> None:
 
 
 def warm(home: Home) -> None:
-    """Redis holds the features and the history of every user and item, as after an hour of use."""
+    """Fill Redis with the features and histories of all users and items."""
     asyncio.run(_warm(home))
 
 

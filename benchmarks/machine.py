@@ -1,4 +1,4 @@
-"""On what was measured."""
+"""Describes the machine, versions, command and shop of a benchmark."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _PACKAGES = ("ray", "numpy", "xgboost-cpu", "redis", "psycopg", "fastapi", "uvic
 
 
 def facts(packages: Sequence[str] = _PACKAGES) -> str:
-    """Cores, versions and the commit, on one line."""
+    """Cores, versions and commit, on one line."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return (
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}) · Python"
@@ -25,14 +25,14 @@ def facts(packages: Sequence[str] = _PACKAGES) -> str:
 
 
 def command_of(module: str, arguments: Sequence[str]) -> str:
-    """The command as anybody can repeat it: of files of this machine the names alone."""
+    """The command without the folders of this machine."""
     return " ".join(
         [f"python -m {module}", *(_FOLDERS_OF_THIS_MACHINE.sub(r"\1", each) for each in arguments)]
     )
 
 
 def shop_facts() -> str:
-    """The shop that serving is measured on."""
+    """Size of the shop that serving is measured on."""
     return f"{SHOP.n_users:,} users, {SHOP.n_items:,} items, {SHOP.n_interactions:,} interactions"
 
 

@@ -1,4 +1,4 @@
-"""A shop with more users: in PostgreSQL and in Redis there are many whom nobody asks for."""
+"""Adds users to PostgreSQL and Redis that no request asks for."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _REMOVE = "DELETE FROM user_features WHERE user_id LIKE %s"
 
 @contextlib.contextmanager
 def more_users(home: Home, n: int) -> Iterator[None]:
-    """The stores hold n users more for a while."""
+    """Keep n more users in the stores inside the ``with`` block."""
     with home.workplace.database() as conn:
         conn.execute(_REMOVE, (f"{_PREFIX}%",))
         conn.execute(_ADD, (_PREFIX, n))

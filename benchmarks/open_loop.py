@@ -1,7 +1,7 @@
-"""Open loop: requests are sent when they are due, whether or not the ones before were answered.
+"""Measures a service under an open loop: each request is sent when it is due.
 
-Latency counts from the moment at which a request was due, so a stall counts for everyone who would
-have come during it (what a closed loop hides: "coordinated omission").
+Requests do not wait for earlier answers. Latency counts from the moment at which a request was due:
+a stall counts for every request due during it. Closed loops hide that ("coordinated omission").
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.figures import quantiles_ms
 
 LOST = 0
-"""Stands for the status of a request that got no answer."""
+"""Status of a request without an answer."""
 
 _ANSWER_DEADLINE_S = 20.0
 
@@ -28,11 +28,11 @@ class OpenRun:
     Attributes:
         offered: requests per second that were due.
         duration_s: from the start to the last answer.
-        statuses: answers by HTTP status; ``LOST`` for none.
-        n_degraded: answers with a stage replaced.
-        has_retry_after: every 429 said when to come again.
-        latencies_s: of the answers with 200, from when they were due.
-        lateness_s: how late requests were sent.
+        statuses: number of answers by HTTP status; ``LOST`` for none.
+        n_degraded: answers with a replaced stage.
+        has_retry_after: every 429 had a Retry-After header.
+        latencies_s: of the answers with 200, from the due moment.
+        lateness_s: delay of sending after the due moment.
     """
 
     offered: float
@@ -50,7 +50,7 @@ class OpenRun:
 
     @property
     def n_failed(self) -> int:
-        """Answered with something that is neither 200 nor 429."""
+        """Answers with neither 200 nor 429."""
         return sum(n for status, n in self.statuses.items() if status not in (200, 429, LOST))
 
     def latency_ms(self) -> dict[str, float]:
@@ -90,12 +90,12 @@ class _Connection:
 
 
 class _Generator:
-    """Keep-alive connections, as many as there are requests under way."""
+    """Sends requests over keep-alive connections, one per request in flight."""
 
     def __init__(self, url: str, bodies: Sequence[bytes]) -> None:
-        place = urlsplit(url)
-        self._host, self._port = place.hostname or "", place.port or 80
-        self._requests = [_request(place.path, place.netloc, body) for body in bodies]
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._requests = [_request(parts.path, parts.netloc, body) for body in bodies]
         self._idle: list[_Connection] = []
         self._statuses: Counter[int] = Counter()
         self._latencies_s: list[float] = []
@@ -153,7 +153,7 @@ class _Generator:
 
 
 def content_length(head: bytes) -> int:
-    """Of an answer's head; 0 where it does not say."""
+    """Content length in an answer's head; 0 without one."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
@@ -162,7 +162,7 @@ def content_length(head: bytes) -> int:
 
 
 def bodies_of(user_ids: Sequence[str], n: int = 10) -> list[bytes]:
-    """A request for each user."""
+    """One request body per user."""
     return [json.dumps({"user_id": user_id, "n": n}).encode() for user_id in user_ids]
 
 

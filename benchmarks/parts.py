@@ -1,4 +1,4 @@
-"""The parts of `make bench`: what each measures, and what it says."""
+"""Defines the parts of `make bench`: each measures and writes a section."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ CLOSED: Mapping[str, Sequence[str]] = {
     "ours": ("ours", "cached"),
     "one": ("ours", "one"),
 }
-"""Parts that are closed loops, and what they ask."""
+"""Parts that are closed loops, with their loads."""
 
 SHARES = (0.5, 0.7, 0.9, 3.0)
-"""Of the capacity, that the open loop offers."""
+"""Rates of the open loop, as shares of the capacity."""
 
 Progress = Callable[[str, float], None]
 
@@ -38,11 +38,11 @@ Progress = Callable[[str, float], None]
 class Settings:
     """
     Attributes:
-        open_seconds: of each rate of the open loop.
+        open_seconds: duration of each rate of the open loop.
         catalogues: numbers of items.
-        n_users: in the stores.
-        n_replicas: of every stage, beside one; the first says what the second costs.
-        n_calls: of each size, for features alone.
+        n_users: numbers of users in the stores.
+        n_replicas: numbers of replicas of every stage, in addition to one.
+        n_calls: calls per size for features alone.
     """
 
     closed: Plan
@@ -79,7 +79,7 @@ def closed_part(
 ) -> tuple[Section, list[Turn]]:
     """
     Raises:
-        BenchmarkFailed: wrk is missing, or the seed's service answers otherwise than ours.
+        BenchmarkFailed: wrk is missing, or the seed service gives other answers.
     """
     if not is_installed():
         raise BenchmarkFailed(MISSING)
@@ -92,14 +92,14 @@ def closed_part(
         if {"seed", "seed-async"} & set(loads) and not notes:
             with SERVICES["seed"](home) as seed:
                 n = check_same_answers(running, seed, home.user_ids())
-            notes.append(f"Ours and the seed's service gave the same answers to {n} users.")
+            notes.append(f"recserve and the seed service gave equal answers to {n} users.")
 
     done = turns(home, loads, settings.closed, progress, compare)
     return closed_section(done, notes), done
 
 
 def open_part(home: Home, settings: Settings, progress: Progress) -> tuple[Section, list[OpenRun]]:
-    """Poisson arrivals at shares of the capacity that a closed loop finds first."""
+    """Measure Poisson arrivals at shares of the capacity, which a closed loop finds first."""
     warm(home)
     bodies = bodies_of(home.user_ids())
     with SERVICES["ours"](home) as running:
@@ -116,8 +116,8 @@ def open_part(home: Home, settings: Settings, progress: Progress) -> tuple[Secti
             runs.append(run_open_loop(url, bodies, share * capacity, settings.open_seconds, i))
         progress("open loop", 1.0)
     text = (
-        f"Capacity: {rounded(capacity)} requests/s (closed loop, 64 connections). Latency from the"
-        " intended send time; the generator shares the cores."
+        f"Capacity: {rounded(capacity)} requests/s (closed loop, 64 connections). Latency counts"
+        " from the intended send time; the generator shares the cores."
     )
     rows = [_open_row(share, run) for share, run in zip(SHARES, runs, strict=True)]
     heads = ["offered", "requests/s", "goodput/s", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms"]
@@ -153,14 +153,15 @@ def growth_part(home: Home, settings: Settings, progress: Progress) -> Section:
         for cost in [growth.memory_per_replica(one, two, stage)]
     ]
     n_candidates = home.workplace.config.candidates.max_candidates
-    said = (
-        f"PSS (MB) that a second replica costs, at {max(settings.catalogues):,} items; a replica of"
-        f" the empty graph has {empty_mb:.0f}. Where nothing else is said: one replica,"
-        f" {n_candidates} candidates, {SHOP.n_items:,} items. Added users are in both stores and"
-        " not asked for."
+    text = (
+        f"Memory (PSS, MB) of a second replica at {max(settings.catalogues):,} items; a replica of"
+        f" the empty graph has {empty_mb:.0f} MB. Unless a row says otherwise: one replica,"
+        f" {n_candidates} candidates, {SHOP.n_items:,} items. Added users are in both stores; no"
+        " request asks for them."
     )
     return Section(
-        "Growth", [_grown_table(done), said, Table(["stage", "MB", "beyond an empty one"], costs)]
+        "Growth",
+        [_grown_table(done), text, Table(["stage", "MB", "more than an empty replica"], costs)],
     )
 
 
@@ -181,7 +182,7 @@ def _grown(
 
 
 def _grown_table(done: Sequence[growth.Grown]) -> Table:
-    heads = ["what", "p50 ms alone", "requests/s at 64", "p50 ms at 64", "p99 ms at 64", "degraded"]
+    heads = ["case", "p50 ms at 1", "requests/s at 64", "p50 ms at 64", "p99 ms at 64", "degraded"]
     rows = [
         [
             f"{each.case.name} {each.case.size:,}",
@@ -202,7 +203,7 @@ def features_part(home: Home, settings: Settings, progress: Progress) -> Section
     found = features_alone(home, settings.n_calls)
     progress("features alone", 1.0)
     rows = [[f"{n} items", *map(rounded, each.values())] for n, each in found.items()]
-    text = "`FeatureFetcher.items` in one process, Redis holds all of them; milliseconds."
+    text = "`FeatureFetcher.items` in one process, in milliseconds. Redis holds all items."
     return Section("Features alone", [text, Table(["", *next(iter(found.values()))], rows)])
 
 
@@ -215,7 +216,7 @@ def profile_part(home: Home, settings: Settings, progress: Progress) -> Section:
         found = profiles(running, home.users, 64, settings.profile_seconds)
     progress("profile", 1.0)
     tables = [part for name, profile in found.items() for part in _profile_tables(name, profile)]
-    return Section("Where the time goes, at 64 connections", tables)
+    return Section("CPU time by function, at 64 connections", tables)
 
 
 def _profile_tables(name: str, profile: Profile) -> list[str | Table]:
@@ -225,7 +226,7 @@ def _profile_tables(name: str, profile: Profile) -> list[str | Table]:
             profile.top(profile.own), profile.top(profile.inner()), strict=False
         )
     ]
-    heads = ["by itself", "share", "with what it calls", "share"]
+    heads = ["function alone", "share", "function with its calls", "share"]
     return [f"### {name}: Python uses {profile.busy:.2f} of a core", Table(heads, rows)]
 
 
@@ -253,4 +254,4 @@ PARTS = (*CLOSED, *OTHERS)
 """Values of ``ONLY``."""
 
 QUICK_PARTS = tuple(part for part in PARTS if part != "batches")
-"""Each setting of the batches wants a start of its own; who tunes them asks for that part."""
+"""Without "batches": each setting of the batches needs a start of its own, which is slow."""

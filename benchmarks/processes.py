@@ -1,4 +1,4 @@
-"""CPU time and memory of a service, by what its processes are."""
+"""Measures CPU time and memory of a service by kind of process."""
 
 import re
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ _LABELS = (
     ("postgres", "PostgreSQL"),
     ("embedded.keeper", "the stores' keeper"),
 )
-"""What a command line holds, first match."""
+"""Part of a command line and label; the first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Usage:
     Attributes:
         n: processes.
         cpu_s: CPU time, user and system, since they started.
-        pss_mb: proportional set size: shared pages are divided among those that share them.
+        pss_mb: proportional set size: each shared page is divided among its processes.
     """
 
     n: int
@@ -35,20 +35,20 @@ class Usage:
 
 
 def label_of(command: Sequence[str], otherwise: str) -> str:
-    """What a process is, from its command line."""
-    said = " ".join(command)
+    """Label of a process by its command line."""
+    line = " ".join(command)
     replica = replica_of(command)
-    return replica or next((label for part, label in _LABELS if part in said), otherwise)
+    return replica or next((label for part, label in _LABELS if part in line), otherwise)
 
 
 def replica_of(command: Sequence[str]) -> str | None:
-    """The deployment that a process is a replica of."""
+    """Deployment of a replica's process; ``None`` for other processes."""
     found = _REPLICA.match(" ".join(command))
     return found.group(1) if found else None
 
 
 def family(roots: Iterable[int]) -> list[psutil.Process]:
-    """The processes and all that descend from them; those that ended are left out."""
+    """The processes that still run, with all their descendants."""
     found: dict[int, psutil.Process] = {}
     for pid in roots:
         try:
@@ -60,7 +60,7 @@ def family(roots: Iterable[int]) -> list[psutil.Process]:
 
 
 def keepers(home: Path) -> list[int]:
-    """Process ids of what holds the embedded stores of a home folder."""
+    """Process ids of the keepers of a home folder's embedded stores."""
     return [
         process.pid
         for process in psutil.process_iter(["cmdline"])
@@ -72,10 +72,11 @@ def usage(
     processes: Iterable[psutil.Process], otherwise: str, *, with_memory: bool = False
 ) -> dict[str, Usage]:
     """
-    By label. Memory is dear to ask for: the kernel walks every page table.
+    Measure processes by label.
 
     Args:
-        otherwise: label of what no command line tells.
+        otherwise: label of processes with an unknown command line.
+        with_memory: measure memory, too. It is slow: the kernel walks every page table.
     """
     counts: Counter[str] = Counter()
     cpu_s: defaultdict[str, float] = defaultdict(float)
@@ -96,7 +97,7 @@ def usage(
 def cpu_ms_per_request(
     before: Mapping[str, Usage], after: Mapping[str, Usage], n_requests: int
 ) -> dict[str, float]:
-    """By label, the dearest first; labels that used nothing are left out."""
+    """CPU milliseconds by label, largest first; labels without CPU time are left out."""
     spent = {
         label: 1e3 * (now.cpu_s - (before[label].cpu_s if label in before else 0)) / n_requests
         for label, now in after.items()

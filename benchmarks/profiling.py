@@ -1,4 +1,4 @@
-"""Where the time of each process goes: py-spy, one process after the other, under load."""
+"""Profiles each process with py-spy, one after the other, under load."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ WAITING = (
     "Lease.wait_lost",
     "select",
 )
-"""Innermost functions of threads that wait; py-spy does not see that on every kernel."""
+"""Innermost functions of waiting threads, which py-spy takes for busy on some kernels."""
 
 N_TOP = 10
 
@@ -41,8 +41,8 @@ class Profile:
 
     Attributes:
         busy: share of a core that Python code used.
-        own: share of the busy samples by function, the innermost alone.
-        total: the same with everything that the function called.
+        own: share of the busy samples by innermost function.
+        total: share of the busy samples by function, with the functions it called.
     """
 
     busy: float
@@ -50,7 +50,7 @@ class Profile:
     total: Mapping[str, float]
 
     def inner(self) -> dict[str, float]:
-        """``total`` without the frames that hold everything: the loop and what started it."""
+        """``total`` without the outermost frames: the event loop and its starters."""
         return {name: share for name, share in self.total.items() if not name.startswith(_OUTER)}
 
     def top(self, shares: Mapping[str, float], n: int = N_TOP) -> list[tuple[str, float]]:
@@ -83,14 +83,14 @@ def profile_of(stacks: Iterable[str], duration_s: float) -> Profile:
 
 
 def shortened(frame: str) -> str:
-    """``name (place)`` with the place below the project or the installed packages."""
+    """Frame with its path relative to the project or the installed packages."""
     for prefix in (f"{ROOT}/", f"{sysconfig.get_path('purelib')}/"):
         frame = frame.replace(prefix, "")
     return frame
 
 
 def profiles(running: Running, users: Path, connections: int, seconds: int) -> dict[str, Profile]:
-    """A profile of every replica, by deployment, while wrk keeps the service busy."""
+    """Profile every replica while wrk keeps the service busy; by deployment."""
     pids = {
         name: process.pid
         for process in running.processes()
@@ -111,7 +111,7 @@ def _record(pid: int, seconds: int) -> Profile:
         command = [str(Path(sys.executable).with_name("py-spy")), "record", *options, *form]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if not output.exists():
-            raise BenchmarkFailed(f"py-spy gave nothing: {done.stderr.strip()[-300:]}")
+            raise BenchmarkFailed(f"py-spy wrote no samples: {done.stderr.strip()[-300:]}")
         return profile_of(output.read_text().splitlines(), seconds)
 
 

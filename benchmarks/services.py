@@ -1,4 +1,4 @@
-"""What is compared: each service by name, and how it is started."""
+"""Lists the measured services and loads, and how each service is started."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -15,12 +15,12 @@ Start = Callable[[Home], AbstractContextManager[Running]]
 @dataclass(frozen=True, slots=True)
 class Load:
     """
-    What is asked of a service.
+    Requests to a service.
 
     Attributes:
         title: in tables and plots.
         service: key of ``SERVICES``.
-        is_cached: whether every answer was asked for before it is measured.
+        is_cached: every answer is in the cache before it is measured.
     """
 
     title: str
@@ -30,10 +30,10 @@ class Load:
 
 
 def one_at_a_time(config: dict[str, Any]) -> None:
-    """Our stages on Ray's defaults: no batches, no options beside what makes them fit two cores."""
+    """Run recserve's stages on Ray's defaults: no batches, one replica each."""
     [application] = config["applications"]
     application["args"]["coalescing"] = {"max_in_flight": 1_000, "max_batch": 1}
-    # Slow answers shall count, not what replaces them.
+    # Long deadlines: slow answers are measured, not the fallbacks that would replace them.
     application["args"]["deadlines"] = dict.fromkeys(
         ("features_s", "candidates_s", "scorer_s", "ranker_s"), 20.0
     )
@@ -49,7 +49,7 @@ def _bare(deployment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_work(config: dict[str, Any]) -> None:
-    """The same deployments with stages that return at once."""
+    """Replace all stages with ones that return at once."""
     config["applications"][0]["import_path"] = "benchmarks.empty_graph:build_app"
 
 
@@ -67,12 +67,12 @@ SERVICES: Mapping[str, Start] = {
 }
 
 LOADS: Mapping[str, Load] = {
-    "ours": Load("ours, uncached", "ours"),
-    "cached": Load("ours, cached", "ours", is_cached=True),
-    "one": Load("ours in one process", "one"),
-    "seed": Load("the seed's service", "seed"),
-    "seed-async": Load("the seed's service with async def", "seed-async"),
-    "naive": Load("the naive graph", "naive"),
-    "empty": Load("the empty graph", "empty"),
-    "route": Load("an empty route", "empty", path="/empty"),
+    "ours": Load("recserve, uncached", "ours"),
+    "cached": Load("recserve, cached", "ours", is_cached=True),
+    "one": Load("recserve in one process", "one"),
+    "seed": Load("seed service", "seed"),
+    "seed-async": Load("seed service with async def", "seed-async"),
+    "naive": Load("naive graph", "naive"),
+    "empty": Load("empty graph", "empty"),
+    "route": Load("empty route", "empty", path="/empty"),
 }

@@ -1,4 +1,4 @@
-"""Starts one service with ports of its own, and ends every process of it."""
+"""Starts a service on free ports, and ends all its processes."""
 
 import contextlib
 import os
@@ -39,9 +39,9 @@ class Running:
     """
     Attributes:
         url: without a path.
-        pid: of the process that all others descend from.
-        home: whose stores it uses.
-        otherwise: what its processes are called that no command line tells apart.
+        pid: of the root process.
+        home: the home with its stores.
+        otherwise: label of its processes with an unknown command line.
     """
 
     url: str
@@ -50,11 +50,11 @@ class Running:
     otherwise: str
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that serves, the embedded stores included."""
+        """All processes of the service, with the embedded stores."""
         return family([self.pid, *keepers(self.home.folder)])
 
     def usage(self, *, with_memory: bool = False) -> dict[str, Usage]:
-        """CPU time and memory so far, by what the processes are."""
+        """CPU time and memory by label of the processes."""
         return usage(self.processes(), self.otherwise, with_memory=with_memory)
 
 
@@ -70,10 +70,10 @@ def serve(
     shipped: Path = CONFIG,
 ) -> Iterator[Running]:
     """
-    ``serve run`` on a copy of a shipped configuration.
+    Start ``serve run`` on a copy of a shipped configuration.
 
     Args:
-        profile: file with RAY_SERVE_* variables; ``None`` for Ray's own defaults.
+        profile: file with RAY_SERVE_* variables; ``None`` for Ray's defaults.
         change: edits the configuration before the start.
     """
     port, *own = free_ports(1 + len(_OWN_PORTS))
@@ -96,7 +96,7 @@ def serve(
 
 @contextlib.contextmanager
 def uvicorn(home: Home, app: str, environment: Mapping[str, str]) -> Iterator[Running]:
-    """Two uvicorn workers on an ASGI application."""
+    """Start two uvicorn workers for an ASGI application."""
     [port] = free_ports(1)
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--workers", "2"]
     quiet = ["--no-access-log", "--log-level", "warning"]
@@ -156,7 +156,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Kills all of it: an orderly end takes ten seconds, and nothing is measured meanwhile."""
+    """Kill all processes: an orderly end takes ten seconds and is not measured."""
     started = family([process.pid])
     for each in started:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -168,7 +168,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    """Also where whoever took it over has not looked at it yet."""
+    """A zombie has ended: its new parent has only not collected it yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -177,7 +177,7 @@ def _has_ended(process: psutil.Process) -> bool:
 
 @contextlib.contextmanager
 def _short_folder() -> Iterator[Path]:
-    """The path of a socket may have 107 bytes, and Ray's begin here."""
+    """A short path: Ray's sockets lie in it, and their paths may have at most 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="rsb-"))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""Closed loop: wrk holds connections open, each with one request under way."""
+"""Runs wrk, a closed loop: each open connection has one request in flight."""
 
 import json
 import shutil
@@ -15,13 +15,13 @@ MISSING = "wrk is not installed (Debian: apt-get install wrk): the closed loops 
 @dataclass(frozen=True, slots=True)
 class ClosedRun:
     """
-    What one run of wrk saw.
+    Result of one run of wrk.
 
     Attributes:
-        n_failed: connections lost, timeouts and answers that are neither 200 nor 429.
+        n_failed: lost connections, timeouts and answers with neither 200 nor 429.
         n_refused: answers with 429.
-        n_degraded: answers with a stage replaced.
-        n_cached: answers that had been computed before.
+        n_degraded: answers with a replaced stage.
+        n_cached: answers from the cache.
     """
 
     duration_s: float
@@ -59,9 +59,9 @@ def run_wrk(
     """
     Args:
         users: file with one user id per line.
-        n: recommendations asked for.
-        skip: how many users to leave out at the start.
-        is_repeated: ask the same questions again when all have been asked.
+        n: recommendations per request.
+        skip: users to leave out at the start.
+        is_repeated: start again when all users were requested.
 
     Raises:
         BenchmarkFailed: wrk is missing, or ended without a result.
@@ -79,10 +79,10 @@ def run_wrk(
 
 def parse(output: str) -> ClosedRun:
     """
-    The line of JSON that ``wrk.lua`` writes at the end.
+    Parse the line of JSON that ``wrk.lua`` writes at the end.
 
     Raises:
-        BenchmarkFailed: there is none.
+        BenchmarkFailed: there is no such line.
     """
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:

@@ -1,4 +1,4 @@
-"""Turn the UCI data set "Online Retail" into the files that ``recserve load`` reads.
+"""Converts the UCI data set "Online Retail" to files for ``recserve load``.
 
     python benchmarks/datasets/online_retail.py SOURCE.parquet OUT_DIR
 
@@ -68,7 +68,7 @@ garden: windmill, gnome, outdoor, flower, deckchair, chair, hammock, insect, fee
 decorations: decoration, decorative, heart, wreath, hanging, star, ornament, chime, mobile
 decorations: tree, figurine, statue, cherub, angel, bell, feather, tile, block, letter, word
 """
-"""Category and patterns of whole words, plural or not; the first line that fits counts."""
+"""Category and patterns of whole words, singular or plural; the first matching line counts."""
 
 OTHER = "other"
 
@@ -79,7 +79,7 @@ _COMMON_TAG_ITEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The three tables, and what was done to get them, in order, with counts."""
+    """The three tables, and the steps that made them with counts."""
 
     items: pd.DataFrame
     users: pd.DataFrame
@@ -96,13 +96,13 @@ _RULES = tuple(map(_rule, CATEGORY_RULES.strip().splitlines()))
 
 
 def category_of(title: str) -> str:
-    """The category that the words of a title speak of, or ``OTHER``."""
+    """Category of a title by its words, or ``OTHER``."""
     text = title.lower()
     return next((category for category, words in _RULES if words.search(text)), OTHER)
 
 
 def readable(description: str) -> str:
-    """A title such as "White Hanging Heart T-Light Holder" from a till's capitals."""
+    """Convert a till's capitals to a title such as "White Hanging Heart T-Light Holder"."""
     words = re.sub(r"\s*,\s*", ", ", description).strip(" ,.").split()
     return " ".join(_cased(word.lower(), first=place == 0) for place, word in enumerate(words))
 
@@ -133,13 +133,13 @@ def read_source(source: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in lines.columns]
     if missing:
         raise DataRejected(source, f"it has no column {', '.join(missing)}")
-    # Identifiers may have been written as numbers; users as floats, for the sake of the missing.
+    # Ids may be numbers in the file; user ids are floats if some are missing.
     ids = lines[["InvoiceNo", "StockCode"]].astype(str)
     return lines.assign(**ids, CustomerID=lines["CustomerID"].astype("Int64"))
 
 
 def convert(lines: pd.DataFrame) -> Converted:
-    """Items, users and purchases of the lines, cancelled purchases taken back."""
+    """Make items, users and purchases from the lines, without cancelled purchases."""
     line_numbers = lines.groupby("InvoiceNo").cumcount() + 1
     lines = lines.assign(event_id=lines["InvoiceNo"] + "-" + line_numbers.astype(str))
     products = lines[lines["StockCode"].str.fullmatch(PRODUCT)]
@@ -191,7 +191,7 @@ def take_back(sales: pd.DataFrame, cancellations: pd.DataFrame) -> pd.DataFrame:
 
 
 def items_of(sales: pd.DataFrame) -> pd.DataFrame:
-    """One row per item; its price is the median of the last month in which it was sold."""
+    """One row per item; the price is the median of its last month with sales."""
     spellings = sales["Description"].str.split().str.join(" ")
     titles = spellings.groupby(sales["StockCode"]).agg(_most_common).map(readable)
     months = sales["InvoiceDate"].dt.to_period("M")
@@ -215,7 +215,7 @@ def _most_common(spellings: pd.Series) -> str:
 
 
 def _tags_of(titles: pd.Series) -> pd.Series:
-    """The words of each title that many titles share: colours, designs, materials."""
+    """Words of each title that many titles share: colours, designs, materials."""
     words = titles.str.lower().str.findall(r"[a-z][a-z-]{2,}").map(set)
     n_titles = words.explode().value_counts()
     frequent = n_titles.index[n_titles >= _COMMON_TAG_ITEMS]
@@ -224,7 +224,7 @@ def _tags_of(titles: pd.Series) -> pd.Series:
 
 
 def users_of(sales: pd.DataFrame) -> pd.DataFrame:
-    """One row per user, since the first purchase, with the latest country."""
+    """One row per user, with the first purchase and the latest country."""
     by_user = sales.groupby(sales["CustomerID"].astype(str))
     users = pd.DataFrame(
         {
@@ -251,7 +251,7 @@ def interactions_of(sales: pd.DataFrame) -> pd.DataFrame:
 
 
 def write(converted: Converted, folder: Path) -> None:
-    """Write three Parquet files, each of which appears whole or not at all."""
+    """Write three Parquet files; each appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("items", "users", "interactions"):
         table: pd.DataFrame = getattr(converted, name)

@@ -1,1 +1,1 @@
-"""The usual service in one process: a dict per item, JSON in Redis, one prediction per request."""
+"""A conventional service to compare with: dicts, JSON in Redis, one prediction per request."""

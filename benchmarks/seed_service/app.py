@@ -1,4 +1,4 @@
-"""The seed's HTTP service: `uvicorn benchmarks.seed_service.app:app --workers 2`."""
+"""Serves the seed service over HTTP: `uvicorn benchmarks.seed_service.app:app --workers 2`."""
 
 import os
 import time

@@ -1,6 +1,6 @@
-"""How the seed's service is started, without importing it."""
+"""Names the seed service's application, for starting it without importing it."""
 
 APP = "benchmarks.seed_service.app:app"
 
 ROUTE = "SEED_ROUTE"
-"""``def`` runs in a pool of threads, ``async`` on the event loop: which is better is measured."""
+"""Variable with the kind of route: ``def`` runs in threads, ``async`` on the event loop."""

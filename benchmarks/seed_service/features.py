@@ -1,4 +1,4 @@
-"""Feature store of the usual kind: JSON in Redis, PostgreSQL for what it lacks."""
+"""Reads features as JSON from Redis, and missing ones from PostgreSQL."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ Features = dict[str, Any]
 
 
 class FeatureStore:
-    """Features by id; a dict for each user and item."""
+    """Reads features by id, a dict per user and item."""
 
     def __init__(self, database: ConnectionPool, cache: redis.Redis) -> None:
         self._database = database
         self._cache = cache
 
     def user(self, user_id: str) -> Features:
-        """Empty for a user whom nobody knows."""
+        """Features of a user; empty for an unknown one."""
         cached = self._cache.get(USER_KEY + user_id)
         if cached:
             return _parsed(cached)
@@ -34,7 +34,7 @@ class FeatureStore:
         return _parsed(row[0])
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Features]:
-        """One ``MGET`` for all, and one query for those that it lacks."""
+        """Features of items: one ``MGET`` for all, one query for the missing ones."""
         cached = self._cache.mget([ITEM_KEY + item_id for item_id in item_ids])
         found = {
             item_id: json.loads(value)

@@ -1,4 +1,4 @@
-"""What the seed's service reads: features as JSON, in tables of its own and in Redis."""
+"""Writes the features that the seed service reads, as JSON in PostgreSQL and Redis."""
 
 import json
 import math
@@ -27,7 +27,7 @@ _ITEM_NUMBERS = ("price", "created_at", "avg_rating", "num_ratings", "popularity
 
 
 def fill_seed(urls: StoreUrls, bundle: Bundle, user_ids: Sequence[str]) -> None:
-    """Tables with the features of every user and item."""
+    """Fill tables with the features of all users and items."""
     with psycopg.connect(urls.database) as conn:
         conn.execute(_SCHEMA)
         columns = _user_columns(conn)
@@ -42,7 +42,7 @@ def fill_seed(urls: StoreUrls, bundle: Bundle, user_ids: Sequence[str]) -> None:
 
 
 def warm_seed(urls: StoreUrls) -> None:
-    """Redis holds all of it, as after an hour of use."""
+    """Fill Redis with the features of all users and items."""
     cache = redis.Redis.from_url(urls.redis)
     with psycopg.connect(urls.database) as conn:
         for prefix, table in ((USER_KEY, "users"), (ITEM_KEY, "items")):
@@ -56,7 +56,7 @@ def warm_seed(urls: StoreUrls) -> None:
 def users_of(
     user_ids: Sequence[str], columns: dict[str, Sequence[Any]], histories: Histories
 ) -> Iterator[tuple[str, str]]:
-    """Ids and features as JSON; ``history`` lists row, type and time of each event."""
+    """Ids and features as JSON; ``history`` lists row, type, time and value of each event."""
     for i, user_id in enumerate(user_ids):
         events = histories.of_user(i)
         features = dict(zip(USER_COLUMNS, map(_plain, columns[user_id]), strict=True))
@@ -87,6 +87,6 @@ def _user_columns(conn: "psycopg.Connection[Any]") -> dict[str, Sequence[Any]]:
 
 
 def _plain(value: Any) -> float | None:
-    """JSON has no NaN."""
+    """Convert NaN to ``None``: JSON has no NaN."""
     number = None if value is None else float(value)
     return None if number is None or math.isnan(number) else number

@@ -1,4 +1,4 @@
-"""From dicts of features to scores: a row per candidate, one ``predict`` per request."""
+"""Scores candidates from dicts of features, with one ``predict`` per request."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def predict(
     """
     Args:
         items: features of each candidate.
-        candidates: shape (len(items), len(CANDIDATE_FEATURES)), what the sources say of them.
+        candidates: shape (len(items), len(CANDIDATE_FEATURES)), their candidate features.
         at: epoch seconds.
 
     Returns:

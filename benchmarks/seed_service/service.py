@@ -1,4 +1,4 @@
-"""Recommendations of the usual kind: everything for one request, one request after the other."""
+"""Recommends items for one request at a time, in the conventional way."""
 
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ Recommendation = dict[str, Any]
 class RecommendationService:
     """
     Attributes:
-        clock: epoch seconds at which requests are answered.
+        clock: returns the epoch seconds of a request.
     """
 
     features: FeatureStore
@@ -39,7 +39,7 @@ class RecommendationService:
     clock: Callable[[], float]
 
     def recommend(self, user_id: str, n: int) -> tuple[list[Recommendation], bool]:
-        """The list, and whether it came from the cache."""
+        """Return the list, and true if it came from the cache."""
         key = f"recs:{user_id}:{n}:main"
         cached = self.cache.get(key)
         if cached:
@@ -56,7 +56,7 @@ class RecommendationService:
         return chosen, False
 
     def _candidates(self, user_id: str, user: Features, n: int, at: float) -> CandidateBatch:
-        """The same sources as ours have, for one request."""
+        """Find candidates for one request with recserve's sources."""
         history = user.get("history", [])
         rows, types, times, values = zip(*history, strict=True) if history else ((),) * 4
         events = make_events(rows, types, times, np.array(values, float)) if history else NO_EVENTS
@@ -67,7 +67,7 @@ class RecommendationService:
 def ranked(
     item_ids: Sequence[str], scores: NDArray[np.float32], items: Sequence[Features], n: int
 ) -> list[Recommendation]:
-    """The best, at most ``MAX_PER_CATEGORY`` of a category while there are others."""
+    """The n best items, at most ``MAX_PER_CATEGORY`` per category while others are left."""
     order = np.argsort(-scores, kind="stable").tolist()
     taken: Counter[str] = Counter()
     chosen: list[int] = []

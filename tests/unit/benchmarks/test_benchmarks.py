@@ -40,7 +40,7 @@ def test_a_figure_is_the_median_and_the_range():
     assert str(Figure.of([2.5])) == "2.50"
 
 
-def test_no_values_are_no_figure():
+def test_a_figure_needs_a_value():
     with pytest.raises(ValueError, match="no values"):
         Figure.of([])
 
@@ -49,7 +49,7 @@ def test_no_values_are_no_figure():
     ("value", "text"),
     [(0, "0"), (0.01234, "0.0123"), (1.234, "1.23"), (12.34, "12.3"), (1234.5, "1,234")],
 )
-def test_numbers_are_rounded_to_three_digits_that_count(value, text):
+def test_numbers_are_rounded_to_three_significant_digits(value, text):
     assert rounded(value) == text
 
 
@@ -59,12 +59,12 @@ def test_ratios_are_of_medians_not_of_means():
         ratio_of_medians([1], [0])
 
 
-def test_quantiles_are_in_milliseconds_and_nan_of_nothing():
+def test_quantiles_are_in_milliseconds_and_nan_without_durations():
     assert quantiles_ms([0.001, 0.002, 0.003])["p50"] == pytest.approx(2)
     assert all(map(math.isnan, quantiles_ms([]).values()))
 
 
-def test_the_last_line_of_json_is_what_wrk_found():
+def test_the_last_line_of_json_is_the_result_of_wrk():
     run = parse(f"Running 5s test\n  {{not ours\n{LINE}\n")
 
     assert run.n_degraded == 2
@@ -100,7 +100,7 @@ def test_refused_requests_are_neither_good_nor_failed():
     assert run.n_failed == 3, "lost ones are counted apart"
 
 
-def test_the_length_of_an_answer_is_found_in_its_head():
+def test_reads_the_length_of_an_answer_from_its_head():
     assert content_length(b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n") == 42
     assert content_length(b"HTTP/1.1 204 No Content\r\n\r\n") == 0
 
@@ -118,7 +118,7 @@ def test_the_length_of_an_answer_is_found_in_its_head():
         (["python", "-c", "from multiprocessing.spawn import spawn_main"], "uvicorn"),
     ],
 )
-def test_processes_are_told_apart_by_their_command_lines(command, label):
+def test_processes_are_labelled_by_their_command_lines(command, label):
     assert label_of(command, "uvicorn") == label
 
 
@@ -127,7 +127,7 @@ def test_only_replicas_belong_to_a_deployment():
     assert replica_of(["ray::ServeController"]) is None
 
 
-def test_cpu_time_is_what_was_added_per_request():
+def test_cpu_time_is_the_increase_per_request():
     before = {"a": Usage(1, 1.0, 0), "idle": Usage(1, 5.0, 0)}
     after = {"a": Usage(1, 1.5, 0), "idle": Usage(1, 5.0, 0), "new": Usage(1, 2.0, 0)}
 
@@ -143,7 +143,7 @@ def test_saturation_is_where_the_median_throughput_is_highest():
     assert saturation([*points, point("ours", 64, 60), point("seed", 128, 900)], "ours") == 64
 
 
-def test_a_profile_counts_what_runs_and_leaves_out_what_waits():
+def test_a_profile_counts_running_functions_and_leaves_out_waiting_ones():
     stacks = [
         "run (a.py:1);work (b.py:2) 30",
         "run (a.py:1) 10",
@@ -167,7 +167,7 @@ def test_a_table_is_markdown():
     assert str(section) == "## Title\n\nText.\n\n| what | ms |\n| --- | ---: |\n| ours | 2 |"
 
 
-def test_the_seeds_list_holds_three_of_a_category_while_there_are_others():
+def test_the_seed_service_lists_three_items_per_category_while_others_are_left():
     item = {"avg_rating": None, "popularity": 0.9}
     items = [{**item, "category": category} for category in "aaaabb"]
     scores = np.array([6, 5, 4, 3, 2, 1], np.float32)
@@ -177,7 +177,7 @@ def test_the_seeds_list_holds_three_of_a_category_while_there_are_others():
     assert [each["item_id"] for each in everything] == ["u", "v", "w", "y", "z", "x"]
 
 
-def test_the_cap_over_a_pool_is_the_seeds():
+def test_the_cap_over_a_pool_gives_the_list_of_the_seed_service():
     pool = [
         {"item_id": name, "score": score, "metadata": {"category": category}}
         for name, score, category in zip("uvwxyz", range(6), "bbaaaa", strict=True)
@@ -186,7 +186,7 @@ def test_the_cap_over_a_pool_is_the_seeds():
     assert [each["item_id"] for each in capped(pool, 4)] == ["z", "y", "x", "v"]
 
 
-def test_answers_are_the_same_up_to_ties():
+def test_answers_are_equal_up_to_ties():
     def answer(*pairs):
         return [{"item_id": name, "score": score} for name, score in pairs]
 
@@ -198,7 +198,7 @@ def test_answers_are_the_same_up_to_ties():
     assert not are_same(some, some[:3])
 
 
-def test_the_naive_graph_sends_every_request_by_itself_with_no_options_of_ours():
+def test_the_naive_graph_sends_each_request_alone_and_without_tuned_options():
     config = load_yaml(CONFIG)
 
     one_at_a_time(config)
@@ -209,12 +209,12 @@ def test_the_naive_graph_sends_every_request_by_itself_with_no_options_of_ours()
         assert deployment.keys() <= {"name", "user_config", "ray_actor_options", "num_replicas"}
 
 
-def test_every_load_asks_a_service_that_there_is():
+def test_every_load_names_an_existing_service():
     assert {load.service for load in LOADS.values()} == set(SERVICES)
     assert len(set(PARTS)) == len(PARTS)
 
 
-def test_the_command_of_a_report_names_no_folder_of_this_machine():
+def test_the_command_in_a_report_names_no_folder_of_this_machine():
     arguments = ["--retail", "/data/shop/retail.parquet", "--out=/a/RESULTS.md", "benchmarks/B.md"]
 
     command = command_of("benchmarks.quality", arguments)
@@ -224,7 +224,7 @@ def test_the_command_of_a_report_names_no_folder_of_this_machine():
     )
 
 
-def test_what_a_benchmark_started_is_stopped_on_sigterm():
+def test_sigterm_stops_the_processes_that_a_benchmark_started():
     code = (
         "from benchmarks.stopping import exit_on_sigterm\n"
         "import signal\n"

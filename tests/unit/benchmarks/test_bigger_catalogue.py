@@ -19,7 +19,7 @@ def large():
     )
 
 
-def test_every_item_and_every_copy_has_a_row_and_an_id_of_its_own(large):
+def test_every_item_and_copy_has_its_own_row_and_id(large):
     catalogue, _ = large
     n = len(small_world().fitted.catalogue)
 
@@ -40,7 +40,7 @@ def test_orders_hold_every_listed_row_once_by_popularity(large):
         assert (catalogue.categories.codes[rows] == code).all()
 
 
-def test_copies_are_neighbours_among_themselves(large):
+def test_the_neighbours_of_copies_are_copies(large):
     _, tables = large
     n = len(small_world().fitted.catalogue)
     offsets = tables.neighbour_offsets
@@ -50,7 +50,7 @@ def test_copies_are_neighbours_among_themselves(large):
         assert (neighbours // n == row // n).all()
 
 
-def test_candidates_are_found_in_it(large):
+def test_finds_candidates_in_the_larger_catalogue(large):
     catalogue, tables = large
     world = small_world()
     batch = batch_of(("u000001", "nobody"))

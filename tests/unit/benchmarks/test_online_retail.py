@@ -73,7 +73,7 @@ def test_postage_free_samples_and_anonymous_lines_are_no_interactions() -> None:
     assert kept == {"1-1": 1.0, "1-3": 1.0}
 
 
-def test_a_whole_cancellation_removes_the_purchase() -> None:
+def test_a_full_cancellation_removes_the_purchase() -> None:
     kept = quantities(line("1", quantity=6), line("1", LAMP), line("C2", day=2, quantity=-6))
 
     assert kept == {"1-2": 1.0}
@@ -90,7 +90,7 @@ def test_a_partial_cancellation_reduces_the_latest_purchase_first() -> None:
     assert kept == {"1-1": 5.0, "4-1": 3.0}
 
 
-def test_cancellations_one_after_the_other_add_up() -> None:
+def test_successive_cancellations_add_up() -> None:
     kept = quantities(
         line("1", quantity=6), line("C2", day=2, quantity=-2), line("C3", day=3, quantity=-3)
     )
@@ -98,7 +98,7 @@ def test_cancellations_one_after_the_other_add_up() -> None:
     assert kept == {"1-1": 1.0}
 
 
-def test_a_cancellation_leaves_other_users_other_items_and_later_purchases_alone() -> None:
+def test_a_cancellation_does_not_change_other_users_other_items_or_later_purchases() -> None:
     kept = quantities(
         line("C1", day=1, quantity=-9),
         line("2", day=2),
@@ -193,12 +193,12 @@ def test_titles_lose_the_capitals_of_the_till(description: str, title: str) -> N
     assert readable(description) == title
 
 
-def test_says_when_there_is_no_source(tmp_path: Path) -> None:
+def test_refuses_a_missing_source(tmp_path: Path) -> None:
     with pytest.raises(DataRejected, match="there is no such file"):
         read_source(tmp_path / "nothing.parquet")
 
 
-def test_says_when_the_source_is_no_parquet(tmp_path: Path) -> None:
+def test_refuses_a_source_that_is_not_parquet(tmp_path: Path) -> None:
     source = tmp_path / "source.parquet"
     source.write_text("InvoiceNo,StockCode\n")
 
@@ -206,7 +206,7 @@ def test_says_when_the_source_is_no_parquet(tmp_path: Path) -> None:
         read_source(source)
 
 
-def test_names_the_columns_that_the_source_lacks(tmp_path: Path) -> None:
+def test_names_the_missing_columns_of_the_source(tmp_path: Path) -> None:
     source = tmp_path / "source.parquet"
     table(line("1")).drop(columns=["Country", "UnitPrice"]).to_parquet(source)
 
@@ -214,12 +214,12 @@ def test_names_the_columns_that_the_source_lacks(tmp_path: Path) -> None:
         read_source(source)
 
 
-def test_the_command_ends_with_one_sentence_when_it_cannot_read(tmp_path: Path) -> None:
+def test_the_command_ends_with_one_sentence_if_it_cannot_read(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="error: nothing was loaded from"):
         main([str(tmp_path / "nothing.parquet"), str(tmp_path)])
 
 
-def test_the_command_writes_three_files_and_tells_the_counts(
+def test_the_command_writes_three_files_and_prints_the_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = tmp_path / "source.parquet", tmp_path / "out"

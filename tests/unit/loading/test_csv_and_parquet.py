@@ -1,4 +1,4 @@
-"""Files in chunks."""
+"""CSV and Parquet files are read in chunks."""
 
 from datetime import date, time
 from pathlib import Path
@@ -17,7 +17,7 @@ def write(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def test_reads_csv_as_text_with_none_for_empty_cells(tmp_path: Path) -> None:
+def test_reads_csv_cells_as_texts_and_empty_ones_as_none(tmp_path: Path) -> None:
     file = write(tmp_path / "a.CSV", "\ufeffid, name ,\r\n1, Pan ,x\r\n2,,\r\n")
     (chunk,) = read_chunks(file)
 
@@ -52,12 +52,12 @@ def test_splits_a_file_into_chunks(
     assert chunks[-1].share_read == 1.0
 
 
-def test_bytes_that_are_no_utf_8_spoil_their_cell_only(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf_8_spoil_only_their_cell(tmp_path: Path) -> None:
     (chunk,) = read_chunks(write(tmp_path / "a.csv", b"id\n\xe4\nb\n"))
     assert chunk.columns["id"] == ["\udce4", "b"]
 
 
-def test_reads_parquet_with_times_as_epoch_seconds_and_none_for_nan(tmp_path: Path) -> None:
+def test_reads_parquet_times_as_epoch_seconds_and_nan_as_none(tmp_path: Path) -> None:
     columns = {
         "stamp": pa.array([1_500, None], pa.timestamp("ms")),
         "zoned": pa.array([2_000_000_001, None], pa.timestamp("ns", "Asia/Tokyo")),
@@ -81,7 +81,7 @@ def test_reads_parquet_with_times_as_epoch_seconds_and_none_for_nan(tmp_path: Pa
     }
 
 
-def test_names_the_columns_without_reading_on(tmp_path: Path) -> None:
+def test_reads_the_column_names(tmp_path: Path) -> None:
     assert column_names(write(tmp_path / "a.csv", "id,x\n1,2\n")) == ("id", "x")
 
 
@@ -98,7 +98,7 @@ def test_names_the_columns_without_reading_on(tmp_path: Path) -> None:
         ("a.xlsx", "id\n1\n", "its name ends neither in .csv nor in .parquet"),
     ],
 )
-def test_says_why_a_file_cannot_be_read(
+def test_gives_the_reason_if_a_file_cannot_be_read(
     tmp_path: Path, name: str, content: str, reason: str
 ) -> None:
     file = write(tmp_path / name, content)
@@ -108,13 +108,13 @@ def test_says_why_a_file_cannot_be_read(
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_says_that_there_is_no_such_file(tmp_path: Path, name: str) -> None:
+def test_refuses_a_missing_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataRejected, match="No such file"):
         list(read_chunks(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_says_that_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
+def test_refuses_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(DataRejected, match="directory"):
         list(read_chunks(tmp_path / name))

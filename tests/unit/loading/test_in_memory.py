@@ -37,7 +37,7 @@ def read(files, config=LoadConfig()):  # noqa: B008 (frozen)
 
 
 class TestInteractions:
-    def test_come_by_user_and_oldest_first(self, tmp_path):
+    def test_are_ordered_by_user_and_time(self, tmp_path):
         shop = read(write(tmp_path, interactions=INTERACTIONS))
         log, ids = shop.log, shop.items["item_id"]
 
@@ -48,7 +48,7 @@ class TestInteractions:
         np.testing.assert_array_equal(log.values, np.array([np.nan, 4, 2], np.float32))
         assert log.at[0] == pd.Timestamp("2023-01-01", tz="UTC").timestamp()
 
-    def test_are_the_same_from_parquet(self, tmp_path):
+    def test_are_equal_from_csv_and_parquet(self, tmp_path):
         frame = pd.DataFrame(
             {
                 "user_id": ["bob", "ann"],
@@ -66,7 +66,7 @@ class TestInteractions:
         np.testing.assert_array_equal(one.log.at, other.log.at)
         np.testing.assert_array_equal(one.log.rows, other.log.rows)
 
-    def test_that_agree_in_everything_are_one(self, tmp_path):
+    def test_with_equal_fields_are_one_event(self, tmp_path):
         line = "ann,pan,2023-01-01\n"
         shop = read(write(tmp_path, interactions="user_id,item_id,timestamp\n" + 3 * line))
 
@@ -81,7 +81,7 @@ class TestItems:
         assert (pan["title"], pan["price"], pan["tags"]) == ("Pan", 2.5, ["a"])
         assert pan["attributes"] == {}
 
-    def test_get_defaults_for_what_is_not_said(self, tmp_path):
+    def test_get_defaults_for_missing_values(self, tmp_path):
         items = read(write(tmp_path, interactions=INTERACTIONS, items=ITEMS)).items
         lid = items.set_index("item_id").loc["lid"]
 
@@ -89,7 +89,7 @@ class TestItems:
         assert np.isnan(lid["price"])
         assert lid["attributes"] == {"colour": "blue"}
 
-    def test_are_also_those_that_only_interactions_name(self, tmp_path):
+    def test_include_those_that_only_interactions_name(self, tmp_path):
         items = read(write(tmp_path, interactions=INTERACTIONS, items=ITEMS)).items
 
         assert items["item_id"].tolist() == ["pan", "lid", "pot"]
@@ -97,7 +97,7 @@ class TestItems:
         assert items["title"].tolist()[2] == "pot"
 
 
-def test_users_are_read_with_their_age(tmp_path):
+def test_reads_users_with_the_time_of_their_creation(tmp_path):
     users = "user_id,created_at\nann,2022-01-01\nbob,\n"
     shop = read(write(tmp_path, interactions=INTERACTIONS, users=users))
 
@@ -105,7 +105,7 @@ def test_users_are_read_with_their_age(tmp_path):
     assert shop.users["created_at"].isna().tolist() == [False, True]
 
 
-def test_items_that_the_file_of_items_does_not_name_are_counted(tmp_path):
+def test_counts_items_that_the_items_file_does_not_name(tmp_path):
     items = "item_id,title\npan,Pan\n"
 
     assert read(write(tmp_path, interactions=INTERACTIONS, items=items)).n_bare_items > 0
@@ -120,13 +120,13 @@ class TestBadRows:
         assert shop.n_rejected == {"items": 0, "users": 0, "interactions": 1}
         assert shop.log.user_ids == ("ann", "bob")
 
-    def test_are_refused_when_they_are_many(self, tmp_path):
+    def test_refuse_the_file_if_they_are_many(self, tmp_path):
         text = INTERACTIONS + "cas,pan,yesterday,,,e9\n"
 
         with pytest.raises(DataRejected, match=r"1 of 5 rows are bad, .* 10% .* 1 × timestamp"):
             read(write(tmp_path, interactions=text))
 
-    def test_are_refused_where_there_are_no_others(self, tmp_path):
+    def test_refuse_the_file_if_all_rows_are_bad(self, tmp_path):
         text = "user_id,item_id,timestamp\ncas,pan,yesterday\n"
 
         with pytest.raises(DataRejected, match="all of its rows are bad: 1 × timestamp"):

@@ -1,13 +1,11 @@
-"""Which rows of a file can be loaded, and in what form."""
+"""Rows of a file are checked and converted."""
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from serve_app.loading.attributes import infer_attribute_kinds, read_attributes
 from serve_app.loading.csv_and_parquet import Chunk
 from serve_app.loading.rows import (
     DESCRIBED,
@@ -32,15 +30,15 @@ def check_item(**cells: object) -> CheckedRows:
 
 
 def check_interaction(**cells: object) -> CheckedRows:
-    told = {"user_id": "ann", "item_id": "pan", "timestamp": "1700000000"} | cells
-    return check_interactions(chunk(**{name: [cell] for name, cell in told.items()}), LIMITS)
+    row = {"user_id": "ann", "item_id": "pan", "timestamp": "1700000000"} | cells
+    return check_interactions(chunk(**{name: [cell] for name, cell in row.items()}), LIMITS)
 
 
 def reason(checked: CheckedRows) -> str:
     assert checked.rows == []
-    ((line, told),) = checked.rejects
+    ((line, fault),) = checked.rejects
     assert line == 2
-    return told
+    return fault
 
 
 def value(checked: CheckedRows, position: int = -1) -> object:
@@ -53,12 +51,12 @@ def value(checked: CheckedRows, position: int = -1) -> object:
     ("item_id", "kept"),
     [("pan", "pan"), (7, "7"), (7.0, "7"), (b"pan", "pan"), ("x" * 128, "x" * 128), ("ø 1", "ø 1")],
 )
-def test_takes_ids_of_any_kind_as_text(item_id: object, kept: str) -> None:
+def test_reads_ids_of_any_type_as_texts(item_id: object, kept: str) -> None:
     assert value(check_item(item_id=item_id)) == kept
 
 
 @pytest.mark.parametrize(
-    ("item_id", "told"),
+    ("item_id", "fault"),
     [
         (None, "item_id is empty"),
         ("", "item_id is empty"),
@@ -69,20 +67,20 @@ def test_takes_ids_of_any_kind_as_text(item_id: object, kept: str) -> None:
         (b"\xe4", "item_id has control characters or is not UTF-8"),
     ],
 )
-def test_rejects_what_cannot_be_an_id(item_id: object, told: str) -> None:
-    assert reason(check_item(item_id=item_id)) == told
+def test_rejects_invalid_ids(item_id: object, fault: str) -> None:
+    assert reason(check_item(item_id=item_id)) == fault
 
 
 @pytest.mark.parametrize(
     ("price", "kept"),
     [("12.5", 12.5), (3, 3.0), ("0", 0.0), (None, None), (Decimal("2.5"), 2.5), ("1e-50", 0.0)],
 )
-def test_takes_numbers_from_zero_as_prices(price: object, kept: float | None) -> None:
+def test_reads_prices_from_zero_on(price: object, kept: float | None) -> None:
     assert value(check_item(price=price)) == kept
 
 
 @pytest.mark.parametrize(
-    ("price", "told"),
+    ("price", "fault"),
     [
         ("cheap", "price is not a number"),
         ("1,200", "price is not a number"),
@@ -95,19 +93,19 @@ def test_takes_numbers_from_zero_as_prices(price: object, kept: float | None) ->
         ("1e13", "price is above 1e+12"),
     ],
 )
-def test_rejects_what_cannot_be_a_price(price: object, told: str) -> None:
-    assert reason(check_item(price=price)) == told
+def test_rejects_invalid_prices(price: object, fault: str) -> None:
+    assert reason(check_item(price=price)) == fault
 
 
 @pytest.mark.parametrize(
     ("in_stock", "kept"),
     [("true", True), ("No", False), ("1", True), (0, False), (True, True), (None, None)],
 )
-def test_takes_the_usual_ways_to_say_yes_and_no(in_stock: object, kept: bool | None) -> None:
+def test_reads_the_usual_spellings_of_flags(in_stock: object, kept: bool | None) -> None:
     assert value(check_item(in_stock=in_stock)) == kept
 
 
-def test_rejects_what_says_neither_yes_nor_no() -> None:
+def test_rejects_invalid_flags() -> None:
     assert reason(check_item(in_stock="some")) == "in_stock is neither true nor false"
 
 
@@ -115,15 +113,15 @@ def test_rejects_what_says_neither_yes_nor_no() -> None:
     ("tags", "kept"),
     [("a|b c| |", ["a", "b c"]), (["a", None, ""], ["a"]), (None, []), ("one", ["one"])],
 )
-def test_takes_lists_and_texts_with_bars_as_tags(tags: object, kept: list[str]) -> None:
+def test_reads_tags_from_lists_and_texts_with_bars(tags: object, kept: list[str]) -> None:
     assert value(check_item(tags=tags)) == kept
 
 
 @pytest.mark.parametrize("column", ["title", "category", "tags"])
 @pytest.mark.parametrize("text", ["a\0", "\udce4"])
 def test_rejects_text_that_cannot_be_stored(column: str, text: str) -> None:
-    told = reason(check_item(**{column: text}))
-    assert told == f"{column} has a NUL character or is not UTF-8"
+    fault = reason(check_item(**{column: text}))
+    assert fault == f"{column} has a NUL character or is not UTF-8"
 
 
 def test_a_title_may_have_several_lines() -> None:
@@ -142,12 +140,12 @@ def test_a_title_may_have_several_lines() -> None:
         ("2023-11-14", 1_699_920_000.0),
     ],
 )
-def test_takes_iso_8601_and_epoch_seconds_as_times(timestamp: object, kept: float) -> None:
+def test_reads_times_in_iso_8601_and_epoch_seconds(timestamp: object, kept: float) -> None:
     assert value(check_interaction(timestamp=timestamp), position=6) == kept
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "told"),
+    ("timestamp", "fault"),
     [
         (None, "timestamp is empty"),
         ("now", "timestamp is neither ISO 8601 nor epoch seconds"),
@@ -159,28 +157,28 @@ def test_takes_iso_8601_and_epoch_seconds_as_times(timestamp: object, kept: floa
         ("inf", "timestamp is after 2027-01-15"),
     ],
 )
-def test_rejects_times_that_cannot_be(timestamp: object, told: str) -> None:
-    assert reason(check_interaction(timestamp=timestamp)) == told
+def test_rejects_invalid_times(timestamp: object, fault: str) -> None:
+    assert reason(check_interaction(timestamp=timestamp)) == fault
 
 
-def test_an_item_may_be_older_than_any_interaction_or_still_to_come() -> None:
+def test_items_may_be_created_before_all_interactions_or_in_the_future() -> None:
     assert value(check_item(created_at="1911-05-01")) == -1_851_552_000.0
     assert value(check_item(created_at="2199-01-01")) == 7_226_582_400.0
     assert value(check_item(created_at=None)) is None
 
 
-def test_rejects_a_date_that_no_calendar_has() -> None:
+def test_rejects_dates_outside_the_calendar() -> None:
     assert reason(check_item(created_at=1.7e12)) == "created_at is after 9999-12-31"
     assert reason(check_item(created_at=-1e12)) == "created_at is before 0001-01-01"
 
 
 @pytest.mark.parametrize(("kind", "code"), [("view", 0), ("Rating", 4), ("cart", 2), (None, 3)])
-def test_an_interaction_is_a_purchase_unless_it_says_otherwise(kind: object, code: int) -> None:
+def test_an_interaction_without_a_type_is_a_purchase(kind: object, code: int) -> None:
     assert value(check_interaction(type=kind, value="1"), position=4) == code
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"),
+    ("cells", "fault"),
     [
         ({"type": "wish"}, "type is none of view, click, cart, purchase, rating"),
         ({"type": "rating"}, "a rating without a value"),
@@ -192,22 +190,22 @@ def test_an_interaction_is_a_purchase_unless_it_says_otherwise(kind: object, cod
         ({"session_id": "a\tb"}, "session_id has control characters or is not UTF-8"),
     ],
 )
-def test_rejects_interactions_that_cannot_be(cells: dict[str, object], told: str) -> None:
-    assert reason(check_interaction(**cells)) == told
+def test_rejects_invalid_interactions(cells: dict[str, object], fault: str) -> None:
+    assert reason(check_interaction(**cells)) == fault
 
 
 def test_a_quantity_may_be_above_the_highest_rating() -> None:
     assert value(check_interaction(value="24"), position=5) == 24.0
 
 
-def test_keeps_an_event_id_and_makes_one_where_there_is_none() -> None:
+def test_keeps_an_event_id_and_makes_a_missing_one() -> None:
     assert value(check_interaction(event_id="e1"), position=1) == "e1"
     made = value(check_interaction(), position=1)
     assert made == event_id_of("ann", "pan", 1.7e9, 3, None, None)
     assert made == "065521ae7bbdb83bca64cfb54aac86ae"
 
 
-def test_made_event_ids_tell_apart_whatever_differs() -> None:
+def test_made_event_ids_differ_if_any_field_differs() -> None:
     ids = {
         event_id_of("ann", "pan", 1.0, 3, None, None),
         event_id_of("annp", "an", 1.0, 3, None, None),
@@ -219,7 +217,7 @@ def test_made_event_ids_tell_apart_whatever_differs() -> None:
     assert len(ids) == 6
 
 
-def test_a_row_keeps_the_first_reason_and_the_others_are_kept_in_order() -> None:
+def test_a_bad_row_keeps_its_first_reason_and_good_rows_keep_their_order() -> None:
     given = Chunk(
         [2, 3, 6, 7],
         {"item_id": [None, "a", "b", "c"], "price": ["x", "1", "-1", "2"]},
@@ -236,13 +234,13 @@ def test_a_row_keeps_the_first_reason_and_the_others_are_kept_in_order() -> None
     ]
 
 
-def test_a_chunk_without_a_whole_row_gives_its_misshapen_ones() -> None:
+def test_a_chunk_without_complete_rows_rejects_the_misshapen_ones() -> None:
     empty = {name: [] for name in ("user_id", "item_id", "timestamp", "type", "value")}
     checked = check_interactions(Chunk([], empty, [(2, "short")], 1.0), LIMITS)
     assert checked == CheckedRows([], [(2, "short")])
 
 
-def test_further_columns_become_attributes_even_with_names_of_the_database() -> None:
+def test_further_columns_become_attributes_even_if_the_database_has_the_name() -> None:
     described = DESCRIBED["items"]
     names = ("updated_at", "item_id", "price", "item_row")
     assert described.columns(names) == ("item_id", "price", "attributes")
@@ -251,45 +249,16 @@ def test_further_columns_become_attributes_even_with_names_of_the_database() -> 
 
 
 @pytest.mark.parametrize(
-    ("cells", "kind", "stored"),
-    [
-        (["12", "-3.5", None], "number", [12, -3.5, None]),
-        (["12", "0.10"], "number", [12, 0.1]),
-        (["007", "12"], "text", ["007", "12"]),
-        (["12", "A12"], "text", ["12", "A12"]),
-        (["1e5", "nan"], "text", ["1e5", "nan"]),
-        (["123456789012345678"], "text", ["123456789012345678"]),
-        (["true", "False", None], "flag", [True, False, None]),
-        (["true", "1"], "text", ["true", "1"]),
-        (["s|m", "l", "4"], "list", [["s", "m"], ["l"], ["4"]]),
-        ([None, None], "text", [None, None]),
-    ],
-)
-def test_all_cells_of_an_attribute_get_one_type(
-    cells: list[object], kind: str, stored: list[object]
-) -> None:
-    kinds = infer_attribute_kinds([{"x": cells[:1]}, {"x": cells[1:]}])
-    assert kinds == {"x": kind}
-    assert [json.loads(text)["x"] for text in read_attributes({"x": cells}, kinds, {})] == stored
-
-
-def test_typed_attributes_keep_their_types() -> None:
-    cells = [3, True, "x", ["a"], {"a": [1]}, Decimal("1.5"), timedelta(seconds=3), b"ab"]
-    stored = [json.loads(text)["x"] for text in read_attributes({"x": cells}, {}, {})]
-    assert stored == [3, True, "x", ["a"], {"a": [1]}, 1.5, 3.0, "ab"]
-
-
-@pytest.mark.parametrize(
-    ("cell", "told"),
+    ("cell", "fault"),
     [
         ("a\0", "an attribute has a NUL character or is not UTF-8"),
         (["\udce4"], "an attribute has a NUL character or is not UTF-8"),
         (float("inf"), "an attribute is an infinite number"),
     ],
 )
-def test_rejects_attributes_that_cannot_be_stored(cell: object, told: str) -> None:
-    assert reason(check_item(brand=cell)) == told
+def test_rejects_attributes_that_cannot_be_stored(cell: object, fault: str) -> None:
+    assert reason(check_item(brand=cell)) == fault
 
 
-def test_an_attribute_may_speak_of_escapes() -> None:
+def test_an_attribute_may_contain_the_text_of_an_escape() -> None:
     assert value(check_item(brand="\\u0000")) == json.dumps({"brand": "\\u0000"})
