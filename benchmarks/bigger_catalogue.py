@@ -59,6 +59,7 @@ def enlarged(bundle: Bundle, n_items: int) -> BundleContents:
         horizon_s=manifest.horizon_s,
         metrics=manifest.metrics,
         measured_from_at=manifest.measured_from_at,
+        n_interactions=len(bundle.fitted.archive.events),
     )
 
 

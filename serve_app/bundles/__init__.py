@@ -1,4 +1,4 @@
-"""Everything that one fit publishes, as an immutable folder of files; and which version is served.
+"""Publishes, opens and verifies bundles, and records which version is served.
 
-Copies, verifies and opens files. Fits nothing.
+A bundle is everything that one fit publishes, an immutable folder of files. Fits nothing.
 """

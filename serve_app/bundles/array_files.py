@@ -1,8 +1,8 @@
-"""Frozen dataclasses of arrays as named flat arrays and back; nothing is pickled.
+"""Turns frozen dataclasses of arrays into named flat arrays and back, without a pickle.
 
-A field that is an array is stored under its name, one that is a dataclass of arrays under
-``name.part``, and the columns of a catalogue under ``columns.<number>.part``: their own names are
-anybody's text and would not do as names of files.
+An array is stored under the name of its field, and a dataclass of arrays under ``name.part``. The
+columns of a catalogue are stored under ``columns.<number>.part``: their names may be any text, and
+could not all be names of files.
 """
 
 import threading
@@ -14,13 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.columns import (
-    Column,
-    FlagColumn,
-    NumberColumn,
-    TagsColumn,
-    TextColumn,
-)
+from serve_app.arrays.columns import Column, FlagColumn, NumberColumn, TagsColumn, TextColumn
 from serve_app.bundles.manifest import ColumnKind
 
 Array = NDArray[Any]
@@ -32,16 +26,16 @@ COLUMN_TYPES: Mapping[ColumnKind, type[Column]] = {
     "text": TextColumn,
     "tags": TagsColumn,
 }
-_KINDS: Mapping[type[Column], ColumnKind] = {type_: kind for kind, type_ in COLUMN_TYPES.items()}
+_KIND_OF: Mapping[type[Column], ColumnKind] = {type_: kind for kind, type_ in COLUMN_TYPES.items()}
 
 
 def column_kinds(columns: Mapping[str, Column]) -> dict[str, ColumnKind]:
-    """Kind of every column by name, in the order that numbers them."""
-    return {name: _KINDS[type(columns[name])] for name in sorted(columns)}
+    """The kind of every column by name, in the order that numbers their files."""
+    return {name: _KIND_OF[type(columns[name])] for name in sorted(columns)}
 
 
 def flatten(record: object) -> dict[str, Array]:
-    """The arrays of a dataclass by name; fields of other kinds are left out."""
+    """The arrays of a dataclass by name, without its fields of other kinds."""
     return dict(_flattened(record, ""))
 
 
@@ -52,8 +46,8 @@ def build(
     The inverse of ``flatten``.
 
     Args:
-        read: gives the array of a name.
-        prefix: what the names start with.
+        read: returns the array of a name.
+        prefix: starts all names.
         given: values of fields that are not stored as arrays.
     """
     types = get_type_hints(record_type)
@@ -72,7 +66,7 @@ def build(
 def build_columns(
     kinds: Mapping[str, ColumnKind], read: Callable[[str], Array]
 ) -> dict[str, Column]:
-    """Columns of a catalogue from the kinds that ``column_kinds`` gave."""
+    """The columns of a catalogue, by the kinds that ``column_kinds`` gave."""
     return {
         name: build(COLUMN_TYPES[kind], read, f"columns.{i}.")
         for i, (name, kind) in enumerate(kinds.items())
@@ -80,13 +74,14 @@ def build_columns(
 
 
 _HEADER = threading.Lock()
-"""numpy reads the head of a file with ``ast``, which Python 3.11 cannot do in two threads at once
-(SystemError: AST constructor recursion depth mismatch)."""
+"""Held while numpy reads the header of a file, with ``ast``: in two threads at once this fails in
+Python 3.11 (SystemError: AST constructor recursion depth mismatch)."""
 
 
 def open_array(path: Path) -> Array:
-    """A memory-mapped array without the cost of ``numpy.memmap``'s own class at every slice."""
+    """A read-only array that is mapped from its file."""
     with _HEADER:
+        # A plain array: slices of numpy.memmap are slow, because each makes an object of Python.
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
@@ -103,4 +98,5 @@ def _flattened(record: Any, prefix: str) -> Iterator[tuple[str, Array]]:
 
 
 def _stored(record_type: Any) -> list[Field[Any]]:
+    # Other fields are computed from these by the constructor.
     return [part for part in fields(record_type) if part.init]

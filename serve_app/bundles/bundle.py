@@ -1,4 +1,4 @@
-"""Bundles: all that one fit publishes, immutable, memory-mapped by the replicas that serve it."""
+"""Opens bundles: everything that one fit publishes, mapped into memory by all replicas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import numpy as np
 
 from serve_app.arrays.ragged import Offsets
 from serve_app.bundles.array_files import Array, build, build_columns, open_array
-from serve_app.bundles.manifest import Manifest
-from serve_app.bundles.manifest_files import check_hashes, check_sizes, read_manifest
-from serve_app.bundles.roots import bundle_root, read_current, read_manifest_at
+from serve_app.bundles.manifest import Manifest, check_hashes, check_sizes, read_manifest
+from serve_app.bundles.roots import open_root, read_current, read_manifest_at
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
@@ -22,10 +21,10 @@ from serve_app.errors import BundleDamaged
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
     """
-    One version, opened. Its arrays are read-only and shared by all processes of the node.
+    One opened version. Its arrays are read-only, and processes of a node share their memory.
 
     Attributes:
-        folder: local folder that holds it.
+        folder: local folder that holds its files.
     """
 
     manifest: Manifest
@@ -33,87 +32,68 @@ class Bundle:
     folder: Path
 
     def model_path(self, variant: str) -> Path:
-        """Where the variant's model lies; raises ``KeyError`` for one that the bundle lacks."""
+        """The file of the variant's model; raises ``KeyError`` if the bundle has no such model."""
         return self.folder / self.manifest.models[variant].file
 
     def held_out_path(self, variant: str) -> Path | None:
         """
-        Where the model lies that was measured and has not learnt from the window that it was
-        measured on; ``None`` when it was not kept. Raises as ``model_path``.
+        The file of the model that was measured, which has not learnt from the evaluation window.
+
+        ``None`` when it was not kept; raises as ``model_path``.
         """
         file = self.manifest.models[variant].held_out
         return None if file is None else self.folder / file
 
 
 def current_version(root: str) -> str | None:
-    """
-    The version that is served, ``None`` before the first is published.
-
-    Raises:
-        BundleDamaged: ``current`` names no version.
-        StoreUnavailable: the object store did not answer.
-    """
-    return read_current(bundle_root(root))
+    """``read_current`` by the root's name; also raises StoreUnavailable."""
+    return read_current(open_root(root))
 
 
 def versions(root: str) -> Sequence[str]:
     """All versions under the root, in the order in which they were published."""
-    return bundle_root(root).versions()
+    return open_root(root).versions()
 
 
 def manifest_of(root: str, version: str) -> Manifest:
-    """
-    What a version says of itself; copies nothing.
-
-    Raises:
-        BundleMissing: no such version.
-        BundleDamaged: its manifest is not one that this build reads.
-        StoreUnavailable: the object store did not answer.
-    """
-    return read_manifest_at(bundle_root(root), version)
+    """``read_manifest_at`` by the root's name, without a copy; also raises StoreUnavailable."""
+    return read_manifest_at(open_root(root), version)
 
 
 def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = False) -> Bundle:
     """
     Args:
-        root: local folder, which is opened in place, or URI, which is copied once per node.
-        cache_dir: where copies go.
+        root: local folder, which is mapped in place, or URI, which is copied once per node.
+        cache_dir: folder of the copies.
         verify: also compare the hash of every file.
 
     Raises:
         BundleMissing: no such version.
-        BundleDamaged: a file is missing or is not what the manifest says.
+        BundleDamaged: a file is missing or differs from the manifest.
         StoreUnavailable: the object store did not answer.
     """
-    folder = bundle_root(root).open(version, cache_dir)
+    folder = open_root(root).open(version, cache_dir)
     manifest = read_manifest(folder, version)
     (check_hashes if verify else check_sizes)(folder, manifest)
-    bundle = Bundle(
-        manifest,
-        Fitted(
-            build(
-                Catalogue,
-                _reader(folder, manifest, "catalogue"),
-                version=version,
-                columns=build_columns(manifest.columns, _reader(folder, manifest, "catalogue")),
-            ),
-            build(CandidateTables, _reader(folder, manifest, "tables")),
-            build(HistoryArchive, _reader(folder, manifest, "histories")),
-        ),
-        folder,
+    read = _reader(folder, manifest, "catalogue")
+    columns = build_columns(manifest.columns, read)
+    fitted = Fitted(
+        build(Catalogue, read, version=version, columns=columns),
+        build(CandidateTables, _reader(folder, manifest, "tables")),
+        build(HistoryArchive, _reader(folder, manifest, "histories")),
     )
-    _check_shapes(bundle)
-    return bundle
+    _check_shapes(fitted)
+    return Bundle(manifest, fitted, folder)
 
 
 def open_current(root: str, *, cache_dir: Path) -> Bundle | None:
-    """The bundle that is served, ``None`` before the first is published; raises as both."""
+    """The bundle that is served, ``None`` before the first one; raises as both above."""
     version = current_version(root)
     return None if version is None else open_bundle(root, version, cache_dir=cache_dir)
 
 
 def verify_bundle(root: str, version: str, *, cache_dir: Path) -> Manifest:
-    """Compares every file with its hash; raises as ``open_bundle``."""
+    """Compare every file with its hash; raises as ``open_bundle``."""
     return open_bundle(root, version, cache_dir=cache_dir, verify=True).manifest
 
 
@@ -128,14 +108,16 @@ def _reader(folder: Path, manifest: Manifest, part: str) -> Callable[[str], Arra
     return read
 
 
-def _check_shapes(bundle: Bundle) -> None:
-    """What the stages index by must fit together: they do not look at each access."""
-    catalogue, tables, archive = (
-        bundle.fitted.catalogue,
-        bundle.fitted.tables,
-        bundle.fitted.archive,
-    )
-    n_rows = len(catalogue)
+_BY_ITEM = (
+    *("trends", "recent_trends", "period_counts"),
+    *("factors_in", "factors_out", "content_vectors"),
+)
+
+
+def _check_shapes(fitted: Fitted) -> None:
+    # Once, here: the stages index these arrays by each other without checks of their own.
+    catalogue, tables, archive = fitted.catalogue, fitted.tables, fitted.archive
+    version, n_rows = catalogue.version, len(catalogue)
     n_users = len(archive.offsets) - 1
     n_categories = catalogue.categories.n_words
     lists = {
@@ -148,24 +130,14 @@ def _check_shapes(bundle: Bundle) -> None:
     }
     for name, (offsets, n_lists, n_values) in lists.items():
         if not _fit(offsets, n_lists, n_values):
-            raise BundleDamaged(
-                bundle.manifest.version, f"the {name} offsets do not fit their values"
-            )
-    by_row = (
-        "trends",
-        "recent_trends",
-        "factors_in",
-        "factors_out",
-        "content_vectors",
-        "period_counts",
-    )
-    for name in by_row:
+            raise BundleDamaged(version, f"the {name} offsets do not fit their values")
+    for name in _BY_ITEM:
         if len(getattr(tables, name)) != n_rows:
-            raise BundleDamaged(bundle.manifest.version, f"{name} are not as many as the items")
+            raise BundleDamaged(version, f"{name} has not one row per item")
     if tables.source_weights.shape != (len(SOURCES),):
-        raise BundleDamaged(bundle.manifest.version, "the sources have other weights than sources")
+        raise BundleDamaged(version, "source_weights has not one weight per source")
     if tables.period_counts.shape[1] != len(tables.period_starts_at):
-        raise BundleDamaged(bundle.manifest.version, "the counts of the periods do not fit them")
+        raise BundleDamaged(version, "period_counts has not one column per period")
 
 
 def _fit(offsets: Offsets, n_lists: int, n_values: int) -> bool:

@@ -1,4 +1,4 @@
-"""Bundles in a local folder, opened in place."""
+"""Keeps bundles in a local folder, which replicas map in place."""
 
 import os
 import shutil
@@ -7,8 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve_app.bundles.manifest import VERSION_PATTERN, Manifest
-from serve_app.bundles.manifest_files import MANIFEST, is_whole, write_manifest
+from serve_app.bundles.manifest import (
+    MANIFEST,
+    VERSION_PATTERN,
+    Manifest,
+    is_complete,
+    write_manifest,
+)
 from serve_app.bundles.shared_folders import (
     PARTIAL,
     exclusive,
@@ -22,7 +27,7 @@ from serve_app.errors import BundleMissing, SettingsInvalid
 
 @dataclass(frozen=True, slots=True)
 class LocalRoot:
-    """:class:`serve_app.bundles.roots.BundleRoot` in a folder."""
+    """A :class:`serve_app.bundles.roots.BundleRoot` in a folder."""
 
     folder: Path
 
@@ -30,7 +35,7 @@ class LocalRoot:
     def name(self) -> str:
         return str(self.folder)
 
-    def alone(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:
         return exclusive(self.folder)
 
     def read(self, file: str) -> bytes | None:
@@ -40,6 +45,8 @@ class LocalRoot:
             return None
 
     def write(self, file: str, content: bytes) -> None:
+        # A reader sees the old file or the new one. The contents reach the disk before the name
+        # does: after a power cut the new name must not lead to an empty file.
         partial = self.folder / f".{file}-{os.getpid()}"
         partial.write_bytes(content)
         sync(partial)
@@ -47,12 +54,12 @@ class LocalRoot:
         sync(self.folder)
 
     def versions(self) -> list[str]:
-        manifests = self.folder.glob(f"*/{MANIFEST}")
-        found = [path for path in manifests if VERSION_PATTERN.fullmatch(path.parent.name)]
-        return [path.parent.name for path in sorted(found, key=modified)]
+        paths = self.folder.glob(f"*/{MANIFEST}")
+        manifests = [path for path in paths if VERSION_PATTERN.fullmatch(path.parent.name)]
+        return [path.parent.name for path in sorted(manifests, key=modified)]
 
     def holds(self, manifest: Manifest) -> bool:
-        return is_whole(self.folder / manifest.version)
+        return is_complete(self.folder / manifest.version)
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -63,21 +70,23 @@ class LocalRoot:
         with exclusive(self.folder), partial_folder(self.folder) as partial:
             yield partial
 
-    def put(self, folder: Path, manifest: Manifest) -> None:
+    def add_version(self, folder: Path, manifest: Manifest) -> None:
         write_manifest(folder, manifest)
+        # Everything is on the disk before the rename makes it a version.
         sync_tree(folder)
-        self.remove(manifest.version)
+        self.remove_version(manifest.version)
         folder.rename(self.folder / manifest.version)
         sync(self.folder)
 
-    def remove(self, version: str) -> None:
+    def remove_version(self, version: str) -> None:
         self.remove_folder(version)
 
-    def put_folder(self, folder: Path, name: str) -> None:
+    def copy_folder(self, folder: Path, name: str) -> None:
         target = self.folder / name
         partial = self.folder / f"{PARTIAL}put-{target.name}"
         shutil.copytree(folder, partial)
-        partial.chmod(0o755)  # whatever a temporary folder had
+        # copytree copies the mode too, and a temporary folder is private.
+        partial.chmod(0o755)
         sync_tree(partial)
         self.remove_folder(name)
         target.parent.mkdir(exist_ok=True)
@@ -87,11 +96,11 @@ class LocalRoot:
     def remove_folder(self, name: str) -> None:
         target = self.folder / name
         if target.exists():
-            # In one step: a folder that is only half deleted must not look like a whole one.
+            # Renamed first, in one step: half a version must not look like a version.
             doomed = target.rename(self.folder / f"{PARTIAL}removed-{target.name}")
             shutil.rmtree(doomed)
 
-    def folders(self, name: str) -> list[str]:
+    def version_folders(self, name: str) -> list[str]:
         below = (self.folder / name).glob("*/")
         return [path.name for path in below if VERSION_PATTERN.fullmatch(path.name)]
 

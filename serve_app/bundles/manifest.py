@@ -1,16 +1,22 @@
-"""What a bundle says of itself: ``manifest.json``."""
+"""Defines, reads and writes ``manifest.json``, and compares the files of a bundle with it."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import file_digest, sha256
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from serve_app.domain.scoring.model_features import fingerprint
 from serve_app.domain.settings import Settings
+from serve_app.errors import BundleDamaged
+
+MANIFEST = "manifest.json"
 
 FORMAT: Literal[5] = 5
-"""Raised whenever files of a bundle change their name, form or meaning."""
+"""Raise it when a file of a bundle changes its name, form or meaning."""
 
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{8}")
 """UTC day of the last interaction, and the start of the hash of the contents."""
@@ -18,11 +24,11 @@ VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{8}")
 ColumnKind = Literal["number", "flag", "text", "tags"]
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""Names of variants: they become names of files, deployments and metrics."""
+"""Pattern of the names of variants, which become names of files, deployments and metrics."""
 
 
 class FileManifest(Settings):
-    """Attributes: sha256: hex; size: bytes."""
+    """The ``sha256`` of a file in hex, and its ``size`` in bytes."""
 
     sha256: str
     size: int = Field(ge=0)
@@ -32,13 +38,13 @@ class ModelManifest(Settings):
     """
     Attributes:
         file: name below the bundle's folder.
-        features: what the model was fitted with, in its order.
-        fingerprint: ``domain.features.fingerprint(features)`` of the build that fitted it.
-        objective: XGBoost's names of what was optimised, with " + " between them.
-        n_trees: trees in the model.
+        features: names of the features, in the order of the columns of the model.
+        fingerprint: ``fingerprint(features)`` in the build that fitted the model.
+        objective: XGBoost's names of the objectives, joined by " + ".
+        n_trees: number of trees in the model.
         metrics: measured on the evaluation window, by name.
-        held_out: file of the model that was measured, which has not learnt from the window that it
-            was measured on; None when it was not kept.
+        held_out: file of the model that was measured, which has not learnt from the evaluation
+            window; ``None`` when it was not kept.
     """
 
     file: str
@@ -54,10 +60,10 @@ class Manifest(Settings):
     """
     Attributes:
         version: name of the bundle.
-        created_at: when it was published, epoch seconds.
-        until_at: time of the last interaction that it knows, epoch seconds.
+        created_at: time of publishing, epoch seconds.
+        until_at: time of the last interaction that it contains, epoch seconds.
         horizon_s: length of the window that the labels of the models come from.
-        measured_from_at: beginning of the window that was measured, epoch seconds; it ends at
+        measured_from_at: beginning of the evaluation window, epoch seconds; it ends at
             ``until_at``.
         files: by name below the bundle's folder.
         columns: kind of every catalogue column, in the order that numbers their files.
@@ -80,11 +86,98 @@ class Manifest(Settings):
     metrics: Mapping[str, Mapping[str, float]]
 
 
-def lacking_models(manifest: Manifest, variants: Sequence[str]) -> list[str]:
-    """Variants of which the bundle has no model, or one that another build was fitted for."""
+def unusable_variants(manifest: Manifest, variants: Sequence[str]) -> list[str]:
+    """The variants without a model, or with one whose features this build assembles differently."""
     return [
         variant
         for variant in variants
         if (model := manifest.models.get(variant)) is None
         or model.fingerprint != fingerprint(model.features)
     ]
+
+
+def read_manifest(folder: Path, version: str) -> Manifest:
+    """Read the manifest of a version; raises BundleDamaged as ``parse_manifest``, or if missing."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        raise BundleDamaged(version, f"{MANIFEST} is missing") from error
+    return parse_manifest(content, version)
+
+
+def parse_manifest(content: bytes, version: str) -> Manifest:
+    """Raises BundleDamaged if the content is no manifest, or this build cannot read it."""
+    try:
+        raw = json.loads(content)
+    except ValueError as error:
+        raise BundleDamaged(version, f"{MANIFEST} is not JSON: {error}") from error
+    # Before the fields: a manifest of another format would only say that fields are missing.
+    number = raw.get("format") if isinstance(raw, dict) else None
+    if number != FORMAT:
+        reason = f"its format is {number}, this build reads {FORMAT}: fit again with `recserve fit`"
+        raise BundleDamaged(version, reason)
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise BundleDamaged(version, f"{MANIFEST}: {error}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+
+
+def describe_files(folder: Path) -> dict[str, FileManifest]:
+    """Size and hash of every file below the folder, by name, ascending."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): FileManifest(
+            sha256=_sha256(path), size=path.stat().st_size
+        )
+        for path in paths
+    }
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Raises BundleDamaged if a file is missing or has another length."""
+    for name, expected in manifest.files.items():
+        try:
+            size = (folder / name).stat().st_size
+        except FileNotFoundError as error:
+            raise BundleDamaged(manifest.version, f"{name} is missing") from error
+        if size != expected.size:
+            raise BundleDamaged(
+                manifest.version, f"{name} has {size} bytes instead of {expected.size}"
+            )
+
+
+def check_hashes(folder: Path, manifest: Manifest) -> None:
+    """Raises BundleDamaged if a file is missing, or is not the file that was published."""
+    check_sizes(folder, manifest)
+    for name, expected in manifest.files.items():
+        if _sha256(folder / name) != expected.sha256:
+            raise BundleDamaged(manifest.version, f"{name} is not the file that was published")
+
+
+def is_complete(folder: Path) -> bool:
+    """True if the folder holds the version that it is named after, no file missing or cut off."""
+    try:
+        check_sizes(folder, read_manifest(folder, folder.name))
+    except BundleDamaged:
+        return False
+    return True
+
+
+def content_hash(files: Mapping[str, FileManifest], more: Iterable[str]) -> str:
+    """
+    Identifies the contents of the files, 8 hex digits.
+
+    Args:
+        more: lines that make bundles with equal files different ones.
+    """
+    lines = [f"{name} {file.sha256}" for name, file in sorted(files.items())]
+    return sha256("\n".join([str(FORMAT), *lines, *more]).encode()).hexdigest()[:8]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Opens the models of a bundle."""
+"""Loads the models of a bundle."""
 
 from pathlib import Path
 
@@ -17,8 +17,7 @@ def load_model(bundle: Bundle, variant: str) -> VariantModel:
 
     Raises:
         BundleMissing: the bundle was fitted without this variant.
-        FingerprintMismatch: this build assembles the model's features differently.
-        BundleDamaged: no model in the file, or one of another width.
+        FingerprintMismatch, BundleDamaged: as ``load_booster``.
     """
     manifest = bundle.manifest.models.get(variant)
     if manifest is None:
@@ -31,20 +30,22 @@ def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
     """
     Args:
         path: ``<bundle>/models/<variant>.ubj``.
-        model: what the bundle's manifest says of it.
+        model: its entry in the bundle's manifest.
 
     Raises:
         FingerprintMismatch: this build assembles the model's features differently.
-        BundleDamaged: no model in the file, or one of another width.
+        BundleDamaged: the file holds no model, or one of another number of features.
     """
     if fingerprint(model.features) != model.fingerprint:
         raise FingerprintMismatch(path.stem, fingerprint(model.features), model.fingerprint)
     version = path.parents[1].name
+    # One thread: a replica has one CPU, and serving scores small batches.
     booster = xgboost.Booster({"nthread": 1})
     try:
         booster.load_model(path)
     except xgboost.core.XGBoostError as error:
         raise BundleDamaged(version, f"{path.name} holds no model") from error
+    # XGBoost itself would not complain before the first prediction.
     if booster.num_features() != len(model.features):
         raise BundleDamaged(
             version,

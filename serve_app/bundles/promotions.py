@@ -1,145 +1,195 @@
-"""Makes versions current, and remembers which were.
+"""Makes versions current, and logs which were current before, for rollbacks.
 
-``current`` alone says what is served; it changes in one step. The history, ``promotions.jsonl``, is
-for rolling back and for people. An object store cannot append, so it is replaced as a whole, also
-in one step, and holds the latest ``N_REMEMBERED``.
+The file ``current`` alone says which version is served, and changes in one step. The log,
+``promotions.jsonl``, serves rollbacks and people. Object stores cannot append to a file, so the log
+is replaced as a whole, also in one step, and keeps the latest ``N_REMEMBERED`` promotions.
 
-A promotion is written down first and carried out second, and says which version it replaces. A
-process that dies in between leaves ``current`` as it was, and a last line that
-``promotion_log.carried_out`` tells from one that happened: what it was to replace is current
-still. The next promotion drops that line. In the other order, a rollback that died in between would
-look like a promotion of an older version, and the next rollback would return to the version that
-the first one left.
+A promotion is logged first and done second, and its entry names the version that it replaces. If
+the process dies in between, ``current`` still names that version, and ``drop_unfinished``
+recognises the entry. In the other order, a rollback whose process died in between would look like
+a promotion of an older version, and the next rollback would lead forward again.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serve_app.bundles.promotion_log import Cause, Promotion, carried_out, served_before
-from serve_app.bundles.roots import (
-    CURRENT,
-    BundleRoot,
-    bundle_root,
-    read_current,
-    read_manifest_at,
-)
+from serve_app.bundles.manifest import VERSION_PATTERN
+from serve_app.bundles.roots import CURRENT, BundleRoot, open_root, read_current, read_manifest_at
 from serve_app.errors import BundleDamaged, BundleMissing, NothingServedBefore, SettingsInvalid
 
 PROMOTIONS = "promotions.jsonl"
 
 N_REMEMBERED = 100
 
+Cause = Literal["fit", "operator", "forced", "rollback"]
+"""Who made a version current; ``forced``: an operator, against the version's report or models."""
+
+
+class Promotion(BaseModel):
+    """
+    One line of the log. Unknown keys are ignored: a later build may add some.
+
+    Attributes:
+        version: version that became current.
+        at: time of the promotion, epoch seconds.
+        by: cause of the promotion.
+        over: version that was replaced; ``None`` when there was none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str = Field(pattern=VERSION_PATTERN.pattern)
+    at: float
+    by: Cause
+    over: str | None
+
 
 def promotions(root: str) -> Sequence[Promotion]:
     """
-    What became current under the root, and by whom, oldest first.
+    The promotions under the root, oldest first.
 
     Raises:
-        SettingsInvalid: the history cannot be read.
+        SettingsInvalid: the log cannot be read.
         StoreUnavailable: the object store did not answer.
     """
-    place = bundle_root(root)
-    return carried_out(_read(place), _current_if_any(place))
+    opened = open_root(root)
+    return drop_unfinished(_read_log(opened), _current_if_any(opened))
 
 
 def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> None:
     """
-    Makes a version that is there the current one.
-
-    Args:
-        at: epoch seconds.
+    Make a published version the current one.
 
     Raises:
         BundleMissing: no such version.
-        SettingsInvalid: the history cannot be read; what is served stays.
+        SettingsInvalid: the log cannot be read; the served version stays.
     """
-    place = bundle_root(root)
-    with place.alone():
-        known = place.versions()
+    opened = open_root(root)
+    with opened.locked():
+        known = opened.versions()
         if version not in known:
             raise BundleMissing(root, version, known)
-        promote_at(place, version, at, by)
+        promote_at(opened, version, at, by)
 
 
 def rollback(root: str, *, at: float) -> str:
     """
-    Makes the version current again that was served before the current one.
+    Make the version current that was served before the current one; twice goes back two versions.
 
-    Done twice, it goes back two. Versions that are gone, or that this build cannot read, are passed
-    over.
-
-    Args:
-        at: epoch seconds.
+    Versions that were deleted, or that this build cannot read, are skipped.
 
     Returns:
         The version that is current now.
 
     Raises:
-        NothingServedBefore: there is none.
-        SettingsInvalid: the history cannot be read; what is served stays.
+        NothingServedBefore: there is no such version.
+        SettingsInvalid: the log cannot be read; the served version stays.
     """
-    place = bundle_root(root)
-    with place.alone():
-        version = rollback_target_at(place)
+    opened = open_root(root)
+    with opened.locked():
+        version = rollback_target_at(opened)
         if version is None:
-            current = _current_if_any(place)
-            others = [each for each in place.versions() if each != current]
+            current = _current_if_any(opened)
+            others = [other for other in opened.versions() if other != current]
             raise NothingServedBefore(root, others)
-        promote_at(place, version, at, "rollback")
+        promote_at(opened, version, at, "rollback")
     return version
 
 
 def rollback_target(root: str) -> str | None:
-    """Where ``rollback`` would lead; ``None`` when nowhere."""
-    return rollback_target_at(bundle_root(root))
+    """The version that ``rollback`` would make current; ``None`` when there is none."""
+    return rollback_target_at(open_root(root))
 
 
-def rollback_target_at(place: BundleRoot) -> str | None:
-    """The same, of a root that is opened."""
-    present = set(place.versions())
-    before = served_before(_read(place), _current_if_any(place))
-    return next((each for each in before if each in present and _is_read(place, each)), None)
+def rollback_target_at(root: BundleRoot) -> str | None:
+    """``rollback_target`` of an opened root."""
+    present = set(root.versions())
+    before = served_before(_read_log(root), _current_if_any(root))
+    return next((old for old in before if old in present and _is_readable(root, old)), None)
 
 
-def promote_at(place: BundleRoot, version: str, at: float, by: Cause) -> None:
-    """Promotes a version that is there; the caller keeps other writers away."""
-    current = _current_if_any(place)
+def promote_at(root: BundleRoot, version: str, at: float, by: Cause) -> None:
+    """Promote a published version; the caller holds the lock of the root."""
+    current = _current_if_any(root)
     if version == current:
         return
-    done = carried_out(_read(place), current)
+    done = drop_unfinished(_read_log(root), current)
     planned = Promotion(version=version, at=at, by=by, over=current)
-    lines = [each.model_dump_json() for each in [*done, planned][-N_REMEMBERED:]]
-    place.write(PROMOTIONS, "".join(f"{line}\n" for line in lines).encode())
-    place.write(CURRENT, version.encode())
+    lines = [promotion.model_dump_json() for promotion in [*done, planned][-N_REMEMBERED:]]
+    # The log first: see above.
+    root.write(PROMOTIONS, "".join(f"{line}\n" for line in lines).encode())
+    root.write(CURRENT, version.encode())
 
 
-def _read(place: BundleRoot) -> Sequence[Promotion]:
-    content = place.read(PROMOTIONS) or b""
-    found = []
+def drop_unfinished(log: Sequence[Promotion], current: str | None) -> Sequence[Promotion]:
+    """
+    The promotions of a log that happened.
+
+    The last one did not if the version that it was to replace is still current.
+    """
+    if log and log[-1].over == current != log[-1].version:
+        return log[:-1]
+    return log
+
+
+def served_before(log: Sequence[Promotion], current: str | None) -> list[str]:
+    """
+    Versions served before the current one, latest first: rollbacks return to them in turn.
+
+    A rollback undoes the promotions after the one that it returns to, so the next rollback goes
+    further back. A version may have become current without an entry, because ``current`` was
+    edited or the log was lost. The ``over`` of the next entry then tells of it.
+
+    Args:
+        log: oldest first.
+        current: the version that is served.
+    """
+    stack: list[str] = []
+    for promotion in drop_unfinished(log, current):
+        if promotion.by == "rollback":
+            # Often more than one: a rollback skips versions that were deleted.
+            while stack and stack[-1] != promotion.version:
+                stack.pop()
+        elif promotion.over is not None:
+            _push(stack, promotion.over)
+        _push(stack, promotion.version)
+    return [version for version in reversed(stack) if version != current]
+
+
+def _push(stack: list[str], version: str) -> None:
+    # The replaced version is usually on top already, because its own entry pushed it.
+    if stack[-1:] != [version]:
+        stack.append(version)
+
+
+def _read_log(root: BundleRoot) -> Sequence[Promotion]:
+    content = root.read(PROMOTIONS) or b""
+    log = []
     for number, line in enumerate(content.splitlines(), start=1):
         try:
-            found.append(Promotion.model_validate_json(line))
+            log.append(Promotion.model_validate_json(line))
         except ValidationError as error:
             reason = (
-                f"line {number} is no promotion; delete the file, and the history begins anew (what"
-                " is served stays)"
+                f"line {number} is no promotion; delete the file to begin a new log (the served"
+                " version stays)"
             )
-            raise SettingsInvalid(f"{place.name}/{PROMOTIONS}", reason) from error
-    return found
+            raise SettingsInvalid(f"{root.name}/{PROMOTIONS}", reason) from error
+    return log
 
 
-def _current_if_any(place: BundleRoot) -> str | None:
+def _current_if_any(root: BundleRoot) -> str | None:
     try:
-        return read_current(place)
+        return read_current(root)
     except BundleDamaged:
-        # It names no version: as good as none, and the next promotion mends it.
+        # It names no version: as good as none, because the next promotion overwrites it.
         return None
 
 
-def _is_read(place: BundleRoot, version: str) -> bool:
+def _is_readable(root: BundleRoot, version: str) -> bool:
     try:
-        read_manifest_at(place, version)
+        read_manifest_at(root, version)
     except (BundleDamaged, BundleMissing):
         return False
     return True

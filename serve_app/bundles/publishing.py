@@ -1,4 +1,4 @@
-"""Writes bundles: all or nothing, named after what they hold."""
+"""Publishes bundles, each in one step and named after its contents."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from serve_app.bundles.array_files import column_kinds, flatten
-from serve_app.bundles.manifest import FileManifest, Manifest, ModelManifest
-from serve_app.bundles.manifest_files import content_hash, describe_files
+from serve_app.bundles.manifest import (
+    FileManifest,
+    Manifest,
+    ModelManifest,
+    content_hash,
+    describe_files,
+)
 from serve_app.bundles.promotions import promote_at, rollback_target_at
-from serve_app.bundles.roots import BundleRoot, bundle_root, read_current
+from serve_app.bundles.roots import BundleRoot, open_root, read_current
 from serve_app.bundles.version_reports import remove_orphans, report_name
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.scoring.model_features import fingerprint
@@ -24,12 +29,12 @@ class FittedModel:
     """
     Attributes:
         features: names, in the order of the matrix that it was fitted on.
-        objective: XGBoost's names of what was optimised, with " + " between them.
-        booster: XGBoost's own binary form (UBJSON).
-        n_trees: trees in the model.
+        objective: XGBoost's names of the objectives, joined by " + ".
+        booster: the model in XGBoost's own binary form (UBJSON).
+        n_trees: number of trees in the model.
         metrics: measured on the evaluation window, by name.
         held_out: the model that was measured, which has not learnt from the evaluation window, in
-            the same form; None when it is not kept.
+            UBJSON too; ``None`` when it is not kept.
     """
 
     features: tuple[str, ...]
@@ -44,14 +49,13 @@ class FittedModel:
 class BundleContents:
     """
     Attributes:
-        fitted: the ``version`` of its catalogue is not stored: it becomes the bundle's.
+        fitted: the arrays; the ``version`` of the catalogue is replaced by the bundle's.
         models: by variant.
-        until_at: time of the last interaction that went in, epoch seconds.
+        until_at: time of the last interaction that was fitted on, epoch seconds.
         horizon_s: length of the window that the labels come from.
         metrics: measured on the evaluation window, by list compared.
-        measured_from_at: beginning of that window, epoch seconds; None where it is the window that
-            the labels come from, the last ``horizon_s`` before ``until_at``.
-        n_interactions: that the fit knows; None where these are the events of the archive.
+        measured_from_at: beginning of the evaluation window, epoch seconds.
+        n_interactions: number of interactions, including those that the archive leaves out.
     """
 
     fitted: Fitted
@@ -59,8 +63,8 @@ class BundleContents:
     until_at: float
     horizon_s: float
     metrics: Mapping[str, Mapping[str, float]]
-    measured_from_at: float | None = None
-    n_interactions: int | None = None
+    measured_from_at: float
+    n_interactions: int
 
 
 def publish(
@@ -73,36 +77,37 @@ def publish(
     report: Path | None = None,
 ) -> Manifest:
     """
-    Writes a version, in one step or not at all, and makes it current when it is to be served.
+    Publish a version in one step, and make it current if it is to be served.
 
-    The version's name is made of its contents, so publishing the same again changes nothing but its
-    report. Older versions beyond the newest ``n_kept`` are deleted, except the current one, the one
-    that a rollback would lead to, and the one just published.
+    A version is named after its contents: publishing equal contents again replaces only the report.
+    Versions beyond the newest ``n_kept`` are deleted, except the current one, the target of a
+    rollback, and the one just published.
 
     Args:
         root: local folder, or URI of an object store.
         created_at: epoch seconds.
-        promote: whether it is to be served; else it is kept, and can be promoted later.
-        report: folder with what the fit found, which is copied; None leaves what is there.
+        promote: serve the version; otherwise it is kept, and can be promoted later.
+        report: folder of the fit's report, which is copied; ``None`` keeps the present report.
 
     Raises:
-        SettingsInvalid: nothing can be written there, or the history of promotions cannot be read;
-            then the version is kept, and nothing else is changed.
+        SettingsInvalid: nothing can be written there; or the log of promotions cannot be read, and
+            then the version is kept, but not promoted.
         BundleDamaged: ``current`` names no version, and this one is not promoted.
         StoreUnavailable: the object store did not answer.
     """
-    place = bundle_root(root)
-    with place.workspace() as folder:
+    opened = open_root(root)
+    with opened.workspace() as folder:
         _write(folder, contents)
         manifest = _manifest(describe_files(folder), contents, created_at)
         if report is not None:
-            # Before the version: one that was kept back is never seen without its verdict.
-            place.put_folder(report, report_name(manifest.version))
-        if not place.holds(manifest):
-            place.put(folder, manifest)
+            # Before the version: a version that was kept back always has its verdict.
+            opened.copy_folder(report, report_name(manifest.version))
+        if not opened.holds(manifest):
+            opened.add_version(folder, manifest)
         if promote:
-            promote_at(place, manifest.version, created_at, "fit")
-        _prune(place, manifest.version, n_kept)
+            promote_at(opened, manifest.version, created_at, "fit")
+        # Last: pruning spares the current version and the target of a rollback as they are now.
+        _prune(opened, manifest.version, n_kept)
     return manifest
 
 
@@ -130,20 +135,14 @@ def _manifest(
     catalogue, archive = contents.fitted.catalogue, contents.fitted.archive
     day = datetime.fromtimestamp(contents.until_at, UTC).strftime("%Y%m%d")
     return Manifest(
-        version=f"{day}-{content_hash(files, _said_of(contents))}",
+        version=f"{day}-{content_hash(files, _lines_beside_files(contents))}",
         created_at=created_at,
         until_at=contents.until_at,
         horizon_s=contents.horizon_s,
-        measured_from_at=(
-            contents.until_at - contents.horizon_s
-            if contents.measured_from_at is None
-            else contents.measured_from_at
-        ),
+        measured_from_at=contents.measured_from_at,
         n_users=len(archive.offsets) - 1,
         n_items=int(catalogue.listed.sum()),
-        n_interactions=(
-            len(archive.events) if contents.n_interactions is None else contents.n_interactions
-        ),
+        n_interactions=contents.n_interactions,
         files=files,
         columns=column_kinds(catalogue.columns),
         models={
@@ -165,8 +164,8 @@ def _model_manifest(variant: str, model: FittedModel) -> ModelManifest:
     )
 
 
-def _said_of(contents: BundleContents) -> Iterator[str]:
-    """What makes two bundles with equal files different ones."""
+def _lines_beside_files(contents: BundleContents) -> Iterator[str]:
+    # What the files do not show. Columns, for example, are files with numbers for names.
     yield from (
         f"{name} {kind}" for name, kind in column_kinds(contents.fitted.catalogue.columns).items()
     )
@@ -178,9 +177,10 @@ def _booster_file(subfolder: str, variant: str) -> str:
     return f"{subfolder}/{variant}.ubj"
 
 
-def _prune(place: BundleRoot, published: str, n_kept: int) -> None:
-    needed = {published, read_current(place), rollback_target_at(place)}
-    for version in place.versions()[:-n_kept]:
+def _prune(root: BundleRoot, published: str, n_kept: int) -> None:
+    needed = {published, read_current(root), rollback_target_at(root)}
+    for version in root.versions()[:-n_kept]:
         if version not in needed:
-            place.remove(version)
-    remove_orphans(place)
+            root.remove_version(version)
+    # After the versions: a process that dies in between leaves reports, never lost verdicts.
+    remove_orphans(root)

@@ -1,4 +1,4 @@
-"""Bundles under a URI, which every node copies before it opens them."""
+"""Keeps bundles under a URI, from which every node copies them before it opens them."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 from pyarrow import ArrowInvalid
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
 
-from serve_app.bundles.manifest import VERSION_PATTERN, Manifest
-from serve_app.bundles.manifest_files import (
+from serve_app.bundles.manifest import (
     MANIFEST,
+    VERSION_PATTERN,
+    Manifest,
     check_hashes,
-    is_whole,
+    is_complete,
     read_manifest,
     write_manifest,
 )
@@ -23,14 +24,11 @@ from serve_app.bundles.shared_folders import exclusive, modified, partial_folder
 from serve_app.errors import BundleMissing, SettingsInvalid, StoreUnavailable
 
 N_CACHED = 3
-"""Copies that a node keeps; a replica that still maps an older one keeps its pages."""
+"""Copies that a node keeps. A replica may still map an older one: deleted files stay mapped."""
 
 
 def remote_root(uri: str) -> "RemoteRoot":
-    """
-    Raises:
-        SettingsInvalid: a URI of a kind that is not known.
-    """
+    """Open a root by its URI; raises SettingsInvalid for a URI of an unknown kind."""
     try:
         files, path = FileSystem.from_uri(uri)
     except ArrowInvalid as error:
@@ -41,20 +39,20 @@ def remote_root(uri: str) -> "RemoteRoot":
 @dataclass(frozen=True, slots=True)
 class RemoteRoot:
     """
-    :class:`serve_app.bundles.roots.BundleRoot` in what ``pyarrow.fs`` opens.
+    A :class:`serve_app.bundles.roots.BundleRoot` in a file system of ``pyarrow.fs``.
 
     Attributes:
         name: the URI.
-        files: opens it.
-        path: of the root within ``files``.
+        files: the file system.
+        path: path of the root within ``files``.
     """
 
     name: str
     files: FileSystem
     path: str
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Object stores have no lock: of two writers at one moment the later one wins."""
+    def locked(self) -> AbstractContextManager[None]:
+        # Object stores have no locks: of two writers at once, the later one wins.
         return nullcontext()
 
     def read(self, file: str) -> bytes | None:
@@ -68,23 +66,23 @@ class RemoteRoot:
 
     def write(self, file: str, content: bytes) -> None:
         with self._reachable():
-            # Named after what it holds: two writers of one name would write the same.
+            # Named after its contents: two writers that share the name write equal bytes.
             partial = f"{self.path}/.{file}-{sha256(content).hexdigest()[:16]}"
             with self.files.open_output_stream(partial) as stream:
                 stream.write(content)
             self.files.move(partial, f"{self.path}/{file}")
 
     def versions(self) -> list[str]:
-        """A version is there once its manifest is, which is written last."""
-        names = self.folders("")
+        # The manifest is written last: a folder without one is no version.
+        names = self.version_folders("")
         with self._reachable():
             manifests = self.files.get_file_info([self._manifest(name) for name in names])
-        found = [
-            (each.mtime_ns, name)
-            for name, each in zip(names, manifests, strict=True)
-            if each.type == FileType.File
+        dated = [
+            (manifest.mtime_ns, name)
+            for name, manifest in zip(names, manifests, strict=True)
+            if manifest.type == FileType.File
         ]
-        return [name for _, name in sorted(found)]
+        return [name for _, name in sorted(dated)]
 
     def holds(self, manifest: Manifest) -> bool:
         return manifest.version in self.versions()
@@ -94,51 +92,48 @@ class RemoteRoot:
         with TemporaryDirectory(prefix="recserve-bundle-") as folder:
             yield Path(folder)
 
-    def put(self, folder: Path, manifest: Manifest) -> None:
-        self.remove(manifest.version)
-        self.put_folder(folder, manifest.version)
+    def add_version(self, folder: Path, manifest: Manifest) -> None:
+        self.remove_version(manifest.version)
+        self.copy_folder(folder, manifest.version)
         with self._reachable():
+            # An object store renames nothing in one step; the manifest makes the folder a version.
             write_manifest(folder, manifest)
             with self.files.open_output_stream(self._manifest(manifest.version)) as stream:
                 stream.write((folder / MANIFEST).read_bytes())
 
-    def remove(self, version: str) -> None:
+    def remove_version(self, version: str) -> None:
         with self._reachable():
             manifest = self._manifest(version)
-            # First what makes it a version, so that nobody takes what is half deleted for one.
+            # The manifest first: half a version must not look like a version.
             if self.files.get_file_info(manifest).type == FileType.File:
                 self.files.delete_file(manifest)
         self.remove_folder(version)
 
-    def put_folder(self, folder: Path, name: str) -> None:
+    def copy_folder(self, folder: Path, name: str) -> None:
         self.remove_folder(name)
         with self._reachable():
             self.files.create_dir(f"{self.path}/{name}", recursive=True)
-            copy_files(
-                str(folder),
-                f"{self.path}/{name}",
-                source_filesystem=LocalFileSystem(),
-                destination_filesystem=self.files,
-            )
+            copy_files(str(folder), f"{self.path}/{name}", LocalFileSystem(), self.files)
 
     def remove_folder(self, name: str) -> None:
         with self._reachable():
             if self.files.get_file_info(f"{self.path}/{name}").type == FileType.Directory:
                 self.files.delete_dir(f"{self.path}/{name}")
 
-    def folders(self, name: str) -> list[str]:
+    def version_folders(self, name: str) -> list[str]:
         with self._reachable():
             below = self.files.get_file_info(
                 FileSelector(f"{self.path}/{name}".rstrip("/"), allow_not_found=True)
             )
-        return [each.base_name for each in below if VERSION_PATTERN.fullmatch(each.base_name)]
+        return [info.base_name for info in below if VERSION_PATTERN.fullmatch(info.base_name)]
 
     def open(self, version: str, cache_dir: Path) -> Path:
         if not VERSION_PATTERN.fullmatch(version):
             raise BundleMissing(self.name, version)
         copy = cache_dir / version
+        # One process of the node copies; the others wait for its copy.
         with exclusive(cache_dir):
-            if not is_whole(copy):
+            if not is_complete(copy):
                 if version not in self.versions():
                     raise BundleMissing(self.name, version)
                 self._copy(version, copy)
@@ -147,12 +142,8 @@ class RemoteRoot:
     def _copy(self, version: str, copy: Path) -> None:
         with partial_folder(copy.parent) as partial:
             with self._reachable():
-                copy_files(
-                    f"{self.path}/{version}",
-                    str(partial),
-                    source_filesystem=self.files,
-                    destination_filesystem=LocalFileSystem(),
-                )
+                copy_files(f"{self.path}/{version}", str(partial), self.files, LocalFileSystem())
+            # Hashes once per copy, sizes at each opening: hashing reads every byte.
             check_hashes(partial, read_manifest(partial, version))
             shutil.rmtree(copy, ignore_errors=True)
             partial.rename(copy)

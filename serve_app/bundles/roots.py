@@ -1,9 +1,9 @@
-"""Where bundles lie: a local folder that is opened in place, or a URI that nodes copy from.
+"""Opens roots of bundles: a local folder that is mapped in place, or a URI that nodes copy from.
 
 <root>/current                      the version that is served
-<root>/promotions.jsonl             which versions were made current, and by whom
+<root>/promotions.jsonl             the log of promotions
 <root>/<version>/manifest.json …    a bundle, immutable
-<root>/reports/<version>/…          what its fit found; may be replaced
+<root>/reports/<version>/…          the report of its fit; may be replaced
 """
 
 from contextlib import AbstractContextManager
@@ -12,64 +12,63 @@ from pathlib import Path
 from typing import Protocol
 
 from serve_app.bundles.local import LocalRoot
-from serve_app.bundles.manifest import VERSION_PATTERN, Manifest
-from serve_app.bundles.manifest_files import MANIFEST, parsed
+from serve_app.bundles.manifest import MANIFEST, VERSION_PATTERN, Manifest, parse_manifest
 from serve_app.errors import BundleDamaged, BundleMissing
 
 CURRENT = "current"
 
 
 class BundleRoot(Protocol):
-    """Where versions are kept. A version is either whole or not there."""
+    """Keeps versions. A version is complete or absent, whenever a process dies."""
 
     @property
     def name(self) -> str:
         """Folder or URI, for messages."""
         ...
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Keeps other writers away meanwhile, where the place can. ``workspace`` does so too."""
+    def locked(self) -> AbstractContextManager[None]:
+        """Excludes other writers meanwhile, if the root can. ``workspace`` does it too."""
         ...
 
     def read(self, file: str) -> bytes | None:
-        """The bytes of a small file below the root, ``None`` when it is not there."""
+        """The bytes of a small file below the root, ``None`` when it does not exist."""
         ...
 
     def write(self, file: str, content: bytes) -> None:
-        """Makes or replaces a small file at the top of the root, in one step."""
+        """Write or replace a small file in the root, in one step."""
         ...
 
     def versions(self) -> list[str]:
-        """Versions that are there, in the order in which they were published."""
+        """All versions, in the order in which they were published."""
         ...
 
     def holds(self, manifest: Manifest) -> bool:
-        """Whether this version is there and whole."""
+        """True if this version is there and complete."""
         ...
 
     def workspace(self) -> AbstractContextManager[Path]:
         """
-        A folder to write a version in; gone at the end, whatever happens.
+        A folder to write a version in; deleted at the end, also after an error.
 
         Raises:
             SettingsInvalid: nothing can be written there.
         """
         ...
 
-    def put(self, folder: Path, manifest: Manifest) -> None:
-        """Takes in what was written in a ``workspace``, with its manifest, as a version."""
+    def add_version(self, folder: Path, manifest: Manifest) -> None:
+        """Add the contents of a ``workspace``, with their manifest, as a version."""
         ...
 
-    def remove(self, version: str) -> None: ...
+    def remove_version(self, version: str) -> None: ...
 
-    def put_folder(self, folder: Path, name: str) -> None:
-        """Copies a folder in, in place of what has that name; within a ``workspace``."""
+    def copy_folder(self, folder: Path, name: str) -> None:
+        """Copy a folder into the root, over any folder of that name; within a ``workspace``."""
         ...
 
     def remove_folder(self, name: str) -> None: ...
 
-    def folders(self, name: str) -> list[str]:
-        """Folders in the folder of that name that are called like a version."""
+    def version_folders(self, name: str) -> list[str]:
+        """Names of the folders in a folder of the root that are named like a version."""
         ...
 
     def open(self, version: str, cache_dir: Path) -> Path:
@@ -82,13 +81,14 @@ class BundleRoot(Protocol):
         ...
 
 
-def bundle_root(root: str) -> BundleRoot:
+def open_root(root: str) -> BundleRoot:
     """
-    A plain path is a local folder. Anything with ``://`` is opened through ``pyarrow.fs`` (object
-    stores, or ``file://`` for a network mount that nodes should copy from rather than map).
+    Open a root: a plain path is a local folder; anything with ``://`` opens through ``pyarrow.fs``.
+
+    ``file://`` is for a network mount: nodes copy from it instead of mapping its files.
 
     Raises:
-        SettingsInvalid: the root is a URI of a kind that is not known.
+        SettingsInvalid: the root is a URI of an unknown kind.
     """
     if "://" not in root:
         return LocalRoot(Path(root))
@@ -98,35 +98,36 @@ def bundle_root(root: str) -> BundleRoot:
     return remote_root(root)
 
 
-def read_current(place: BundleRoot) -> str | None:
+def read_current(root: BundleRoot) -> str | None:
     """
     The version that is served, ``None`` before the first is published.
 
     Raises:
         BundleDamaged: ``current`` names no version.
     """
-    content = place.read(CURRENT)
+    content = root.read(CURRENT)
     if content is None:
         return None
     version = content.decode(errors="replace").strip()
     if not VERSION_PATTERN.fullmatch(version):
-        raise BundleDamaged(version[:40], f"{place.name}/{CURRENT} names no version")
+        raise BundleDamaged(version[:40], f"{root.name}/{CURRENT} names no version")
     return version
 
 
-def read_manifest_at(place: BundleRoot, version: str) -> Manifest:
+def read_manifest_at(root: BundleRoot, version: str) -> Manifest:
     """
-    What a version says of itself.
+    The manifest of a version.
 
     Raises:
         BundleMissing: no such version.
-        BundleDamaged: its manifest is not one that this build reads.
+        BundleDamaged: this build cannot read its manifest.
     """
+    # The pattern first: the version may come from a user, and could leave the root ("../x").
     is_name = VERSION_PATTERN.fullmatch(version)
-    content = place.read(f"{version}/{MANIFEST}") if is_name else None
+    content = root.read(f"{version}/{MANIFEST}") if is_name else None
     if content is None:
-        raise BundleMissing(place.name, version, tuple(place.versions()))
-    return parsed(content, version)
+        raise BundleMissing(root.name, version, tuple(root.versions()))
+    return parse_manifest(content, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class BundleLocation:
     """
     Attributes:
         root: folder or URI under which bundles are published.
-        cache_dir: where a node keeps its copies of bundles under a URI.
+        cache_dir: folder of a node's copies of bundles under a URI.
     """
 
     root: str

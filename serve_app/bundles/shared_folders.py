@@ -1,4 +1,4 @@
-"""Work on folders that other processes use too: locks, leftovers, and what reached the disk."""
+"""Works on folders that other processes use too: locks, leftovers, and writes to the disk."""
 
 import fcntl
 import os
@@ -13,8 +13,10 @@ PARTIAL = ".partial-"
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Waits until no other process works on the folder; the kernel frees the lock of a dead one."""
+    """Wait for all other processes that lock the folder, then lock it."""
     folder.mkdir(parents=True, exist_ok=True)
+    # The kernel frees the lock when its holder dies, however it dies. The file stays: if it were
+    # deleted, two processes could lock two files of one name.
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -22,13 +24,15 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to work in, gone at the end unless it was renamed.
+    """
+    A new folder to work in, deleted at the end unless it was renamed.
 
-    Call it under ``exclusive``: whatever else is unfinished then was left by a dead process.
+    Call it under ``exclusive``: any other partial folder was then left by a dead process.
     """
     for leftover in folder.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover)
     partial = Path(mkdtemp(prefix=PARTIAL, dir=folder))
+    # mkdtemp makes a private folder, but other users may run the replicas.
     partial.chmod(0o755)
     try:
         yield partial
@@ -37,7 +41,7 @@ def partial_folder(folder: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
+    """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -46,11 +50,13 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
+    """Wait until everything below a folder is on the disk."""
     for path in sorted(folder.rglob("*"), reverse=True):
         sync(path)
     sync(folder)
 
 
 def modified(path: Path) -> tuple[int, str]:
-    """Orders files of folders by time, then by the folder's name."""
+    """Sort key of files by time, then by the name of their folder."""
+    # Two versions can be published within one tick of the clock: the name keeps the order stable.
     return path.stat().st_mtime_ns, path.parent.name

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 
 from serve_app.bundles.bundle import current_version, open_current, verify_bundle
-from serve_app.bundles.manifest import lacking_models
+from serve_app.bundles.manifest import unusable_variants
 from serve_app.domain.scoring.trees import is_compiled
 from serve_app.operations.doctor import (
     Check,
@@ -79,7 +79,7 @@ def _usable_variants(workplace: Workplace) -> str:
     bundle = open_current(workplace.bundles.root, cache_dir=workplace.bundles.cache_dir)
     if bundle is None:
         raise Skipped("nothing is published")
-    if lacking := lacking_models(bundle.manifest, workplace.config.variants):
+    if lacking := unusable_variants(bundle.manifest, workplace.config.variants):
         raise Failed(
             f"no usable model of {', '.join(lacking)} in the bundle: fit again with `recserve fit`"
         )

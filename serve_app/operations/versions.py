@@ -6,9 +6,14 @@ from typing import NamedTuple
 
 from serve_app.bundles import promotions as bundle_promotions
 from serve_app.bundles.bundle import current_version, manifest_of, versions
-from serve_app.bundles.manifest import Manifest, ModelManifest, lacking_models
-from serve_app.bundles.promotion_log import Promotion, StoredVerdict
-from serve_app.bundles.version_reports import read_report, read_verdict, report_location
+from serve_app.bundles.manifest import Manifest, ModelManifest, unusable_variants
+from serve_app.bundles.promotions import Promotion
+from serve_app.bundles.version_reports import (
+    StoredVerdict,
+    read_report,
+    read_verdict,
+    report_location,
+)
 from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.errors import BundleDamaged, BundleMissing, PromotionRefused
 from serve_app.operations.terminal import aligned
@@ -131,7 +136,7 @@ def _gate_objection(root: str, version: str) -> str | None:
 
 
 def _missing_boosters(root: str, version: str, variants: Sequence[str]) -> str | None:
-    lacking = lacking_models(manifest_of(root, version), variants)
+    lacking = unusable_variants(manifest_of(root, version), variants)
     if not lacking:
         return None
     return (
@@ -190,7 +195,7 @@ def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> 
 
 
 def _boosters_table(manifest: Manifest, variants: Sequence[str]) -> str:
-    lacking = lacking_models(manifest, variants)
+    lacking = unusable_variants(manifest, variants)
     rows = [
         [
             name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from serve_app.background import ChangeLogger, repeat
 from serve_app.bundles.bundle import Bundle
-from serve_app.bundles.manifest import lacking_models
+from serve_app.bundles.manifest import unusable_variants
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
@@ -123,8 +123,8 @@ class BundleFollower:
             return
         current = await self._shelf.at(version)
         if self.current is not None:
-            if lacking := lacking_models(current.bundle.manifest, self._variants):
-                raise BundleError(f"bundle {version} has no usable model of {', '.join(lacking)}")
+            if unusable := unusable_variants(current.bundle.manifest, self._variants):
+                raise BundleError(f"bundle {version} has no usable model of {', '.join(unusable)}")
             await asyncio.sleep(SETTLING_S)
         self.current = current
         _logger.info("bundle %s is in use", version)

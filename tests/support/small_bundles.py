@@ -36,7 +36,15 @@ def contents_of(n_trees: int = 5, variants: tuple[str, ...] = tuple(OBJECTIVES))
     """The small world; other trees make another version."""
     world = small_world()
     models = {variant: fitted(variant, n_trees) for variant in variants}
-    return BundleContents(world.fitted, models, AT, 30 * DAY_S, {})
+    return BundleContents(
+        world.fitted,
+        models,
+        until_at=AT,
+        horizon_s=30 * DAY_S,
+        metrics={},
+        measured_from_at=AT - 30 * DAY_S,
+        n_interactions=len(world.fitted.archive.events),
+    )
 
 
 def publish_world(root: Path, n_trees: int = 5, variants: tuple[str, ...] = tuple(OBJECTIVES)):

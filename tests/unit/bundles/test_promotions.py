@@ -1,17 +1,22 @@
-"""Promotions under both kinds of roots, with real files."""
+"""Tests promotions under both kinds of roots, with real files, and the log by itself."""
 
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serve_app.bundles.bundle import current_version, versions
 from serve_app.bundles.local import LocalRoot
 from serve_app.bundles.promotions import (
     N_REMEMBERED,
+    Promotion,
+    drop_unfinished,
     promote,
     promotions,
     rollback,
     rollback_target,
+    served_before,
 )
 from serve_app.bundles.publishing import publish
 from serve_app.bundles.remote import RemoteRoot
@@ -282,3 +287,87 @@ class TestDeath:
         promote(root, three[1], at=9.0)
 
         assert rollback(root, at=9.0) == three[2]
+
+
+A, B, C, D = (f"2023111{i}-00000000" for i in range(4))
+
+
+def log_of(*steps):
+    """Promotions from words like ``"fit A"``, each over the one before."""
+    log, current = [], None
+    for step in steps:
+        by, name = step.split()
+        version = globals()[name]
+        log.append(Promotion(version=version, at=float(len(log)), by=by, over=current))
+        current = version
+    return log
+
+
+@pytest.mark.parametrize(
+    ("steps", "current", "expected"),
+    [
+        ((), None, []),
+        (("fit A",), A, []),
+        (("fit A", "fit B", "fit C"), C, [B, A]),
+        (("fit A", "fit B", "fit C", "rollback B"), B, [A]),
+        (("fit A", "fit B", "fit C", "rollback B", "rollback A"), A, []),
+        (("fit A", "fit B", "rollback A", "fit C"), C, [A]),
+        (("fit A", "fit B", "operator A"), A, [B]),
+        (("fit A", "fit B", "forced C", "rollback B"), B, [A]),
+        (("fit A", "fit B", "fit C", "rollback A"), A, []),
+    ],
+)
+def test_lists_the_versions_that_rollbacks_return_to_in_turn(steps, current, expected):
+    assert served_before(log_of(*steps), current) == expected
+
+
+def test_ignores_a_promotion_whose_process_died_before_it():
+    planned = log_of("fit A", "fit B", "fit C")
+
+    assert drop_unfinished(planned, B) == planned[:2]
+    assert served_before(planned, B) == [A]
+
+
+def test_ignores_a_rollback_whose_process_died_before_it():
+    assert served_before(log_of("fit A", "fit B", "fit C", "rollback B"), C) == [B, A]
+
+
+def test_lists_versions_that_became_current_without_an_entry():
+    by_hand = Promotion(version=C, at=2.0, by="fit", over=B)
+
+    assert served_before(log_of("fit A"), B) == [A]
+    assert served_before([*log_of("fit A"), by_hand], C) == [B, A]
+    assert served_before([by_hand], C) == [B]
+
+
+def test_lists_nothing_before_a_rollback_to_a_version_that_the_log_has_forgotten():
+    assert served_before(log_of("fit A", "fit B", "rollback D")[1:], D) == []
+
+
+STEPS = st.tuples(st.sampled_from(["promote", "rollback"]), st.sampled_from("ABCD"), st.booleans())
+
+
+@given(st.lists(STEPS, max_size=30))
+def test_agrees_with_a_stack_of_served_versions(steps):
+    """Processes die at random between the entry and the promotion."""
+    written, stack = [], []
+    for deed, name, dies in steps:
+        current = stack[-1] if stack else None
+        before = served_before(written, current)
+        version = globals()[name] if deed == "promote" else next(iter(before), None)
+        if version in (None, current):
+            continue
+        by = "fit" if deed == "promote" else "rollback"
+        planned = Promotion(version=version, at=0.0, by=by, over=current)
+        written = [*drop_unfinished(written, current), planned]
+        if dies:
+            continue
+        if deed == "promote":
+            stack.append(version)
+        else:
+            stack.pop()
+            while stack[-1] != version:
+                stack.pop()
+
+    current = stack[-1] if stack else None
+    assert served_before(written, current) == [each for each in stack[::-1] if each != current]

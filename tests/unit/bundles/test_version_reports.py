@@ -1,4 +1,4 @@
-"""Reports beside versions, under both kinds of roots, with real files."""
+"""Tests reports beside versions, under both kinds of roots, with real files."""
 
 import json
 import shutil
@@ -7,9 +7,13 @@ import pytest
 
 from serve_app.bundles import publishing as bundle_publishing
 from serve_app.bundles.bundle import versions
-from serve_app.bundles.promotion_log import StoredVerdict
 from serve_app.bundles.publishing import publish
-from serve_app.bundles.version_reports import read_report, read_verdict, report_location
+from serve_app.bundles.version_reports import (
+    StoredVerdict,
+    read_report,
+    read_verdict,
+    report_location,
+)
 from serve_app.errors import BundleDamaged
 from tests.support.small_bundles import contents_of
 
@@ -137,7 +141,7 @@ def test_a_version_is_never_there_without_its_report(root, report, monkeypatch):
 
     with monkeypatch.context() as patched:
         for kind in ("local.LocalRoot", "remote.RemoteRoot"):
-            patched.setattr(f"serve_app.bundles.{kind}.put", die)
+            patched.setattr(f"serve_app.bundles.{kind}.add_version", die)
         with pytest.raises(KeyboardInterrupt):
             publish_one(root, 1, report(said(False)))
 

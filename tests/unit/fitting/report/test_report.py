@@ -11,7 +11,7 @@ import pytest
 
 from serve_app.arrays.columns import MISSING, Texts
 from serve_app.bundles.manifest import Manifest, ModelManifest
-from serve_app.bundles.promotion_log import StoredVerdict
+from serve_app.bundles.version_reports import StoredVerdict
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.judging.gate import GateConfig, judge
 from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
