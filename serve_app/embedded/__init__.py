@@ -1,4 +1,4 @@
-"""Starts PostgreSQL and Redis from Python wheels for whoever has set no URLs.
+"""Starts PostgreSQL and Redis from Python wheels where no URLs of stores are set.
 
-Knows processes, sockets and folders. Knows nothing about the data in them.
+Knows processes, sockets and folders. Knows nothing about the data in the stores.
 """

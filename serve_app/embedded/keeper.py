@@ -1,12 +1,11 @@
-"""
-The keeper: the one process that owns the embedded servers of a home folder.
+"""Runs the keeper, the one process that owns the embedded servers of a home folder.
 
     python -m serve_app.embedded.keeper DIR
 
-A lease is an open connection to its socket: the kernel closes it even when the holder is killed.
-The keeper stops the servers once nobody has held a lease for ``LINGER_S``, and starts a server
-again that ended by itself. The servers end with it, also when it is killed, and its lock stays
-taken until they have.
+A lease is an open connection to the keeper's socket: the kernel closes it even when its holder is
+killed. The keeper restarts a server that ended, and stops both servers when no lease has been open
+for ``LINGER_S``. The servers end with the keeper, even if it is killed. They hold its lock until
+they have ended.
 """
 
 import fcntl
@@ -22,30 +21,29 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serve_app.embedded.places import Places, places
-from serve_app.embedded.postgres_server import postgres_server
-from serve_app.embedded.redis_server import redis_server
+from serve_app.embedded.home_folder import HomeFolder
 from serve_app.embedded.servers import Server, start
+from serve_app.embedded.store_servers import postgres_server, redis_server
 from serve_app.errors import EmbeddedStoresFailed
 
-LINGER_S = 2.0
-_TICK_S = 0.5  # also the time between attempts to start a server that does not start
+LINGER_S = 2.0  # the next command of a script finds the servers running
+_TICK_S = 0.5  # also the pause between attempts to start a server that does not start
 _BACKLOG = 1024
 
-Describe = Callable[[Places, int], Server]
+Describe = Callable[[HomeFolder, int], Server]
 
 logger = logging.getLogger("recserve.keeper")
 
 
 class Keeper:
     """
-    Serves leases and watches the servers, all from the main thread.
+    Grants leases and watches the servers, all in the main thread.
 
-    From one thread, because a server gets its death signal when the thread that started it ends.
+    A server gets its death signal when the thread that started it ends, not only the process.
     """
 
-    def __init__(self, where: Places, lock_fd: int, listener: socket.socket) -> None:
-        self._places = where
+    def __init__(self, home: HomeFolder, lock_fd: int, listener: socket.socket) -> None:
+        self._home = home
         self._lock_fd = lock_fd
         self._listener = listener
         self._running: dict[str, tuple[Server, subprocess.Popen[bytes]]] = {}
@@ -57,7 +55,7 @@ class Keeper:
         self._selector.register(listener, selectors.EVENT_READ, self._grant)
 
     def run(self) -> None:
-        """Return when nobody has held a lease for ``LINGER_S`` and the servers have stopped."""
+        """Return when no lease has been open for ``LINGER_S`` and the servers have stopped."""
         try:
             self._start_missing()
             idle_since_s = time.monotonic()
@@ -68,8 +66,9 @@ class Keeper:
                 if self._leases:
                     idle_since_s = time.monotonic()
         finally:
-            # The name goes first: who asks from here on waits for the lock and a new keeper.
-            self._places.keeper_socket.unlink(missing_ok=True)
+            # The socket goes first: later requests for a lease start a new keeper, which waits for
+            # the lock.
+            self._home.keeper_socket.unlink(missing_ok=True)
             self._listener.close()
             self._stop()
 
@@ -79,14 +78,14 @@ class Keeper:
         try:
             lease.sendall(json.dumps(self._reply).encode() + b"\n")
         except OSError as error:
-            logger.info("an asker left before it was answered: %s", error)
+            logger.info("a process left before it got its lease: %s", error)
             lease.close()
             return
         self._leases.add(lease)
         self._selector.register(lease, selectors.EVENT_READ, self._end_lease)
 
     def _end_lease(self, lease: socket.socket) -> None:
-        """A holder never writes, so its socket is readable only when it was closed."""
+        """End a lease: holders never write, and their socket is readable only when closed."""
         self._selector.unregister(lease)
         self._leases.remove(lease)
         lease.close()
@@ -103,8 +102,8 @@ class Keeper:
         except OSError as error:
             self._refuse(str(error))
         else:
-            where = self._places
-            self._reply = {"database_url": where.database_url(), "redis_url": where.redis_url}
+            home = self._home
+            self._reply = {"database_url": home.database_url(), "redis_url": home.redis_url}
 
     def _refuse(self, reason: str) -> None:
         logger.error("%s", reason)
@@ -117,8 +116,8 @@ class Keeper:
                 return
             logger.warning("%s ended with code %s", ended[0].name, ended[1].returncode)
             del self._running[name]
-        server = describe(self._places, self._lock_fd)
-        self._running[name] = server, start(server, self._places, self._lock_fd)
+        server = describe(self._home, self._lock_fd)
+        self._running[name] = server, start(server, self._home, self._lock_fd)
         logger.info("%s is ready", server.name)
 
     def _stop(self) -> None:
@@ -128,39 +127,39 @@ class Keeper:
             logger.info("%s stopped with code %s", server.name, process.wait())
 
 
-def main(home: Path) -> None:
+def main(path: Path) -> None:
     """
-    Become the keeper of a home folder.
+    Become the keeper of a home folder, as soon as the earlier keeper and its servers have ended.
 
-    Waits until the keeper before and its servers are gone. Returns to the caller once askers
-    can connect; the keeper itself lives on in the background.
+    The fork makes the keeper. The caller's process returns when the socket accepts connections,
+    which is how :mod:`~serve_app.embedded.launch` knows that it can connect.
     """
-    where = places(home)
-    with where.keeper_lock.open("ab") as lock:
+    home = HomeFolder.at(path)
+    with home.keeper_lock.open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _remove_traces(where)
+        _remove_traces(home)
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(where.keeper_socket))
+            listener.bind(str(home.keeper_socket))
             listener.listen(_BACKLOG)
             if os.fork() == 0:
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-                Keeper(where, lock.fileno(), listener).run()
+                Keeper(home, lock.fileno(), listener).run()
 
 
-def _remove_traces(where: Places) -> None:
+def _remove_traces(home: HomeFolder) -> None:
     """
-    Remove what a killed keeper's servers left.
+    Remove the sockets and the process number that the servers of a killed keeper left.
 
-    The lock proves that they are gone. PostgreSQL itself would go by the process numbers in these
-    files, which after a restart of the machine or container may belong to others.
+    The lock proves that these servers have ended. PostgreSQL itself would trust the process number
+    in its file, which another process may have after a restart of the machine or container.
     """
-    for path in where.sockets.iterdir():
+    for path in home.sockets.iterdir():
         path.unlink()
-    (where.postgres_data / "postmaster.pid").unlink(missing_ok=True)
+    (home.postgres_data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _wake_when_a_child_ends() -> socket.socket:
-    """Make a socket that becomes readable when a child ends."""
+    """Make a socket that becomes readable when a child ends, because signals end no select()."""
     readable, written = socket.socketpair()
     written.setblocking(False)
     signal.set_wakeup_fd(written.detach(), warn_on_full_buffer=False)

@@ -1,4 +1,4 @@
-"""How an asker reaches the keeper of a home folder, and starts it when there is none."""
+"""Connects to the keeper of a home folder, and starts a keeper if there is none."""
 
 import fcntl
 import os
@@ -10,34 +10,35 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from serve_app.embedded.places import Places
-from serve_app.embedded.processes import known_account
+from serve_app.embedded.home_folder import HomeFolder
+from serve_app.embedded.processes import describe_end, known_account
 from serve_app.errors import EmbeddedStoresFailed
 
 _POLL_S = 0.02
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
-def connect_or_start(where: Places, deadline_s: float) -> socket.socket:
+def connect_or_start(home: HomeFolder, deadline_s: float) -> socket.socket:
     """
-    Connect to the keeper; start one when nobody listens.
+    Connect to the keeper, and start one if none listens.
 
     Raises:
         EmbeddedStoresFailed: the keeper cannot run.
-        TimeoutError, subprocess.TimeoutExpired: the keeper before is not gone at the deadline.
+        TimeoutError, subprocess.TimeoutExpired: an earlier keeper still runs at the deadline.
     """
-    with where.turn_lock.open("ab") as turn:
-        # One asker at a time, so that many at once do not each start an interpreter.
-        while not _locked(turn):
+    with home.launch_lock.open("ab") as lock:
+        # One process at a time: otherwise each of many would start an interpreter. Polling, because
+        # a blocking flock() knows no deadline.
+        while not _try_lock(lock):
             time.sleep(min(_POLL_S, remaining_s(deadline_s)))
-        connection = _connect(where)
+        connection = _connect(home)
         while connection is None:
-            _start_keeper(where, deadline_s)
-            connection = _connect(where)
+            _start_keeper(home, deadline_s)
+            connection = _connect(home)
         return connection
 
 
-def _locked(file: BinaryIO) -> bool:
+def _try_lock(file: BinaryIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -45,70 +46,66 @@ def _locked(file: BinaryIO) -> bool:
     return True
 
 
-def _connect(where: Places) -> socket.socket | None:
+def _connect(home: HomeFolder) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(str(where.keeper_socket))
+        connection.connect(str(home.keeper_socket))
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
         return None
     return connection
 
 
-def _start_keeper(where: Places, deadline_s: float) -> None:
-    """Return when a keeper listens. It is nobody's child, and in no terminal's session."""
-    with where.keeper_log.open("ab") as log:
+def _start_keeper(home: HomeFolder, deadline_s: float) -> None:
+    """Start a keeper in a session of its own, and return when it listens."""
+    path = home.log("keeper")
+    with path.open("ab") as log:
+        # The process that ends here has forked the keeper. A session of its own keeps a Ctrl-C in
+        # this terminal away from the servers.
         code = subprocess.run(
-            [sys.executable, "-P", "-m", "serve_app.embedded.keeper", where.home],
+            [sys.executable, "-P", "-m", "serve_app.embedded.keeper", home.path],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=where.home,
+            cwd=home.path,
             env=_environment(),
             start_new_session=True,
             timeout=remaining_s(deadline_s),
             check=False,
         ).returncode
     if code != 0:
-        raise EmbeddedStoresFailed(
-            where.home,
-            f"the keeper ended with code {code}; the last lines of {where.keeper_log} say why",
-        )
+        raise EmbeddedStoresFailed(home.path, describe_end("the keeper", code, path))
 
 
 def _environment() -> dict[str, str]:
-    """Make the keeper run this very code; what PG… variables say is meant for other servers."""
+    """Let the keeper run this copy of the code; PG… variables are meant for other servers."""
     path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return kept | {"PYTHONPATH": path, "LC_ALL": "C"}
 
 
-def make_folders(where: Places) -> None:
+def make_folders(home: HomeFolder) -> None:
     """
-    Make the home folder and the one for its sockets.
+    Create the home folder and the folder of its sockets.
 
     Raises:
-        EmbeddedStoresFailed: somebody else may use the sockets.
+        EmbeddedStoresFailed: another user may use the sockets.
     """
-    where.home.mkdir(parents=True, exist_ok=True)
-    where.sockets.mkdir(mode=0o700, exist_ok=True)
-    status = where.sockets.lstat()
+    home.path.mkdir(parents=True, exist_ok=True)
+    home.sockets.mkdir(mode=0o700, exist_ok=True)
+    # lstat: in /tmp another user may have left a link with this name.
+    status = home.sockets.lstat()
     owners = {os.geteuid()}
     if os.geteuid() == 0 and (account := known_account()) is not None:
         owners.add(account.uid)
     if status.st_uid not in owners or stat.S_IMODE(status.st_mode) != 0o700:
         raise EmbeddedStoresFailed(
-            where.home, f"{where.sockets} must belong to the present user, with mode 0700"
+            home.path, f"{home.sockets} must belong to the present user, with mode 0700"
         )
 
 
 def remaining_s(deadline_s: float) -> float:
-    """
-    Say how long is left until a deadline of the monotonic clock.
-
-    Raises:
-        TimeoutError: nothing.
-    """
+    """Return the seconds until a deadline of the monotonic clock; after it, raise TimeoutError."""
     left_s = deadline_s - time.monotonic()
     if left_s <= 0:
         raise TimeoutError

@@ -1,9 +1,7 @@
-"""
-PostgreSQL and Redis that come with the package, for whoever has set no URLs of his own.
+"""Gives a process a lease on the embedded PostgreSQL and Redis of a home folder.
 
-They run in a home folder and are shared by all processes of the application. Each process holds
-a lease; the servers start with the first one and stop soon after the last was closed, or its
-holder killed. Who keeps them is in ``keeper.py``.
+All processes of the application share the servers, and each of them holds a lease. The servers
+start with the first lease. They stop soon after the last one is closed, or its holder is killed.
 """
 
 import json
@@ -13,17 +11,16 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from serve_app.embedded.home_folder import HomeFolder
 from serve_app.embedded.launch import connect_or_start, make_folders, remaining_s
-from serve_app.embedded.places import Places, places
 from serve_app.errors import EmbeddedStoresFailed
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUrls:
-    """Where the two stores are."""
+    """The addresses of the two stores."""
 
     database: str
     redis: str
@@ -35,83 +32,81 @@ class Lease:
     Keeps the embedded stores running while it is open.
 
     Attributes:
-        urls: how to reach them; the same for every lease of a home folder.
+        urls: addresses of the stores, equal for all leases of a home folder.
     """
 
     urls: StoreUrls
     _connection: socket.socket
 
     def close(self) -> None:
-        """Give the stores up. Closing twice does no harm."""
-        # Closing alone would leave the connection open while somebody waits for its end.
+        """Give up the stores. Closing twice does no harm."""
+        # shutdown() wakes a thread in wait_lost(). close() alone would leave the thread waiting,
+        # and the connection open.
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
     def wait_lost(self) -> None:
-        """Return when the keeper is gone or the lease is closed; blocks until then."""
+        """Block until the keeper has ended or the lease is closed."""
         with suppress(OSError):
+            # After its one line of reply the keeper sends nothing, so recv() returns at its end.
             while self._connection.recv(1):
-                """The keeper says nothing after its first line; its end is what is waited for."""
+                pass
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
-def lease(home: Path, *, start_timeout_s: float = 60) -> Lease:
+def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
     """
-    Take part in the embedded stores of a home folder; start them when nobody has.
+    Take a lease on the embedded stores of a home folder, and start them if they do not run.
 
-    Any number of processes may ask at once.
+    Any number of processes may call this at once.
 
     Args:
-        home: is made when it does not exist.
-        start_timeout_s: how long to wait for the servers to be ready.
+        path: home folder; created if missing.
+        start_timeout_s: longest wait until the servers are ready.
 
     Raises:
-        EmbeddedStoresFailed: the folder cannot be written, a server did not start, or not in time.
+        EmbeddedStoresFailed: the folder cannot be written, or a server did not start in time.
     """
-    where = places(home)
+    home = HomeFolder.at(path)
     deadline_s = time.monotonic() + start_timeout_s
     try:
-        make_folders(where)
-        while (granted := _ask(where, deadline_s)) is None:
+        make_folders(home)
+        while (granted := _request(home, deadline_s)) is None:
             pass
     except (TimeoutError, subprocess.TimeoutExpired) as error:
+        log = home.log("keeper")
         raise EmbeddedStoresFailed(
-            where.home,
-            f"not ready within {start_timeout_s:g} s; the last lines of {where.keeper_log} and of"
+            home.path,
+            f"not ready within {start_timeout_s:g} s; the last lines of {log} and of"
             " the logs beside it may say why",
         ) from error
     except OSError as error:
-        raise EmbeddedStoresFailed(where.home, str(error)) from error
+        raise EmbeddedStoresFailed(home.path, str(error)) from error
     return granted
 
 
-def _ask(where: Places, deadline_s: float) -> Lease | None:
-    """None when the keeper went away instead of answering: it was about to stop, or killed."""
+def _request(home: HomeFolder, deadline_s: float) -> Lease | None:
+    """Ask the keeper for a lease; ``None`` if it ended instead of answering."""
     with ExitStack() as unless_granted:
-        connection = unless_granted.enter_context(connect_or_start(where, deadline_s))
+        connection = unless_granted.enter_context(connect_or_start(home, deadline_s))
         connection.settimeout(remaining_s(deadline_s))
         try:
             with connection.makefile() as reply:
                 line = reply.readline()
         except ConnectionResetError:
-            return None
+            line = ""
         if not line:
             return None
         answer = json.loads(line)
         if "error" in answer:
-            raise EmbeddedStoresFailed(where.home, answer["error"])
-        # The deadline was for the start: who holds a lease waits for its end however long it takes.
+            raise EmbeddedStoresFailed(home.path, answer["error"])
+        # The deadline was for the start. wait_lost() has none.
         connection.settimeout(None)
         unless_granted.pop_all()
         return Lease(StoreUrls(answer["database_url"], answer["redis_url"]), connection)

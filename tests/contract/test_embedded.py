@@ -16,11 +16,11 @@ import psycopg
 import pytest
 import redis
 
+from serve_app.embedded.home_folder import HomeFolder
 from serve_app.embedded.lease import StoreUrls, lease
-from serve_app.embedded.places import places
-from serve_app.embedded.postgres_server import make_data_folder
 from serve_app.embedded.processes import account_for_postgres, known_account, spawn
 from serve_app.embedded.servers import Program, find_program
+from serve_app.embedded.store_servers import make_data_folder
 from serve_app.errors import EmbeddedStoresFailed
 
 KEEPER, POSTGRES, REDIS = "serve_app.embedded.keeper", "bin/postgres", "/valkey-server"
@@ -39,14 +39,14 @@ def wait_until(condition: Callable[[], bool], within_s: float = 10) -> None:
 
 def processes(home: Path, program: str = "") -> set[int]:
     """The keeper and the servers of a home folder; their commands name its files."""
-    where = places(home)
+    where = HomeFolder.at(home)
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        mine = str(where.home) in command or str(where.sockets) in command
+        mine = str(where.path) in command or str(where.sockets) in command
         is_one = any(word in command for word in (KEEPER, POSTGRES, REDIS))
         if mine and is_one and program in command:
             found.add(int(folder.name))
@@ -140,7 +140,7 @@ class TestLease:
         last.close()
 
         wait_until(lambda: gone(home))
-        assert not places(home).keeper_socket.exists()
+        assert not HomeFolder.at(home).keeper_socket.exists()
 
     def test_ends_the_servers_when_its_holder_is_killed(self, home: Path) -> None:
         with another_process_holds(home) as (holder, _):
@@ -173,7 +173,7 @@ class TestLease:
                 assert answers(held.urls)
         finally:
             end(deep, signal.SIGTERM)
-            places(deep).sockets.rmdir()
+            HomeFolder.at(deep).sockets.rmdir()
 
 
 class TestKeeper:
@@ -199,7 +199,7 @@ class TestKeeper:
     def test_starts_although_the_machine_went_down_with_it(self, home: Path) -> None:
         with lease(home):
             end(home, signal.SIGKILL)
-        where = places(home)
+        where = HomeFolder.at(home)
         assert where.keeper_socket.exists()
         (where.postgres_data / "postmaster.pid").write_text(f"{os.getppid()}\n")
 
@@ -211,7 +211,9 @@ class TestKeeper:
             os.kill(one_of(home, KEEPER), signal.SIGTERM)
 
             wait_until(lambda: gone(home))
-        assert "database system is shut down" in places(home).postgres_log.read_text()[-200:]
+        assert (
+            "database system is shut down" in HomeFolder.at(home).log("postgres").read_text()[-200:]
+        )
 
 
 class TestFailure:
@@ -228,33 +230,33 @@ class TestFailure:
             lease(tmp_path)
 
     def test_gives_up_in_time(self, tmp_path: Path) -> None:
-        with places(tmp_path).keeper_lock.open("ab") as lock:
+        with HomeFolder.at(tmp_path).keeper_lock.open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
             with pytest.raises(EmbeddedStoresFailed, match=r"not ready within 0.5 s.*keeper\.log"):
                 lease(tmp_path, start_timeout_s=0.5)
 
     def test_gives_up_in_time_when_others_ask_too(self, tmp_path: Path) -> None:
-        with places(tmp_path).turn_lock.open("ab") as lock:
+        with HomeFolder.at(tmp_path).launch_lock.open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
             with pytest.raises(EmbeddedStoresFailed, match=r"not ready within 0.1 s"):
                 lease(tmp_path, start_timeout_s=0.1)
 
     def test_points_to_the_log_of_a_keeper_that_cannot_run(self, tmp_path: Path) -> None:
-        places(tmp_path).keeper_lock.mkdir()
+        HomeFolder.at(tmp_path).keeper_lock.mkdir()
 
         with pytest.raises(EmbeddedStoresFailed, match=r"keeper ended with code 1.*keeper\.log"):
             lease(tmp_path)
 
     def test_points_to_the_log_of_a_server_that_does_not_start(self, own_home: Path) -> None:
-        places(own_home).postgres_data.mkdir()
+        HomeFolder.at(own_home).postgres_data.mkdir()
 
         with pytest.raises(EmbeddedStoresFailed, match=r"PostgreSQL ended .*postgres\.log"):
             lease(own_home)
 
     def test_points_to_the_log_of_initdb(self, tmp_path: Path) -> None:
-        where = places(tmp_path)
+        where = HomeFolder.at(tmp_path)
         with (
             where.keeper_lock.open("ab") as lock,
             pytest.raises(EmbeddedStoresFailed, match=r"initdb ended with code 1.*postgres\.log"),
@@ -264,19 +266,19 @@ class TestFailure:
         assert not where.postgres_data.exists()
 
     def test_says_what_to_set_when_a_package_is_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(EmbeddedStoresFailed, match="set DATABASE_URL and REDIS_URL"):
-            find_program(places(tmp_path), Program("not_installed", "bin/server"))
+        with pytest.raises(EmbeddedStoresFailed, match=r"recserve\[embedded\].*set DATABASE_URL and REDIS_URL"):
+            find_program(HomeFolder.at(tmp_path), Program("not_installed", "bin/server"))
 
     def test_names_a_program_that_cannot_be_run(self, tmp_path: Path) -> None:
-        where = places(tmp_path)
+        where = HomeFolder.at(tmp_path)
         with (
             where.keeper_lock.open("ab") as lock,
             pytest.raises(EmbeddedStoresFailed, match="no-such-program cannot be run"),
         ):
             spawn(
                 ["/no-such-program"],
-                places=where,
-                log=where.redis_log,
+                home=where,
+                log=where.log("redis"),
                 lock_fd=lock.fileno(),
                 death_signal=signal.SIGKILL,
                 account=None,
@@ -289,5 +291,5 @@ class TestFailure:
         monkeypatch.setenv("PATH", "")
 
         with pytest.raises(EmbeddedStoresFailed, match="run as another user, or set DATABASE_URL"):
-            account_for_postgres(places(tmp_path), "recserve-nobody")
+            account_for_postgres(HomeFolder.at(tmp_path), "recserve-nobody")
         assert known_account("recserve-nobody") is None
