@@ -316,7 +316,7 @@ def test_says_when_rejects_cannot_be_written(conn: Connection, tmp_path: Path) -
     file = write_csv(tmp_path / "a.csv", "item_id,price", "pan,x")
     (tmp_path / "a.csv.rejects.csv").mkdir()
 
-    with pytest.raises(DataRejected, match=r"cannot write a.csv.rejects.csv beside it"):
+    with pytest.raises(DataRejected, match=r"cannot write a.csv.rejects.csv next to it"):
         run(conn, items=file)
 
 

@@ -19,6 +19,7 @@ import yaml
 
 from serve_app.operations.environment import child_environment, parse_env_file
 from serve_app.operations.rest import ServeClient, application_of, ray_token
+from tests.support.one_thread import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,8 +165,10 @@ def served(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "serve_config.yaml"
     path.write_text(yaml.safe_dump(config))
+    # The service uses as many threads as on a user's machine.
+    outside = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     environment = {
-        **child_environment(os.environ, parse_env_file(profile) if profile else {}),
+        **child_environment(outside, parse_env_file(profile) if profile else {}),
         "RECSERVE_HOME": str(home),
         "RAY_TMPDIR": str(folder / "ray"),
         **dict(zip(OWN_PORTS, map(str, own_ports), strict=True)),

@@ -1,6 +1,7 @@
 """What the fit may know and when, on shops so small or odd that little is left to learn from."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -111,10 +112,16 @@ def odd_shop(name):
     return items_of(n_items, price=[np.nan] * n_items, title=[""] * n_items), log_of(*lines)
 
 
+@cache
+def fitted_shop(name):
+    """The log of an odd shop, and what a fit of it publishes."""
+    items, log = odd_shop(name)
+    return log, fit(items, demo_shop()[1].iloc[:0], log, SMALL, silent).contents
+
+
 @pytest.mark.parametrize("name", ["ratings", "anonymous", "once"])
 def test_fits_where_there_are_no_prices_titles_or_repeated_visits(name):
-    items, log = odd_shop(name)
-    contents = fit(items, demo_shop()[1].iloc[:0], log, SMALL, silent).contents
+    log, contents = fitted_shop(name)
 
     assert set(contents.models) == {"main"}
     assert np.isfinite(contents.metrics["fused"]["ndcg_at_10"])
@@ -125,8 +132,7 @@ def test_fits_where_there_are_no_prices_titles_or_repeated_visits(name):
 
 @pytest.mark.parametrize("name", ["ratings", "anonymous", "once"])
 def test_never_offers_what_a_user_did_already_what_counts_with(name):
-    items, log = odd_shop(name)
-    contents = fit(items, demo_shop()[1].iloc[:0], log, SMALL, silent).contents
+    log, contents = fitted_shop(name)
 
     for user, rows in enumerate(lists_of(contents, log.user_ids[:50], n=10)):
         assert not np.isin(rows, log.rows[log.users == user]).any()
