@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,8 +22,17 @@ LENIENT = LoadConfig(max_reject_share=1.0)
 TABLES = ("item_features", "user_features", "interactions")
 
 
-def run(conn: Connection, config: LoadConfig = LENIENT, **files: Path) -> LoadSummary:
+def run(conn: Connection, **files: Path) -> LoadSummary:
+    return load_with(conn, LENIENT, **files)
+
+
+def load_with(conn: Connection, config: LoadConfig, **files: Path) -> LoadSummary:
     return load(conn, InputFiles(**files), config, lambda file, share: None, now_at=NOW_AT)
+
+
+def stamps(conn: Connection) -> dict[str, datetime]:
+    """The time of the last change of each item."""
+    return dict(conn.execute("SELECT item_id, updated_at FROM item_features").fetchall())
 
 
 def counts(summary: LoadSummary) -> MergeCounts:
@@ -176,9 +186,9 @@ def test_both_formats_say_the_same(conn: Connection, tmp_path: Path) -> None:
 
 def test_updates_only_the_row_that_changed(conn: Connection, tmp_path: Path) -> None:
     run(conn, items=write_csv(tmp_path / "a.csv", "item_id,price", "pan,10", "pot,20"))
-    before = dict(conn.execute("SELECT item_id, updated_at FROM item_features").fetchall())
+    before = stamps(conn)
     summary = run(conn, items=write_csv(tmp_path / "b.csv", "item_id,price", "pan,11", "pot,20"))
-    after = dict(conn.execute("SELECT item_id, updated_at FROM item_features").fetchall())
+    after = stamps(conn)
 
     assert counts(summary) == MergeCounts(new=0, changed=1, unchanged=1, repeated=0)
     assert after["pan"] > before["pan"]
@@ -232,7 +242,7 @@ def test_row_numbers_have_no_gaps_and_never_change(conn: Connection, tmp_path: P
     run(conn, items=good)
     run(conn, items=good)
     with pytest.raises(DataRejected):
-        run(conn, LoadConfig(), items=more, interactions=bad)
+        load_with(conn, LoadConfig(), items=more, interactions=bad)
     run(conn, items=more)
 
     numbered = conn.execute("SELECT item_row, item_id FROM item_features ORDER BY 1").fetchall()
@@ -302,14 +312,14 @@ def test_loads_nothing_of_any_file_when_one_has_too_many_bad_rows(
     users = write_csv(tmp_path / "users.csv", "user_id,created_at", "ann,now", "bob,2024-01-01")
 
     with pytest.raises(DataRejected, match=r"1 of 2 rows are bad, at most 10% .* 1 × created_at"):
-        run(conn, LoadConfig(), items=items, users=users)
+        load_with(conn, LoadConfig(), items=items, users=users)
     assert everything(conn) == [[], [], []]
     assert rejects_of(users)[1][0] == "2"
 
 
 def test_loads_when_exactly_the_allowed_share_is_bad(conn: Connection, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "a.csv", "item_id,price", *(f"i{n},1" for n in range(9)), "x,y")
-    assert counts(run(conn, LoadConfig(max_reject_share=0.1), items=file)).new == 9
+    assert counts(load_with(conn, LoadConfig(max_reject_share=0.1), items=file)).new == 9
 
 
 def test_says_when_rejects_cannot_be_written(conn: Connection, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     urls = replace(store_urls, database=database_url)
 
     batch, scores = run(
-        served(work, urls, tuple(data.log.user_ids[user] for user in users), world.at)
+        served(work, urls, tuple(data.log.user_ids[user] for user in range(USERS)), world.at)
     )
     replayed = block_of(world, viewed, slice(0, USERS), CONFIG.candidates)
 

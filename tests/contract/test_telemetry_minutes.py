@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -130,7 +130,7 @@ def test_a_replica_goes_on_reporting_while_the_cache_is_down(
         return cache.asked >= 3
 
     async def scenario() -> None:
-        MinuteReporter(telemetry, cache).start()
+        MinuteReporter(telemetry, cast(Cache, cache)).start()
         await until(asked_thrice)
 
     with logged("ray.serve.recserve.ingress") as records:

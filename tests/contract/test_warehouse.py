@@ -31,7 +31,7 @@ def one(conn: Connection, query: str) -> tuple[Any, ...]:
 def test_says_that_the_schema_is_missing(bare_database_url: str) -> None:
     with connect(bare_database_url) as conn, pytest.raises(SchemaMismatch) as raised:
         check_schema(conn)
-    assert (raised.value.expected, raised.value.found) == (1, None)
+    assert (raised.value.expected, raised.value.actual) == (1, None)
 
 
 def test_says_which_other_version_of_the_schema_is_there(conn: Connection) -> None:
@@ -39,7 +39,7 @@ def test_says_which_other_version_of_the_schema_is_there(conn: Connection) -> No
     for check in (check_schema, ensure_schema):
         with pytest.raises(SchemaMismatch) as raised:
             check(conn)
-        assert (raised.value.expected, raised.value.found) == (1, 2)
+        assert (raised.value.expected, raised.value.actual) == (1, 2)
 
 
 def test_several_callers_at_once_create_the_schema_once(bare_database_url: str) -> None:
@@ -218,7 +218,7 @@ def test_writes_item_features_and_touches_only_what_changed(conn: Connection) ->
 
 def test_writes_user_features_and_adds_users_that_no_file_named(conn: Connection) -> None:
     conn.execute("INSERT INTO user_features (user_id, n_items) VALUES ('ann', 7)")
-    columns = {
+    columns: dict[str, Any] = {
         "total_purchases": np.array([2.0, NAN]),
         "avg_rating": np.array([4.1, NAN], np.float32),
         "favorite_categories": [["kitchen", "a,b"], []],

@@ -165,12 +165,22 @@ class Api:
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://recserve")
 
 
+class Collector(logging.Handler):
+    """A handler that appends each record to a list."""
+
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
+
+
 @contextmanager
 def logged(name: str) -> Iterator[list[logging.LogRecord]]:
     """What is logged under a name, whatever Ray did to the loggers above it."""
     records: list[logging.LogRecord] = []
-    collector = logging.Handler()
-    collector.emit = records.append
+    collector = Collector(records)
     logger = logging.getLogger(name)
     level = logger.level
     logger.addHandler(collector)

@@ -52,7 +52,7 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
 
 def likely(examples: Examples) -> NDArray[np.float32]:
     """Log-odds, higher for what more sources offer."""
-    return examples.matrix[:, FEATURES.index("candidate.n_sources")] / 10
+    return examples.matrix[:, FEATURES.index("candidate.n_sources")] / np.float32(10)
 
 
 def fused(examples: Examples) -> NDArray[np.float32]:

@@ -55,7 +55,7 @@ def _log(interactions: pd.DataFrame, items: pd.DataFrame) -> InteractionLog:
         user_ids,
         users[order],
         rows.to_numpy(np.int32)[order],
-        interactions["type"].map(TYPE_CODES).to_numpy(np.uint8)[order],
+        np.asarray(interactions["type"].map(TYPE_CODES), np.uint8)[order],
         interactions["value"].to_numpy(np.float32)[order],
         at[order],
     )

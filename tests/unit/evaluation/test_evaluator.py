@@ -1,7 +1,7 @@
 """Evaluations of a simulated files."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from itertools import count
@@ -43,7 +43,7 @@ def demo_files(folder: Path) -> InputFiles:
     return InputFiles(files.items, files.users, files.interactions)
 
 
-def ticks() -> Iterator[float]:
+def ticks() -> Callable[[], float]:
     return partial(next, count(0.0, 1.0))
 
 

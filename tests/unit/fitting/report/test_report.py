@@ -38,8 +38,10 @@ def facts() -> Facts:
     at = split()
     later = measured_at(at.evaluate_at, at.end_at, ALONE)
     learnt = measured_at(at.train_at, at.evaluate_at, ALONE)
-    ndcgs = [{name: ndcg_by_order(each, 10)[name] for name in SOURCES} for each in (learnt, later)]
-    leaks = find_leaks(*ndcgs, LeakConfig(), 200, 7)
+    learnt_ndcg, later_ndcg = (
+        {name: ndcg_by_order(results, 10)[name] for name in SOURCES} for results in (learnt, later)
+    )
+    leaks = find_leaks(learnt_ndcg, later_ndcg, LeakConfig(), 200, 7)
     facts_of_items = items_at(at.evaluate_at)
     hostile = Texts.of([HOSTILE] * len(facts_of_items.listed))
     return Facts(
