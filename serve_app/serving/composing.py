@@ -1,4 +1,4 @@
-"""Turns ranked rows into the JSON that is sent: ids, scores, reasons, metadata."""
+"""Turns ranked rows into the JSON that is sent: ids, scores, reasons and metadata."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Metadata = Mapping[str, Any]
 
 
 def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[str]:
-    """Ids of the items recommended to one request of the batch."""
+    """The ids of the items that are recommended to one request of the batch."""
     own = ranked.rows[ranked.offsets[request] : ranked.offsets[request + 1]]
     return catalogue.item_ids.take(own.tolist())
 
@@ -25,10 +25,10 @@ def compose(
     ranked: RankedBatch, request: int, catalogue: Catalogue, metadata: Mapping[str, Metadata] | None
 ) -> bytes:
     """
-    The recommendations of one request of the batch, as a JSON array.
+    Write the recommendations of one request of the batch as a JSON array.
 
     Args:
-        metadata: by item id; ``None`` when none is wanted.
+        metadata: by item id; ``None`` if the request does not ask for metadata.
     """
     own = slice(ranked.offsets[request], ranked.offsets[request + 1])
     ids = item_ids(ranked, request, catalogue)
@@ -45,7 +45,7 @@ def compose(
 
 
 def described(item_id: str, catalogue: Catalogue) -> Metadata:
-    """What the catalogue itself says of an item; stands in for the stores' metadata."""
+    """Metadata of an item from the catalogue alone, for when no store answers."""
     row = int(catalogue.index.find([item_id])[0])
     tags, in_stock = catalogue.columns["tags"], catalogue.columns["in_stock"]
 
@@ -68,7 +68,7 @@ def described(item_id: str, catalogue: Catalogue) -> Metadata:
 
 
 def similar_list(found: SimilarItems, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Similar items as they are sent."""
+    """Similar items as JSON values."""
     ids = catalogue.item_ids.take(found.rows.tolist())
     return [
         {"item_id": item_id, "score": round(score, 6)}

@@ -1,4 +1,4 @@
-"""The HTTP contract: routes. Only this module and ``http_errors`` know FastAPI.
+"""Defines the routes of the HTTP API. Only this module and ``http_errors`` use FastAPI.
 
 No ``from __future__ import annotations`` here: Serve mounts the routes again, and a body whose
 annotation is a string would become a query parameter.
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol
 
 import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.domain.catalogue import Catalogue
@@ -41,7 +42,7 @@ from serve_app.telemetry.counting import Telemetry
 
 
 class Frontend(Protocol):
-    """What stands behind the routes (see ``serving.ingress.Ingress``)."""
+    """The service that the routes call (see ``serving.ingress.Ingress``)."""
 
     telemetry: Telemetry
 
@@ -66,10 +67,10 @@ class Frontend(Protocol):
 
 
 def build_api(frontend: Frontend, config: HttpConfig) -> App:
-    """All routes, their documentation, and errors in FastAPI's shape."""
+    """Build the API: routes, their documentation, and errors in FastAPI's format."""
     api = FastAPI(
         title="recserve",
-        summary="Recommendations that answer always.",
+        summary="Recommends items of a shop to its users.",
         responses={422: {"model": Problem}},
     )
     add_errors(api, frontend.telemetry)
@@ -85,7 +86,7 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
 
 
 async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: str) -> bytes:
-    """One request from its checked body to the bytes that are sent."""
+    """Turn a checked request body into the bytes of the answer."""
     started_at = time.perf_counter()
     request_id = fit_request_id(given_id)
     question = frontend.question(
@@ -113,13 +114,13 @@ def _shed(frontend: Frontend, refused: Overloaded, given_id: str) -> Response:
 
 
 def _add_recommendations(api: FastAPI, answer: Answering) -> None:
-    """The route as it is documented, and for what the hot route passes on."""
+    """Add the documented route. It also answers what ``HotRoute`` passes on."""
 
     @api.post(
         PATH,
         response_model=Recommendations,
         responses={413: {"model": Problem}, 429: {"model": Problem}},
-        summary="What to show to a user",
+        summary="Recommend items to a user",
     )
     async def recommendations(body: RecommendationsRequest, request: Request) -> Response:
         if failure := failure_of(request.scope):
@@ -129,12 +130,12 @@ def _add_recommendations(api: FastAPI, answer: Answering) -> None:
 
 
 def _add_similar(api: FastAPI, frontend: Frontend) -> None:
-    # A path: ids may hold slashes.
+    # A path parameter, because item ids may contain slashes.
     @api.get(
         "/items/{item_id:path}/similar",
         response_model=Similar,
         responses={404: {"model": Problem}},
-        summary="Items like this one",
+        summary="List items similar to an item",
     )
     async def similar(
         item_id: Annotated[str, Path(max_length=MAX_ID_CHARS, examples=["i000001"])],
@@ -150,7 +151,15 @@ def _add_similar(api: FastAPI, frontend: Frontend) -> None:
 
 
 def _add_probes(api: FastAPI, frontend: Frontend) -> None:
-    @api.get("/health", response_model=Health, summary="What is served; asks no store")
+    @api.get("/", include_in_schema=False)
+    async def documentation() -> Response:
+        return RedirectResponse("docs")  # Relative: the application may have a route prefix.
+
+    @api.get(
+        "/health",
+        response_model=Health,
+        summary="Report the served bundle and models, without asking a store",
+    )
     async def health() -> Response:
         return json_response(frontend.health())
 
@@ -158,7 +167,7 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
         "/ready",
         response_model=Readiness,
         responses={503: {"model": Readiness}},
-        summary="Whether it can answer, and what is missing",
+        summary="Report whether the service can answer, and what is missing",
     )
     async def ready() -> Response:
         missing = frontend.missing()

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers, as they are checked and documented."""
+"""Defines the bodies of requests and answers, for checks and for the documentation."""
 
 from typing import Annotated, Any
 
@@ -7,15 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.serving.config import MAX_N
 
-FILTERS = """Field → value, list of values, or operators: `eq`, `in`, `not_in`, `gt`, `gte`, `lt`,
-`lte`; for tags `any`, `all`, `none`. All fields must hold. Any column of the catalogue can be
-named; `{"item_id": {"not_in": [...]}}` excludes items."""
+FILTERS = """Conditions by field; an item must meet all of them. A field is any column of the
+catalogue, or `item_id`. A condition is a value, a list of allowed values, or operators: `eq`, `in`,
+`not_in`, `gt`, `gte`, `lt`, `lte`, and for tags `any`, `all`, `none`. Example that excludes an
+item: `{"item_id": {"not_in": ["i000001"]}}`. Unknown values match only `not_in` and `none`."""
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 
 
 class RecommendationsRequest(BaseModel):
-    """Who asks, and for what."""
+    """A request for recommendations."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -31,28 +32,36 @@ class RecommendationsRequest(BaseModel):
         },
     )
 
-    user_id: Id
-    n: int = Field(default=10, ge=1, le=MAX_N, strict=True)
+    user_id: Id = Field(description="For anonymous visitors, send the session id.")
+    n: int = Field(
+        default=10, ge=1, le=MAX_N, strict=True, description="Number of recommended items."
+    )
     filters: dict[str, Any] | None = Field(default=None, description=FILTERS)
     model_name: str | None = Field(
-        default=None, description="A variant by name; absent: the user's own variant."
+        default=None,
+        description="Variant that answers. Default: the variant that the experiment assigns.",
     )
-    include_metadata: bool = Field(default=False, strict=True)
+    include_metadata: bool = Field(
+        default=False, strict=True, description="Adds title, price and the like to each item."
+    )
 
 
 class Recommendation(BaseModel):
-    """One item, the best first. ``score`` orders the items of one answer and means no more."""
+    """A recommended item."""
 
     item_id: str
-    score: float
-    reason: str
+    score: float = Field(
+        description="Comparable within one answer only. Lists need not be sorted by it: they are"
+        " also made diverse."
+    )
+    reason: str = Field(description="A sentence that can be shown to the user.")
     metadata: dict[str, Any] | None = Field(
-        default=None, description="Only with `include_metadata`."
+        default=None, description="Present only with `include_metadata`."
     )
 
 
 class Recommendations(BaseModel):
-    """min(n, number of allowed items) items, none twice, none that the user bought."""
+    """Recommended items, best first. No item occurs twice, and none was bought by the user."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -77,23 +86,29 @@ class Recommendations(BaseModel):
     )
 
     user_id: str
-    request_id: str
-    recommendations: list[Recommendation]
-    model_used: str
-    model_version: str
-    cached: bool
-    degraded: list[str] = Field(description="Stages that were replaced; empty when all worked.")
+    request_id: str = Field(description="Identifies the request in the logs.")
+    recommendations: list[Recommendation] = Field(
+        description="Fewer than `n` only if fewer items are allowed."
+    )
+    model_used: str = Field(description="Variant that answered.")
+    model_version: str = Field(description="Version of the bundle that answered.")
+    cached: bool = Field(description="True if the answer comes from the result cache.")
+    degraded: list[str] = Field(
+        description="Stages that failed and were replaced. Empty if all worked."
+    )
 
 
 class SimilarItem(BaseModel):
-    """``score`` is the cosine, 0 for an item that only shares the category."""
+    """An item similar to the given one."""
 
     item_id: str
-    score: float
+    score: float = Field(
+        description="Cosine similarity, or 0 for popular items that fill up the list."
+    )
 
 
 class Similar(BaseModel):
-    """Items like a given one."""
+    """Similar items, most similar first."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -113,22 +128,22 @@ class Similar(BaseModel):
 
 
 class Health(BaseModel):
-    """What is served."""
+    """The served bundle and its variants."""
 
-    status: str
-    models: dict[str, str | None] = Field(description="Version by variant.")
-    weights: dict[str, float] = Field(description="Share of the users by variant.")
-    bundle: str | None
+    status: str = Field(description="`ok`, or `no bundle` before the first fit.")
+    models: dict[str, str | None] = Field(description="Version of the bundle, by variant.")
+    weights: dict[str, float] = Field(description="Weight in the experiment, by variant.")
+    bundle: str | None = Field(description="Version of the bundle; null before the first fit.")
 
 
 class Readiness(BaseModel):
-    """Whether it can answer."""
+    """Readiness of the service."""
 
     ready: bool
-    missing: list[str]
+    missing: list[str] = Field(description="What has not answered yet. Empty if ready.")
 
 
 class Problem(BaseModel):
-    """What is wrong, and what is allowed."""
+    """An error: what is wrong, and what is allowed."""
 
     detail: str | list[dict[str, Any]]

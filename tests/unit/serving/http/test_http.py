@@ -570,6 +570,12 @@ class TestProbes:
         assert response.status_code == 200
         assert response.json() == {"ready": True, "missing": []}
 
+    def test_the_root_leads_to_the_documentation(self, api):
+        answer = api.get("/")
+
+        assert answer.status_code == 307
+        assert api.get(answer.headers["location"]).status_code == 200
+
     def test_openapi_describes_every_route_with_examples(self, api):
         described = api.get("/openapi.json").json()
 
