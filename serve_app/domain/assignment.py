@@ -14,10 +14,12 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Experiment(Settings):
-    """An A/B test. Another ``salt`` deals all users anew."""
+    """An A/B test."""
 
-    salt: str
-    weights: Mapping[VariantName, Weight]
+    salt: str = Field(description="Assigns the users. Another text assigns all users anew.")
+    weights: Mapping[VariantName, Weight] = Field(
+        description="Weight of each variant. A variant gets users in proportion to its weight."
+    )
 
     @field_validator("weights")
     @classmethod

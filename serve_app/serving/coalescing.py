@@ -18,21 +18,34 @@ Answer = TypeVar("Answer")
 
 
 class CoalescingConfig(Settings):
-    """
-    Attributes:
-        max_in_flight: batches under way at the same time.
-        max_batch: questions in one batch.
-        max_waiting: questions that wait for a slot; more are refused.
-        max_wait_s: once the longest waiting has waited this long, whoever comes is refused:
-            how many that is depends on the machine, how long an asker waits does not.
-        retry_after_s: what a refused caller is told.
-    """
+    """How an ingress replica combines requests into batches, and when it refuses them."""
 
-    max_in_flight: int = Field(default=2, ge=1)
-    max_batch: int = Field(default=64, ge=1)
-    max_waiting: int = Field(default=512, ge=1)
-    max_wait_s: float = Field(default=2.0, gt=0)
-    retry_after_s: int = Field(default=1, ge=1)
+    max_in_flight: int = Field(
+        default=2,
+        ge=1,
+        description="Batches that one ingress replica has under way at the same time.",
+    )
+    max_batch: int = Field(default=64, ge=1, description="Requests in one batch at most.")
+    max_waiting: int = Field(
+        default=512,
+        ge=1,
+        description=(
+            "Requests that may wait in one ingress replica. Further ones are refused with status "
+            "429."
+        ),
+    )
+    max_wait_s: float = Field(
+        default=2.0,
+        gt=0,
+        description=(
+            "Seconds that the longest waiting request may have waited. While one has waited "
+            "longer, new requests are refused with status 429. This bounds the waiting time on a "
+            "machine of any speed."
+        ),
+    )
+    retry_after_s: int = Field(
+        default=1, ge=1, description="Seconds that the `Retry-After` header of a refusal names."
+    )
 
 
 @dataclass(frozen=True, slots=True)

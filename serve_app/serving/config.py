@@ -29,43 +29,62 @@ MAX_CANDIDATES_PER_BATCH = 150_000
 
 
 class HttpConfig(Settings):
-    """
-    Attributes:
-        max_body_bytes: longer request bodies are refused.
-    """
+    """The HTTP API."""
 
-    max_body_bytes: int = Field(default=262_144, ge=1_024)
+    max_body_bytes: int = Field(
+        default=262_144, ge=1_024, description="Longer request bodies are refused with status 413."
+    )
 
 
 class ResultCacheConfig(Settings):
-    """
-    Attributes:
-        enabled: whether answers are kept at all.
-        ttl_s: how long an answer is given again to the same question.
-    """
+    """The cache of answers in Redis."""
 
-    enabled: bool = True
-    ttl_s: float = Field(default=300, gt=0)
+    enabled: bool = Field(
+        default=True, description="Keeps answers, and gives them again to equal requests."
+    )
+    ttl_s: float = Field(
+        default=300,
+        gt=0,
+        description=(
+            "Seconds for which an answer is kept. A larger value saves work and shows older lists."
+        ),
+    )
 
 
 Place = Literal["deployment", "ingress"]
 
 
 class Placement(Settings):
-    """
-    Where each stage runs: as a deployment of its own, or inside the process of the ingress.
+    """Where each stage runs: in a deployment of its own, or in the process of the ingress."""
 
-    Attributes:
-        features: FeatureFetcher.
-        candidates: CandidateGenerator.
-        scoring: the scorers of all variants.
-        ranking: Ranker.
-    """
-
-    features: Place = "deployment"
-    candidates: Place = "deployment"
-    scoring: Place = "deployment"
-    ranking: Place = "deployment"
+    features: Place = Field(
+        default="deployment",
+        description=(
+            "`deployment` runs FeatureFetcher as a deployment of its own; `ingress` runs it in "
+            "the process of the ingress."
+        ),
+    )
+    candidates: Place = Field(
+        default="deployment",
+        description=(
+            "`deployment` runs CandidateGenerator as a deployment of its own; `ingress` runs it "
+            "in the process of the ingress."
+        ),
+    )
+    scoring: Place = Field(
+        default="deployment",
+        description=(
+            "`deployment` runs the scorers of all variants as a deployment of its own; `ingress` "
+            "runs them in the process of the ingress."
+        ),
+    )
+    ranking: Place = Field(
+        default="deployment",
+        description=(
+            "`deployment` runs Ranker as a deployment of its own; `ingress` runs it in the "
+            "process of the ingress."
+        ),
+    )
 
     def of_stages(self, variants: tuple[str, ...]) -> dict[str, Place]:
         """The place of each stage, by the name of its deployment."""
@@ -78,19 +97,23 @@ class Placement(Settings):
 
 
 class AppConfig(Settings):
-    """
-    The application.
+    """The whole application."""
 
-    Attributes:
-        variants: names of the models served side by side; each gets a stage
-            ``Scorer-<variant>``.
-        bundles: folder or URI where ``recserve fit`` publishes; empty: ``bundles``. A relative
-            folder lies in the home folder.
-    """
-
-    variants: tuple[str, ...] = ("main", "challenger")
+    variants: tuple[str, ...] = Field(
+        default=("main", "challenger"),
+        description=(
+            "Variants served side by side; each has a stage `Scorer-<variant>`. The first answers "
+            "all users until `user_config` sets an experiment."
+        ),
+    )
     placement: Placement = Placement()
-    bundles: str = ""
+    bundles: str = Field(
+        default="",
+        description=(
+            "Folder or URI where `recserve fit` publishes bundles. A relative folder lies in the "
+            "home folder. Default: `bundles`."
+        ),
+    )
     http: HttpConfig = HttpConfig()
     result_cache: ResultCacheConfig = ResultCacheConfig()
     coalescing: CoalescingConfig = CoalescingConfig()

@@ -41,16 +41,25 @@ def scorer_of(variant: str) -> str:
 
 class Deadlines(Settings):
     """
-    How long each stage may take before something simpler stands in for it, in seconds.
+    How long the pipeline waits for each stage before it replaces the stage, in seconds.
 
-    The first two outlast the timeouts of both stores (``StoresConfig``), by what a call through the
-    graph takes: a stage that still answers names those users whom no store answered for.
+    The first two are longer than the timeouts of both stores together (``StoresConfig``) and the
+    call through the graph. So a stage still answers while a store is down, and names the users for
+    whom no store answered.
     """
 
-    features_s: float = Field(default=0.4, gt=0)
-    candidates_s: float = Field(default=0.6, gt=0)
-    scorer_s: float = Field(default=0.6, gt=0)
-    ranker_s: float = Field(default=0.4, gt=0)
+    features_s: float = Field(
+        default=0.4,
+        gt=0,
+        description=(
+            "Seconds to wait for FeatureFetcher: for user features, and again for item metadata."
+        ),
+    )
+    candidates_s: float = Field(
+        default=0.6, gt=0, description="Seconds to wait for CandidateGenerator."
+    )
+    scorer_s: float = Field(default=0.6, gt=0, description="Seconds to wait for each scorer.")
+    ranker_s: float = Field(default=0.4, gt=0, description="Seconds to wait for Ranker.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,7 @@ from serve_app.domain.settings import Settings
 
 
 class CandidatesConfig(Settings):
-    """
-    Attributes:
-        max_candidates: how many candidates per request go on to the scorer; at least the largest
-            ``n`` of a request.
-        half_life_days: after how long an event says half as much.
-        rrf_k: constant of reciprocal rank fusion.
-    """
+    """The sources of candidates, and how their lists are fused."""
 
     similar_users: SimilarUsersConfig = SimilarUsersConfig()
     autoencoder: AutoencoderConfig = AutoencoderConfig()
@@ -47,9 +41,27 @@ class CandidatesConfig(Settings):
     favorite_categories: FavoriteCategoriesConfig = FavoriteCategoriesConfig()
     new_items: NewItemsConfig = NewItemsConfig()
     popular: PopularConfig = PopularConfig()
-    max_candidates: int = Field(default=300, ge=100, le=2_000)
-    half_life_days: float = Field(default=60.0, gt=0)
-    rrf_k: float = Field(default=60.0, gt=0)
+    max_candidates: int = Field(
+        default=300,
+        ge=100,
+        le=2_000,
+        description=(
+            "Candidates of a request that are scored. At least the largest `n` of a request; more "
+            "cost time."
+        ),
+    )
+    half_life_days: float = Field(
+        default=60.0,
+        gt=0,
+        description="Days after which an event says half as much about the user.",
+    )
+    rrf_k: float = Field(
+        default=60.0,
+        gt=0,
+        description=(
+            "Constant of reciprocal rank fusion. A larger value makes the first ranks count less."
+        ),
+    )
 
     @property
     def weights(self) -> NDArray[np.float32]:

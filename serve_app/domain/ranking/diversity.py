@@ -17,13 +17,20 @@ class DiversityConfig(Settings):
     """How far a list may depart from the order of the scores."""
 
     mmr_lambda: float = Field(
-        default=0.8, ge=0, le=1, description="Weight of the score against novelty; 1 = score alone."
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Weight of the score against diversity; 1 orders by the score alone.",
     )
     max_per_category: int | None = Field(
-        default=3, ge=1, description="Items of one category while there are others; null = any."
+        default=3,
+        ge=1,
+        description="Items of one category while the pool holds others; null means any number.",
     )
     pool_size: int = Field(
-        default=100, ge=1, description="Best-scored candidates from which a list is picked."
+        default=100,
+        ge=1,
+        description="Best-scored candidates from which a list is picked. More cost time.",
     )
 
 

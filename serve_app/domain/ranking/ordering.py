@@ -15,16 +15,17 @@ from serve_app.domain.settings import Settings
 
 
 class RankingConfig(Settings):
-    """
-    Attributes:
-        diversity: how far the list may depart from the order of the scores.
-        high_rating: average from which an item is called highly rated.
-        min_ratings: how many ratings that takes.
-    """
+    """How the lists are ordered and explained."""
 
     diversity: DiversityConfig = DiversityConfig()
-    high_rating: float = Field(default=4.3, ge=0)
-    min_ratings: int = Field(default=5, ge=1)
+    high_rating: float = Field(
+        default=4.3,
+        ge=0,
+        description="Average rating from which an item may be called highly rated.",
+    )
+    min_ratings: int = Field(
+        default=5, ge=1, description="Ratings that an item needs to be called highly rated."
+    )
 
 
 def ranking_batch(

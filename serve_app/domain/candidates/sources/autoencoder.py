@@ -11,10 +11,16 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfi
 
 
 class AutoencoderConfig(SourceConfig):
-    """Attributes: n_seeds: how many of the user's latest items are put in."""
+    """Items that a linear autoencoder predicts."""
 
-    limit: int = Field(default=300, ge=1, le=1_000)
-    n_seeds: int = Field(default=300, ge=1)
+    limit: int = Field(
+        default=300, ge=1, le=1_000, description="Candidates that the source offers at most."
+    )
+    n_seeds: int = Field(
+        default=300,
+        ge=1,
+        description="Latest items of the user's history that the autoencoder reads.",
+    )
 
 
 def autoencoder(queries: Queries, config: AutoencoderConfig) -> Hits:

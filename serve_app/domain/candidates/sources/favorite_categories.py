@@ -9,9 +9,11 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfi
 
 
 class FavoriteCategoriesConfig(SourceConfig):
-    """Attributes: n_categories: how many favourite categories are asked."""
+    """Popular items of the user's favourite categories."""
 
-    n_categories: int = Field(default=3, ge=1)
+    n_categories: int = Field(
+        default=3, ge=1, description="Favourite categories whose popular items are offered."
+    )
 
 
 def favorite_categories(queries: Queries, config: FavoriteCategoriesConfig) -> Hits:

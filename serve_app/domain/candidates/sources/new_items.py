@@ -9,15 +9,19 @@ from serve_app.domain.scoring.model_features import DAY_S
 
 
 class NewItemsConfig(SourceConfig):
-    """
-    Attributes:
-        max_age_days: how long an item is new.
-        pool: how many of the newest allowed items are compared by category.
-    """
+    """New items, first those of the user's categories."""
 
-    limit: int = Field(default=30, ge=1, le=1_000)
-    max_age_days: float = Field(default=45.0, gt=0)
-    pool: int = Field(default=400, ge=1)
+    limit: int = Field(
+        default=30, ge=1, le=1_000, description="Candidates that the source offers at most."
+    )
+    max_age_days: float = Field(
+        default=45.0, gt=0, description="Days for which an item counts as new."
+    )
+    pool: int = Field(
+        default=400,
+        ge=1,
+        description="Newest allowed items that are compared by the user's categories.",
+    )
 
 
 def new_items(queries: Queries, config: NewItemsConfig) -> Hits:

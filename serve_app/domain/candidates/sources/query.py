@@ -23,16 +23,17 @@ NO_KEYS: Keys = np.empty(0, np.int64)
 
 
 class SourceConfig(Settings):
-    """
-    Attributes:
-        enabled: whether the source is asked at all.
-        limit: how many candidates it gives at most.
-        weight: multiplies how much its ranks count when the sources are fused, as the fit found it.
-    """
+    """Settings that every source has."""
 
-    enabled: bool = True
-    limit: int = Field(default=100, ge=1, le=1_000)
-    weight: float = Field(default=1.0, ge=0)
+    enabled: bool = Field(default=True, description="Enables the source.")
+    limit: int = Field(
+        default=100, ge=1, le=1_000, description="Candidates that the source offers at most."
+    )
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="Multiplies the weight of the source's ranks that the fit has found.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

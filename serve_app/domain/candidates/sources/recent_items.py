@@ -11,10 +11,14 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfi
 
 
 class RecentItemsConfig(SourceConfig):
-    """Attributes: n_seeds: how many of the user's items are asked for their neighbours."""
+    """Items similar to those of the user's history."""
 
-    limit: int = Field(default=200, ge=1, le=1_000)
-    n_seeds: int = Field(default=60, ge=1)
+    limit: int = Field(
+        default=200, ge=1, le=1_000, description="Candidates that the source offers at most."
+    )
+    n_seeds: int = Field(
+        default=60, ge=1, description="Items of the user's history whose neighbours are offered."
+    )
 
 
 def recent_items(queries: Queries, config: RecentItemsConfig) -> Hits:

@@ -16,15 +16,19 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, Scored, Sou
 
 
 class SimilarUsersConfig(SourceConfig):
-    """
-    Attributes:
-        n_seeds: how many of the user's items are used to find neighbours.
-        n_neighbours: how many neighbours are asked.
-    """
+    """Items that similar users bought."""
 
-    limit: int = Field(default=300, ge=1, le=1_000)
-    n_seeds: int = Field(default=100, ge=1)
-    n_neighbours: int = Field(default=300, ge=1)
+    limit: int = Field(
+        default=300, ge=1, le=1_000, description="Candidates that the source offers at most."
+    )
+    n_seeds: int = Field(
+        default=100,
+        ge=1,
+        description="Items of the user's history by which similar users are found.",
+    )
+    n_neighbours: int = Field(
+        default=300, ge=1, description="Similar users whose purchases are read."
+    )
 
 
 def similar_users(queries: Queries, config: SimilarUsersConfig) -> Hits:
