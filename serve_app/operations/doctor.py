@@ -64,12 +64,8 @@ def format_results(results: Sequence[Result]) -> str:
     width = max((len(result.name) for result in results), default=0)
     lines = [f"{result.outcome}  {result.name.ljust(width)}  {result.detail}" for result in results]
     n_failed = sum(result.outcome is Outcome.FAIL for result in results)
-    return "\n".join(
-        [
-            *map(str.rstrip, lines),
-            f"{n_failed} of {len(results)} failed" if n_failed else "all is well",
-        ]
-    )
+    summary = f"{n_failed} of {len(results)} failed" if n_failed else "all is well"
+    return "\n".join([*map(str.rstrip, lines), summary])
 
 
 def _result(check: Check) -> Result:
@@ -100,10 +96,7 @@ def compiled_trees(is_compiled: bool) -> Check:
     def run() -> str:
         if is_compiled:
             return "compiled"
-        raise Skipped(
-            "there was no C compiler at installation, so scorers take ten times as long: install"
-            " one, then recserve again"
-        )
+        raise Skipped("scorers are ten times as slow: install a C compiler, then recserve again")
 
     return Check("model trees", run)
 
