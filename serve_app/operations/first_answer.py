@@ -18,7 +18,7 @@ TIMEOUT_S = 10.0
 class _Item(BaseModel):
     item_id: str
     reason: str
-    metadata: dict[str, Any] | None
+    metadata: dict[str, Any] | None = None
 
 
 class _Answer(BaseModel):
