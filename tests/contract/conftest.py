@@ -1,4 +1,4 @@
-"""Real servers for the contract tests: one PostgreSQL and one Redis, fresh ones for every test."""
+"""Gives contract tests a real PostgreSQL and Redis, with a fresh database for every test."""
 
 import asyncio
 import os
@@ -59,13 +59,13 @@ def _database(store_urls: StoreUrls, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(store_urls: StoreUrls, template: str) -> Iterator[str]:
-    """A database of the test's own, with the empty schema."""
+    """A database for one test, with the empty schema."""
     yield from _database(store_urls, template)
 
 
 @pytest.fixture
 def bare_database_url(store_urls: StoreUrls) -> Iterator[str]:
-    """A database of the test's own, with nothing in it."""
+    """A database for one test, with nothing in it."""
     yield from _database(store_urls, "template0")
 
 

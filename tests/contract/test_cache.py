@@ -1,4 +1,4 @@
-"""What every cache must do, on a real Redis and in memory."""
+"""Tests the contract of caches, on a real Redis and in memory."""
 
 import asyncio
 import time

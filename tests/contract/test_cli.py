@@ -1,4 +1,4 @@
-"""The ``recserve`` command on real embedded stores, from nothing to a bundle that passes."""
+"""Tests the ``recserve`` command on embedded stores, from nothing to a bundle that passes."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ DEMO = ("--users", "150", "--items", "200", "--interactions", "6000")
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended: its exit code, and what it wrote to either stream."""
+    """The exit code of a command, and its text on either stream."""
 
     code: int
     out: str
@@ -71,7 +71,7 @@ def recserve(
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fit that takes no time."""
+    """Settings of a quick fit."""
     path = tmp_path_factory.mktemp("settings") / "fit.yaml"
     path.write_text(yaml.safe_dump(FIT))
     return path
@@ -91,7 +91,7 @@ def files_of(shop: Path) -> list[str | Path]:
 
 
 def published_by(fitted: Said) -> str:
-    """What a fit says of what it published, after what its steps took."""
+    """The lines of a fit about its bundle, after those about its steps."""
     return fitted.out[fitted.out.index("published ") :]
 
 
@@ -112,7 +112,7 @@ def assert_one_sentence(said: Said, *words: str) -> None:
 
 
 class TestFromNothingToABundle:
-    """One story: each test starts from what the one before left, and makes it if run alone."""
+    """One story: a test starts from what the previous one left, or makes it when it runs alone."""
 
     @pytest.fixture(autouse=True)
     def _demo(self, recserve: Recserve, shop: Path) -> None:
@@ -225,7 +225,9 @@ class TestFromNothingToABundle:
             recserve("versions", "promote", "20200101-00000000"), "20200101-00000000", "there are"
         )
 
-    def test_nothing_was_served_before_the_first(self, recserve: Recserve, tmp_path: Path) -> None:
+    def test_a_rollback_before_the_first_fit_says_that_nothing_was_served(
+        self, recserve: Recserve, tmp_path: Path
+    ) -> None:
         config = changed_config(tmp_path, bundles=str(tmp_path / "bundles"))
 
         said = recserve("versions", "rollback", "--config", config)
@@ -349,7 +351,7 @@ class TestErrors:
 
         assert_one_sentence(recserve("doctor", "--config", config), str(config), "args.deadline")
 
-    def test_a_cluster_that_is_none(self, recserve: Recserve) -> None:
+    def test_an_address_that_is_no_cluster(self, recserve: Recserve) -> None:
         said = recserve("fit", "--address", "nowhere")
 
         assert said.code == 1
@@ -365,7 +367,7 @@ class TestErrors:
             "third served but not described",
         )
 
-    def test_a_demo_shop_of_nobody(self, recserve: Recserve, tmp_path: Path) -> None:
+    def test_a_demo_shop_without_users(self, recserve: Recserve, tmp_path: Path) -> None:
         assert_one_sentence(
             recserve("demo", tmp_path, "--users", "0"), "n_users must be at least 1"
         )
@@ -395,11 +397,11 @@ class TestErrors:
         self, recserve: Recserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def bug(*_: object) -> None:
-            raise OSError("nobody foresaw this")
+            raise OSError("an unexpected error")
 
         monkeypatch.setattr(data, "make_demo", bug)
 
-        with pytest.raises(OSError, match="nobody foresaw this"):
+        with pytest.raises(OSError, match="an unexpected error"):
             recserve("demo", tmp_path)
 
     @pytest.mark.parametrize("command", [("status",), ("scale", "Ranker", "--min", "2")])
@@ -430,7 +432,7 @@ class TestUsage:
             (("fit", "--config", "/"), "is a directory"),
         ],
     )
-    def test_a_command_that_is_none_ends_with_2(
+    def test_an_unknown_command_ends_with_2(
         self, recserve: Recserve, words: tuple[str, ...], said: str
     ) -> None:
         found = recserve(*words)

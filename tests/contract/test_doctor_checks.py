@@ -1,4 +1,4 @@
-"""The doctor's checks, wired to a real PostgreSQL, a real Redis and real bundles."""
+"""Tests the doctor on a real PostgreSQL, a real Redis and real bundles."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.support.small_bundles import publish_world
 
 SERVE = load_yaml(Path(__file__).parents[2] / "serve_config.yaml")
 ELSEWHERE = {"RAY_ADDRESS": "127.0.0.1:1"}
-"""The ports are then those of that cluster: nothing of this machine is looked at."""
+"""With another cluster the doctor does not look at the ports of this machine."""
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def checked(workplace: Workplace) -> dict[str, tuple[Outcome, str]]:
     return {result.name: (result.outcome, result.detail) for result in results}
 
 
-def test_passes_what_is_in_place(workplace: Workplace, tmp_path: Path) -> None:
+def test_passes_every_check_of_a_complete_installation(
+    workplace: Workplace, tmp_path: Path
+) -> None:
     version = publish_world(tmp_path / "bundles").version
 
     results = checked(workplace)
@@ -46,7 +48,7 @@ def test_passes_what_is_in_place(workplace: Workplace, tmp_path: Path) -> None:
     assert results["variants have models"][1] == "main, challenger"
 
 
-def test_skips_what_nobody_has_made_yet(
+def test_skips_the_schema_and_bundle_that_do_not_exist_yet(
     workplace: Workplace, bare_database_url: str, tmp_path: Path
 ) -> None:
     location = StoreLocation(tmp_path, bare_database_url, workplace.location.redis_url)

@@ -1,4 +1,4 @@
-"""Loading and fitting as commands do it, and what the caches forget of before."""
+"""Tests loading and fitting as commands do it, and that both invalidate cached values."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Loading files into a real PostgreSQL."""
+"""Tests loading files into a real PostgreSQL."""
 
 import csv
 import subprocess

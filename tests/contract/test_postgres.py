@@ -1,4 +1,4 @@
-"""What every shop must do, and what PostgreSQL's does when its server fails."""
+"""Tests the contract of shops, and the one of PostgreSQL while its server fails."""
 
 import asyncio
 import socket

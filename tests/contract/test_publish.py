@@ -1,4 +1,4 @@
-"""From loaded files to a published bundle, through a real PostgreSQL."""
+"""Tests a fit from loaded files to a published bundle, through a real PostgreSQL."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is served is what was learnt from: the same users, asked of the stages and of the fit."""
+"""Tests that the stages and the fit compute equal features and scores for the same users."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +34,7 @@ from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.user_state import CacheTtls
 
-# No stock: what was in stock is not known when the fit looks back, so it ignores it.
+# The fit ignores stock, because past stock is not known.
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=30, min_ranking_users=0)})
 USERS = 40
@@ -67,7 +67,7 @@ def work(conn: Connection, tmp_path: Path) -> Workspace:
 async def served(
     work: Workspace, urls: StoreUrls, user_ids: tuple[str, ...], at: float
 ) -> tuple[ScoringBatch, np.ndarray]:
-    """What the stages make of a batch: candidates of each user with their features and scores."""
+    """The candidates of a batch from the stages, with their features and scores."""
     root = work.folder.with_name("bundles")
     bundles = BundleLocation(str(root), root.with_name("copies"))
     stores = Stores(StoreLocation(root.parent, urls.database, urls.redis), StoresConfig())

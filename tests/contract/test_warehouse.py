@@ -1,4 +1,4 @@
-"""The offline side's reading and writing in a real PostgreSQL."""
+"""Tests the queries of loading and fitting on a real PostgreSQL."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What a newcomer does, in his order, on an empty folder."""
+"""Tests the first steps of a new user, in their order, on an empty folder."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def home():
 
 
 def processes_of(home):
-    """Whatever runs with the folder in its command or its environment, this one aside."""
+    """Processes, except this one, with the folder in their command or environment."""
     found = []
     for process in psutil.process_iter():
         try:

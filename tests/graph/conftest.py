@@ -20,12 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "graph" in item.path.parts:
             item.add_marker(pytest.mark.graph)
-    # Its Serve lives until the session ends, and the end-to-end tests need the machine's ports.
+    # The Serve of the graph tests lives until the session ends; end-to-end tests need its ports.
     items.sort(key=lambda item: "graph" in item.path.parts)
 
 
 def silent(step: str, share: float) -> None:
-    """Progress that nobody looks at."""
+    """Ignores progress."""
 
 
 @pytest.fixture(scope="package")
@@ -56,13 +56,13 @@ def running(filled_home: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def service(running: Served) -> Served:
-    """The service with nothing degraded, whatever the test before did to it."""
+    """The service with nothing degraded, even if the test before disturbed it."""
     until(lambda: is_whole(running), "an answer without anything degraded", deadline_s=90)
     return running
 
 
 def is_whole(service: Served) -> bool:
-    """Every stage answers, for users whom no cache knows."""
+    """Tells whether every stage answers for users without a cached answer."""
     unknown = f"nobody-{os.urandom(6).hex()}"
     answers = [service.ask(unknown, model_name=variant) for variant in VARIANTS]
     return all(not answer["degraded"] for answer in answers)

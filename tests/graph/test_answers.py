@@ -93,7 +93,7 @@ def test_similar_items_of_an_item(service):
         ({"user": USER}, "Field required"),
     ],
 )
-def test_bad_input_is_told_what_is_allowed(service, body, said):
+def test_an_error_for_bad_input_names_what_is_allowed(service, body, said):
     answer = service.http.post("/recommendations", json=body)
 
     assert answer.status_code == 422
@@ -110,7 +110,7 @@ def test_a_body_that_is_too_long_is_refused(service):
     assert answer.status_code == 413
 
 
-def test_describes_itself(service):
+def test_the_service_describes_its_routes(service):
     paths = service.http.get("/openapi.json").json()["paths"]
 
     assert set(paths) == {"/recommendations", "/items/{item_id}/similar", "/health", "/ready"}

@@ -1,4 +1,4 @@
-"""Each part is really stopped, and the service goes on answering."""
+"""Tests that the service goes on answering while each of its parts is stopped."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ STAGES = {
 
 @pytest.fixture(scope="package")
 def a_buyer(filled_home):
-    """A user, and the ids of what he bought."""
+    """A user, and the ids of the items that they bought."""
     environment = {**os.environ, "RECSERVE_HOME": str(filled_home)}
     workplace = open_workplace(ROOT / "serve_config.yaml", environment, ROOT)
     with workplace.database() as conn:
@@ -105,7 +105,7 @@ def test_answers_while_redis_is_stuck(service, a_buyer):
 
 def test_answers_while_postgres_is_stuck(service):
     with stopped(servers(service.home, "postgres")):
-        answer = service.ask("somebody whom no cache knows", n=10)
+        answer = service.ask("a user without a cached answer", n=10)
 
     assert_good(answer, 10, set())
     assert answer["degraded"] == ["features", "history"]

@@ -1,4 +1,4 @@
-"""Steps of a fit on a real Ray cluster: the results are those of one process."""
+"""Tests that a fit on a real Ray cluster gives the results of one process."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_results_come_in_the_order_of_the_parts(cluster):
     assert list(found) == list(range(1, 51))
 
 
-def test_what_a_part_raises_is_raised_here(cluster):
+def test_an_error_of_a_part_reaches_the_caller(cluster):
     with pytest.raises(ZeroDivisionError):
         list(cluster.map(divmod, 1, [1, 0]))
 

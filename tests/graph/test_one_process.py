@@ -1,4 +1,4 @@
-"""The form for a small machine: every stage in the process of the ingress."""
+"""Tests the form for a small machine: every stage in the process of the ingress."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A server that accepts connections and then says nothing, as one does whose machine is stuck."""
+"""Gives tests a server that accepts connections and never answers, as a stuck machine does."""
 
 import socket
 from collections.abc import Iterator
@@ -10,6 +10,6 @@ from pathlib import Path
 def frozen_server(path: Path) -> Iterator[Path]:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-        # The kernel completes connections by itself; nobody ever accepts them.
+        # The kernel completes connections by itself; this process never accepts them.
         server.listen(64)
         yield path

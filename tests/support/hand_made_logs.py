@@ -1,4 +1,4 @@
-"""Small logs written out by hand, and a simulated shop as the warehouse gives it."""
+"""Gives tests small logs written by hand, and a simulated shop as the fit reads it."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -32,7 +32,7 @@ def log_of(*interactions: tuple[Any, ...], users: Sequence[str] | None = None) -
 
 
 def items_of(n: int, **columns: Sequence[Any]) -> pd.DataFrame:
-    """Items ``i0`` … as the warehouse gives them, alike but for the columns that are given."""
+    """Items ``i0`` … as the fit reads them, alike except for the given columns."""
     same = {
         "item_row": np.arange(n, dtype=np.int32),
         "item_id": [f"i{row}" for row in range(n)],

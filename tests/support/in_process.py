@@ -1,4 +1,4 @@
-"""The application without Ray and without sockets: an ingress over stages in this process."""
+"""Gives tests the application without Ray and sockets: an ingress over stages in this process."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.support.in_memory_stores import InMemoryCache
 from tests.support.small_bundles import location_of
 
 PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
-"""Deadlines where slow answers count, not what replaces them on a busy machine."""
+"""Deadlines so long that a busy machine does not replace a slow answer."""
 
 NOWHERE = Stores(
     StoreLocation(Path("/nowhere"), "postgresql://nowhere", "redis://nowhere"), StoresConfig()
@@ -68,7 +68,7 @@ def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
 
 
 class Counts:
-    """An exporter that remembers what it was told."""
+    """An exporter that keeps what it is given."""
 
     def __init__(self):
         self.counters, self.observed = {}, []

@@ -1,4 +1,4 @@
-"""Two windows of the demo shop, measured one after the other as a fit does."""
+"""Gives tests two windows of the demo shop, measured one after the other as a fit does."""
 
 from dataclasses import replace
 from functools import cache
@@ -32,26 +32,27 @@ def split() -> FitWindows:
 @cache
 def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
     """
-    What was known at a moment.
+    The snapshot of one moment.
 
     Args:
-        known_until_at: the tables of the sources know as much; later than ``at`` is a leak.
+        known_until_at: the end of the interactions that the tables of the sources were made of;
+            later than ``at`` is a leak.
     """
     items, _, log = demo_shop()
     catalogue = catalogue_of(items, log, 8)
-    nobody = np.full(len(log.user_ids), np.nan)
+    unknown = np.full(len(log.user_ids), np.nan)
     # What a fit finds for this shop.
     tables = TablesConfig(regularization=30.0, content_weight=0.0)
     config, listed = SnapshotConfig(embedding_dim=8, tables=tables), listed_at(catalogue, at)
-    world = snapshot(catalogue, before(log, at), at, listed, nobody, config)
+    world = snapshot(catalogue, before(log, at), at, listed, unknown, config)
     if known_until_at is None:
         return world
-    later = snapshot(catalogue, before(log, known_until_at), at, listed, nobody, config)
+    later = snapshot(catalogue, before(log, known_until_at), at, listed, unknown, config)
     return replace(world, fitted=replace(world.fitted, tables=later.fitted.tables))
 
 
 def likely(examples: Examples) -> NDArray[np.float32]:
-    """Log-odds, higher for what more sources offer."""
+    """Log-odds that rise with the number of sources that offer the item."""
     return examples.matrix[:, FEATURES.index("candidate.n_sources")] / np.float32(10)
 
 

@@ -1,4 +1,4 @@
-"""One real Serve, started as its users start it, and what a test can do to it."""
+"""Gives tests one real Serve, started as users start it, and the means to ask and disturb it."""
 
 import contextlib
 import os
@@ -31,11 +31,11 @@ OWN_PORTS = (
 
 
 def until(condition: Callable[[], Any], what: str, deadline_s: float = 60) -> Any:
-    """Polls until the condition holds, and gives what it gave."""
+    """Polls until the condition holds, and returns its value."""
     end_s = time.monotonic() + deadline_s
     while True:
-        if found := condition():
-            return found
+        if value := condition():
+            return value
         assert time.monotonic() < end_s, f"not within {deadline_s} s: {what}"
         time.sleep(0.1)
 
@@ -43,9 +43,9 @@ def until(condition: Callable[[], Any], what: str, deadline_s: float = 60) -> An
 def free_ports(n: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Served:
         return found
 
     def ask_whole(self, user_id: str, **body: Any) -> dict[str, Any]:
-        """The first answer in which no stage was late: what is right, not how fast it was."""
+        """The first answer in which no stage was late: this tests content, not speed."""
 
         def whole() -> dict[str, Any] | None:
             answer = self.ask(user_id, **body)
@@ -85,7 +85,7 @@ class Served:
         return self.status_of("/ready") == 200
 
     def status_of(self, path: str) -> int | None:
-        """HTTP status of a GET, ``None`` while nobody answers."""
+        """HTTP status of a GET, ``None`` while no server answers."""
         assert self.process.poll() is None, self.log.read_text()[-3_000:]
         try:
             return self.http.get(path).status_code
@@ -112,7 +112,7 @@ class Served:
         }
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """A command as an operator of this service would give it."""
+        """Runs a Python module as an operator of this service would."""
         return subprocess.run(
             [sys.executable, "-m", *command],
             # Ray's own commands look for the token of a local cluster only when told to.
@@ -125,7 +125,7 @@ class Served:
         )
 
     def stop(self) -> None:
-        """As Ctrl-C does; whatever is left then is killed."""
+        """Stops as Ctrl-C does, then kills the processes that are left."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.family |= set(psutil.Process(self.process.pid).children(recursive=True))
         self.http.close()
@@ -153,8 +153,8 @@ def served(
     Args:
         profile: file with RAY_SERVE_* variables; ``None`` for Ray's own defaults.
         change: edits the configuration before the start.
-        folder: for the copy and what Ray writes; another one than ``home`` where two services share
-            its stores.
+        folder: holds the copy and the files of Ray. Default: ``home``. Two services that share the
+            stores of one home need two folders.
     """
     folder = folder or home
     port, *own_ports = free_ports(1 + len(OWN_PORTS))
@@ -193,7 +193,7 @@ def served(
 
 @contextlib.contextmanager
 def stopped(pids: list[int]) -> Iterator[None]:
-    """The processes are there, hold their connections, and do nothing."""
+    """Stops processes for a while: they keep their connections and do nothing."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""Bundles of the small world, with small trained models, for tests of what serves them."""
+"""Gives tests bundles of the small world, with small trained models, and ways to damage them."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def location_of(root: Path) -> BundleLocation:
 
 
 def rewrite_manifest(root: Path, version: str, change: Callable[[Any], object]) -> None:
-    """Changes what a version says of itself, as another build would have said it."""
+    """Changes the manifest of a version into one that another build could have written."""
     file = root / version / "manifest.json"
     times = file.stat()
     said = json.loads(file.read_text())
@@ -77,6 +77,6 @@ def of_other_features(root: Path, version: str, variant: str) -> None:
 
 
 def damage(root: Path, manifest: Manifest) -> None:
-    """Cuts off the end of a file, as a copy does that was broken off."""
+    """Cuts off the end of a file, as an interrupted copy does."""
     file = root / manifest.version / "tables" / "popular_rows.npy"
     file.write_bytes(file.read_bytes()[:-8])

@@ -1,4 +1,4 @@
-"""A small simulated shop as the stages see it, for tests that need a plausible world."""
+"""Gives tests a small simulated shop as the stages see it."""
 
 from functools import cache
 
@@ -35,7 +35,7 @@ def small_world(*, categorised: bool = True) -> Snapshot:
 
 
 def batch_of(user_ids: tuple[str, ...], n: int = 10, wanted: Filter | None = None) -> RequestBatch:
-    """Requests that differ in their user only."""
+    """Requests that differ only in their user."""
     sizes = np.full(len(user_ids), n, np.int32)
     return RequestBatch("", user_ids, sizes, (wanted,) * len(user_ids), AT)
 

@@ -1,4 +1,4 @@
-"""Requests that go on while something else happens."""
+"""Gives tests requests that go on while something else happens."""
 
 import threading
 from collections import Counter
@@ -16,8 +16,8 @@ from tests.support.real_serve import Served
 class Traffic:
     """
     Attributes:
-        outcomes: requests by status, or by the name of the error of those that got no answer.
-        degraded: answers by stage that was replaced.
+        outcomes: requests by HTTP status; those without an answer by the name of their error.
+        degraded: answers by replaced stage.
         versions: answers by bundle version.
     """
 
@@ -28,7 +28,7 @@ class Traffic:
 
 @contextmanager
 def traffic(service: Served, n_threads: int = 4) -> Iterator[Traffic]:
-    """Asks for ever other users until the block ends."""
+    """Asks for one user after the other until the block ends."""
     seen, over, lock, numbers = Traffic(), threading.Event(), threading.Lock(), count()
 
     def ask() -> None:
@@ -62,6 +62,6 @@ def _ask_once(http: httpx2.Client, number: int, seen: Traffic, lock: threading.L
     with lock:
         seen.outcomes[answer.status_code] += 1
         if answer.status_code == 200:
-            found = answer.json()
-            seen.degraded.update(found["degraded"])
-            seen.versions[found["model_version"]] += 1
+            body = answer.json()
+            seen.degraded.update(body["degraded"])
+            seen.versions[body["model_version"]] += 1

@@ -1,4 +1,4 @@
-"""Unit tests stand alone: what would start Ray or connect anywhere is an error."""
+"""Makes a unit test fail that starts Ray or connects anywhere."""
 
 import socket
 from typing import NoReturn
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listening on a port of this machine stays possible, and so does asyncio's own socketpair."""
+    """Listening on a port stays possible, and so does the socketpair of asyncio."""
 
     def refuse_ray(*_: object, **__: object) -> NoReturn:
         pytest.fail("a unit test started Ray: move it to tests/graph")
