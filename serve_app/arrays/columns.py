@@ -1,4 +1,4 @@
-"""Columns that need more than one array: texts, ids, categories, tags.
+"""Defines columns that need more than one array: texts, ids, categories, tags.
 
 All of them are a few flat arrays, so that a bundle can memory-map them and the replicas of a
 node share their pages.

@@ -1,4 +1,4 @@
-"""Sums by key and the best of many, on flat arrays."""
+"""Sums values by key and selects the largest, on flat arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,8 @@ Keys = NDArray[np.int64]
 """A list and a row in one number, ``list * n_rows + row``: ascending keys go list by list."""
 
 _DENSE_RATIO = 16
-"""Sorting a value takes about as long as going over so many keys."""
+"""Sorting one value takes about as long as a pass over 16 keys. Below that ratio of keys to values
+a dense count over all keys is faster."""
 
 
 def sum_by_key(
@@ -25,6 +26,7 @@ def sum_by_key(
         keys: shape (n,), below ``n_keys``.
     """
     if n_keys <= _DENSE_RATIO * len(keys):
+        # ``bincount`` adds up in float64, in the order of the values, as the branch below does.
         totals = np.bincount(keys, values, minlength=n_keys)
         found = totals.nonzero()[0]
         return found, totals[found].astype(np.float32)
@@ -55,6 +57,8 @@ def best(rows: Rows, scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     """Positions of the k largest scores, largest first; ties go to the smaller row."""
     if len(scores) <= k:
         return np.lexsort((rows, -scores))
+    # Partition, then sort the few that are left: all ties of the k-th score stay in, so that the
+    # smaller rows among them win.
     least = np.partition(scores, len(scores) - k)[len(scores) - k]
     kept = np.flatnonzero(scores >= least)
     return kept[np.lexsort((rows[kept], -scores[kept]))[:k]]

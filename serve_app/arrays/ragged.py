@@ -1,4 +1,4 @@
-"""Lists of unequal length in two arrays: all values, and where each list starts."""
+"""Handles lists of unequal length in two arrays: all values, and the start of each list."""
 
 from collections.abc import Sequence
 from typing import TypeVar

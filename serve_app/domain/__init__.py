@@ -1,4 +1,4 @@
-"""How a list of recommendations is made, in numpy.
+"""Computes lists of recommendations, in numpy.
 
 No clock, no environment, no file, no network, no Ray.
 """

@@ -1,4 +1,4 @@
-"""Which variant a user gets: computed from the user id alone, the same in every process."""
+"""Assigns variants to users from the user id alone, equally in every process."""
 
 import math
 from collections.abc import Mapping

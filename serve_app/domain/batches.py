@@ -1,4 +1,4 @@
-"""What travels between the stages: batches of requests as flat arrays.
+"""Defines the messages between the stages: batches of requests as flat arrays.
 
 A request is a batch of one. Lists of unequal length are values and offsets; items are row numbers
 of the catalogue whose version travels beside them.
@@ -87,7 +87,7 @@ class CandidateBatch:
 @dataclass(frozen=True, slots=True)
 class ScoringBatch:
     """
-    What a scorer needs of some requests of a batch.
+    The input of a scorer: candidates of some requests, with features.
 
     Attributes:
         bundle: version of the catalogue and of the model.
@@ -136,7 +136,7 @@ class ScoringBatch:
 @dataclass(frozen=True, slots=True)
 class RankingBatch:
     """
-    What the ranker needs of a batch: scored candidates, without the features that only models read.
+    The input of the ranker: scored candidates, without the features that only models read.
 
     Attributes:
         bundle, offsets, rows, because, because_type: as in ``CandidateBatch``.

@@ -1,4 +1,4 @@
-"""Candidate tables: what the sources look things up in. Fitted offline, part of the bundle."""
+"""Defines the tables in which the sources look up candidates. They are part of the bundle."""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,9 @@ class CandidateTables:
         neighbour_rows: shape (total,), int32, items most similar to the row, best first.
         neighbour_scores: shape (total,), float32, cosine in (0, 1].
         buyer_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
-        buyers: shape (total,), int32, users (numbered as in the archive) who bought the row (or did
-            with it what else counts in this shop),
-            most recent first, cut at ``FitConfig.max_buyers_per_item``.
+        buyers: shape (total,), int32, users who bought the row, or had the interaction that counts
+            in this shop; numbered as in the archive, most recent first, cut at
+            ``FitConfig.max_buyers_per_item``.
         basket_offsets: shape (n_users + 1,), int64, one list per user.
         basket_rows: shape (total,), int32, distinct items the user bought, most recent first,
             cut at ``FitConfig.max_items_per_user``.

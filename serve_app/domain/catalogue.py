@@ -22,7 +22,7 @@ from serve_app.arrays.columns import (
 )
 
 UNCATEGORISED = "unknown"
-"""What the stores call the category of an item that has none; the catalogue knows none of it."""
+"""Category of items without one, as the stores call it. The catalogue has no code for it."""
 
 STANDARD_COLUMNS: Mapping[str, type] = {
     "category": TextColumn,

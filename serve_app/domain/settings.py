@@ -1,4 +1,4 @@
-"""The form of every setting: frozen, and a misspelt key is an error, not a default."""
+"""Defines the base of all settings: frozen, and a misspelt key is an error."""
 
 from pydantic import BaseModel, ConfigDict
 

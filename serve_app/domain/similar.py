@@ -1,4 +1,4 @@
-"""Items like a given one: for a product page, where there may be no user."""
+"""Finds items similar to a given one, for product pages without a known user."""
 
 from dataclasses import dataclass
 

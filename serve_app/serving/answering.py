@@ -1,4 +1,4 @@
-"""RecommendationService: from a question to an answer. Cache, batches, stages, composition."""
+"""Answers questions: looks in the cache, sends batches through the stages, composes the JSON."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ _logger = logging.getLogger("ray.serve.recserve.ingress")
 METADATA, BUNDLE = "metadata", "bundle"
 
 NO_BUNDLE = Answer(b"[]", 0, "", (BUNDLE,))
-"""What is answered while nothing has been published: an empty shop has an empty list."""
+"""The answer before the first bundle is published: an empty list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _Shown:
 
 
 class RecommendationService:
-    """Answers questions one at a time; they travel through the graph together."""
+    """Takes questions one at a time, and sends those that wait through the graph together."""
 
     def __init__(
         self,
@@ -86,8 +86,8 @@ class RecommendationService:
         self._cache = cache
         self._telemetry = telemetry
         self._clock = clock
-        # All that wait are looked up at once: a second queue of batches in front of the graph's
-        # would let people wait twice as long as they may.
+        # One look-up serves all questions that wait. With a second queue of limited batches before
+        # that of the graph, a question could wait twice as long as ``max_wait_s`` allows.
         at_once = {"max_batch": config.coalescing.max_waiting}
         self._lookups = Coalescer(self._look_up, config.coalescing.model_copy(update=at_once))
         self._graph = Coalescer(self._answer, config.coalescing)
@@ -184,7 +184,7 @@ class RecommendationService:
         return _Shown(metadata, found.unanswered, reason)
 
     def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
-        """A degraded answer is not kept: the next one may be whole."""
+        """Cache the answers, except degraded ones: the next answer may be complete."""
         values: dict[str, bytes] = {}
         for each, answer in zip(asked, answers, strict=True):
             if each.epoch is not None and not answer.degraded:

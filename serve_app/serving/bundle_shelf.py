@@ -1,4 +1,4 @@
-"""Opened bundles of one process, by version, and what is made of each."""
+"""Keeps the opened bundles of a process, and what each stage prepares from them."""
 
 import asyncio
 import logging
@@ -19,18 +19,21 @@ Prepared = TypeVar("Prepared")
 _logger = logging.getLogger("ray.serve.recserve.bundles")
 
 POLL_S = 2.0
-"""How often a process looks whether another bundle is current."""
+"""Seconds between two looks at which bundle is current."""
 
 N_KEPT = 2
-"""The one that is served and the one before: batches on their way still need it."""
+"""The current version and the one before it: batches under way still need the latter."""
 
 
+# Weak: a bundle is closed as soon as no stage holds it any more.
 _in_use: WeakValueDictionary[tuple[BundleLocation, str], Bundle] = WeakValueDictionary()
 _opening = Lock()
 
 
 def _shared(location: BundleLocation, version: str) -> Bundle:
     """One opened bundle for all stages of the process, as long as one of them holds it."""
+    # Stages open versions in threads of their own: without the lock, two threads would open one
+    # version twice.
     with _opening:
         bundle = _in_use.get((location, version))
         if bundle is None:
@@ -43,7 +46,7 @@ class BundleShelf(Generic[Prepared]):
     """
     Opens a version when a batch first asks for it, or when it becomes current.
 
-    Opening happens in a thread, once, however many ask.
+    A version is opened once, in a thread, however many batches ask for it.
     """
 
     def __init__(
@@ -51,8 +54,8 @@ class BundleShelf(Generic[Prepared]):
     ) -> None:
         """
         Args:
-            stage: whose failure it is when a version cannot be opened.
-            prepare: makes of a bundle what the stage works with; may take long.
+            stage: name of the stage that fails when a version cannot be opened.
+            prepare: computes from a bundle what the stage works with; may take long.
         """
         self._location = location
         self._stage = stage
@@ -64,7 +67,7 @@ class BundleShelf(Generic[Prepared]):
 
     async def at(self, version: str) -> Prepared:
         """
-        What was made of a version.
+        The prepared version; opens it if necessary.
 
         Raises:
             StageFailed: it cannot be opened.
@@ -78,6 +81,7 @@ class BundleShelf(Generic[Prepared]):
                 self._opened.popitem(last=False)
         self._opened.move_to_end(version)
         try:
+            # Shielded: a batch that is cancelled must not stop the opening for the others.
             prepared = await asyncio.shield(task)
         except (BundleError, StoreUnavailable, OSError) as error:
             self._opened.pop(version, None)

@@ -1,4 +1,4 @@
-"""Natural batching: what waits when a slot is free leaves together; nobody waits for a timer."""
+"""Combines the questions that wait for a free slot into a batch, without waiting for a timer."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 
 class CoalescingConfig(Settings):
-    """How an ingress replica combines requests into batches, and when it refuses them."""
+    """Batches of one ingress replica, and when it refuses requests."""
 
     max_in_flight: int = Field(
         default=2,
@@ -86,7 +86,7 @@ class Coalescer(Generic[Question, Answer]):
 
         Raises:
             Overloaded: ``max_waiting`` others wait already, or one has waited ``max_wait_s``.
-            StageFailed: somebody stopped the batch on its way.
+            StageFailed: the batch was cancelled.
         """
         now_s = self._clock()
         if self._is_full(now_s):
@@ -107,13 +107,14 @@ class Coalescer(Generic[Question, Answer]):
             batch = self._next_batch()
             if not batch:
                 return
-            # In nobody's context: else Serve would cancel all with whoever made room for them.
+            # Each question gets it; the task alone would only log it.
+            # and the request that frees the slot is often not in the batch.
             task = asyncio.create_task(self._travel(batch), context=Context())
             self._under_way.add(task)
             task.add_done_callback(self._arrive)
 
     def _next_batch(self) -> list[_Waiting[Question, Answer]]:
-        """The longest waiting whose askers are still there."""
+        """The questions that have waited longest, without those that were cancelled meanwhile."""
         batch: list[_Waiting[Question, Answer]] = []
         while self._waiting and len(batch) < self._config.max_batch:
             waiting = self._waiting.popleft()
@@ -131,7 +132,9 @@ class Coalescer(Generic[Question, Answer]):
             for each, answer in zip(batch, answers, strict=True):
                 if not each.answer.done():
                     each.answer.set_result(answer)
-        except Exception as error:  # Whatever it is, it belongs to the askers.
+        except (
+            Exception
+        ) as error:  # Each question of the batch gets the error; a task would only log it.
             _fail(batch, error)
         except asyncio.CancelledError:
             _fail(batch, StageFailed("batch", "cancelled"))

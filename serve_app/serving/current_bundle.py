@@ -1,4 +1,4 @@
-"""The bundle that an ingress answers from, and what it can compute from it by itself."""
+"""Follows the current bundle, and computes the floor from it: answers without any stage."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from serve_app.serving.stages.feature_fetcher import default_users
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
 SETTLING_S = 2 * POLL_S
-"""Between the appearance of a bundle and its use: by then the other stages have opened it too."""
+"""Seconds between the appearance of a bundle and its use. The stages open it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class CurrentBundle:
     """
     Attributes:
         allowed: masks over the bundle's catalogue.
-        floor: stands in for every stage.
+        floor: replaces stages that fail.
     """
 
     bundle: Bundle
@@ -44,7 +44,8 @@ class CurrentBundle:
         popular = CandidateFinder.of(bundle.fitted, _popular_only(candidates))
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:
-            # The archive remembers what users did, so what they are done with stays excluded.
+            # Histories from the archive, not from a store: items that a user is done with stay
+            # excluded even while every store is down.
             histories = bundle.fitted.archive.read(batch.user_ids, stale=True)
             return popular.find(batch, histories)
 
@@ -59,8 +60,10 @@ class CurrentBundle:
 
     def clock(self, now_at: float) -> float:
         """
-        The time that features are computed for: now, but never further from the fit than the
-        models have seen, so that a bundle that grows old does not leave what it was fitted on.
+        The time for which features are computed.
+
+        It is now, but stops one horizon after the fit. Ages of items and events then stay within
+        what the models have seen, even if the bundle grows old.
         """
         manifest = self.bundle.manifest
         return min(now_at, manifest.until_at + manifest.horizon_s)
@@ -133,7 +136,7 @@ class BundleFollower:
         try:
             await self.look()
         except (BundleError, StageFailed) as failure:
-            # The cause says more: which version, and what of it.
+            # The cause names the version and the fault.
             reason = failure.__cause__ or failure
             self._problems.log("bundle", f"the bundle in use stays: {reason}")
         else:

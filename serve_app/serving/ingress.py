@@ -1,5 +1,4 @@
-"""Ingress: behind HTTP, in front of the graph. Holds the stages, the experiment and the bundle in
-use; decides which variant answers whom, and knows when it can answer at all."""
+"""Connects the HTTP API with the service: assigns variants, reports health and readiness."""
 
 import logging
 import time
@@ -77,7 +76,7 @@ class Ingress:
         return build_api(self, self._config.http)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Takes up another experiment; keeps the one in use when the new one makes no sense."""
+        """Start another experiment. An invalid one is logged, and the present one is kept."""
         try:
             config = IngressConfig.model_validate(user_config).check(self._config.variants)
         except (ValidationError, ValueError) as error:
@@ -127,12 +126,12 @@ class Ingress:
         return similar_items(row, n, catalogue, tables, allowed), catalogue
 
     def user_hash(self, user_id: str) -> str:
-        """Stands for a user in logs, so that his lines can be found but not his name."""
+        """A keyed hash that replaces the user id in logs."""
         key = self._experiment.salt.encode()[:64]
         return blake2b(user_id.encode(), key=key, digest_size=6).hexdigest()
 
     def health(self) -> dict[str, Any]:
-        """What is served; never asks a store."""
+        """The served bundle and variants. Asks no store."""
         current = self._follower.current
         version = current.version if current else None
         weights = self._experiment.weights
@@ -144,7 +143,7 @@ class Ingress:
         }
 
     def missing(self) -> list[str]:
-        """What is missing before this replica can answer; empty when nothing is."""
+        """The parts that have not answered yet. The replica is ready if there are none."""
         return self._warm_up.missing()
 
     def _column_types(self) -> Mapping[str, type]:

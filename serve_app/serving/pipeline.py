@@ -41,7 +41,7 @@ def scorer_of(variant: str) -> str:
 
 class Deadlines(Settings):
     """
-    How long the pipeline waits for each stage before it replaces the stage, in seconds.
+    Seconds that the pipeline waits for each stage before it replaces the stage.
 
     The first two are longer than the timeouts of both stores together (``StoresConfig``) and the
     call through the graph. So a stage still answers while a store is down, and names the users for
@@ -64,7 +64,7 @@ class Deadlines(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What the pipeline calls. Each raises ``StageFailed`` when it cannot answer."""
+    """The calls of the pipeline. Each raises ``StageFailed`` if it cannot answer."""
 
     users: Callable[[RequestBatch], Awaitable[UserFeatures]]
     candidates: Callable[[RequestBatch], Awaitable[CandidateBatch]]
@@ -74,7 +74,7 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What stands in for the stages: computed in place, from the bundle alone."""
+    """Replaces stages that fail. Computed in the process of the ingress, from the bundle alone."""
 
     users: Callable[[RequestBatch], UserFeatures]
     candidates: Callable[[RequestBatch], CandidateBatch]
@@ -82,7 +82,7 @@ class Floor:
 
 
 class Observer(Protocol):
-    """Is told what happened; must not fail and must not block."""
+    """Receives events of the pipeline. Its methods must not fail and must not block."""
 
     def stage(self, name: str, duration_s: float) -> None: ...
 
@@ -129,7 +129,7 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class _Run:
-    """One batch on its way, and what was replaced for which request."""
+    """The state of one batch: which stage was replaced for which request."""
 
     batch: RequestBatch
     stages: Stages
@@ -157,7 +157,9 @@ class _Run:
     async def scores(
         self, variants: Sequence[str], users: UserFeatures, candidates: CandidateBatch
     ) -> NDArray[np.float32]:
-        """Each variant's scorer answers for its own requests; all of them side by side."""
+        """Scores from each variant's scorer for its requests; the scorers run at the same time."""
+        # The fused scores stay for requests whose scorer fails. Copied: the floor and the ranker
+        # read the candidates too.
         scores = fused_scores(candidates).copy()
         batch, names = ScoringBatch.of(candidates, users.values, self.batch.at), np.array(variants)
 

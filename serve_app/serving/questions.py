@@ -1,4 +1,4 @@
-"""What is asked of the service and what it answers, without HTTP."""
+"""Defines questions to the service and its answers, independent of HTTP."""
 
 from dataclasses import dataclass
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Sends one batch through the whole graph before the first user does, and says what is missing."""
+"""Sends a batch through the graph until every stage has answered; reports the missing ones."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from serve_app.serving.pipeline import Deadlines, Stages, recommend
 
 PATIENT = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
-"""Stages that have just started open a bundle and connect to their stores."""
+"""Longer than in service: stages that just started open a bundle and connect to stores."""
 
 PAUSE_S = 0.5
 
 STORE_REASON = "store_unavailable"
-"""A stage that answers without its store is there: the graph can answer too."""
+"""Not counted as missing: a stage whose store is down has started, and answers."""
 
 
 class WarmUp:
@@ -33,7 +33,7 @@ class WarmUp:
             self._task = asyncio.create_task(repeat(self._look, PAUSE_S))
 
     def missing(self) -> list[str]:
-        """What has not answered yet."""
+        """The stages that have not answered yet."""
         if self._follower.current is None:
             return ["bundle: publish one with `recserve fit`"]
         return list(self._missing)
@@ -60,7 +60,7 @@ class _SilentStages:
         self.found: dict[str, str] = {}
 
     def stage(self, name: str, duration_s: float) -> None:
-        """Durations of a warm-up say nothing."""
+        """Ignored: the warm-up includes opening the bundle."""
 
     def degraded(self, stage: str, reason: str, n_requests: int) -> None:
         if reason != STORE_REASON:

@@ -1,4 +1,4 @@
-"""What the candidate stage knows of a user and an item; columns as ``CANDIDATE_FEATURES``."""
+"""Computes the features of each candidate and its user; columns as ``CANDIDATE_FEATURES``."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +92,7 @@ def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32
 def _seen(
     rows: Rows, requests: NDArray[np.int64], histories: Histories, n_rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """How many events the user has on each candidate, and when the last was (NaN: never)."""
+    """Number of the user's events on each candidate, and time of the last one (NaN: none)."""
     keys = histories.keys(n_rows)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]

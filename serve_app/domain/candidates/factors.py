@@ -1,7 +1,7 @@
-"""What a factorisation of who took what says of users and items.
+"""Computes factors of users from their histories, and their affinity to items.
 
-A user's factors are computed from his history as it is now, so that a click counts in the next
-answer: the fit leaves items' factors such that the sum over what he took is the user's.
+The fit gives each item the factors that it adds to a user. A user's factors are the sum over their
+history as it is now, so a click counts in the next answer.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
 
 def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:
     """
-    The sum of what each user's items add, every item once, by the most that he did with it.
+    Sums the factors that the user's items add. Each item counts once, by its heaviest event.
 
     Args:
         histories: events on rows of ``factors`` only.
@@ -39,7 +39,7 @@ def affinities(
     factors: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """
-    How much of each candidate the factorisation expects with its user.
+    Affinity of each candidate to its user: the product of their factors.
 
     Args:
         rows: shape (n,).

@@ -1,4 +1,4 @@
-"""Finds candidates: asks every source, fuses what they offer, and says what is known of each."""
+"""Finds candidates: asks every source, fuses their lists, and computes features."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -152,7 +152,7 @@ def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
 
 
 def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
-    """What each source offers, in the order of ``SOURCES``."""
+    """The hits of each source, in the order of ``SOURCES``."""
     found = []
     for source in SOURCES:
         own = getattr(config, source)

@@ -1,8 +1,8 @@
-"""How often a user passed an item over.
+"""Estimates how often a user passed over an item.
 
-Somebody who was there in weeks when an item sold well, and did not take it, wants it less than
-somebody who was not there. Expected is how often the user would have taken the item by now, had he
-chosen as everybody did who was there at the same time.
+A user who was active while an item sold well, and did not take it, wants it less than a user who
+was away. The expected number is how often the user would have taken the item if they had chosen
+as all active users did in the same periods.
 """
 
 import numpy as np
@@ -14,12 +14,14 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.interactions import Histories
 
 _FEW = 1e-4
+"""Added before the logarithm, which has no value at zero."""
+
 _LATE_PERIODS = 2
 
 
 def taken_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDArray[np.float32]:
     """
-    How many distinct items each user had to do with in each period.
+    Counts the distinct items of each user's events in each period.
 
     Args:
         starts_at: shape (n_periods,), ascending; what was before the first is left out, and the
@@ -46,7 +48,7 @@ def expectations(
 ) -> NDArray[np.float32]:
     """
     Logarithms of three numbers of each candidate: how often the user is expected to have taken it,
-    counting as many choices a period as he made; the same, counting one chance a period; and the
+    counting as many choices a period as they made; the same, counting one chance a period; and the
     item's share of all choices now, in relation to the first.
 
     Args:

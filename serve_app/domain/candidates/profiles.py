@@ -1,4 +1,4 @@
-"""What a user's history says about his taste, computed from the events when they are read.
+"""Computes profiles of users' taste from their events, at the time of the request.
 
 Nothing here is fitted, so that a click counts in the next answer.
 """
@@ -22,7 +22,7 @@ class Profiles:
         category_shares: shape (n_users, max(n_categories, 1)), float32, sums of 1, or of 0 without
             history.
         tastes: shape (n_users, d), float32, weighted mean of item vectors, unit length or zero.
-        contents: shape (n_users, c), float32, the same of the vectors of the items' words.
+        contents: shape (n_users, c), float32, mean of content vectors, unit length or zero.
         log_prices: shape (n_users,), float32, weighted mean of log(1 + price); NaN unknown.
         log_buyers: shape (n_users,), float32, mean of the items' logarithm of buyers; NaN unknown.
     """

@@ -22,7 +22,7 @@ _LEAST_CHUNK = 32
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """
-    What each request of a batch may show.
+    The items that each request of a batch may show.
 
     Attributes:
         masks: each shape (n_rows,), bool, items that may be shown to anybody with a filter.

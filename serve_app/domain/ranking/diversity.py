@@ -1,4 +1,4 @@
-"""Lists that are not ten times the same: maximal marginal relevance, and a cap per category."""
+"""Diversifies lists by maximal marginal relevance and a cap per category."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Makes the ordered answers: best first, diverse, each item with its reason."""
+"""Orders scored candidates into lists: best first, diverse, each item with its reason."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Why an item is recommended, in words that the user who reads them finds true."""
+"""Chooses the reason for each recommended item, and writes it as a sentence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The one place where model features are named and assembled: training and serving call the same.
+"""Names and assembles the model features. Training and serving call the same functions.
 
 Four groups, side by side in a row per candidate: of the user, of the item, of the candidate (what
 the candidate stage knows of this user and this item) and crosses of these. A missing number is NaN,

@@ -66,7 +66,7 @@ async def _whole(receive: Receive) -> list[Message]:
 def _question(
     messages: Sequence[Message], headers: Mapping[bytes, bytes]
 ) -> RecommendationsRequest | None:
-    """What is asked; ``None`` when that is for FastAPI to find out."""
+    """The checked body, or ``None`` if FastAPI has to answer, because the body is not valid."""
     if headers.get(b"content-type") != _JSON:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What callers are told when there is no answer: FastAPI's shape, counted, one log line each.
+"""Answers requests that fail: in FastAPI's format, counted, with one line in the log.
 
 No ``from __future__ import annotations`` here, as in ``serving.http.api``.
 """
@@ -78,7 +78,7 @@ def refusal(
     detail: object,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """What the caller is told; counted and logged."""
+    """The answer to a refused request, which is counted and logged."""
     telemetry.refused(outcome)
     line = {"request_id": request_id, "outcome": outcome, "status": status}
     access_log.info(orjson.dumps(line).decode())
@@ -106,7 +106,7 @@ def fit_request_id(given: str) -> str:
 
 
 def _message(problem: Mapping[str, Any]) -> str:
-    """What is allowed, where pydantic only says what is not."""
+    """The message of a problem; names the allowed fields where pydantic does not."""
     if problem["type"] == "extra_forbidden":
         return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
     return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])

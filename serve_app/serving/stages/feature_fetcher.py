@@ -33,6 +33,6 @@ class FeatureFetcher:
 
 
 def default_users(batch: RequestBatch) -> UserFeatures:
-    """What stands in for the whole stage: everybody is unknown."""
+    """Features that replace those of the stage: all users are unknown."""
     columns = np.tile(unknown_user(), (len(batch), 1))
     return UserFeatures(user_features(columns, batch.at), np.ones(len(batch), bool))

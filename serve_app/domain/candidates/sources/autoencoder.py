@@ -1,4 +1,4 @@
-"""What a linear autoencoder makes of the user's items, scaled by how many buy an item lately.
+"""Offers the items that a linear autoencoder predicts, scaled by their recent trend.
 
 Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019. The weights are fitted
 offline; they are applied to the history as it is now.

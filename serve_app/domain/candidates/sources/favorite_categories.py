@@ -1,4 +1,4 @@
-"""What is popular in the categories that the user likes most."""
+"""Offers popular items of the user's favourite categories."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ def favorite_categories(queries: Queries, config: FavoriteCategoriesConfig) -> H
         requests,
         -(-config.limit // n_liked[requests]),
     )
-    # The first of the favourite category is worth its share, the second half of it, and so on.
+    # The best item of a category scores the category's share, the second half as much, and so on:
+    # the lists of the categories interleave.
     each = owners(offsets)
     ranks = (positions_within(offsets) + 1).astype(np.float32)
     scores: NDArray[np.float32] = shares[requests, codes][each] / ranks

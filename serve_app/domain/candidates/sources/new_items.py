@@ -1,4 +1,4 @@
-"""Items that came lately, those of the user's categories first."""
+"""Offers new items, first those of the user's categories."""
 
 import numpy as np
 from pydantic import Field
@@ -32,7 +32,7 @@ def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
     rows, requests, age_days = rows[is_new], requests[is_new], age_days[is_new]
     codes = queries.catalogue.categories.codes[rows]
     shares = np.where(codes >= 0, queries.profiles.category_shares[requests, codes], 0.0)
-    # A share of nothing must not make all scores equal: freshness orders what is left.
+    # The small constant lets age order the items of categories that the user does not know.
     scores = ((shares + 0.01) * (1 - age_days / (2 * config.max_age_days))).astype(np.float32)
     offsets = offsets_of(np.bincount(requests, minlength=len(queries)))
     top, offsets = best_of_each(scores, offsets, config.limit)

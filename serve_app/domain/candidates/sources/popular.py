@@ -1,4 +1,4 @@
-"""What everybody buys: the floor under every list, which is why it cannot be switched off."""
+"""Offers popular items. It fills up every list, so it cannot be switched off."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ class PopularConfig(SourceConfig):
 
 
 def popular(queries: Queries, config: PopularConfig) -> Hits:
-    # As many as are wanted, whatever the limit: the other sources may find nothing at all.
+    # At least the requested number, whatever the limit: the other sources may find nothing.
     limits = np.maximum(config.limit, queries.sizes)
     rows, offsets = queries.allowed.first(queries.tables.popular_rows, limits)
     scores = queries.catalogue.number("popularity")[rows].astype(np.float32)

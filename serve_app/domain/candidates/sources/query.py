@@ -1,4 +1,4 @@
-"""What sources are asked, and what they answer: all requests of a batch at once."""
+"""Defines what sources read and return, for all requests of a batch at once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,7 +78,7 @@ class Scored:
         n_columns: int,
     ) -> "Votes":
         """
-        What each says of the columns that a table in ragged form has in its row.
+        Looks up each row in a table of ragged lists, and weights the values by the scores.
 
         Args:
             offsets, columns, values: the table; without values they are 1.
@@ -159,7 +159,7 @@ class Queries:
 @dataclass(frozen=True, slots=True)
 class Hits:
     """
-    What one source offers each request, best first, no row twice, only allowed rows.
+    The candidates that one source offers each request: best first, distinct, allowed.
 
     Attributes:
         rows: shape (total,), int32.

@@ -1,4 +1,4 @@
-"""Items close to those that the user had to do with (item-to-item neighbours)."""
+"""Offers neighbours of the items of the user's history."""
 
 from dataclasses import replace
 

@@ -1,9 +1,9 @@
-"""What people bought lately who bought what this user likes (user-based nearest neighbours).
+"""Offers items that similar users bought lately (user-based nearest neighbours).
 
-Similarity is the cosine of baskets: a shared item counts what it says of the user, and a neighbour
-is divided by the square root of the size of his basket. A purchase of a neighbour counts less the
-longer it is ago. Computed from the history as it is now, so a new user has neighbours after his
-first event.
+Similarity is the cosine of baskets: a shared item counts its weight in the user's profile, and the
+sum is divided by the square root of the neighbour's number of items. Older purchases of a neighbour
+count less. Neighbours are found from the history as it is now, so a new user has neighbours after
+their first event.
 """
 
 from dataclasses import replace
