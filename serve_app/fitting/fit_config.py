@@ -115,7 +115,7 @@ class FitConfig(Settings):
         names = {*variants, *(f"{name}_diverse" for name in variants)}
         taken = names & {*baselines(), CANDIDATES, POPULARITY, SERVED}
         if taken:
-            raise ValueError(f"{sorted(taken)} name what the variants are compared with")
+            raise ValueError(f"{sorted(taken)} are taken: variants are compared with these orders")
         return variants
 
 

@@ -10,7 +10,7 @@ from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import FitWindows, Outcomes, before, outcomes, split_of
+from serve_app.fitting.data.windows import FitWindows, Outcomes, before, find_outcomes, split_of
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import (
     ItemFacts,
@@ -19,8 +19,8 @@ from serve_app.fitting.judging.window_results import (
     describe_items,
 )
 from serve_app.fitting.moments.examples import Block, Examples, blocks
-from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, listed_at, snapshot
-from serve_app.fitting.tables.candidate_tables import TablesConfig
+from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, listed_at, take_snapshot
+from serve_app.fitting.tables.tables_config import TablesConfig
 from tests.support.hand_made_logs import demo_shop
 
 
@@ -44,10 +44,10 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
     # What a fit finds for this shop.
     tables = TablesConfig(regularization=30.0, content_weight=0.0)
     config, listed = SnapshotConfig(embedding_dim=8, tables=tables), listed_at(catalogue, at)
-    world = snapshot(catalogue, before(log, at), at, listed, unknown, config)
+    world = take_snapshot(catalogue, before(log, at), at, listed, unknown, config)
     if known_until_at is None:
         return world
-    later = snapshot(catalogue, before(log, known_until_at), at, listed, unknown, config)
+    later = take_snapshot(catalogue, before(log, known_until_at), at, listed, unknown, config)
     return replace(world, fitted=replace(world.fitted, tables=later.fitted.tables))
 
 
@@ -65,7 +65,7 @@ CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
 
 def outcomes_at(at: float, until_at: float) -> Outcomes:
     known = before(demo_shop()[2], until_at)
-    return outcomes(known, at, until_at, world_at(at).fitted.catalogue.listed, least=CLICKED)
+    return find_outcomes(known, at, until_at, world_at(at).fitted.catalogue.listed, least=CLICKED)
 
 
 def measured_block(

@@ -12,7 +12,7 @@ from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.filters.masks import Filter
 from serve_app.domain.interactions import PURCHASE, TYPE_CODES, Events, InteractionLog
 from serve_app.fitting.data.items import catalogue_of
-from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, snapshot
+from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, take_snapshot
 
 AT = DemoConfig().end_at
 CONFIG = SnapshotConfig(embedding_dim=8)
@@ -31,7 +31,7 @@ def small_world(*, categorised: bool = True) -> Snapshot:
     log = _log(shop.interactions.to_pandas(), items)
     created_at = np.full(len(log.user_ids), np.nan)
     catalogue = catalogue_of(items, log, CONFIG.embedding_dim)
-    return snapshot(catalogue, log, AT, catalogue.listed, created_at, CONFIG)
+    return take_snapshot(catalogue, log, AT, catalogue.listed, created_at, CONFIG)
 
 
 def batch_of(user_ids: tuple[str, ...], n: int = 10, wanted: Filter | None = None) -> RequestBatch:

@@ -1,4 +1,4 @@
-"""Interactions and items as the fit sees them: windows of time, labels, numbers.
+"""Prepares interactions and items for the fit: windows of time, labels, numbers.
 
-Fits nothing.
+Fits no table and no model.
 """

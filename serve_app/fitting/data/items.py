@@ -1,4 +1,4 @@
-"""Items of the warehouse as a catalogue: placed by row, attributes as typed columns."""
+"""Builds the catalogue from the items of the database, with typed columns of attributes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -27,12 +27,12 @@ def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) ->
     """
     All items, without anything that is learnt from interactions: features and vectors are zero.
 
-    An item is there since it was created or first touched, whichever was earlier.
+    An item exists since its creation or its first interaction, whichever is earlier.
 
     Args:
-        items: as ``stores.postgres.fit_input.read_items`` gives them.
+        items: as ``stores.postgres.fit_input.read_items`` returns them.
         log: all interactions.
-        n_dimensions: of the vectors.
+        n_dimensions: length of the vectors.
 
     Raises:
         NotEnoughData: there are no items.
@@ -43,15 +43,15 @@ def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) ->
     n = int(rows.max()) + 1
     listed = np.zeros(n, bool)
     listed[rows] = True
-    item_ids = _placed(items["item_id"], rows, n, "")
+    item_ids = _by_row(items["item_id"], rows, n, "")
     numbers = np.full((3, n), np.nan)
     numbers[0, rows] = items["price"]
     numbers[1] = first_seen(items, log, n)
     standard: dict[str, Column] = {
-        "category": TextColumn.of(_placed(_categories(items), rows, n, None)),
+        "category": TextColumn.of(_by_row(_categories(items), rows, n, None)),
         "price": NumberColumn(numbers[0]),
-        "tags": TagsColumn.of(_placed(items["tags"], rows, n, ())),
-        "in_stock": FlagColumn.of(_placed(items["in_stock"], rows, n, False)),
+        "tags": TagsColumn.of(_by_row(items["tags"], rows, n, ())),
+        "in_stock": FlagColumn.of(_by_row(items["in_stock"], rows, n, False)),
         "created_at": NumberColumn(numbers[1]),
         "avg_rating": NumberColumn(numbers[2]),
         "num_ratings": NumberColumn(np.zeros(n)),
@@ -60,10 +60,10 @@ def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) ->
     return Catalogue(
         version="",
         item_ids=Texts.of(item_ids),
-        titles=Texts.of(_placed(items["title"], rows, n, "")),
+        titles=Texts.of(_by_row(items["title"], rows, n, "")),
         index=IdIndex.of(list(items["item_id"]), rows.astype(np.int32)),
         listed=listed,
-        columns={**attribute_columns(_placed(items["attributes"], rows, n, {})), **standard},
+        columns={**attribute_columns(_by_row(items["attributes"], rows, n, {})), **standard},
         vectors=np.zeros((n, n_dimensions), np.float32),
         features=np.zeros((n, len(ITEM_FEATURES)), np.float32),
     )
@@ -74,7 +74,7 @@ def _categories(items: pd.DataFrame) -> list[str | None]:
 
 
 def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray[np.float64]:
-    """When each item was created or first touched, shape (n_rows,); NaN where neither is known."""
+    """Epoch seconds since when each item exists, shape (n_rows,), NaN where unknown."""
     earliest = np.full(n_rows, np.inf)
     earliest[items["item_row"]] = items["created_at"].fillna(np.inf)
     np.minimum.at(earliest, log.rows, log.at)
@@ -83,19 +83,20 @@ def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray
 
 def attribute_columns(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     """
-    A column per key: numbers, flags and lists where all values are of that kind, otherwise texts.
+    One column per key: of numbers, flags or lists if all values are of that kind, else of texts.
 
     Args:
-        attributes: one per row; a key that is absent or null is unknown for that row.
+        attributes: one mapping per row; an absent key or a null is unknown for that row.
     """
-    names = sorted({name for each in attributes for name in each} - STANDARD_COLUMNS.keys())
-    return {name: _column([each.get(name) for each in attributes]) for name in names}
+    names = sorted({name for values in attributes for name in values} - STANDARD_COLUMNS.keys())
+    return {name: _column([values.get(name) for values in attributes]) for name in names}
 
 
 def _column(values: Sequence[Any]) -> Column:
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, bool) for value in known):
         return FlagColumn.of(values)
+    # bool is a number in Python, hence the flags before and the exception here.
     if known and all(isinstance(value, Real) and not isinstance(value, bool) for value in known):
         return NumberColumn(
             np.array([np.nan if value is None else value for value in values], float)
@@ -109,8 +110,9 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _placed(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:
-    placed = [empty] * n
+def _by_row(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:
+    """Values by row; ``empty`` for rows of deleted items, which no item takes again."""
+    by_row = [empty] * n
     for row, value in zip(rows.tolist(), values, strict=True):
-        placed[row] = value
-    return placed
+        by_row[row] = value
+    return by_row

@@ -1,10 +1,11 @@
-"""What the fit leads users to, and the evaluator counts: the label."""
+"""Defines the label: the interactions that recommendations should lead to."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from serve_app.arrays.columns import Mask
 from serve_app.domain.interactions import (
@@ -18,26 +19,30 @@ from serve_app.domain.interactions import (
 from serve_app.domain.settings import Settings
 
 WANTED = int(TYPE_GRADES.max())
-"""Strength of what counts, of whatever type it is."""
+"""Strength of an interaction that the label counts, of any type."""
 
 CLICKED = int(TYPE_GRADES[TYPE_CODES["click"]])
 
+# A shop is not about types of interaction that are rarer.
 _LEAST_SHARE = 0.01
-"""A type of interaction that is rarer than this is not what a shop is about."""
 
 
 class LabelConfig(Settings):
-    """
-    Attributes:
-        type: of the interactions that count; the strongest that is at least 1 % of all when
-            ``None``: purchase, cart, click, rating, view.
-        min_rating: where ratings count, those at least this high.
-        repeats: whether what a user had before may be recommended to him again, and counts.
-    """
+    """Settings of the label."""
 
-    type: Literal["view", "click", "cart", "purchase", "rating"] | None = None
-    min_rating: float = 4.0
-    repeats: bool = False
+    type: Literal["view", "click", "cart", "purchase", "rating"] | None = Field(
+        default=None,
+        description="Type of interaction that counts. By default the first of purchase, cart,"
+        " click, rating and view that makes up at least 1 % of the interactions.",
+    )
+    min_rating: float = Field(
+        default=4.0, description="Lowest rating that counts, if the type is rating."
+    )
+    repeats: bool = Field(
+        default=False,
+        description="Recommend items again that the user has bought or had a counted interaction"
+        " with, and count them.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Label:
 
     @property
     def config(self) -> LabelConfig:
-        """Settings that give this label on any log."""
+        """Settings that give this label, whatever the log is."""
         return LabelConfig.model_validate(
             {
                 "type": INTERACTION_TYPES[self.type],
@@ -64,27 +69,30 @@ class Label:
 
     @property
     def hit(self) -> str:
-        """What counts, in words."""
+        """The counted interaction, in words."""
         name = INTERACTION_TYPES[self.type]
         return f"{name} of at least {self.min_rating:g}" if self.type == RATING else name
 
     @property
     def ending_types(self) -> Mask:
         """
-        Shape (n_types,): after which types of interaction an item is no longer recommended to the
-        user. What was bought never is, whatever counts; with repeats everything stays.
+        Types of interaction after which an item is no longer recommended to the user.
+
+        Shape (n_types,), by code. A purchase always ends it, and so does the counted type. With
+        ``repeats`` nothing does.
         """
         codes = np.arange(len(INTERACTION_TYPES))
         ends = (codes == self.type) | (codes == PURCHASE)
         return np.asarray(ends & (not self.repeats), bool)
 
     def counts(self, log: InteractionLog) -> Mask:
-        """Which interactions are what users are to be led to, shape (len(log),)."""
+        """Interactions that the label counts, shape (len(log),)."""
         good = (self.type != RATING) | (log.values >= self.min_rating)
         return np.asarray((log.types == self.type) & good, bool)
 
     def strengths(self, log: InteractionLog) -> NDArray[np.uint8]:
-        """``WANTED`` where it counts, less by the type elsewhere; shape (len(log),)."""
+        """``WANTED`` where the label counts, else less, by the type; shape (len(log),), uint8."""
+        # The grade of a purchase is WANTED: where clicks count, a purchase must stay below them.
         others = np.minimum(TYPE_GRADES[log.types], WANTED - 1)
         return np.where(self.counts(log), WANTED, others).astype(np.uint8)
 
@@ -93,7 +101,7 @@ BOUGHT = Label(PURCHASE)
 
 
 def label_of(log: InteractionLog, config: LabelConfig) -> Label:
-    """What counts in this shop."""
+    """Chooses the label for the interactions of a shop."""
     kind = _strongest(log) if config.type is None else TYPE_CODES[config.type]
     return Label(kind, config.min_rating, config.repeats)
 

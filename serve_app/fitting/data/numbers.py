@@ -1,4 +1,4 @@
-"""Numbers that the past gives to items and users."""
+"""Computes features of items and users from the interactions before a moment."""
 
 from typing import NamedTuple
 
@@ -22,21 +22,29 @@ from serve_app.fitting.data.windows import chosen
 
 N_FAVORITE_CATEGORIES = 3
 EVER = np.inf
+# Weight of a tenth of a view: the logarithm of an item without interactions stays finite.
 _FEW = 0.02
 N_RECENT_VIEWS = 10
 
 
 class PopularityConfig(Settings):
-    """
-    Attributes:
-        half_life_days: after how long an interaction says half as much.
-        trend_days: length of the two windows that are compared for the trend.
-        trend_prior: interactions added to both windows, so that few say little.
-    """
+    """Settings of the popularity and the trend of items."""
 
-    half_life_days: float = Field(default=30.0, gt=0)
-    trend_days: float = Field(default=30.0, gt=0)
-    trend_prior: float = Field(default=3.0, gt=0)
+    half_life_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="Days after which an interaction counts half for popularity. A larger value"
+        " forgets more slowly; the fit chooses it.",
+    )
+    trend_days: float = Field(
+        default=30.0, gt=0, description="Days of each of the two periods that the trend compares."
+    )
+    trend_prior: float = Field(
+        default=3.0,
+        gt=0,
+        description="Interactions that are added to both periods. A larger value damps the trend of"
+        " items with few interactions.",
+    )
 
 
 class ItemNumbers(NamedTuple):
@@ -64,9 +72,9 @@ def item_numbers(
     """
     Args:
         catalogue: its prices and categories are used.
-        log: what was known at ``at``.
+        log: interactions that were known at ``at``.
         at: epoch seconds.
-        label: what makes a user of the item its buyer.
+        label: its interactions make a user a buyer of the item.
     """
     n = len(catalogue)
     age_days = (at - log.at) / DAY_S
@@ -106,8 +114,9 @@ def _levels(
     catalogue: Catalogue, log: InteractionLog, age_days: NDArray[np.float64]
 ) -> dict[float, NDArray[np.float64]]:
     """
-    By half-life, how far an item's popularity is from that of the mean item, as a logarithm: the
-    pace of the shop as a whole, which no two months share, is not in it.
+    Logarithm of an item's popularity over that of the mean item, by half-life in days.
+
+    The ratio removes the pace of the shop, which differs from month to month.
     """
     levels = {}
     for half_life_days in (*HALF_LIVES_DAYS, EVER):
@@ -128,13 +137,13 @@ def user_columns(
     label: Label = BOUGHT,
 ) -> NDArray[np.float64]:
     """
-    What is kept of each user, shape (len(log.user_ids), len(USER_COLUMNS)), columns in that order.
+    Features of users, shape (len(log.user_ids), len(USER_COLUMNS)), columns in that order.
 
     Args:
         catalogue: its prices and categories are used.
-        log: what was known.
+        log: interactions that were known.
         created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
-        label: whose interactions tell prices and breadth.
+        label: prices and numbers of items come from its interactions.
     """
     n = len(log.user_ids)
     bought = chosen(log, label.counts(log))
@@ -159,29 +168,31 @@ def user_columns(
 
 
 def favorite_categories(catalogue: Catalogue, log: InteractionLog) -> list[list[str]]:
-    """Per user the names of the categories that he had most to do with, at most three."""
+    """For each user, the names of the categories with the largest weight, at most three."""
     codes = catalogue.categories.codes[log.rows]
     n_words = max(catalogue.categories.n_words, 1)
     keys = (log.users.astype(np.int64) * n_words + codes)[codes != MISSING]
-    pairs, places = np.unique(keys, return_inverse=True)
-    totals = np.bincount(places, TYPE_WEIGHTS[log.types[codes != MISSING]], minlength=len(pairs))
+    pairs, pair_of = np.unique(keys, return_inverse=True)
+    totals = np.bincount(pair_of, TYPE_WEIGHTS[log.types[codes != MISSING]], minlength=len(pairs))
     words = catalogue.categories.vocabulary.take(range(catalogue.categories.n_words))
     favorites: list[list[str]] = [[] for _ in log.user_ids]
+    # Ties go to the category with the smaller code.
     for key in pairs[np.lexsort((pairs, -totals))].tolist():
-        own = favorites[key // n_words]
-        if len(own) < N_FAVORITE_CATEGORIES:
-            own.append(words[key % n_words])
+        names = favorites[key // n_words]
+        if len(names) < N_FAVORITE_CATEGORIES:
+            names.append(words[key % n_words])
     return favorites
 
 
 def recent_views(catalogue: Catalogue, log: InteractionLog) -> list[list[str]]:
-    """Per user the ids of the distinct items that he viewed last, latest first, at most ten."""
+    """For each user, ids of the last viewed distinct items, latest first, at most ten."""
     viewed = pairs_of(chosen(log, log.types == TYPE_CODES["view"]), TYPE_WEIGHTS)
     recent: list[list[str]] = [[] for _ in log.user_ids]
+    # Stable: items viewed at one moment stay in the order of their rows.
     for i in np.argsort(-viewed.at, kind="stable").tolist():
-        own = recent[viewed.users[i]]
-        if len(own) < N_RECENT_VIEWS:
-            own.append(catalogue.item_ids.at(int(viewed.rows[i])))
+        ids = recent[viewed.users[i]]
+        if len(ids) < N_RECENT_VIEWS:
+            ids.append(catalogue.item_ids.at(int(viewed.rows[i])))
     return recent
 
 
@@ -192,11 +203,11 @@ def _count(log: InteractionLog, kind: str, n: int) -> NDArray[np.int64]:
 def _mean_by(
     log: InteractionLog, owners: NDArray[np.int32], n: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of the ratings and their number, by the owners of the interactions."""
+    """Mean and number of the ratings of each owner, shapes (n,); the mean of none is NaN."""
     rated = (log.types == RATING) & np.isfinite(log.values)
     counts = np.bincount(owners[rated], minlength=n).astype(float)
     sums = np.bincount(owners[rated], log.values[rated], minlength=n)
-    return _divided(sums, counts), counts
+    return _divide(sums, counts), counts
 
 
 def _trend(
@@ -217,6 +228,7 @@ def _price_level(catalogue: Catalogue) -> NDArray[np.float64]:
     lengths = np.diff(np.append(starts, len(order)))
     within = np.arange(len(order)) - np.repeat(starts, lengths)
     levels = np.full(len(prices), np.nan)
+    # The only item of a category has rank 0, not 0 / 0.
     levels[order] = within / np.repeat(np.maximum(lengths - 1, 1), lengths)
     return levels
 
@@ -226,7 +238,8 @@ def _category_means(catalogue: Catalogue, popularity: NDArray[np.float64]) -> ND
     known = codes != MISSING
     n = catalogue.categories.n_words
     counts = np.bincount(codes[known], minlength=n)
-    means = _divided(np.bincount(codes[known], popularity[known], minlength=n), counts)
+    means = _divide(np.bincount(codes[known], popularity[known], minlength=n), counts)
+    # MISSING is -1 and picks the NaN that is appended.
     return np.where(known, np.append(means, np.nan)[codes], np.nan)
 
 
@@ -235,9 +248,10 @@ def _mean_and_deviation(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     owners, values = owners[np.isfinite(values)], values[np.isfinite(values)]
     counts = np.bincount(owners, minlength=n)
-    means = _divided(np.bincount(owners, values, minlength=n), counts)
+    means = _divide(np.bincount(owners, values, minlength=n), counts)
+    # In two passes: sums of squares minus squares of sums lose digits on equal prices.
     squares = np.bincount(owners, (values - means[owners]) ** 2, minlength=n)
-    return means, np.sqrt(_divided(squares, counts))
+    return means, np.sqrt(_divide(squares, counts))
 
 
 def _first_and_last(log: InteractionLog, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -251,13 +265,14 @@ def _first_and_last(log: InteractionLog, n: int) -> tuple[NDArray[np.float64], N
 
 
 def _distinct(owners: NDArray[np.int32], values: NDArray[np.number], n: int) -> NDArray[np.int64]:
-    """How many distinct values each owner has, shape (n,)."""
+    """Number of distinct values of each owner, shape (n,)."""
     order = np.lexsort((values, owners))
     new = (np.diff(owners[order], prepend=-1) != 0) | (np.diff(values[order], prepend=-1) != 0)
     return np.bincount(owners[order][new], minlength=n)
 
 
-def _divided(sums: NDArray[np.number], counts: NDArray[np.number]) -> NDArray[np.float64]:
+def _divide(sums: NDArray[np.number], counts: NDArray[np.number]) -> NDArray[np.float64]:
+    """Quotients, shape (n,); NaN where the count is zero."""
     quotients = np.full(len(sums), np.nan)
     np.divide(sums, counts, out=quotients, where=counts > 0)
     return quotients

@@ -1,4 +1,4 @@
-"""Users and items that belong together, each pair once."""
+"""Reduces interactions to distinct pairs of a user and an item."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ class Pairs(NamedTuple):
     Attributes:
         users: shape (n,), int32.
         rows: shape (n,), int32.
-        at: shape (n,), float64, when they last had to do with each other.
-        weights: shape (n,), float32, the largest weight of all that the user did with the item.
+        at: shape (n,), float64, time of the last interaction of the pair.
+        weights: shape (n,), float32, the largest weight of the pair's interactions.
     """
 
     users: NDArray[np.int32]
@@ -26,13 +26,14 @@ class Pairs(NamedTuple):
 
 def pairs_of(log: InteractionLog, type_weights: NDArray[np.float32]) -> Pairs:
     """
-    Distinct pairs, by user, then row.
+    Distinct pairs, ordered by user, then row.
 
     Args:
-        type_weights: by code of the type of interaction.
+        type_weights: shape (n_types,), by code of the type.
     """
     order = np.lexsort((log.rows, log.users))
     users, rows = log.users[order], log.rows[order]
+    # Sorted: a pair begins where the user or the row changes.
     starts = np.flatnonzero((np.diff(users, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
     if not len(starts):
         return Pairs(users, rows, log.at, np.empty(0, np.float32))
@@ -52,10 +53,10 @@ def latest_first(
     limit: int,
 ) -> tuple[NDArray[np.int64], Offsets]:
     """
-    The ``limit`` latest members of each owner, latest first, ties to the smaller member.
+    The ``limit`` latest members of each owner, latest first; the smaller member wins ties.
 
     Returns:
-        Positions in the arrays, owner after owner, and offsets, shape (n_owners + 1,).
+        Positions in the arrays, owner after owner, and offsets, shape (n_owners + 1,), int64.
     """
     order = np.lexsort((members, -at, owners))
     lengths = np.bincount(owners, minlength=n_owners)

@@ -1,4 +1,4 @@
-"""Time as the fit sees it: what was known by a moment, and what happened after it."""
+"""Cuts the time into windows: interactions before a moment, and outcomes after it."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,10 @@ from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 @dataclass(frozen=True, slots=True)
 class FitWindows:
     """
-    Moments that part the log, epoch seconds: models learn to tell at ``train_at`` what is bought
-    until ``evaluate_at``, and are measured on what is bought from then to ``end_at``.
+    Moments that part the log, epoch seconds.
+
+    Models learn to predict at ``train_at`` the purchases until ``evaluate_at``. They are measured
+    on the purchases from then to ``end_at``.
     """
 
     train_at: float
@@ -26,11 +28,12 @@ class FitWindows:
 
 def split_of(log: InteractionLog, label_share: float) -> FitWindows:
     """
-    Moments chosen by quantiles of the interactions' times, so that both windows hold the same share
-    of the interactions, however unevenly they come.
+    Chooses the moments as quantiles of the interactions' times.
+
+    Both windows hold an equal share of the interactions, however unevenly these come.
 
     Args:
-        label_share: of each of the two windows.
+        label_share: share of the interactions in each of the two windows.
 
     Raises:
         NotEnoughData: no interactions, or all at (almost) one moment.
@@ -48,7 +51,7 @@ def split_of(log: InteractionLog, label_share: float) -> FitWindows:
 
 
 def chosen(log: InteractionLog, mask: Mask) -> InteractionLog:
-    """The interactions of the mask, shape (len(log),); users keep their numbers."""
+    """Interactions of a mask of shape (len(log),); users keep their numbers."""
     return InteractionLog(
         log.user_ids,
         log.users[mask],
@@ -66,13 +69,13 @@ def before(log: InteractionLog, at: float) -> InteractionLog:
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """
-    What users did in a window with items that could still be recommended to them.
+    Interactions of a window with items that could still be recommended to the user.
 
     Attributes:
         users: shape (n,), int32, ascending.
         offsets: shape (n + 1,), int64.
-        rows: shape (total,), int32, ascending within a user: the items that he touched.
-        strengths: shape (total,), uint8, the strongest thing that he did with each.
+        rows: shape (total,), int32, touched items, ascending within a user.
+        strengths: shape (total,), uint8, the strongest interaction with each.
     """
 
     users: NDArray[np.int32]
@@ -84,7 +87,7 @@ class Outcomes:
         return len(self.users)
 
 
-def outcomes(
+def find_outcomes(
     log: InteractionLog,
     start_at: float,
     end_at: float,
@@ -96,14 +99,16 @@ def outcomes(
     Args:
         start_at, end_at: the window, both included.
         listed: shape (n_rows,), items that could be recommended when the window began.
-        label: what counts, and what ends that an item is recommended.
-        least: only users who did something of this strength.
+        label: interactions that count; some of them end that an item is recommended.
+        least: users without an interaction of this strength are left out.
     """
+    # One number per user and item; int64, as the product exceeds 32 bits.
     keys = log.users.astype(np.int64) * len(listed) + log.rows
     earlier = np.unique(keys[(log.at < start_at) & label.ending_types[log.types]])
     within = (log.at >= start_at) & (log.at <= end_at) & listed[log.rows]
     within &= ~np.isin(keys, earlier)
     keys, strengths = keys[within], label.strengths(log)[within]
+    # The strongest interaction of each pair comes first. Negated as int: uint8 would wrap around.
     order = np.lexsort((-strengths.astype(int), keys))
     first = order[np.flatnonzero(np.diff(keys[order], prepend=-1))]
     owners, rows, strengths = (
@@ -119,10 +124,13 @@ def outcomes(
     )
 
 
-def sample(found: Outcomes, n: int, seed: int) -> Outcomes:
-    """At most n of the users, chosen at random."""
-    if len(found) <= n:
-        return found
-    lists = np.sort(np.random.default_rng(seed).choice(len(found), n, replace=False))
-    positions, offsets = gather(found.offsets, lists)
-    return Outcomes(found.users[lists], offsets, found.rows[positions], found.strengths[positions])
+def sample(outcomes: Outcomes, n: int, seed: int) -> Outcomes:
+    """Keeps at most n users, chosen at random."""
+    if len(outcomes) <= n:
+        return outcomes
+    # Sorted: users of outcomes are ascending.
+    lists = np.sort(np.random.default_rng(seed).choice(len(outcomes), n, replace=False))
+    positions, offsets = gather(outcomes.offsets, lists)
+    return Outcomes(
+        outcomes.users[lists], offsets, outcomes.rows[positions], outcomes.strengths[positions]
+    )

@@ -1,4 +1,4 @@
-"""What was known at one moment of the past, and the training examples made at it.
+"""Reconstructs what was known at a moment of the past, and makes training examples of it.
 
-Nothing that happened later may enter.
+Nothing that happened after the moment may enter.
 """

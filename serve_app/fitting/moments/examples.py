@@ -1,4 +1,4 @@
-"""Candidates of past moments with their features, and what became of them."""
+"""Makes training examples: candidates of past moments, their features and their outcomes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,17 +16,20 @@ from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.moments.snapshot import Snapshot
 
 BLOCK_USERS = 256
-_N_WANTED = 10
+"""Users whose candidates are in memory together."""
+
+# Sources do not look at the length of the list.
+_LIST_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
     """
-    Candidates, user after user.
+    Candidates with their features and outcomes, user after user.
 
     Attributes:
         matrix: shape (total, len(FEATURES)), float32.
-        strengths: shape (total,), uint8, what the user did with each, 0 for nothing.
+        strengths: shape (total,), uint8, grade of the strongest interaction, 0 without one.
         offsets: shape (n_users + 1,), int64.
     """
 
@@ -38,7 +41,7 @@ class Examples:
         return len(self.offsets) - 1
 
     def first(self, n: int) -> "Examples":
-        """The examples of the first n users; nothing is copied."""
+        """The examples of the first n users, without a copy."""
         end = self.offsets[n]
         return Examples(self.matrix[:end], self.strengths[:end], self.offsets[: n + 1])
 
@@ -50,12 +53,12 @@ class Examples:
 
 class Block(NamedTuple):
     """
-    Some of the users of ``Outcomes``.
+    A block of the users of ``Outcomes``.
 
     Attributes:
         users: slice of the outcomes' users.
-        candidates: of each of them.
-        examples: the same candidates.
+        candidates: as the sources gave them.
+        examples: of these candidates.
     """
 
     users: slice
@@ -63,44 +66,47 @@ class Block(NamedTuple):
     examples: Examples
 
 
-def blocks(world: Snapshot, found: Outcomes, config: CandidatesConfig) -> Iterator[Block]:
-    """The blocks of all users."""
-    return (block_of(world, found, part, config) for part in parts_of(len(found)))
+def blocks(snapshot: Snapshot, outcomes: Outcomes, config: CandidatesConfig) -> Iterator[Block]:
+    """Makes the blocks of all users."""
+    return (block_of(snapshot, outcomes, part, config) for part in parts_of(len(outcomes)))
 
 
 def parts_of(n_users: int) -> list[slice]:
-    """Users that are worked on together."""
+    """Slices of users, one for each block."""
     starts = range(0, n_users, BLOCK_USERS)
     return [slice(start, min(start + BLOCK_USERS, n_users)) for start in starts]
 
 
-def block_of(world: Snapshot, found: Outcomes, part: slice, config: CandidatesConfig) -> Block:
+def block_of(
+    snapshot: Snapshot, outcomes: Outcomes, part: slice, config: CandidatesConfig
+) -> Block:
     """
-    The candidates that some users would have been given at the moment of the snapshot.
+    Finds the candidates that a block of users would have got at the moment of the snapshot.
 
-    What was in stock then is not known, so stock is ignored.
+    The stock of that moment is unknown, and items out of stock stay candidates.
 
     Args:
-        part: of the outcomes' users.
+        part: the block, as a slice of the outcomes' users.
     """
-    users = found.users[part]
-    batch = RequestBatch.unfiltered(("",) * len(users), _N_WANTED, world.at)
-    finder = CandidateFinder.of(world.fitted, config, include_out_of_stock=True)
-    candidates = finder.find(batch, world.fitted.archive.of_rows(users, stale=False))
-    features = user_features(world.users[users], world.at)
-    scoring = ScoringBatch.of(candidates, features, world.at)
-    matrix = np.ascontiguousarray(assemble(FEATURES, world.fitted.catalogue, scoring))
-    strengths = _strengths(candidates, found, part, len(world.fitted.catalogue))
+    users = outcomes.users[part]
+    batch = RequestBatch.unfiltered(("",) * len(users), _LIST_LENGTH, snapshot.at)
+    finder = CandidateFinder.of(snapshot.fitted, config, include_out_of_stock=True)
+    candidates = finder.find(batch, snapshot.fitted.archive.of_rows(users, stale=False))
+    features = user_features(snapshot.users[users], snapshot.at)
+    scoring = ScoringBatch.of(candidates, features, snapshot.at)
+    matrix = np.ascontiguousarray(assemble(FEATURES, snapshot.fitted.catalogue, scoring))
+    strengths = _strengths(candidates, outcomes, part, len(snapshot.fitted.catalogue))
     return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
 
 
-def thinned(examples: Examples, n_negatives: int, rng: np.random.Generator) -> Examples:
+def drop_negatives(examples: Examples, n_negatives: int, rng: np.random.Generator) -> Examples:
     """
-    Users without a touched candidate left out, and at most about n untouched candidates of each.
+    Drops users without a touched candidate, and untouched candidates beyond about n of each user.
     """
     lists = owners(examples.offsets)
     touched = have_touched(examples)
     lengths = np.diff(examples.offsets)[lists]
+    # Each untouched candidate is drawn by itself: their number is n on average, not exactly.
     kept = (examples.strengths > 0) | (rng.random(len(lists)) * lengths < n_negatives)
     kept &= touched[lists]
     counts = np.bincount(lists[kept], minlength=len(examples))[touched]
@@ -108,25 +114,26 @@ def thinned(examples: Examples, n_negatives: int, rng: np.random.Generator) -> E
 
 
 def have_touched(examples: Examples) -> Mask:
-    """Which users did anything with any of their candidates, shape (len(examples),)."""
+    """Users who touched any of their candidates, shape (len(examples),)."""
     lists = owners(examples.offsets)
     return np.bincount(lists, examples.strengths > 0, minlength=len(examples)) > 0
 
 
-def joined(parts: list[Examples]) -> Examples:
+def concatenate_examples(parts: list[Examples]) -> Examples:
     return Examples(
-        np.concatenate([each.matrix for each in parts]),
-        np.concatenate([each.strengths for each in parts]),
-        offsets_of(np.concatenate([np.diff(each.offsets) for each in parts])),
+        np.concatenate([part.matrix for part in parts]),
+        np.concatenate([part.strengths for part in parts]),
+        offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
     )
 
 
 def _strengths(
-    candidates: CandidateBatch, found: Outcomes, part: slice, n_rows: int
+    candidates: CandidateBatch, outcomes: Outcomes, part: slice, n_rows: int
 ) -> NDArray[np.uint8]:
-    positions, offsets = gather(found.offsets, np.arange(part.start, part.stop))
-    # Ascending: users in order, and rows ascending within each.
-    wanted = owners(offsets) * n_rows + found.rows[positions]
+    positions, offsets = gather(outcomes.offsets, np.arange(part.start, part.stop))
+    # One number per user and item. Ascending: users are in order, and rows ascend within a user.
+    wanted = owners(offsets) * n_rows + outcomes.rows[positions]
     keys = owners(candidates.offsets) * n_rows + candidates.rows
+    # A key above all others is searched behind the end; the comparison then tells it apart.
     at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-    return np.where(wanted[at] == keys, found.strengths[positions][at], 0).astype(np.uint8)
+    return np.where(wanted[at] == keys, outcomes.strengths[positions][at], 0).astype(np.uint8)

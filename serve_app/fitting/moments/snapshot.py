@@ -1,4 +1,4 @@
-"""The world at a moment: everything that a bundle holds but the models."""
+"""Computes everything that a bundle holds but the models, as it was known at one moment."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -21,22 +21,33 @@ from serve_app.domain.interactions import (
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.numbers import PopularityConfig, item_numbers, user_columns
-from serve_app.fitting.tables.candidate_tables import TablesConfig, candidate_tables
+from serve_app.fitting.tables.candidate_tables import candidate_tables
+from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import item_vectors
 
 
 class SnapshotConfig(Settings):
-    """
-    Attributes:
-        embedding_dim: length of the item vectors.
-        max_events_per_user: of the histories that models learn from; the same number as is served
-            (``PostgresConfig``).
-    """
+    """Settings of features and tables."""
 
-    popularity: PopularityConfig = PopularityConfig()
-    tables: TablesConfig = TablesConfig()
-    embedding_dim: int = Field(default=32, ge=1, le=512)
-    max_events_per_user: int = Field(default=MAX_EVENTS, ge=1)
+    popularity: PopularityConfig = Field(
+        default=PopularityConfig(), description="Popularity and trend of items."
+    )
+    tables: TablesConfig = Field(
+        default=TablesConfig(), description="Tables that the sources look up candidates in."
+    )
+    embedding_dim: int = Field(
+        default=32,
+        ge=1,
+        le=512,
+        description="Length of the item vectors. Longer vectors tell more items apart and take more"
+        " memory.",
+    )
+    max_events_per_user: int = Field(
+        default=MAX_EVENTS,
+        ge=1,
+        description="Latest events in the histories that models learn from. A fit takes the value"
+        " that serving uses.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class Snapshot:
     """
     Attributes:
         at: epoch seconds.
-        label: what users are to be led to.
+        label: interactions that recommendations should lead to.
         users: shape (n_users, len(USER_COLUMNS)), float64.
     """
 
@@ -56,7 +67,7 @@ class Snapshot:
 
 class Numbers(NamedTuple):
     """
-    What the past says of items and users by themselves.
+    Numbers of items and users, without the tables.
 
     Attributes:
         catalogue: with popularity, ratings, vectors and model features.
@@ -79,9 +90,9 @@ def numbers_at(
     """
     Args:
         items: all items, as ``fitting.data.items.catalogue_of`` gives them.
-        log: what was known.
+        log: interactions that were known.
         at: epoch seconds.
-        listed: shape (len(items),), items that are there.
+        listed: shape (len(items),), items that existed.
         user_created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
     """
     items = replace(items, listed=listed)
@@ -100,7 +111,7 @@ def numbers_at(
     return Numbers(catalogue, user_columns(catalogue, log, user_created_at, label))
 
 
-def snapshot(
+def take_snapshot(
     items: Catalogue,
     log: InteractionLog,
     at: float,
@@ -109,7 +120,7 @@ def snapshot(
     config: SnapshotConfig,
     label: Label = BOUGHT,
 ) -> Snapshot:
-    """The arguments are those of ``numbers_at``."""
+    """Args: see ``numbers_at``."""
     catalogue, users = numbers_at(items, log, at, listed, user_created_at, config, label)
     tables = candidate_tables(catalogue, log, at, config.tables, label)
     index = IdIndex.of(log.user_ids)
@@ -118,18 +129,20 @@ def snapshot(
 
 
 def listed_at(items: Catalogue, at: float) -> Mask:
-    """Items that were there at a moment; those of unknown age always were."""
+    """Items that existed at a moment; items of unknown age always did."""
+    # Not "created_at <= at": NaN compares false, and must count as old.
     return items.listed & ~(items.number("created_at") > at)
 
 
 def archive_of(log: InteractionLog, index: IdIndex, limit: int = MAX_EVENTS) -> HistoryArchive:
     """
-    Histories as the store gives them.
+    Histories as the store returns them.
 
     Args:
         index: finds the log's users.
-        limit: latest events of a user; his last purchase of every other item is there too.
+        limit: latest events kept of a user, besides the last purchase of every item.
     """
+    # The rule of the store: a model must learn from histories as long as those it will meet.
     events = make_events(log.rows, log.types, log.at, log.values)
     offsets = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))
     kept = latest(events, offsets, limit)

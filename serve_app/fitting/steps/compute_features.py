@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.windows import FitWindows, before, outcomes
+from serve_app.fitting.data.windows import FitWindows, before, find_outcomes
 from serve_app.fitting.moments.snapshot import (
     Numbers,
     SnapshotConfig,
     listed_at,
     numbers_at,
-    snapshot,
+    take_snapshot,
 )
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps.check_data import CheckedData, load_data
-from serve_app.fitting.tuning.source_tuning import tuned
+from serve_app.fitting.tuning.source_tuning import tune_sources
 from serve_app.fitting.workspace.array_folders import (
     load_array,
     load_catalogue,
@@ -104,10 +104,10 @@ def _numbers(shared: tuple[CheckedData, SnapshotConfig], moment: str) -> Numbers
 def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
     config, split = job.config, data.split
     log, at, listed = known_at(data, "past")
-    past = snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
+    past = take_snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
     # Cut off where measuring begins: settings that knew the last window would flatter the fit.
     later = before(data.log, split.evaluate_at)
-    found = outcomes(later, at, split.evaluate_at, listed, data.label)
-    return tuned(
+    found = find_outcomes(later, at, split.evaluate_at, listed, data.label)
+    return tune_sources(
         past, log, found, config.snapshot, config.candidates, config.n_tuning_users, config.seed
     )

@@ -20,10 +20,16 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import Outcomes, before, outcomes, sample
+from serve_app.fitting.data.windows import Outcomes, before, find_outcomes, sample
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.judging.window_results import count_wanted, source_ndcgs
-from serve_app.fitting.moments.examples import Examples, block_of, have_touched, parts_of, thinned
+from serve_app.fitting.moments.examples import (
+    Examples,
+    block_of,
+    drop_negatives,
+    have_touched,
+    parts_of,
+)
 from serve_app.fitting.moments.snapshot import Snapshot, archive_of
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps.check_data import CheckedData, load_data
@@ -34,7 +40,8 @@ from serve_app.fitting.steps.compute_features import (
     load_settings,
     load_users_at,
 )
-from serve_app.fitting.tables.candidate_tables import TablesConfig, candidate_tables
+from serve_app.fitting.tables.candidate_tables import candidate_tables
+from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.workspace.array_folders import load, save
 from serve_app.fitting.workspace.step_folders import Workspace
 
@@ -145,7 +152,7 @@ def _outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcomes:
         # Both ends of a window count, so the first must not see the beginning of the second.
         until_at, log = split.evaluate_at, before(data.log, split.evaluate_at)
     start = known_at(data, window)
-    found = outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
+    found = find_outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
     found = sample(found, config.max_examples_users, config.seed)
     _check_enough(int((count_wanted(found) > 0).sum()), "wanted anything new", start.at, config)
     return found
@@ -171,7 +178,7 @@ def _shard(window: _Window, part: tuple[int, slice]) -> Shard:
     if window.is_measured:
         return Shard(block.examples, block.candidates.rows, ndcgs)
     rng = random_generator(config.seed, number)
-    return Shard(thinned(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)
+    return Shard(drop_negatives(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)
 
 
 def random_generator(seed: int, block: int) -> np.random.Generator:

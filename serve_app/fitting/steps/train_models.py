@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.moments.examples import Examples, joined, thinned
+from serve_app.fitting.moments.examples import Examples, concatenate_examples, drop_negatives
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps.find_candidates import load_shards, random_generator
 from serve_app.fitting.training.averaging import average_boosters
@@ -96,10 +96,10 @@ def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
     past = [shard.examples for shard in load_shards(work, "past")]
     # The step before kept all candidates of the latest window, for measuring.
     latest = [
-        thinned(shard.examples, config.max_negatives, random_generator(config.seed, number))
+        drop_negatives(shard.examples, config.max_negatives, random_generator(config.seed, number))
         for number, shard in enumerate(load_shards(work, "latest"))
     ]
-    return _Learning(joined([*past, *latest]), sum(map(len, past)), config)
+    return _Learning(concatenate_examples([*past, *latest]), sum(map(len, past)), config)
 
 
 def _boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Fits the tables that the sources of candidates look things up in.
+"""Fits the tables that the sources look up candidates in.
 
-Sees only what it is given: the past of one moment.
+Sees the past of one moment, as its arguments give it.
 """

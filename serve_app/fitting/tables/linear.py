@@ -17,7 +17,7 @@ class LinearWeights(NamedTuple):
     Attributes:
         offsets: shape (n_rows + 1,), int64.
         rows: shape (total,), int32, ascending within a list.
-        weights: shape (total,), float32, how much the row of the list speaks for each.
+        weights: shape (total,), float32, how strongly the list's item predicts each row.
     """
 
     offsets: Offsets
@@ -36,24 +36,26 @@ def linear_weights(
     max_weights: int,
 ) -> LinearWeights:
     """
-    Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019: with P the inverse of
-    X'X + regularization · I, the weights are -P / diag(P), per column, without the diagonal.
+    Fits a linear autoencoder (EASE) whose training data are users and words.
 
-    Words are users too: each word of the items stands below X as one who had to do with all items
-    that it is said of, so that items with few users speak for those that are described alike
-    (Jeunen, Van Balen and Goethals, "Closed-Form Models for Collaborative Filtering with
-    Side-Information", RecSys 2020). X'X is then X'X + content_weight · CC'.
+    With P the inverse of X'X + regularization · I, the weights are -P / diag(P), per column,
+    without the diagonal (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019).
+
+    Each word is one more user, who has taken all items with the word. Items with few users then
+    predict items with similar words (Jeunen, Van Balen and Goethals, "Closed-Form Models for
+    Collaborative Filtering with Side-Information", RecSys 2020). X'X becomes
+    X'X + content_weight · CC'.
 
     Args:
-        content: C, shape (n_rows, n_words), as ``vectors.content_matrix`` gives it.
-        content_weight: how many users a word counts for; with 0 words say nothing.
-        max_items: the items with the most users; the others have no weights. Time grows with its
-            cube, memory with its square: 6,000 took 13 s of CPU and 0.65 GB
-            on top of what was there.
-        max_weights: of each item, the largest of either sign.
+        content: C, shape (n_rows, n_words), as ``vectors.content_matrix`` returns it.
+        content_weight: number of users that a word counts for; 0 ignores words.
+        max_items: only the items with the most users get weights. Time grows with the cube of this
+            number, memory with its square: 6,000 items took 13 s of CPU and 0.65 GB.
+        max_weights: weights to keep of each item, the largest of either sign.
     """
     n_of_item = np.bincount(pairs.rows, minlength=n_rows)
     chosen = np.lexsort((np.arange(n_rows), -n_of_item))[:max_items]
+    # An item with a single user has nothing to share.
     chosen = np.sort(chosen[n_of_item[chosen] > 1])
     if len(chosen) < 2:
         none = np.zeros(n_rows + 1, np.int64)
@@ -65,6 +67,7 @@ def linear_weights(
     weights = _weights(gram, regularization)
     n_kept = min(max_weights, len(chosen) - 1)
     strongest = np.argpartition(-np.abs(weights), n_kept - 1, axis=1)[:, :n_kept]
+    # Partition picks the largest in any order; lists must be ascending.
     strongest = np.sort(strongest, axis=1)
     lengths = np.zeros(n_rows, np.int64)
     lengths[chosen] = n_kept
@@ -78,12 +81,12 @@ def linear_weights(
 def _gram(
     pairs: Pairs, chosen: NDArray[np.int64], n_rows: int, n_users: int
 ) -> NDArray[np.float64]:
-    """How many users two of the chosen items share, shape (len(chosen), len(chosen))."""
-    place = np.full(n_rows, -1, np.int64)
-    place[chosen] = np.arange(len(chosen))
-    kept = place[pairs.rows] >= 0
+    """Gram matrix X'X of the chosen items, shape (len(chosen), len(chosen)), float64."""
+    column_of = np.full(n_rows, -1, np.int64)
+    column_of[chosen] = np.arange(len(chosen))
+    kept = column_of[pairs.rows] >= 0
     matrix = csr_array(
-        (pairs.weights[kept].astype(np.float64), (pairs.users[kept], place[pairs.rows[kept]])),
+        (pairs.weights[kept].astype(np.float64), (pairs.users[kept], column_of[pairs.rows[kept]])),
         shape=(n_users, len(chosen)),
     )
     gram: NDArray[np.float64] = (matrix.T @ matrix).toarray()
@@ -91,10 +94,11 @@ def _gram(
 
 
 def _weights(gram: NDArray[np.float64], regularization: float) -> NDArray[np.float32]:
-    """``gram`` is overwritten."""
+    """Overwrites ``gram``, the largest array of the fit, instead of a copy."""
     diagonal = np.diag_indices(len(gram))
     gram[diagonal] += regularization
     factor = cho_factor(gram, lower=True, overwrite_a=True)
+    # float64: the inverse of a matrix with such different eigenvalues loses float32 digits.
     precision = cho_solve(factor, np.eye(len(gram)), overwrite_b=True)
     weights: NDArray[np.float32] = (precision / -precision[diagonal]).astype(np.float32)
     weights[diagonal] = 0

@@ -22,7 +22,7 @@ class Orders(NamedTuple):
 
 
 def orders_of(catalogue: Catalogue) -> Orders:
-    """Listed items by popularity, in all and in each category, and by age."""
+    """Listed items by popularity, overall and in each category, and by age."""
     popular = _descending(catalogue.listed, catalogue.number("popularity"))
     category_rows, category_offsets = _by_category(catalogue, popular)
     return Orders(
@@ -34,16 +34,18 @@ def orders_of(catalogue: Catalogue) -> Orders:
 
 
 def _descending(listed: Mask, values: NDArray[np.floating]) -> Rows:
+    """Listed rows by value, largest first; the smaller row wins ties, and NaN is left out."""
     rows = np.flatnonzero(listed & np.isfinite(values))
     return rows[np.lexsort((rows, -values[rows]))].astype(np.int32)
 
 
 def _by_category(catalogue: Catalogue, ordered: Rows) -> tuple[Rows, Offsets]:
-    """Rows of each category in their given order."""
+    """Rows of each category, in the given order."""
     categories = catalogue.categories
     known = ordered[categories.codes[ordered] >= 0]
     codes = categories.codes[known]
     lengths = np.bincount(codes, minlength=categories.n_words)
+    # Stable: rows keep their order within a category.
     return known[np.argsort(codes, kind="stable")], offsets_of(lengths)
 
 
@@ -53,7 +55,7 @@ class Periods(NamedTuple):
 
     Attributes:
         starts_at: shape (n_periods,), float64, epoch seconds, ascending.
-        counts: shape (n_rows, n_periods), float32, users who had to do with the row.
+        counts: shape (n_rows, n_periods), float32, distinct users of the row.
         totals: shape (n_periods,), float32, the sum of the counts.
         users: shape (n_periods,), float32, distinct users.
     """
@@ -69,9 +71,9 @@ def periods_of(
 ) -> Periods:
     """
     Args:
-        log: what was known.
-        at: epoch seconds, when the last period ends.
-        max_periods: the latest that are kept.
+        log: interactions that were known.
+        at: epoch seconds, end of the last period.
+        max_periods: number of the latest periods to keep.
     """
     length_s = period_days * DAY_S
     span_s = at - float(log.at.min()) if len(log) else 0.0
@@ -80,8 +82,9 @@ def periods_of(
     periods = np.searchsorted(starts_at, log.at, side="right") - 1
     kept = periods >= 0
     n_users = max(len(log.user_ids), 1)
-    places = log.rows[kept].astype(np.int64) * n + periods[kept]
-    once = np.unique(places * n_users + log.users[kept]) // n_users
+    # One number per row, period and user; int64, as the product exceeds 32 bits.
+    cells = log.rows[kept].astype(np.int64) * n + periods[kept]
+    once = np.unique(cells * n_users + log.users[kept]) // n_users
     counts = np.bincount(once, minlength=n_rows * n).reshape(n_rows, n).astype(np.float32)
     visits = np.unique(periods[kept] * np.int64(n_users) + log.users[kept]) // n_users
     users = np.bincount(visits, minlength=n).astype(np.float32)

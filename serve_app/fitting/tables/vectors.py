@@ -1,4 +1,4 @@
-"""Vectors of items: truncated singular value decompositions of their users and of their words."""
+"""Computes vectors of items by truncated singular value decompositions of users and words."""
 
 import re
 from typing import NamedTuple
@@ -12,25 +12,27 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.fitting.data.pairs import Pairs, pairs_of
 
+# Vectors shorter than this share of the longest are rounding errors.
 _NOISE = 1e-6
-"""Vectors this much shorter than the longest are rounding errors, not tastes."""
 
+# Divides in place of a singular value of zero.
 _TINY = np.finfo(np.float64).tiny
 
 _WORD = re.compile(r"\w{2,}")
+# Halko et al. recommend 5 to 10 more columns, and few iterations where values fall slowly.
 _OVERSAMPLING = 10
 _N_ITERATIONS = 6
 
 
 def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
     """
-    Vectors of unit length whose cosine says how alike the users of two items are.
+    Vectors of unit length; their cosine is the similarity of the users of two items.
 
-    Rows of the matrix are scaled down for users with many items, columns for items with many users,
-    so that neither dominate the decomposition.
+    Rows of users with many items and columns of items with many users are scaled down: neither
+    dominates the decomposition.
 
     Returns:
-        Shape (n_rows, n_dimensions), all zero for items without interactions.
+        Shape (n_rows, n_dimensions), float32, all zero for items without interactions.
     """
     vectors = np.zeros((n_rows, n_dimensions), np.float32)
     matrix = _scaled(pairs_of(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
@@ -44,8 +46,8 @@ def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray
 class Factors(NamedTuple):
     """
     Attributes:
-        taken: shape (n_rows, d), float32, what a row adds to the factors of a user who took it.
-        offered: shape (n_rows, d), float32, what the factors of a user are held against.
+        taken: shape (n_rows, d), float32, added to the factors of a user who took the row.
+        offered: shape (n_rows, d), float32, multiplied with the factors of a user.
     """
 
     taken: NDArray[np.float32]
@@ -56,16 +58,18 @@ def item_factors(
     pairs: Pairs, n_rows: int, n_users: int, n_dimensions: int, shrinkage: float
 ) -> Factors:
     """
-    A factorisation with quadratic loss and both sides regularised, in closed form: the leading
-    singular vectors, their values made smaller by one amount (Mazumder, Hastie and Tibshirani,
-    "Spectral Regularization Algorithms for Learning Large Incomplete Matrices", JMLR 2010). The
-    matrix is scaled as for ``item_vectors``; the items' scaling is undone in what is offered.
+    Factorises the user-item matrix with quadratic loss and both sides regularised, in closed form.
+
+    The factors are the leading singular vectors, whose values are all reduced by one amount
+    (Mazumder, Hastie and Tibshirani, "Spectral Regularization Algorithms for Learning Large
+    Incomplete Matrices", JMLR 2010). The matrix is scaled as for ``item_vectors``; ``offered``
+    undoes the scaling of the items.
 
     Args:
         shrinkage: the amount, as a share of the largest singular value.
 
     Returns:
-        Zero where there is too little to decompose, and for items without pairs.
+        Zero where the matrix is too small to decompose, and for items without pairs.
     """
     taken = np.zeros((n_rows, n_dimensions), np.float32)
     offered = np.zeros_like(taken)
@@ -82,14 +86,15 @@ def item_factors(
 
 def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
     """
-    Vectors of unit length whose cosine says how alike the words of two items are, decomposed
-    (Deerwester et al., JASIS 1990).
+    Vectors of unit length; their cosine is the similarity of the words of two items.
+
+    Latent semantic analysis (Deerwester et al., JASIS 1990).
 
     Args:
-        content: as ``content_matrix`` gives it.
+        content: as ``content_matrix`` returns it.
 
     Returns:
-        Shape (n_rows, n_dimensions), zero for items whose words no other item has.
+        Shape (n_rows, n_dimensions), float32, zero for items whose words no other item has.
     """
     vectors = np.zeros((content.shape[0], n_dimensions), np.float32)
     k = min(n_dimensions, *(length - 1 for length in content.shape))
@@ -101,7 +106,7 @@ def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32
 
 def content_matrix(catalogue: Catalogue) -> csr_array:
     """
-    How much each word says of each item: titles and tags, rare words counting more (tf-idf).
+    Weights of the words of titles and tags in each item, tf-idf: rare words count more.
 
     Returns:
         Shape (len(catalogue), n_words), rows of unit length, or zero for items whose words no
@@ -114,10 +119,12 @@ def content_matrix(catalogue: Catalogue) -> csr_array:
     rows: list[int] = []
     words: list[int] = []
     for row, title in enumerate(catalogue.titles.take(range(n_rows))):
+        # Sorted: the order of a set of strings differs from process to process.
         for word in sorted({*_WORD.findall(title.lower()), *tags.words(row)}):
             rows.append(row)
             words.append(number_of.setdefault(word, len(number_of)))
     n_items = np.bincount(words, minlength=len(number_of)).astype(float)
+    # A word of a single item makes it similar to no other.
     idf = np.where(n_items > 1, np.log(n_rows / np.maximum(n_items, 1)), 0.0)
     matrix = csr_array(
         (idf[words], (np.array(rows, np.int64), np.array(words, np.int64))),
@@ -128,7 +135,7 @@ def content_matrix(catalogue: Catalogue) -> csr_array:
 
 
 def _of_unit_length(raw: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The vectors that are no rounding errors, in place of the zeros of ``vectors``."""
+    """Writes the vectors of ``raw`` that are no rounding errors into ``vectors``."""
     lengths = np.linalg.norm(raw, axis=1)
     kept = lengths > _NOISE * lengths.max()
     vectors[kept, : raw.shape[1]] = raw[kept] / lengths[kept, None]
@@ -144,9 +151,11 @@ def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np
     The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
 
     Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
-    ARPACK, behind ``scipy.sparse.linalg.svds``, starts anew at random where the matrix has a low
-    rank, and the same data would give another bundle.
+    It is deterministic, unlike ``scipy.sparse.linalg.svds``: ARPACK restarts at random where the
+    matrix has a low rank, and equal data would give different bundles.
     """
+    # The bases are float64 and orthonormalised in each iteration: powers of the matrix would lose
+    # the smaller singular values to rounding.
     width = min(k + _OVERSAMPLING, *matrix.shape)
     basis = np.random.default_rng(0).standard_normal((matrix.shape[1], width))
     for _ in range(_N_ITERATIONS):

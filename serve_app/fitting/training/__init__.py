@@ -1,4 +1,4 @@
 """Trains the models that score candidates.
 
-Takes a matrix of examples. Knows no store and no catalogue.
+Takes a matrix of examples. Knows neither store nor catalogue.
 """

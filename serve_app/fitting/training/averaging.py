@@ -1,4 +1,4 @@
-"""Several models in one: what they say of a candidate is averaged."""
+"""Merges several boosters into one whose margins are their average."""
 
 import json
 from collections.abc import Sequence
@@ -9,37 +9,39 @@ from serve_app.fitting.training.boosting import booster_from
 
 def average_boosters(models: Sequence[bytes]) -> bytes:
     """
-    One model with the trees of all, a leaf counting as much less as there are models.
+    Returns one booster with the trees of all, whose leaves are divided by the number of models.
 
-    Its objective, and what it starts from before the first tree, are those of the last. Where the
-    models started from other averages, its margins differ from the mean of theirs by a constant,
-    which orders nothing.
+    Objective and base score are those of the last model. If base scores differ, the margins differ
+    from the mean by a constant, which changes no order.
 
     Args:
-        models: of the same features, in XGBoost's own binary form (UBJSON).
+        models: of equal features, in XGBoost's binary form (UBJSON).
     """
     if len(models) == 1:
         return models[0]
+    # XGBoost has no function to merge boosters. Its JSON format is documented.
     documents = [json.loads(booster_from(model).save_raw("json")) for model in models]
-    whole = documents[-1]
+    merged = documents[-1]
     trees = [tree for document in documents for tree in _scaled_trees(document, len(models))]
+    # Ids restart at 0 in every document.
     for number, tree in enumerate(trees):
         tree["id"] = number
-    forest = _forest(whole)
+    forest = _forest(merged)
     forest["trees"] = trees
     forest["tree_info"] = [0] * len(trees)
     forest["iteration_indptr"] = list(range(len(trees) + 1))
     forest["gbtree_model_param"]["num_trees"] = str(len(trees))
-    return bytes(booster_from(json.dumps(whole).encode()).save_raw("ubj"))
+    return bytes(booster_from(json.dumps(merged).encode()).save_raw("ubj"))
 
 
 def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any]]:
-    """Gains become shares of the model's own: those of different objectives do not compare."""
+    """Divides leaves by the number of models, and gains by the total gain of the model."""
     trees: list[dict[str, Any]] = _forest(document)["trees"]
+    # Gains of different objectives have different units; shares of the total can be added up.
     total_gain = sum(sum(tree["loss_changes"]) for tree in trees) or 1.0
     for tree in trees:
         tree["loss_changes"] = [gain / total_gain for gain in tree["loss_changes"]]
-        # XGBoost keeps the value of a leaf where a node has its threshold.
+        # XGBoost stores the value of a leaf where an inner node has its threshold.
         tree["split_conditions"] = [
             value / n_models if child < 0 else value
             for value, child in zip(tree["split_conditions"], tree["left_children"], strict=True)
@@ -48,5 +50,5 @@ def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any
 
 
 def _forest(document: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = document["learner"]["gradient_booster"]["model"]
-    return found
+    model: dict[str, Any] = document["learner"]["gradient_booster"]["model"]
+    return model

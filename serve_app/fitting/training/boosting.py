@@ -1,4 +1,4 @@
-"""Fits the scorers: gradient-boosted trees on past candidates."""
+"""Trains gradient-boosted trees on candidates of the past."""
 
 import math
 from collections.abc import Mapping
@@ -30,9 +30,10 @@ FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 LIST_LENGTH = 10
-"""A ranking objective compares this many of a user's best candidates with all of them."""
+"""Best candidates of a user that a ranking objective compares with all candidates of the user."""
 
 FEW_USERS_DEPTH = 2
+"""Largest depth of trees where users are few; see ``VariantConfig.few_users``."""
 
 Objective = Literal["binary:logistic", "rank:ndcg", "rank:pairwise"]
 
@@ -41,10 +42,10 @@ BINARY: Objective = "binary:logistic"
 
 class Member(NamedTuple):
     """
-    One of the models whose average a variant is.
+    One of the models that a variant averages.
 
     Attributes:
-        number: of those with this objective, which differ in their seeds.
+        number: among the models of this objective, which differ in their seeds.
     """
 
     objective: Objective
@@ -52,42 +53,74 @@ class Member(NamedTuple):
 
     @property
     def is_binary(self) -> bool:
-        """Whether it learns if a candidate is wanted, and not the order."""
+        """The model learns if a candidate is wanted, not the order of candidates."""
         return self.objective == BINARY
 
 
 class VariantConfig(Settings):
-    """
-    How one variant is fitted.
-
-    Attributes:
-        objectives: a binary objective learns whether a candidate is bought, a ranking one the order
-            of a user's candidates. What models of several objectives say is averaged.
-        n_models: of each objective, with seeds of their own, averaged.
-        min_ranking_users: with fewer users to learn from, a ranking objective is left out where a
-            binary one is there: it generalises worse from few lists. From 150 to 300 of them it had
-            2 to 9 % less NDCG than the binary one on Online Retail.
-        few_users: with fewer of them to learn from, trees are at most ``FEW_USERS_DEPTH`` deep, and
-            there are in proportion fewer.
-        features: names of features, or of groups of them (user, item, candidate, cross).
-        n_trees: all are fitted. On Online Retail the quality is about the same for 150 trees of
-            depth 4 and 300 of depth 3, and stopping early by held-out users chose worse numbers.
-    """
+    """Settings of one variant."""
 
     objectives: tuple[Objective, ...] = Field(
-        default=("binary:logistic", "rank:ndcg"), min_length=1
+        default=("binary:logistic", "rank:ndcg"),
+        min_length=1,
+        description="A binary objective learns if a candidate is bought, a ranking objective learns"
+        " the order of a user's candidates. Scores of several objectives are averaged.",
     )
-    n_models: int = Field(default=2, ge=1, le=10)
-    min_ranking_users: int = Field(default=1_500, ge=0)
-    few_users: int = Field(default=200, ge=0)
-    features: tuple[str, ...] = tuple(FEATURE_GROUPS)
-    n_trees: int = Field(default=250, ge=1, le=1_000)
-    max_depth: int = Field(default=3, ge=1, le=12)
-    learning_rate: float = Field(default=0.06, gt=0, le=1)
-    min_child_weight: float = Field(default=20.0, ge=0)
-    subsample: float = Field(default=0.8, gt=0, le=1)
-    colsample: float = Field(default=0.4, gt=0, le=1)
-    reg_lambda: float = Field(default=5.0, ge=0)
+    n_models: int = Field(
+        default=2,
+        ge=1,
+        le=10,
+        description="Models of each objective, with different seeds. Their scores are averaged.",
+    )
+    min_ranking_users: int = Field(
+        default=1_500,
+        ge=0,
+        description="With fewer users to learn from, ranking objectives are left out if a binary"
+        " one is set: they generalise worse from few lists. From 150 to 300 users on Online Retail"
+        " they had 2 to 9 % less NDCG.",
+    )
+    few_users: int = Field(
+        default=200,
+        ge=0,
+        description="With fewer users to learn from, trees have at most depth 2, and their number"
+        " falls in proportion.",
+    )
+    features: tuple[str, ...] = Field(
+        default=tuple(FEATURE_GROUPS),
+        description="Names of features, or of their groups: user, item, candidate, cross.",
+    )
+    n_trees: int = Field(
+        default=250,
+        ge=1,
+        le=1_000,
+        description="Trees of each model; there is no early stopping. On Online Retail 150 trees of"
+        " depth 4 and 300 of depth 3 are about equally good.",
+    )
+    max_depth: int = Field(
+        default=3, ge=1, le=12, description="Largest depth of a tree. Deeper trees need more data."
+    )
+    learning_rate: float = Field(
+        default=0.06,
+        gt=0,
+        le=1,
+        description="Weight of each new tree. A smaller value needs more trees.",
+    )
+    min_child_weight: float = Field(
+        default=20.0,
+        ge=0,
+        description="Least weight of the examples in a leaf. A larger value makes simpler trees.",
+    )
+    subsample: float = Field(
+        default=0.8, gt=0, le=1, description="Share of the examples that each tree learns from."
+    )
+    colsample: float = Field(
+        default=0.4, gt=0, le=1, description="Share of the features that each tree may use."
+    )
+    reg_lambda: float = Field(
+        default=5.0,
+        ge=0,
+        description="L2 regularization of the leaves. A larger value makes smaller leaves.",
+    )
 
     @field_validator("features")
     @classmethod
@@ -101,13 +134,16 @@ class VariantConfig(Settings):
         return names
 
     def members(self, n_users: int) -> tuple[Member, ...]:
-        """The models whose average it is, where there are so many users to learn from."""
-        named = tuple(Member(*each) for each in product(self.objectives, range(self.n_models)))
-        binary = tuple(member for member in named if member.is_binary)
-        return binary if binary and n_users < self.min_ranking_users else named
+        """The models to average, for the number of users to learn from."""
+        members = tuple(
+            Member(objective, number)
+            for objective, number in product(self.objectives, range(self.n_models))
+        )
+        binary = tuple(member for member in members if member.is_binary)
+        return binary if binary and n_users < self.min_ranking_users else members
 
     def for_users(self, n_users: int) -> Self:
-        """How one of its models is fitted, where there are so many users to learn from."""
+        """The settings of one model, for the number of users to learn from."""
         if n_users >= self.few_users:
             return self
         depth = min(self.max_depth, FEW_USERS_DEPTH)
@@ -116,7 +152,7 @@ class VariantConfig(Settings):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names only, each once, in the order in which they were declared."""
+        """Names of features without groups and repeats, in the declared order."""
         expanded = (FEATURE_GROUPS.get(name, (name,)) for name in self.features)
         return tuple(dict.fromkeys(name for names in expanded for name in names))
 
@@ -124,7 +160,7 @@ class VariantConfig(Settings):
 def train_booster(
     examples: Examples, config: VariantConfig, member: Member, seed: int, n_threads: int
 ) -> xgboost.Booster:
-    """The same examples, settings and number of threads give the same model."""
+    """Equal examples, settings and number of threads give equal models."""
     return xgboost.train(
         _parameters(config, member, seed, n_threads),
         _matrix(examples, config, member, n_threads),
@@ -140,18 +176,21 @@ def booster_from(raw: bytes) -> xgboost.Booster:
 
 def user_weights(examples: Examples) -> NDArray[np.float32]:
     """
-    How much each example counts, shape (len(examples.matrix),): a user by the square root of how
-    many of his candidates he touched, relative to the average. Lists are judged user by user, and
-    who fills his first visit with a hundred ratings would count as much as fifty who come back.
+    Weights of the examples, shape (len(examples.matrix),), float32.
+
+    The weight is sqrt(mean / n) for a user with n touched candidates: a user counts by the square
+    root of n. Lists are judged user by user. Without weights, a user whose first visit has a
+    hundred ratings would count as much as fifty users with two.
     """
     lists = owners(examples.offsets)
     n_touched = np.bincount(lists, examples.strengths > 0, minlength=len(examples))
+    # Users without touched candidates count as those with one: nothing is divided by zero.
     weights = np.sqrt(max(n_touched.mean(), 1.0) / np.maximum(n_touched, 1.0))
     return np.asarray(weights[lists], np.float32)
 
 
 def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
-    """The columns of some features out of a matrix of all; the matrix itself for all of them."""
+    """The columns of some features; the matrix itself, without a copy, for all of them."""
     if names == FEATURES:
         return matrix
     return matrix[:, [FEATURES.index(name) for name in names]]
@@ -179,17 +218,18 @@ def _parameters(
 def _matrix(
     examples: Examples, config: VariantConfig, member: Member, n_threads: int
 ) -> xgboost.QuantileDMatrix:
-    """Quantised at once: the numbers themselves are not held twice."""
+    """A ``QuantileDMatrix`` bins the numbers at once and keeps no second copy of them."""
     gains, weights = GRADE_GAINS[examples.strengths], user_weights(examples)
     columns = columns_of(examples.matrix, config.feature_names)
     if member.is_binary:
-        # A probability as label: what was only clicked counts as partly wanted.
+        # A probability as label: an item that was only clicked is wanted in part.
         return xgboost.QuantileDMatrix(
             columns, gains / GRADE_GAINS.max(), weight=weights, nthread=n_threads
         )
     return xgboost.QuantileDMatrix(
         columns,
         gains,
+        # With groups XGBoost takes one weight per list, not per example.
         group=np.diff(examples.offsets),
         weight=weights[examples.offsets[:-1]],
         nthread=n_threads,

@@ -1,4 +1,4 @@
-"""Chooses the settings of the sources on the outcomes of a window.
+"""Chooses settings of the sources on the outcomes of a window.
 
-Chooses only what the configuration leaves open.
+Changes no setting that does not concern the sources.
 """

@@ -1,8 +1,8 @@
-"""Chooses how the sources learn, on the outcomes of a window that the tables do not know.
+"""Chooses settings of the sources on the outcomes of a window that the tables do not know.
 
-One thing after the other, each with the source that serves: the half-life of the neighbours' votes;
-the autoencoder, one of its settings at a time; popularity; and at last how much the ranks of each
-source count, so that the candidates hold as much of what was wanted as they can.
+Settings are chosen one after the other, each with the source that uses it: the half-life of similar
+users' purchases, the settings of the autoencoder, and the half-life of popularity. The weights of
+the sources' ranks are chosen by the recall of the fused candidates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,9 @@ from serve_app.fitting.data.pairs import latest_first, pairs_of
 from serve_app.fitting.data.windows import Outcomes, chosen, sample
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.tables.candidate_tables import TablesConfig, decay, linear_of, trends
+from serve_app.fitting.tables.candidate_tables import decay, linear_of, trends
 from serve_app.fitting.tables.linear import LinearWeights
+from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import content_matrix
 from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers
 
@@ -38,35 +39,36 @@ SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 
 _BATCH = 64
 _N_ROUNDS = 2
+# Items in each trial of the autoencoder, whose time grows with their cube.
 _MAX_LINEAR_ITEMS = 3_000
-"""Of the most-bought items, with which the autoencoder is tried: its time grows with their cube."""
 
 Changes = Mapping[str, float]
 
 
-def tuned(
-    world: Snapshot,
+def tune_sources(
+    snapshot: Snapshot,
     log: InteractionLog,
-    found: Outcomes,
+    outcomes: Outcomes,
     config: SnapshotConfig,
     candidates: CandidatesConfig,
     n_users: int,
     seed: int,
 ) -> SnapshotConfig:
     """
-    The settings with the largest NDCG@10, and of the fusion with the largest recall of candidates;
-    those that were given where nobody came back, and, but for the half-life of popularity, where
-    nothing is clearly better.
+    Returns the settings with the largest NDCG@10, and the weights with the largest recall.
+
+    Configured values are kept unless another value is significantly better; the half-life of
+    popularity is always the best one. Without returning users all configured values are kept.
 
     Args:
-        world: fitted before the window of ``found``.
-        log: what the world knows.
-        found: outcomes of the window.
-        n_users: that the points are measured with.
+        snapshot: fitted before the window of ``outcomes``.
+        log: interactions that the snapshot knows.
+        outcomes: of the window.
+        n_users: users to measure the values with.
     """
-    log = chosen(log, world.fitted.catalogue.listed[log.rows])
+    log = chosen(log, snapshot.fitted.catalogue.listed[log.rows])
     trial = _Trial(
-        world, log, sample(found, n_users, seed), candidates, config.tables.max_items_per_user
+        snapshot, log, sample(outcomes, n_users, seed), candidates, config.tables.max_items_per_user
     )
     if not trial.n_users:
         return config
@@ -79,8 +81,10 @@ def tuned(
 
 def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
     """
-    The point with the largest mean, if its lead over the first is more than two standard errors of
-    the users' differences; otherwise the first. So chance among few users changes nothing.
+    Returns the index of the point with the largest mean if its lead is significant, otherwise 0.
+
+    A lead over the first point is significant if it exceeds two standard errors of the users'
+    paired differences (docs/decisions/0016): chance among few users changes nothing.
 
     Args:
         values: by point, then by user.
@@ -95,28 +99,31 @@ def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int
 
 
 class _Trial:
-    """What all points are measured with: the queries of some users, and what they bought."""
+    """Measures points with the queries of some users and the items that they then wanted."""
 
     def __init__(
         self,
-        world: Snapshot,
+        snapshot: Snapshot,
         log: InteractionLog,
-        found: Outcomes,
+        outcomes: Outcomes,
         candidates: CandidatesConfig,
         max_items_per_user: int,
     ) -> None:
-        has_history = np.bincount(log.users, minlength=len(log.user_ids))[found.users] > 0
-        self._buyers = np.flatnonzero((count_wanted(found) > 0) & has_history)
+        # Users without a history get equal lists at every point, and only add noise.
+        has_history = np.bincount(log.users, minlength=len(log.user_ids))[outcomes.users] > 0
+        self._buyers = np.flatnonzero((count_wanted(outcomes) > 0) & has_history)
         self._parts = [
-            TrialUsers.of(found, self._buyers[start : start + _BATCH], world, candidates)
+            TrialUsers.of(outcomes, self._buyers[start : start + _BATCH], snapshot, candidates)
             for start in range(0, len(self._buyers), _BATCH)
         ]
-        self._world, self._log, self._candidates = world, log, candidates
+        self._snapshot, self._log, self._candidates = snapshot, log, candidates
         self._touched = pairs_of(log, TYPE_WEIGHTS)
-        own = pairs_of(chosen(log, world.label.counts(log)), TYPE_WEIGHTS)
-        kept, _ = latest_first(own.users, own.rows, own.at, len(log.user_ids), max_items_per_user)
-        self._basket_at = own.at[kept]
-        self._content = content_matrix(world.fitted.catalogue)
+        counted = pairs_of(chosen(log, snapshot.label.counts(log)), TYPE_WEIGHTS)
+        kept, _ = latest_first(
+            counted.users, counted.rows, counted.at, len(log.user_ids), max_items_per_user
+        )
+        self._basket_at = counted.at[kept]
+        self._content = content_matrix(snapshot.fitted.catalogue)
         self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
 
     @property
@@ -128,56 +135,59 @@ class _Trial:
         return self._best(config, points, self._with_votes, self._similar_users)
 
     def best_linear(self, config: TablesConfig) -> TablesConfig:
-        """One after the other, as all combinations would be a hundred autoencoders."""
+        """One setting after the other: all combinations would take a hundred autoencoders."""
         by_time = [
             {"trend_half_life_days": days, "trend_exponent": exponent}
             for days in HALF_LIVES_DAYS
             for exponent in EXPONENTS
         ]
         by_content = [{"content_weight": weight} for weight in CONTENT_WEIGHTS]
-        by_size = [{"regularization": each} for each in REGULARIZATIONS]
+        by_size = [{"regularization": value} for value in REGULARIZATIONS]
+        # The trend comes first and last: it was chosen for other weights the first time.
         for points in (by_time, by_content, by_size, by_time):
             config = self._best(config, points, self._with_linear, self._autoencoder)
         return config
 
     def best_weights(self, config: TablesConfig) -> TablesConfig:
         """
-        How much each source counts in the fusion: one weight after the other, twice, by the recall
-        of the candidates.
+        Chooses the weight of each source in the fusion by the recall of the candidates.
+
+        One weight after the other, in two rounds: the best weight depends on the others.
         """
-        tables = self._with_linear(self._with_votes(self._world.fitted.tables, config), config)
+        tables = self._with_linear(self._with_votes(self._snapshot.fitted.tables, config), config)
         hits = [
             hits_of(replace(part.queries, tables=tables), self._candidates) for part in self._parts
         ]
         limit, k = self._candidates.max_candidates, self._candidates.rrf_k
-        n_rows = len(self._world.fitted.catalogue)
+        n_rows = len(self._snapshot.fitted.catalogue)
 
         def recalls(weights: Sequence[float]) -> NDArray[np.float64]:
             return np.concatenate(
                 [
-                    part.recalls(merge(each, weights, k, limit, n_rows))
-                    for each, part in zip(hits, self._parts, strict=True)
+                    part.recalls(merge(part_hits, weights, k, limit, n_rows))
+                    for part_hits, part in zip(hits, self._parts, strict=True)
                 ]
             )
 
         weights = list(config.source_weights)
-        for place in [*range(len(SOURCES))] * _N_ROUNDS:
+        for i in [*range(len(SOURCES))] * _N_ROUNDS:
             points = [
-                [*weights[:place], weight, *weights[place + 1 :]]
-                for weight in (weights[place], *SOURCE_WEIGHTS)
+                [*weights[:i], weight, *weights[i + 1 :]]
+                for weight in (weights[i], *SOURCE_WEIGHTS)
             ]
             weights = points[clearly_best([recalls(point) for point in points])]
         return config.model_copy(update={"source_weights": tuple(weights)})
 
     def best_popularity(self) -> float:
-        log, world = self._log, self._world
-        n_rows = len(world.fitted.catalogue)
+        log, snapshot = self._log, self._snapshot
+        n_rows = len(snapshot.fitted.catalogue)
         scores = []
         for days in HALF_LIVES_DAYS:
-            weights = TYPE_WEIGHTS[log.types] * decay(log.at, world.at, days)
+            weights = TYPE_WEIGHTS[log.types] * decay(log.at, snapshot.at, days)
             sums = np.bincount(log.rows, weights, minlength=n_rows)
+            # More than K: items that a user may not get again are skipped.
             order = np.lexsort((np.arange(n_rows), -sums))[: 50 * K].astype(np.int32)
-            scores.append(self._ndcgs(world.fitted.tables, partial(_first_allowed, order)))
+            scores.append(self._ndcgs(snapshot.fitted.tables, partial(_first_allowed, order)))
         return HALF_LIVES_DAYS[int(np.argmax(np.mean(scores, axis=1)))]
 
     def _best(
@@ -187,11 +197,12 @@ class _Trial:
         with_point: Callable[[CandidateTables, TablesConfig], CandidateTables],
         lists_of: Callable[[Queries], Ragged],
     ) -> TablesConfig:
-        """The settings with the best change, or as they are where none is clearly better."""
+        """Returns the settings of the best point, or unchanged if no point is clearly better."""
         changed = (config.model_copy(update=dict(point)) for point in points)
+        # The configured point comes first: `clearly_best` keeps it unless another one leads.
         configs = list(dict.fromkeys((config, *changed)))
-        tables = (with_point(self._world.fitted.tables, each) for each in configs)
-        return configs[clearly_best([self._ndcgs(each, lists_of) for each in tables])]
+        tables = (with_point(self._snapshot.fitted.tables, candidate) for candidate in configs)
+        return configs[clearly_best([self._ndcgs(trial, lists_of) for trial in tables])]
 
     def _similar_users(self, queries: Queries) -> Ragged:
         hits = similar_users(queries, self._candidates.similar_users)
@@ -202,7 +213,7 @@ class _Trial:
         return hits.rows, hits.offsets
 
     def _with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
-        weights = decay(self._basket_at, self._world.at, config.votes_half_life_days)
+        weights = decay(self._basket_at, self._snapshot.at, config.votes_half_life_days)
         return replace(tables, basket_weights=weights)
 
     def _with_linear(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
@@ -212,28 +223,30 @@ class _Trial:
             linear_offsets=linear.offsets,
             linear_rows=linear.rows,
             linear_weights=linear.weights,
-            trends=trends(self._touched, len(self._world.fitted.catalogue), self._world.at, config),
+            trends=trends(
+                self._touched, len(self._snapshot.fitted.catalogue), self._snapshot.at, config
+            ),
         )
 
     def _linear(self, config: TablesConfig) -> LinearWeights:
-        """Those of the last call are kept: most points differ in the trend alone."""
-        fitted = (config.regularization, config.content_weight)
-        if self._last_linear is None or self._last_linear[0] != fitted:
+        """Keeps the weights of the last call: most points differ in the trend alone."""
+        key = (config.regularization, config.content_weight)
+        if self._last_linear is None or self._last_linear[0] != key:
             small = min(config.max_linear_items, _MAX_LINEAR_ITEMS)
             made = linear_of(
                 self._touched,
-                len(self._world.fitted.catalogue),
+                len(self._snapshot.fitted.catalogue),
                 len(self._log.user_ids),
                 self._content,
                 config.model_copy(update={"max_linear_items": small}),
             )
-            self._last_linear = (fitted, made)
+            self._last_linear = (key, made)
         return self._last_linear[1]
 
     def _ndcgs(
         self, tables: CandidateTables, lists_of: Callable[[Queries], Ragged]
     ) -> NDArray[np.float64]:
-        """Of each user."""
+        """NDCG@10 of each user, shape (n_users,)."""
         return np.concatenate(
             [part.ndcgs(lists_of(replace(part.queries, tables=tables))) for part in self._parts]
         )

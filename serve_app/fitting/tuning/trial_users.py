@@ -1,5 +1,4 @@
-"""Some users who bought something in a window: what they would have asked when it began, and how
-good an answer is."""
+"""Asks the sources for some users of a window, and measures the answers by what they wanted."""
 
 from typing import NamedTuple
 
@@ -21,42 +20,44 @@ from serve_app.measuring.metrics import ndcg_at
 K = 10
 
 Ragged = tuple[Rows, Offsets]
-"""A list of rows for each request."""
+"""Rows and offsets: a list of rows for each request."""
 
 
 class TrialUsers(NamedTuple):
-    """What they ask, and what they bought, by number of the request."""
+    """Requests of some users at the beginning of a window, and the items that they then wanted."""
 
     queries: Queries
-    bought: Wanted
+    wanted: Wanted
 
     @classmethod
     def of(
         cls,
-        found: Outcomes,
-        buyers: NDArray[np.int64],
-        world: Snapshot,
+        outcomes: Outcomes,
+        users: NDArray[np.int64],
+        snapshot: Snapshot,
         config: CandidatesConfig,
     ) -> "TrialUsers":
-        return cls(_queries(found.users[buyers], world, config), select_wanted(found, buyers))
+        """Args: users: positions in ``outcomes``."""
+        queries = _queries(outcomes.users[users], snapshot, config)
+        return cls(queries, select_wanted(outcomes, users))
 
     def ndcgs(self, lists: Ragged) -> NDArray[np.float64]:
-        """NDCG@10 of each."""
+        """NDCG@10 of each user's list, shape (n,)."""
         first = pad(*lists, K, MISSING)
-        hits = hits_of(first, self.bought, self.queries.n_rows)
-        return ndcg_at(hits, np.diff(self.bought.offsets), K)
+        hits = hits_of(first, self.wanted, self.queries.n_rows)
+        return ndcg_at(hits, np.diff(self.wanted.offsets), K)
 
     def recalls(self, merged: Merged) -> NDArray[np.float64]:
-        """Which share of what each bought is among the candidates."""
+        """Share of each user's wanted items that are among the candidates, shape (n,)."""
         n_rows = self.queries.n_rows
-        users = owners(self.bought.offsets)
+        users = owners(self.wanted.offsets)
         found = np.isin(
-            users * n_rows + self.bought.items, owners(merged.offsets) * n_rows + merged.rows
+            users * n_rows + self.wanted.items, owners(merged.offsets) * n_rows + merged.rows
         )
-        return np.bincount(users, found, minlength=len(self.queries)) / np.diff(self.bought.offsets)
+        return np.bincount(users, found, minlength=len(self.queries)) / np.diff(self.wanted.offsets)
 
 
-def _queries(users: Rows, world: Snapshot, config: CandidatesConfig) -> Queries:
-    batch = RequestBatch.unfiltered(("",) * len(users), K, world.at)
-    finder = CandidateFinder.of(world.fitted, config, include_out_of_stock=True)
-    return finder.queries(batch, world.fitted.archive.of_rows(users, stale=False))
+def _queries(users: Rows, snapshot: Snapshot, config: CandidatesConfig) -> Queries:
+    batch = RequestBatch.unfiltered(("",) * len(users), K, snapshot.at)
+    finder = CandidateFinder.of(snapshot.fitted, config, include_out_of_stock=True)
+    return finder.queries(batch, snapshot.fitted.archive.of_rows(users, stale=False))

@@ -12,13 +12,13 @@ from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfi
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import LabelConfig
-from serve_app.fitting.data.windows import Outcomes, before, outcomes
+from serve_app.fitting.data.windows import Outcomes, before, find_outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.examples import blocks
-from serve_app.fitting.moments.snapshot import SnapshotConfig, snapshot
+from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
-from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tuned
+from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tune_sources
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=30)
@@ -31,7 +31,9 @@ def silent(step, share):
 def world_at(items, log, at):
     catalogue = catalogue_of(items, log, 8)
     nobody = np.full(len(log.user_ids), np.nan)
-    return snapshot(catalogue, log, at, catalogue.listed, nobody, SnapshotConfig(embedding_dim=8))
+    return take_snapshot(
+        catalogue, log, at, catalogue.listed, nobody, SnapshotConfig(embedding_dim=8)
+    )
 
 
 def shuffled_after(log, at, seed):
@@ -53,7 +55,7 @@ _PARTS = ("users", "rows", "types", "values", "at")
 def test_later_interactions_leave_every_feature_unchanged():
     items, _, log = demo_shop()
     at = float(np.quantile(log.at, 0.8))
-    found = outcomes(log, at, float(log.at.max()), np.ones(len(items), bool))
+    found = find_outcomes(log, at, float(log.at.max()), np.ones(len(items), bool))
     found = replace(found, users=found.users[:40], offsets=found.offsets[:41])
 
     matrices = []
@@ -86,9 +88,9 @@ def test_half_lives_are_chosen_from_the_outcomes():
     then = [(f"u{i}", 9 + i % 3, "purchase", 101) for i in range(30)]
     log = log_of(*past, *late, *then)
     world = world_at(items_of(12), before(log, 100 * DAY_S), 100 * DAY_S)
-    found = outcomes(log, world.at, float(log.at.max()), world.fitted.catalogue.listed)
+    found = find_outcomes(log, world.at, float(log.at.max()), world.fitted.catalogue.listed)
 
-    settings = tuned(
+    settings = tune_sources(
         world, before(log, world.at), found, SnapshotConfig(), CandidatesConfig(), 100, seed=1
     )
 
@@ -170,8 +172,8 @@ def test_keeps_the_settings_where_nobody_came_back():
     at = float(np.quantile(log.at, 0.5))
     world = world_at(items, before(log, at), at)
     late = np.unique(log.users[log.at < at])
-    found = outcomes(log, at, float(log.at.max()), world.fitted.catalogue.listed)
-    settings = tuned(
+    found = find_outcomes(log, at, float(log.at.max()), world.fitted.catalogue.listed)
+    settings = tune_sources(
         world,
         before(log, at),
         sample_without(found, late),

@@ -18,7 +18,7 @@ from serve_app.fitting.steps.find_candidates import load_shards
 from serve_app.fitting.steps.publish_bundle import assemble_result
 from serve_app.fitting.steps.train_models import calibrated_variants, load_objectives, read_booster
 from serve_app.fitting.training.boosting import VariantConfig, booster_from
-from serve_app.fitting.workspace.step_folders import PACKAGES, Workspace, code_key, key_of
+from serve_app.fitting.workspace.step_folders import Workspace, key_of
 from serve_app.fitting.workspace.workers import LocalWorkers
 from tests.support.hand_made_logs import demo_shop
 
@@ -241,36 +241,3 @@ class TestResults:
         np.testing.assert_array_equal(
             made.contents.fitted.archive.events["row"], expected.events["row"]
         )
-
-
-class TestCodeKey:
-    @pytest.fixture
-    def package(self, tmp_path):
-        folder = tmp_path / "package"
-        (folder / "inner").mkdir(parents=True)
-        (folder / "a.py").write_text("A = 1\n")
-        (folder / "inner" / "b.py").write_text("B = 2\n")
-        return folder
-
-    @pytest.mark.parametrize(
-        ("file", "content"),
-        [("a.py", "A = 2\n"), ("inner/b.py", "B = 2"), ("new.py", "")],
-        ids=["changed", "inner", "added"],
-    )
-    def test_another_build_has_another_key(self, package, file, content):
-        before = code_key([package])
-
-        (package / file).write_text(content)
-
-        assert code_key([package]) != before
-
-    def test_where_the_code_lies_and_what_else_lies_there_does_not_count(self, package, tmp_path):
-        before = code_key([package])
-        (package / "a.pyc").write_bytes(b"\0")
-        (tmp_path / "elsewhere").mkdir()
-
-        assert code_key([package.rename(tmp_path / "elsewhere" / "package")]) == before
-
-    def test_it_is_of_the_packages_that_learn(self):
-        assert all((folder / "__init__.py").is_file() for folder in PACKAGES)
-        assert code_key() == code_key(PACKAGES)

@@ -1,19 +1,16 @@
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from serve_app.bundles.bundle import open_bundle
 from serve_app.bundles.models import load_booster
 from serve_app.bundles.publishing import publish
 from serve_app.domain.scoring.boosters import predict
-from serve_app.domain.scoring.model_features import FEATURES, ITEM_FEATURES, SOURCES, USER_COLUMNS
+from serve_app.domain.scoring.model_features import SOURCES, USER_COLUMNS
 from serve_app.errors import NotEnoughData
-from serve_app.fitting.data.labels import CLICKED, WANTED
-from serve_app.fitting.data.windows import before, chosen, outcomes, sample, split_of
+from serve_app.fitting.data.windows import chosen
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.moments.examples import Examples, thinned
 from serve_app.fitting.pipeline import fit
-from serve_app.fitting.training.boosting import VariantConfig, user_weights
+from serve_app.fitting.training.boosting import VariantConfig
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 
 CONFIG = FitConfig(
@@ -127,151 +124,3 @@ class TestFit:
 
         with pytest.raises(NotEnoughData, match=reason):
             fit(items_of(2), users, log, CONFIG, silent)
-
-
-class TestConfig:
-    def test_groups_stand_for_their_features(self):
-        config = VariantConfig(features=("item.trend", "item", "cross"))
-
-        assert config.feature_names[:2] == ("item.trend", ITEM_FEATURES[0])
-        assert len(config.feature_names) == len(ITEM_FEATURES) + 2
-
-    def test_a_ranking_objective_wants_enough_users(self):
-        config = VariantConfig(min_ranking_users=100)
-        few, enough = config.members(99), config.members(100)
-
-        assert [member.objective for member in few] == ["binary:logistic"] * 2
-        assert [member.objective for member in enough] == ["binary:logistic"] * 2 + [
-            "rank:ndcg"
-        ] * 2
-
-    def test_a_ranking_objective_alone_is_learnt_from_any_users(self):
-        config = VariantConfig(objectives=("rank:ndcg",), min_ranking_users=100)
-        assert config.members(1) == config.members(100)
-
-    def test_of_few_users_simpler_trees_are_learnt(self):
-        config = VariantConfig(few_users=100, n_trees=25, max_depth=4)
-
-        assert config.for_users(100) == config
-        few, very_few = config.for_users(99), config.for_users(50)
-        assert (few.n_trees, few.max_depth) == (25, 2)
-        assert (very_few.n_trees, very_few.max_depth) == (13, 2)
-        assert VariantConfig(max_depth=1).for_users(1).max_depth == 1
-
-    def test_default_variants_use_every_feature(self):
-        for variant in FitConfig().variants.values():
-            assert sorted(variant.feature_names) == sorted(FEATURES)
-
-    @pytest.mark.parametrize(
-        ("settings", "message"),
-        [
-            ({"variants": {"main": {"features": ["item.colour"]}}}, "item.colour"),
-            ({"variants": {}}, "at least 1 item"),
-            ({"variants": {"popular": {}}}, "compared with"),
-            ({"variants": {"../main": {}}}, "String should match"),
-            ({"label_share": 0.5}, "less than 0.5"),
-            ({"snapshot": {"tables": {"source_weights": [1, 1, 1]}}}, "at least 6 items"),
-            (
-                {"snapshot": {"tables": {"source_weights": [1, 1, 1, 1, 1, -1]}}},
-                "greater than or equal to 0",
-            ),
-        ],
-    )
-    def test_refuses_what_cannot_be_fitted(self, settings, message):
-        with pytest.raises(ValidationError, match=message):
-            FitConfig.model_validate(settings)
-
-
-class TestWindows:
-    def test_both_windows_hold_the_same_share_of_the_interactions(self):
-        log = log_of(*[("ann", 0, "view", day**2) for day in range(101)])
-
-        split = split_of(log, 0.2)
-
-        assert [round(at / DAY_S) for at in (split.train_at, split.evaluate_at, split.end_at)] == [
-            60**2,
-            80**2,
-            100**2,
-        ]
-
-    def test_outcomes_leave_out_what_was_bought_before(self):
-        log = log_of(
-            ("ann", 0, "purchase", 1),
-            ("ann", 0, "purchase", 11),
-            ("ann", 1, "view", 12),
-            ("ann", 1, "purchase", 13),
-            ("bob", 0, "purchase", 2),
-            ("bob", 0, "purchase", 12),
-            ("cid", 1, "cart", 12),
-        )
-
-        found = outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(2, bool))
-
-        assert found.users.tolist() == [0]
-        assert found.rows.tolist() == [1]
-        assert found.strengths.tolist() == [WANTED]
-
-    def test_outcomes_leave_out_items_that_could_not_be_recommended(self):
-        log = log_of(("ann", 0, "purchase", 11), ("bob", 1, "purchase", 11))
-
-        found = outcomes(log, 10 * DAY_S, 20 * DAY_S, np.array([True, False]))
-
-        assert found.users.tolist() == [0]
-
-    def test_outcomes_can_ask_for_less_than_a_purchase(self):
-        log = log_of(("ann", 0, "click", 11), ("bob", 0, "view", 11))
-
-        found = outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(1, bool), least=CLICKED)
-
-        assert found.users.tolist() == [0]
-
-    def test_a_sample_keeps_what_the_chosen_users_did(self):
-        log = log_of(*[(f"u{i:02}", row, "purchase", 11) for i in range(20) for row in range(i)])
-        found = outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(20, bool))
-
-        some = sample(found, 5, seed=0)
-
-        assert len(some) == 5
-        assert np.diff(some.offsets).tolist() == (some.users + 1).tolist()
-
-    def test_before_leaves_out_the_moment_itself(self):
-        log = log_of(("ann", 0, "view", 1), ("ann", 0, "view", 2))
-
-        assert before(log, 2 * DAY_S).at.tolist() == [DAY_S]
-
-
-class TestThinned:
-    def test_keeps_all_that_was_touched_and_some_of_the_rest(self):
-        strengths = np.zeros(400, np.uint8)
-        strengths[[3, 150]] = WANTED
-        examples = Examples(
-            np.arange(400, dtype=np.float32)[:, None], strengths, np.array([0, 100, 300, 400])
-        )
-
-        thin = thinned(examples, 20, np.random.default_rng(0))
-
-        assert len(thin) == 2
-        assert (thin.strengths > 0).sum() == 2
-        assert 15 < len(thin.strengths) < 75
-        assert np.diff(thin.offsets).sum() == len(thin.strengths)
-
-
-class TestUserWeights:
-    def test_a_user_who_touched_a_hundred_counts_as_much_as_ten_who_touched_one(self):
-        strengths = np.full(111, WANTED, np.uint8)
-        strengths[-1] = 0
-        examples = Examples(
-            np.zeros((111, 1), np.float32), strengths, np.array([0, 100, *range(101, 111), 111])
-        )
-
-        weights = user_weights(examples)
-
-        assert weights[:100].sum() == pytest.approx(weights[100:110].sum())
-        assert weights[110] == weights[109], "who touched nothing counts as who touched one"
-
-    def test_users_alike_count_as_if_there_were_no_weights(self):
-        examples = Examples(
-            np.zeros((8, 1), np.float32), np.array([1, 1, 0, 0] * 2, np.uint8), np.array([0, 4, 8])
-        )
-
-        assert user_weights(examples).tolist() == [1.0] * 8

@@ -3,9 +3,9 @@ import pytest
 from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.labels import BOUGHT
-from serve_app.fitting.data.windows import before, outcomes, sample
+from serve_app.fitting.data.windows import before, find_outcomes, sample
 from serve_app.fitting.moments.snapshot import SnapshotConfig
-from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, clearly_best, tuned
+from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, clearly_best, tune_sources
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import split, world_at
 
@@ -21,11 +21,11 @@ def settings_chosen(*, n_back=None):
     log = before(demo_shop()[2], at.train_at)
     world = world_at(at.train_at)
     later = before(demo_shop()[2], at.evaluate_at)
-    found = outcomes(later, at.train_at, at.evaluate_at, world.fitted.catalogue.listed, BOUGHT)
+    found = find_outcomes(later, at.train_at, at.evaluate_at, world.fitted.catalogue.listed, BOUGHT)
     if n_back is not None:
         found = sample(found, n_back, 7)
     candidates = CandidatesConfig(max_candidates=100)
-    return tuned(world, log, found, SnapshotConfig(), candidates, 200, 7)
+    return tune_sources(world, log, found, SnapshotConfig(), candidates, 200, 7)
 
 
 class TestClearlyBest:

@@ -1,0 +1,99 @@
+"""Defines the settings of the candidate tables."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.domain.settings import Settings
+
+
+class TablesConfig(Settings):
+    """Settings of the tables that the sources look up candidates in."""
+
+    max_buyers_per_item: int = Field(
+        default=500, ge=1, description="Latest buyers that are kept of an item."
+    )
+    max_items_per_user: int = Field(
+        default=200,
+        ge=1,
+        description="Latest items that are kept of a user, for baskets and for neighbours.",
+    )
+    max_neighbours: int = Field(
+        default=50, ge=1, description="Most similar items that are kept of an item."
+    )
+    max_linear_items: int = Field(
+        default=6_000,
+        ge=2,
+        description="Items with the most users that the linear autoencoder learns. Time grows with"
+        " the cube of this number, memory with its square.",
+    )
+    max_linear_weights: int = Field(
+        default=300,
+        ge=1,
+        description="Largest weights of the linear autoencoder that are kept of an item.",
+    )
+    regularization: float = Field(
+        default=1_000.0,
+        gt=0,
+        description="Regularization of the linear autoencoder. A larger value trusts rare pairs of"
+        " items less. The fit chooses it.",
+    )
+    content_weight: float = Field(
+        default=30.0,
+        ge=0,
+        description="Users that one word of the items counts for in the linear autoencoder; 0"
+        " ignores words. The fit chooses it.",
+    )
+    votes_half_life_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Days after which a purchase of a similar user counts half. The fit"
+        " chooses it.",
+    )
+    trend_half_life_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Days after which an interaction counts half for the trend of an item. The fit"
+        " chooses it.",
+    )
+    trend_exponent: float = Field(
+        default=1.0,
+        ge=0,
+        description="Power of the trend that scales the linear autoencoder; 0 ignores the trend."
+        " The fit chooses it.",
+    )
+    source_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default=(0.3, 1.0, 0.3, 0.2, 0.2, 0.3),
+        min_length=len(SOURCES),
+        max_length=len(SOURCES),
+        description="Weight of each source's ranks when they are fused, in the order "
+        + ", ".join(SOURCES)
+        + ". The fit chooses them.",
+    )
+    factors_dim: int = Field(
+        default=64, ge=1, le=512, description="Length of the factors of items and users."
+    )
+    factors_shrinkage: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the largest singular value that is subtracted from all of them. A"
+        " larger value keeps fewer factors.",
+    )
+    content_dim: int = Field(
+        default=64, ge=1, le=512, description="Length of the vectors of the items' words."
+    )
+    shrinkage: float = Field(
+        default=0.5,
+        ge=0,
+        description="Added to the product of the norms in the similarity of two items. A larger"
+        " value trusts rare items less.",
+    )
+    period_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Days of a period; a user's items are compared with those of all users in the"
+        " period.",
+    )
+    max_periods: int = Field(default=60, ge=1, description="Latest periods that are kept.")

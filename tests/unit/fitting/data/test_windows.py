@@ -1,0 +1,63 @@
+import numpy as np
+
+from serve_app.fitting.data.labels import CLICKED, WANTED
+from serve_app.fitting.data.windows import before, find_outcomes, sample, split_of
+from tests.support.hand_made_logs import DAY_S, log_of
+
+
+class TestWindows:
+    def test_both_windows_hold_the_same_share_of_the_interactions(self):
+        log = log_of(*[("ann", 0, "view", day**2) for day in range(101)])
+
+        split = split_of(log, 0.2)
+
+        assert [round(at / DAY_S) for at in (split.train_at, split.evaluate_at, split.end_at)] == [
+            60**2,
+            80**2,
+            100**2,
+        ]
+
+    def test_outcomes_leave_out_what_was_bought_before(self):
+        log = log_of(
+            ("ann", 0, "purchase", 1),
+            ("ann", 0, "purchase", 11),
+            ("ann", 1, "view", 12),
+            ("ann", 1, "purchase", 13),
+            ("bob", 0, "purchase", 2),
+            ("bob", 0, "purchase", 12),
+            ("cid", 1, "cart", 12),
+        )
+
+        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(2, bool))
+
+        assert found.users.tolist() == [0]
+        assert found.rows.tolist() == [1]
+        assert found.strengths.tolist() == [WANTED]
+
+    def test_outcomes_leave_out_items_that_could_not_be_recommended(self):
+        log = log_of(("ann", 0, "purchase", 11), ("bob", 1, "purchase", 11))
+
+        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.array([True, False]))
+
+        assert found.users.tolist() == [0]
+
+    def test_outcomes_can_ask_for_less_than_a_purchase(self):
+        log = log_of(("ann", 0, "click", 11), ("bob", 0, "view", 11))
+
+        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(1, bool), least=CLICKED)
+
+        assert found.users.tolist() == [0]
+
+    def test_a_sample_keeps_what_the_chosen_users_did(self):
+        log = log_of(*[(f"u{i:02}", row, "purchase", 11) for i in range(20) for row in range(i)])
+        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(20, bool))
+
+        some = sample(found, 5, seed=0)
+
+        assert len(some) == 5
+        assert np.diff(some.offsets).tolist() == (some.users + 1).tolist()
+
+    def test_before_leaves_out_the_moment_itself(self):
+        log = log_of(("ann", 0, "view", 1), ("ann", 0, "view", 2))
+
+        assert before(log, 2 * DAY_S).at.tolist() == [DAY_S]

@@ -1,0 +1,29 @@
+import numpy as np
+
+from serve_app.arrays.columns import IdIndex
+from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.moments.snapshot import archive_of, listed_at
+from tests.support.hand_made_logs import DAY_S, items_of, log_of
+
+NOTHING = log_of(users=())
+
+
+class TestSnapshot:
+    def test_archive_holds_the_events_of_every_user_in_order(self):
+        log = log_of(("bob", 3, "view", 2), ("ann", 1, "rating", 9, 5.0), ("ann", 2, "purchase", 1))
+
+        histories = archive_of(log, IdIndex.of(log.user_ids)).read(
+            ["bob", "ann", "nobody"], stale=True
+        )
+
+        assert histories.offsets.tolist() == [0, 1, 3, 3]
+        assert histories.of_user(1)["row"].tolist() == [2, 1]
+        assert histories.of_user(1)["value"][1] == 5.0
+        assert histories.stale.all()
+
+    def test_lists_items_from_their_first_moment_on(self):
+        items = items_of(3, created_at=[1 * DAY_S, 3 * DAY_S, np.nan])
+
+        listed = listed_at(catalogue_of(items, NOTHING, 2), 2 * DAY_S)
+
+        assert listed.tolist() == [True, False, True]

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from serve_app.domain.interactions import TYPE_WEIGHTS
+from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.data.pairs import pairs_of
+from serve_app.fitting.tables.vectors import (
+    content_matrix,
+    content_vectors,
+    item_factors,
+    item_vectors,
+)
+from tests.support.hand_made_logs import items_of, log_of
+
+NOTHING = log_of(users=())
+
+
+class TestContentVectors:
+    def test_items_of_the_same_words_point_the_same_way(self):
+        titles = ["Red mug", "red mug", "Blue oak lamp", "blue OAK lamp", "nothing alike"]
+        catalogue = catalogue_of(items_of(5, title=titles), NOTHING, 2)
+
+        vectors = content_vectors(content_matrix(catalogue), 2)
+
+        cosines = vectors @ vectors.T
+        assert cosines[0, 1] == pytest.approx(1.0, abs=1e-5)
+        assert cosines[2, 3] == pytest.approx(1.0, abs=1e-5)
+        assert cosines[0, 2] == pytest.approx(0.0, abs=1e-5)
+        assert not vectors[4].any()
+
+
+class TestItemVectors:
+    LOG = log_of(
+        *[(f"u{i}", row, "purchase", 1) for i in range(6) for row in (0, 1)],
+        *[(f"v{i}", row, "purchase", 1) for i in range(5) for row in (2, 3)],
+    )
+
+    def test_items_of_the_same_users_point_the_same_way(self):
+        vectors = item_vectors(self.LOG, 5, 2)
+
+        cosines = vectors @ vectors.T
+        assert cosines[0, 1] == pytest.approx(1.0, abs=1e-4)
+        assert cosines[2, 3] == pytest.approx(1.0, abs=1e-4)
+        assert cosines[0, 2] == pytest.approx(0.0, abs=1e-4)
+
+    def test_have_unit_length_or_are_zero_without_interactions(self):
+        lengths = np.linalg.norm(item_vectors(self.LOG, 5, 2), axis=1)
+
+        np.testing.assert_allclose(lengths, [1, 1, 1, 1, 0], rtol=1e-5)
+
+    def test_are_the_same_every_time(self):
+        np.testing.assert_array_equal(item_vectors(self.LOG, 5, 3), item_vectors(self.LOG, 5, 3))
+
+    @pytest.mark.parametrize("log", [NOTHING, log_of(("ann", 0, "view", 1))])
+    def test_are_zero_where_there_is_too_little_to_decompose(self, log):
+        np.testing.assert_array_equal(item_vectors(log, 3, 4), np.zeros((3, 4)))
+
+
+class TestItemFactors:
+    LOG = TestItemVectors.LOG
+
+    def factors(self, log, n_dimensions=4, shrinkage=0.0):
+        pairs = pairs_of(log, TYPE_WEIGHTS)
+        return item_factors(pairs, 5, len(log.user_ids), n_dimensions, shrinkage)
+
+    def test_expect_of_a_user_what_those_took_who_took_the_same(self):
+        found = self.factors(self.LOG, 2)
+
+        expected = found.taken @ found.offered.T
+        assert expected[0] == pytest.approx([0.5, 0.5, 0, 0, 0], abs=1e-6)
+        assert expected[2] == pytest.approx([0, 0, 0.5, 0.5, 0], abs=1e-6)
+
+    def test_a_factor_weaker_than_the_shrinkage_says_nothing(self):
+        # Two items of six users against two of five: as strong as the fourth roots of 12 and 10.
+        found = self.factors(self.LOG, 2, shrinkage=0.96)
+
+        expected = found.taken @ found.offered.T
+        assert expected[0, 1] == pytest.approx(0.02, abs=1e-6)
+        assert not expected[2].any()
+
+    @pytest.mark.parametrize("log", [NOTHING, log_of(("ann", 0, "view", 1))])
+    def test_are_zero_where_there_is_too_little_to_decompose(self, log):
+        assert not any(each.any() for each in self.factors(log))
