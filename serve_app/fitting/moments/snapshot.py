@@ -21,7 +21,7 @@ from serve_app.domain.interactions import (
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.numbers import PopularityConfig, item_numbers, user_columns
-from serve_app.fitting.tables.candidate_tables import candidate_tables
+from serve_app.fitting.tables.fit_tables import fit_tables
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import item_vectors
 
@@ -122,7 +122,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Args: see ``numbers_at``."""
     catalogue, users = numbers_at(items, log, at, listed, user_created_at, config, label)
-    tables = candidate_tables(catalogue, log, at, config.tables, label)
+    tables = fit_tables(catalogue, log, at, config.tables, label)
     index = IdIndex.of(log.user_ids)
     archive = archive_of(log, index, config.max_events_per_user)
     return Snapshot(at, label, Fitted(catalogue, tables, archive), users)

@@ -40,7 +40,7 @@ from serve_app.fitting.steps.compute_features import (
     load_settings,
     load_users_at,
 )
-from serve_app.fitting.tables.candidate_tables import candidate_tables
+from serve_app.fitting.tables.fit_tables import fit_tables
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.workspace.array_folders import load, save
 from serve_app.fitting.workspace.step_folders import Workspace
@@ -142,7 +142,7 @@ def _fit_tables_at(
 ) -> CandidateTables:
     data, catalogues, config = shared
     known = known_at(data, moment)
-    return candidate_tables(catalogues[moment], known.log, known.at, config, data.label)
+    return fit_tables(catalogues[moment], known.log, known.at, config, data.label)
 
 
 def _outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcomes:

@@ -25,7 +25,7 @@ from serve_app.fitting.data.pairs import latest_first, pairs_of
 from serve_app.fitting.data.windows import Outcomes, chosen, sample
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.tables.candidate_tables import decay, linear_of, trends
+from serve_app.fitting.tables.fit_tables import decay, linear_of, trends
 from serve_app.fitting.tables.linear import LinearWeights
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import content_matrix

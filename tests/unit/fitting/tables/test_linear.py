@@ -5,7 +5,7 @@ from scipy.sparse import csr_array
 from serve_app.arrays.ragged import owners
 from serve_app.domain.interactions import TYPE_WEIGHTS
 from serve_app.fitting.data.pairs import pairs_of
-from serve_app.fitting.tables.candidate_tables import (
+from serve_app.fitting.tables.fit_tables import (
     TablesConfig,
     linear_of,
 )

@@ -8,10 +8,10 @@ from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets
+from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S, TREND_DAYS
-from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, latest_first, pairs_of
 from serve_app.fitting.data.windows import chosen
@@ -22,7 +22,7 @@ from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import content_matrix, content_vectors, item_factors
 
 
-def candidate_tables(
+def fit_tables(
     catalogue: Catalogue,
     log: InteractionLog,
     at: float,

@@ -6,9 +6,9 @@ import pytest
 from serve_app.arrays.columns import NumberColumn
 from serve_app.domain.scoring.model_features import TREND_DAYS
 from serve_app.fitting.data.items import catalogue_of
-from serve_app.fitting.tables.candidate_tables import (
+from serve_app.fitting.tables.fit_tables import (
     TablesConfig,
-    candidate_tables,
+    fit_tables,
 )
 from tests.support.hand_made_logs import DAY_S, items_of, log_of
 
@@ -20,7 +20,7 @@ def shop(items, log, popularity=None):
 
 
 def tables_of(items, log, popularity=None, **config):
-    return candidate_tables(shop(items, log, popularity), log, AT, TablesConfig(**config))
+    return fit_tables(shop(items, log, popularity), log, AT, TablesConfig(**config))
 
 
 def the_list(values, offsets, i):
@@ -58,7 +58,7 @@ class TestOrders:
             catalogue, columns={**catalogue.columns, "popularity": NumberColumn(np.zeros(3))}
         )
 
-        tables = candidate_tables(catalogue, log, AT, TablesConfig())
+        tables = fit_tables(catalogue, log, AT, TablesConfig())
 
         for rows in (tables.popular_rows, tables.newest_rows, tables.basket_rows):
             assert rows.tolist() == [0]
