@@ -36,8 +36,10 @@ _GOES_WITH = np.array([_NAMES.index(category.goes_with) for category in CATEGORI
 
 def find_partners(assortment: Assortment, rng: np.random.Generator) -> Rows:
     """
-    Choose a partner for each item: an item with like traits, from the category that goes with its
-    own. Shape (n_items,), int32, ``MISSING`` if that category is empty.
+    Choose an item with like traits for each item, from the category that goes with its category.
+
+    Returns:
+        Shape (n_items,), int32, ``MISSING`` if that category is empty.
     """
     # Items choose like users whose tastes are the items' traits.
     items = np.arange(len(assortment), dtype=np.int32)

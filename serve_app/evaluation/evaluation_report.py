@@ -104,22 +104,22 @@ def as_text(evaluation: Evaluation) -> str:
 
 
 def _protocol_lines(evaluation: Evaluation) -> str:
-    told = protocol_of(evaluation)
-    tuning = told["tuning"]
+    terms = protocol_of(evaluation)
+    tuning = terms["tuning"]
     return "\n".join(
         (
-            f"training: {told['n_interactions']} interactions of {told['n_users']} users"
-            f" with {told['n_items']} items (at least {told['min_buyers']} buyers each),"
-            f" before {told['cut_at']}",
-            f"test: {told['n_test_users']} of {told['n_eligible_users']} users with history,"
-            f" {told['n_wanted']} wanted items ({told['hit']},"
-            f" {'repeats count' if told['repeats'] else 'new to the user'}), until"
-            f" {told['end_at']}",
-            f"ranking: {told['ranking']}",
-            f"split: {told['split']}",
+            f"training: {terms['n_interactions']} interactions of {terms['n_users']} users"
+            f" with {terms['n_items']} items (at least {terms['min_buyers']} buyers each),"
+            f" before {terms['cut_at']}",
+            f"test: {terms['n_test_users']} of {terms['n_eligible_users']} users with history,"
+            f" {terms['n_wanted']} wanted items ({terms['hit']},"
+            f" {'repeats count' if terms['repeats'] else 'new to the user'}), until"
+            f" {terms['end_at']}",
+            f"ranking: {terms['ranking']}",
+            f"split: {terms['split']}",
             f"tuning: {tuning['by']} (cut at {tuning['cut_at']}, {tuning['n_test_users']} users),"
             f" at most {tuning['max_points']} points per model",
-            f"intervals: {told['intervals']}; seed {told['seed']}",
+            f"intervals: {terms['intervals']}; seed {terms['seed']}",
             *_warning_lines(evaluation),
         )
     )

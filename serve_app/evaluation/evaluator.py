@@ -239,7 +239,9 @@ def _measure(run: _Run, ours: ServedLists | None) -> Evaluation:
     config, split = run.config, run.split
     ks, n_resamples, seed = config.ks, config.n_resamples, config.seed
     with run.timed("measuring"):
-        per_user = {name: dict(measure_lists(each, split, ks)) for name, each in run.lists.items()}
+        per_user = {
+            name: dict(measure_lists(lists, split, ks)) for name, lists in run.lists.items()
+        }
         sources = {}
         if ours is not None:
             per_user[OURS]["candidate_recall"] = ours.candidate_recall
