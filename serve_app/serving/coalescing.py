@@ -107,8 +107,8 @@ class Coalescer(Generic[Question, Answer]):
             batch = self._next_batch()
             if not batch:
                 return
-            # Each question gets it; the task alone would only log it.
-            # and the request that frees the slot is often not in the batch.
+            # Use an empty context. Serve cancels what was started in the context of a cancelled
+            # request, and the request that frees the slot is often not in the batch.
             task = asyncio.create_task(self._travel(batch), context=Context())
             self._under_way.add(task)
             task.add_done_callback(self._arrive)
