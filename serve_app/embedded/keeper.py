@@ -66,8 +66,7 @@ class Keeper:
                 if self._leases:
                     idle_since_s = time.monotonic()
         finally:
-            # The socket goes first: later requests for a lease start a new keeper, which waits for
-            # the lock.
+            # The socket goes first: later requests start a new keeper, which waits for the lock.
             self._home.keeper_socket.unlink(missing_ok=True)
             self._listener.close()
             self._stop()

