@@ -45,28 +45,35 @@ def url_of(store_urls: StoreUrls, database: str) -> str:
     return urlsplit(store_urls.database)._replace(path=f"/{database}").geturl()
 
 
-def _database(store_urls: StoreUrls, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
+def copy_database(store_urls: StoreUrls, template: str, name: str) -> str:
+    """Makes a database as its template is, to which no connection may be open; returns its name."""
     with psycopg.connect(store_urls.database, autocommit=True) as admin:
         admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
-        yield url_of(store_urls, name)
+    return name
+
+
+def temporary_database(store_urls: StoreUrls, template: str) -> Iterator[str]:
+    """The URL of a copy of the template, which is dropped in the end."""
+    name = copy_database(store_urls, template, f"test_{next(_numbers)}")
+    yield url_of(store_urls, name)
+    with psycopg.connect(store_urls.database, autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
 def database_url(store_urls: StoreUrls, template: str) -> Iterator[str]:
     """A database for one test, with the empty schema."""
-    yield from _database(store_urls, template)
+    yield from temporary_database(store_urls, template)
 
 
 @pytest.fixture
 def bare_database_url(store_urls: StoreUrls) -> Iterator[str]:
     """A database for one test, with nothing in it."""
-    yield from _database(store_urls, "template0")
+    yield from temporary_database(store_urls, "template0")
 
 
 @pytest.fixture

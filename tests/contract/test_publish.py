@@ -1,6 +1,8 @@
 """Tests a fit from loaded files to a published bundle, through a real PostgreSQL."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from serve_app.bundles.bundle import Bundle, current_version, open_bundle, versi
 from serve_app.bundles.promotions import promotions
 from serve_app.bundles.version_reports import read_verdict
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import NotEnoughData, SchemaMismatch
 from serve_app.fitting import pipeline as publish
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
@@ -22,6 +25,7 @@ from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
 from serve_app.stores.postgres.schema import Connection, connect
+from tests.contract.conftest import copy_database, temporary_database, url_of
 
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
@@ -53,12 +57,35 @@ def fit(conn: Connection, root: Path, config: FitConfig = CONFIG, *, force: bool
     return load_published(Workspace(root.with_name("fit"))).version
 
 
-@pytest.fixture
-def shop(conn: Connection, tmp_path: Path) -> Connection:
-    files = write_demo(make_demo(DEMO), tmp_path / "demo")
+@pytest.fixture(scope="module")
+def loaded(store_urls: StoreUrls, template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name of a database that holds the demo shop; no connection to it is open."""
+    files = write_demo(make_demo(DEMO), tmp_path_factory.mktemp("demo"))
     given = InputFiles(files.items, files.users, files.interactions)
-    load(conn, given, LoadConfig(), lambda file, share: None, now_at=DEMO.end_at)
-    return conn
+    name = copy_database(store_urls, template, "recserve_publish")
+    with connect(url_of(store_urls, name)) as conn:
+        load(conn, given, LoadConfig(), lambda file, share: None, now_at=DEMO.end_at)
+    return name
+
+
+@pytest.fixture(scope="module")
+def workspace(store_urls: StoreUrls, loaded: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a fit of the demo shop leaves: later fits go on with its steps."""
+    root = tmp_path_factory.mktemp("publish") / "bundles"
+    name = copy_database(store_urls, loaded, "recserve_publish_fitted")
+    with connect(url_of(store_urls, name)) as conn:
+        fit(conn, root)
+    return root.with_name("fit")
+
+
+@pytest.fixture
+def shop(
+    store_urls: StoreUrls, loaded: str, workspace: Path, tmp_path: Path
+) -> Iterator[Connection]:
+    shutil.copytree(workspace, tmp_path / "fit")
+    for url in temporary_database(store_urls, loaded):
+        with connect(url) as conn:
+            yield conn
 
 
 def opened(root: Path) -> Bundle:
