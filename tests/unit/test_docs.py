@@ -16,9 +16,11 @@ from serve_app import errors
 from serve_app.cli.main import verbs
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import parse_filter
+from serve_app.evaluation.evaluator import EvaluationConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.loading.load import LoadConfig
 from serve_app.operations.environment import parse_env_file
+from serve_app.operations.settings_page import settings_page
 from serve_app.serving.answering import BUNDLE, METADATA
 from serve_app.serving.config import AppConfig, IngressConfig, deployment_names
 from serve_app.serving.http.bodies import (
@@ -50,7 +52,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
         if below is not None:
             yield from settings_of(below, f"{path}.<name>." if named else f"{path}.")
         else:
-            yield path, "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+            yield path, "required" if field.is_required() else written(field.default)
 
 
 def _model_in(annotation: Any, *, named: bool = False) -> tuple[type[BaseModel] | None, bool]:
@@ -61,24 +63,54 @@ def _model_in(annotation: Any, *, named: bool = False) -> tuple[type[BaseModel] 
     return next((each for each in found if each[0] is not None), (None, False))
 
 
-# The fit takes its candidates from the application, where they are documented.
-DOCUMENTED = [
-    *settings_of(AppConfig),
-    *settings_of(IngressConfig),
-    *(each for each in settings_of(FitConfig) if not each[0].startswith("candidates.")),
-    *settings_of(LoadConfig),
-]
+def written(default: Any) -> str:
+    """A default as the page shows it: whole numbers have no point."""
+    whole = isinstance(default, float) and default.is_integer()
+    return f"`{json.dumps(int(default) if whole else default)}`"
 
 
-@pytest.mark.parametrize(("path", "default"), DOCUMENTED, ids=[path for path, _ in DOCUMENTED])
-def test_every_setting_is_documented_with_its_default(path, default):
-    assert f"\n| `{path}` | {default} | " in SETTINGS
+def section_of(title: str) -> str:
+    return SETTINGS.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def test_no_setting_is_documented_that_there_is_not():
-    tables = SETTINGS.split("## Environment variables")[0]
+# The fit takes candidates and ranking from the application. The evaluation reads files as a load
+# does, and fits as a fit does.
+DOCUMENTED = {
+    "The application": [*settings_of(AppConfig)],
+    "The experiment": [*settings_of(IngressConfig)],
+    "The fit": [
+        each
+        for each in settings_of(FitConfig)
+        if not each[0].startswith(("candidates.", "ranking."))
+    ],
+    "The load": [*settings_of(LoadConfig)],
+    "The evaluation": [
+        each
+        for each in settings_of(EvaluationConfig)
+        if not each[0].startswith(("protocol.label.", "reading.", "ours."))
+    ],
+}
+DOCUMENTED_ROWS = [(title, *row) for title, rows in DOCUMENTED.items() for row in rows]
 
-    assert set(re.findall(r"^\| `([^`]+)`", tables, re.M)) == {path for path, _ in DOCUMENTED}
+
+@pytest.mark.parametrize(("title", "path", "default"), DOCUMENTED_ROWS)
+def test_every_setting_is_documented_with_its_default_and_its_meaning(title, path, default):
+    assert re.search(
+        rf"^\| `{re.escape(path)}` \| {re.escape(default)} \| [^|]+ \| \S.*\. \|$",
+        section_of(title),
+        re.M,
+    )
+
+
+@pytest.mark.parametrize("title", DOCUMENTED)
+def test_no_setting_is_documented_that_there_is_not(title):
+    shown = re.findall(r"^\| `([^`]+)`", section_of(title), re.M)
+
+    assert shown == [path for path, _ in DOCUMENTED[title]]
+
+
+def test_the_settings_page_is_up_to_date():
+    assert settings_page() == SETTINGS, "the settings changed: run `make docs`"
 
 
 def variables() -> set[str]:
