@@ -126,6 +126,8 @@ _BOUNDS = {
 def _allowed(field: Schema) -> str:
     if "anyOf" in field:
         return " or ".join(map(_allowed, field["anyOf"]))
+    if "const" in field:
+        return _default(field["const"])
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if field["type"] == "boolean":

@@ -19,6 +19,7 @@ from serve_app.operations.settings_page import (
 class Oven(Settings):
     heat: int = Field(default=200, ge=0, lt=1_000, description="Heat in degrees.")
     grill: bool = False
+    light: Literal[True] = True
 
 
 class Kitchen(Settings):
@@ -40,8 +41,10 @@ def test_rows_have_the_order_of_the_fields():
         "hours",
         "oven.heat",
         "oven.grill",
+        "oven.light",
         "spare.<name>.heat",
         "spare.<name>.grill",
+        "spare.<name>.light",
         "prices",
     ]
 
@@ -60,6 +63,7 @@ def test_the_default_of_the_holding_field_overrides_that_of_the_class():
     [
         ("oven.heat", "whole number, at least 0, below 1,000"),
         ("oven.grill", "`true`, `false`"),
+        ("oven.light", "`true`"),
         ("colour", "`red`, `blue` or `null`"),
         ("hours", "list (number)"),
         ("prices", "mapping (number)"),

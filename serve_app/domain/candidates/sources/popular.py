@@ -3,12 +3,15 @@
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig
 
 
 class PopularConfig(SourceConfig):
-    enabled: Literal[True] = True
+    enabled: Literal[True] = Field(
+        default=True, description="Cannot be switched off: every list rests on this source."
+    )
 
 
 def popular(queries: Queries, config: PopularConfig) -> Hits:
