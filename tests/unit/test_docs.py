@@ -306,6 +306,20 @@ def _is_defined(name: str) -> bool:
     return bool(re.search(top_level, module.read_text(encoding="utf-8"), re.M))
 
 
+NOT_THERE = {"serve_app/a/b.py", "tests/unit/a/test_b.py", "benchmarks/QUALITY.json"}
+"""Files that pages invent to explain something, or that a command writes."""
+
+
+@each_page
+def test_names_only_files_that_there_are(page):
+    text = page.read_text(encoding="utf-8")
+    folders = "serve_app|tests|configs|docs|benchmarks|requirements"
+    named = set(re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", text)) - NOT_THERE
+    created = set(re.findall(r"\*\*Write the \w+\*\* in `([^`]+)`", text))
+
+    assert {name for name in named - created if not (ROOT / name).exists()} == set()
+
+
 @each_page
 def test_a_page_keeps_to_itself(page):
     text = page.read_text(encoding="utf-8")
