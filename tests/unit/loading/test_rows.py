@@ -235,7 +235,9 @@ def test_a_bad_row_keeps_its_first_reason_and_good_rows_keep_their_order() -> No
 
 
 def test_a_chunk_without_complete_rows_rejects_the_misshapen_ones() -> None:
-    empty = {name: [] for name in ("user_id", "item_id", "timestamp", "type", "value")}
+    empty: dict[str, list[str]] = {
+        name: [] for name in ("user_id", "item_id", "timestamp", "type", "value")
+    }
     checked = check_interactions(Chunk([], empty, [(2, "short")], 1.0), LIMITS)
     assert checked == CheckedRows([], [(2, "short")])
 

@@ -7,9 +7,9 @@ from serve_app.arrays.columns import NumberColumn
 from serve_app.domain.scoring.model_features import TREND_DAYS
 from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.tables.fit_tables import (
-    TablesConfig,
     fit_tables,
 )
+from serve_app.fitting.tables.tables_config import TablesConfig
 from tests.support.hand_made_logs import DAY_S, items_of, log_of
 
 

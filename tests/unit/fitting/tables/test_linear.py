@@ -6,9 +6,9 @@ from serve_app.arrays.ragged import owners
 from serve_app.domain.interactions import TYPE_WEIGHTS
 from serve_app.fitting.data.pairs import pairs_of
 from serve_app.fitting.tables.fit_tables import (
-    TablesConfig,
     linear_of,
 )
+from serve_app.fitting.tables.tables_config import TablesConfig
 from tests.support.hand_made_logs import log_of
 
 
