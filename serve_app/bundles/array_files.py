@@ -42,8 +42,7 @@ def flatten(record: object) -> dict[str, Array]:
 def build(
     record_type: type[Record], read: Callable[[str], Array], prefix: str = "", **given: object
 ) -> Record:
-    """
-    The inverse of ``flatten``.
+    """The inverse of ``flatten``.
 
     Args:
         read: returns the array of a name.

@@ -20,8 +20,7 @@ from serve_app.errors import BundleDamaged
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Bundle:
-    """
-    One opened version. Its arrays are read-only, and processes of a node share their memory.
+    """One opened version. Its arrays are read-only, and processes of a node share their memory.
 
     Attributes:
         folder: local folder that holds its files.
@@ -36,8 +35,7 @@ class Bundle:
         return self.folder / self.manifest.models[variant].file
 
     def held_out_path(self, variant: str) -> Path | None:
-        """
-        The file of the model that was measured, which has not learnt from the evaluation window.
+        """The file of the model that was measured, which has not learnt from the evaluation window.
 
         ``None`` when it was not kept; raises as ``model_path``.
         """

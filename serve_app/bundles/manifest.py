@@ -168,8 +168,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def content_hash(files: Mapping[str, FileManifest], more: Iterable[str]) -> str:
-    """
-    Identifies the contents of the files, 8 hex digits.
+    """Identifies the contents of the files, 8 hex digits.
 
     Args:
         more: lines that make bundles with equal files different ones.

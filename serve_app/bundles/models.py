@@ -12,8 +12,7 @@ from serve_app.errors import BundleDamaged, BundleMissing, FingerprintMismatch
 
 
 def load_model(bundle: Bundle, variant: str) -> VariantModel:
-    """
-    The model of a variant, ready to score.
+    """The model of a variant, ready to score.
 
     Raises:
         BundleMissing: the bundle was fitted without this variant.

@@ -28,8 +28,7 @@ Cause = Literal["fit", "operator", "forced", "rollback"]
 
 
 class Promotion(BaseModel):
-    """
-    One line of the log. Unknown keys are ignored: a later build may add some.
+    """One line of the log. Unknown keys are ignored: a later build may add some.
 
     Attributes:
         version: version that became current.
@@ -47,8 +46,7 @@ class Promotion(BaseModel):
 
 
 def promotions(root: str) -> Sequence[Promotion]:
-    """
-    The promotions under the root, oldest first.
+    """The promotions under the root, oldest first.
 
     Raises:
         SettingsInvalid: the log cannot be read.
@@ -59,8 +57,7 @@ def promotions(root: str) -> Sequence[Promotion]:
 
 
 def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> None:
-    """
-    Make a published version the current one.
+    """Make a published version the current one.
 
     Raises:
         BundleMissing: no such version.
@@ -75,8 +72,8 @@ def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> No
 
 
 def rollback(root: str, *, at: float) -> str:
-    """
-    Make the version current that was served before the current one; twice goes back two versions.
+    """Make the version current that was served before the current one; twice goes back two
+    versions.
 
     Versions that were deleted, or that this build cannot read, are skipped.
 
@@ -124,8 +121,7 @@ def promote_at(root: BundleRoot, version: str, at: float, by: Cause) -> None:
 
 
 def drop_unfinished(log: Sequence[Promotion], current: str | None) -> Sequence[Promotion]:
-    """
-    The promotions of a log that happened.
+    """The promotions of a log that happened.
 
     The last one did not if the version that it was to replace is still current.
     """
@@ -135,8 +131,7 @@ def drop_unfinished(log: Sequence[Promotion], current: str | None) -> Sequence[P
 
 
 def served_before(log: Sequence[Promotion], current: str | None) -> list[str]:
-    """
-    Versions served before the current one, latest first: rollbacks return to them in turn.
+    """Versions served before the current one, latest first: rollbacks return to them in turn.
 
     A rollback undoes the promotions after the one that it returns to, so the next rollback goes
     further back. A version may have become current without an entry, because ``current`` was

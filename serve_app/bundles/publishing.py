@@ -76,8 +76,7 @@ def publish(
     promote: bool = True,
     report: Path | None = None,
 ) -> Manifest:
-    """
-    Publish a version in one step, and make it current if it is to be served.
+    """Publish a version in one step, and make it current if it is to be served.
 
     A version is named after its contents: publishing equal contents again replaces only the report.
     Versions beyond the newest ``n_kept`` are deleted, except the current one, the target of a

@@ -38,8 +38,7 @@ def remote_root(uri: str) -> "RemoteRoot":
 
 @dataclass(frozen=True, slots=True)
 class RemoteRoot:
-    """
-    A :class:`serve_app.bundles.roots.BundleRoot` in a file system of ``pyarrow.fs``.
+    """A :class:`serve_app.bundles.roots.BundleRoot` in a file system of ``pyarrow.fs``.
 
     Attributes:
         name: the URI.

@@ -47,8 +47,7 @@ class BundleRoot(Protocol):
         ...
 
     def workspace(self) -> AbstractContextManager[Path]:
-        """
-        A folder to write a version in; deleted at the end, also after an error.
+        """A folder to write a version in; deleted at the end, also after an error.
 
         Raises:
             SettingsInvalid: nothing can be written there.
@@ -72,8 +71,7 @@ class BundleRoot(Protocol):
         ...
 
     def open(self, version: str, cache_dir: Path) -> Path:
-        """
-        A local folder that holds the version; it may be a copy below ``cache_dir``.
+        """A local folder that holds the version; it may be a copy below ``cache_dir``.
 
         Raises:
             BundleMissing: no such version.
@@ -82,8 +80,8 @@ class BundleRoot(Protocol):
 
 
 def open_root(root: str) -> BundleRoot:
-    """
-    Open a root: a plain path is a local folder; anything with ``://`` opens through ``pyarrow.fs``.
+    """Open a root: a plain path is a local folder; anything with ``://`` opens through
+    ``pyarrow.fs``.
 
     ``file://`` is for a network mount: nodes copy from it instead of mapping its files.
 
@@ -99,8 +97,7 @@ def open_root(root: str) -> BundleRoot:
 
 
 def read_current(root: BundleRoot) -> str | None:
-    """
-    The version that is served, ``None`` before the first is published.
+    """The version that is served, ``None`` before the first is published.
 
     Raises:
         BundleDamaged: ``current`` names no version.
@@ -115,8 +112,7 @@ def read_current(root: BundleRoot) -> str | None:
 
 
 def read_manifest_at(root: BundleRoot, version: str) -> Manifest:
-    """
-    The manifest of a version.
+    """The manifest of a version.
 
     Raises:
         BundleMissing: no such version.

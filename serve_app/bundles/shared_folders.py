@@ -24,8 +24,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """
-    A new folder to work in, deleted at the end unless it was renamed.
+    """A new folder to work in, deleted at the end unless it was renamed.
 
     Call it under ``exclusive``: any other partial folder was then left by a dead process.
     """

@@ -19,8 +19,7 @@ REPORT_FILE = "report.json"
 
 
 class StoredVerdict(BaseModel):
-    """
-    The verdict of the fit, in the report of its version. Unknown keys are ignored.
+    """The verdict of the fit, in the report of its version. Unknown keys are ignored.
 
     Attributes:
         promoted: the fit made the version current.
@@ -44,8 +43,7 @@ def report_location(root: str, version: str) -> str:
 
 
 def read_report(root: str, version: str) -> dict[str, Any] | None:
-    """
-    The report's ``report.json``; ``None`` when the version has none.
+    """The report's ``report.json``; ``None`` when the version has none.
 
     Raises:
         BundleDamaged: the report is not a JSON object.
@@ -66,8 +64,7 @@ def read_report(root: str, version: str) -> dict[str, Any] | None:
 
 
 def read_verdict(root: str, version: str) -> StoredVerdict | None:
-    """
-    The verdict in the version's report; ``None`` when there is none.
+    """The verdict in the version's report; ``None`` when there is none.
 
     Raises:
         BundleDamaged: the report cannot be read.

@@ -18,8 +18,7 @@ STYLES = (
 
 
 class Season(NamedTuple):
-    """
-    Demand over the year, as a multiple of a category's appeal.
+    """Demand over the year, as a multiple of a category's appeal.
 
     Attributes:
         peak_at: fraction of the year, in [0, 1).

@@ -141,8 +141,7 @@ def purchase_keys(shop: HiddenShop, interactions: Interactions) -> Keys:
 
 
 def without_second_copies(shop: HiddenShop, visited: Interactions, owned: Keys) -> Interactions:
-    """
-    Remove repeated purchases of items that are not consumable.
+    """Remove repeated purchases of items that are not consumable.
 
     Args:
         owned: keys of the purchases in other visits.

@@ -35,8 +35,7 @@ _GOES_WITH = np.array([_NAMES.index(category.goes_with) for category in CATEGORI
 
 
 def find_partners(assortment: Assortment, rng: np.random.Generator) -> Rows:
-    """
-    Choose an item with like traits for each item, from the category that goes with its category.
+    """Choose an item with like traits for each item, from the category that goes with its category.
 
     Returns:
         Shape (n_items,), int32, ``MISSING`` if that category is empty.

@@ -79,8 +79,7 @@ class Shoppers:
 
 @dataclass(frozen=True, slots=True)
 class HiddenShop:
-    """
-    The demo shop as its simulation knows it.
+    """The demo shop as its simulation knows it.
 
     Attributes:
         shoppers: by the numbers in their ids.
@@ -104,8 +103,7 @@ def appeals() -> Floats:
 
 
 def favours_of(interests: Floats) -> Floats:
-    """
-    Compute shares of interest: large in a few categories, above zero in all.
+    """Compute shares of interest: large in a few categories, above zero in all.
 
     Args:
         interests: shape (n, n_categories), gamma variables.

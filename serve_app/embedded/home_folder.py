@@ -19,8 +19,7 @@ _SAFE_PATH = re.compile(rf"[\w./-]{{1,{_SOCKET_FOLDER_BYTES}}}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class HomeFolder:
-    """
-    The files of one home folder. All processes that share the folder compute equal paths.
+    """The files of one home folder. All processes that share the folder compute equal paths.
 
     Attributes:
         path: absolute path of the folder.

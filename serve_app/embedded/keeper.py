@@ -36,8 +36,7 @@ logger = logging.getLogger("recserve.keeper")
 
 
 class Keeper:
-    """
-    Grants leases and watches the servers, all in the main thread.
+    """Grants leases and watches the servers, all in the main thread.
 
     A server gets its death signal when the thread that started it ends, not only the process.
     """
@@ -127,8 +126,7 @@ class Keeper:
 
 
 def main(path: Path) -> None:
-    """
-    Become the keeper of a home folder, as soon as the earlier keeper and its servers have ended.
+    """Become the keeper of a home folder, as soon as the earlier keeper and its servers have ended.
 
     The fork makes the keeper. The caller's process returns when the socket accepts connections,
     which is how :mod:`~serve_app.embedded.launch` knows that it can connect.
@@ -146,8 +144,7 @@ def main(path: Path) -> None:
 
 
 def _remove_traces(home: HomeFolder) -> None:
-    """
-    Remove the sockets and the process number that the servers of a killed keeper left.
+    """Remove the sockets and the process number that the servers of a killed keeper left.
 
     The lock proves that these servers have ended. PostgreSQL itself would trust the process number
     in its file, which another process may have after a restart of the machine or container.

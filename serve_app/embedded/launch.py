@@ -19,8 +19,7 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 def connect_or_start(home: HomeFolder, deadline_s: float) -> socket.socket:
-    """
-    Connect to the keeper, and start one if none listens.
+    """Connect to the keeper, and start one if none listens.
 
     Raises:
         EmbeddedStoresFailed: the keeper cannot run.
@@ -85,8 +84,7 @@ def _environment() -> dict[str, str]:
 
 
 def make_folders(home: HomeFolder) -> None:
-    """
-    Create the home folder and the folder of its sockets.
+    """Create the home folder and the folder of its sockets.
 
     Raises:
         EmbeddedStoresFailed: another user may use the sockets.

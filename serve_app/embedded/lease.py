@@ -28,8 +28,7 @@ class StoreUrls:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """
-    Keeps the embedded stores running while it is open.
+    """Keeps the embedded stores running while it is open.
 
     Attributes:
         urls: addresses of the stores, equal for all leases of a home folder.
@@ -60,8 +59,7 @@ class Lease:
 
 
 def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
-    """
-    Take a lease on the embedded stores of a home folder, and start them if they do not run.
+    """Take a lease on the embedded stores of a home folder, and start them if they do not run.
 
     Any number of processes may call this at once.
 

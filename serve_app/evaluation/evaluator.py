@@ -133,8 +133,7 @@ def evaluate(
     further: Mapping[str, MakeScorer] = MappingProxyType({}),
     keep: Keep = lambda name, make: make(),
 ) -> Evaluation:
-    """
-    Compare the served system with all rivals on a shop's files.
+    """Compare the served system with all rivals on a shop's files.
 
     Args:
         inputs: in the format of ``recserve load``; interactions are required.

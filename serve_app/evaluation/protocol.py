@@ -60,8 +60,7 @@ class ProtocolConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSplit:
-    """
-    A shop's interactions, split at one moment.
+    """A shop's interactions, split at one moment.
 
     Attributes:
         cut_at: epoch seconds; training interactions lie before it.
@@ -91,8 +90,7 @@ class EvaluationSplit:
 
 
 def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSplit:
-    """
-    Split interactions where the latest ``test_share`` of them begins.
+    """Split interactions where the latest ``test_share`` of them begins.
 
     Raises:
         NotEnoughData: nothing is left to train on or to test.
@@ -132,8 +130,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSpl
 
 
 class _Numbering(NamedTuple):
-    """
-    Numbers of users and items in the training matrix.
+    """Numbers of users and items in the training matrix.
 
     Attributes:
         user_of_number: shape (users of the log,), ``MISSING`` for a user without one.

@@ -77,8 +77,7 @@ def make_rival_lists(
     seed: int,
     progress: Callable[[float], None],
 ) -> RivalLists:
-    """
-    Tune a rival on the inner split, fit it at the chosen point and list its best items.
+    """Tune a rival on the inner split, fit it at the chosen point and list its best items.
 
     Args:
         width: least width of the lists.
@@ -103,8 +102,7 @@ def tune(
     seed: int,
     progress: Callable[[float], None],
 ) -> Tuned:
-    """
-    Choose the point with the largest NDCG@10 on the inner split.
+    """Choose the point with the largest NDCG@10 on the inner split.
 
     Args:
         max_points: larger grids are cut to this many points, chosen at random.

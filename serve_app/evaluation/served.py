@@ -77,8 +77,7 @@ class ServedLists(NamedTuple):
 def fit_and_list(
     files: LoadedFiles, split: EvaluationSplit, width: int, config: ServedConfig, progress: Progress
 ) -> ServedLists:
-    """
-    Fit, publish and answer.
+    """Fit, publish and answer.
 
     Args:
         width: recommendations per user.

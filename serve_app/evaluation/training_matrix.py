@@ -24,8 +24,7 @@ _MOST_BLOCK_ROWS = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingMatrix:
-    """
-    Pairs of a user and an item with any interaction before the test period.
+    """Pairs of a user and an item with any interaction before the test period.
 
     Attributes:
         matrix: shape (n_users, n_items), float32: weight of the pair's strongest interaction.
@@ -56,8 +55,7 @@ class TrainingMatrix:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """
-    A model that the served system is compared with.
+    """A model that the served system is compared with.
 
     Attributes:
         name: in the report.

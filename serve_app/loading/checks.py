@@ -41,8 +41,7 @@ class RowCheck(NamedTuple):
 
 
 def choose_check(kind: Kind, file: Path, limits: Limits) -> RowCheck:
-    """
-    Choose the check for a file's rows. Reads a CSV file with attributes to infer their types.
+    """Choose the check for a file's rows. Reads a CSV file with attributes to infer their types.
 
     Raises:
         DataRejected: the file cannot be read, or lacks a column.
@@ -75,8 +74,7 @@ def _attribute_kinds(
 def bound_rejects(
     file: Path, n_rows: int, rejects: Counter[str], max_share: float, hint: str = ""
 ) -> None:
-    """
-    Refuse a file with too many rejected rows.
+    """Refuse a file with too many rejected rows.
 
     Args:
         n_rows: rows of the file, rejected ones included.

@@ -22,8 +22,7 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """
-    Some rows of a file.
+    """Some rows of a file.
 
     Attributes:
         lines: of each row, its line in a CSV file (the header is line 1) or its number from 1 in
@@ -41,8 +40,7 @@ class Chunk:
 
 
 def read_chunks(file: Path) -> Generator[Chunk, None, None]:
-    """
-    Read a file, ``CHUNK_ROWS`` rows at a time.
+    """Read a file, ``CHUNK_ROWS`` rows at a time.
 
     Raises:
         DataRejected: the file does not exist, is not readable, is neither CSV nor Parquet, or
@@ -143,8 +141,7 @@ def _cells(column: pa.Array) -> list[object]:
 
 
 def column_names(file: Path) -> tuple[str, ...]:
-    """
-    Read the names of a file's columns, from its first chunk.
+    """Read the names of a file's columns, from its first chunk.
 
     Raises:
         DataRejected: as ``read_chunks``.

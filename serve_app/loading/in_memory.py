@@ -25,8 +25,7 @@ ReadProgress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadedFiles:
-    """
-    Content of a shop's files, in the form of ``stores.postgres.fit_input``.
+    """Content of a shop's files, in the form of ``stores.postgres.fit_input``.
 
     Attributes:
         items: as ``read_items`` returns them, with the items that only interactions name.
@@ -45,8 +44,7 @@ class LoadedFiles:
 def read_files(
     files: InputFiles, config: LoadConfig, progress: ReadProgress, *, now_at: float
 ) -> LoadedFiles:
-    """
-    Read and check files as ``recserve load`` does.
+    """Read and check files as ``recserve load`` does.
 
     The last line of an item or user counts, and the first line of an event.
 

@@ -118,8 +118,7 @@ def load(
     *,
     now_at: float,
 ) -> LoadSummary:
-    """
-    Load files in one transaction; loading them again changes nothing.
+    """Load files in one transaction; loading them again changes nothing.
 
     Rejected rows are listed in ``<file>.rejects.csv``. Memory does not grow with the files.
 

@@ -39,8 +39,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """
-    Columns of a file that describes items or users.
+    """Columns of a file that describes items or users.
 
     Attributes:
         key: column of the id.
@@ -79,8 +78,7 @@ DESCRIBED: Mapping[Literal["items", "users"], Described] = {
 def check_described(
     chunk: Chunk, described: Described, kinds: Mapping[str, AttributeKind]
 ) -> CheckedRows:
-    """
-    Check rows that describe an item or a user.
+    """Check rows that describe an item or a user.
 
     Args:
         kinds: of the attributes, for a CSV file.
@@ -103,8 +101,7 @@ INTERACTION_COLUMNS = ("event_id", "user_id", "item_id", "type", "value", "at", 
 
 
 def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
-    """
-    Check rows of interactions; further columns are left out.
+    """Check rows of interactions; further columns are left out.
 
     Returns:
         Rows with ``INTERACTION_COLUMNS``.
@@ -136,8 +133,7 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
 
 
 def event_id_of(*parts: object) -> str:
-    """
-    Make the id of an event that has none: BLAKE2b of its fields, 32 hex digits.
+    """Make the id of an event that has none: BLAKE2b of its fields, 32 hex digits.
 
     Events that agree in every field are one event, in one file or in two.
     """

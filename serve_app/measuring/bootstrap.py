@@ -28,8 +28,7 @@ class Interval(NamedTuple):
 def resampled_means(
     values: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """
-    Compute means over resampled users; equal seeds draw equal users.
+    """Compute means over resampled users; equal seeds draw equal users.
 
     Args:
         values: shape (n_users, n_columns).
@@ -53,8 +52,7 @@ def interval_of_counts(
     n_resamples: int,
     seed: int,
 ) -> Interval:
-    """
-    Compute the interval of a figure of all lists together, such as ``coverage``.
+    """Compute the interval of a figure of all lists together, such as ``coverage``.
 
     Args:
         inside: shape (n_users, n_items), ones for the items of each list.

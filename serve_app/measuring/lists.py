@@ -19,8 +19,7 @@ PerUser = Mapping[str, NDArray[np.float64]]
 
 
 class Wanted(NamedTuple):
-    """
-    Items of each test user.
+    """Items of each test user.
 
     Attributes:
         offsets: shape (n_users + 1,), int64.

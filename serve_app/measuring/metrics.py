@@ -18,8 +18,7 @@ _BLOCK_LISTS = 512
 
 
 def ranked_hits(scores: NDArray[np.floating], hits: Mask, offsets: Offsets, width: int) -> Mask:
-    """
-    Order the hits of each list by score; an item with the score NaN is not in its list.
+    """Order the hits of each list by score; an item with the score NaN is not in its list.
 
     Args:
         scores: shape (total,).
@@ -36,8 +35,7 @@ def ranked_hits(scores: NDArray[np.floating], hits: Mask, offsets: Offsets, widt
 
 
 def ndcg_at(hits: Mask, n_wanted: NDArray[np.integer], k: int) -> NDArray[np.float64]:
-    """
-    Normalised discounted cumulative gain of the first k positions, shape (n,).
+    """Normalised discounted cumulative gain of the first k positions, shape (n,).
 
     Every wanted item has gain 1; the ideal list begins with all of them (Jarvelin and Kekalainen,
     TOIS 2002).
@@ -49,8 +47,7 @@ def ndcg_at(hits: Mask, n_wanted: NDArray[np.integer], k: int) -> NDArray[np.flo
 
 
 def recall_at(hits: Mask, n_wanted: NDArray[np.integer], k: int) -> NDArray[np.float64]:
-    """
-    Hits among the first k over the most hits that k positions can hold, shape (n,).
+    """Hits among the first k over the most hits that k positions can hold, shape (n,).
 
     hits / min(k, n_wanted): a perfect list has recall 1 (Liang et al., WWW 2018).
     """
@@ -80,8 +77,7 @@ OF_HITS: Mapping[str, Callable[[Mask, NDArray[np.int64], int], NDArray[np.float6
 
 
 def novelty(lists: Lists, n_buyers: NDArray[np.integer], n_users: int) -> NDArray[np.float64]:
-    """
-    Mean of -log2 of the share of users who had the item, in bits; zero for an empty list.
+    """Mean of -log2 of the share of users who had the item, in bits; zero for an empty list.
 
     Vargas and Castells, "Rank and Relevance in Novelty and Diversity Metrics", RecSys 2011.
 
@@ -95,8 +91,7 @@ def novelty(lists: Lists, n_buyers: NDArray[np.integer], n_users: int) -> NDArra
 
 
 def diversity(lists: Lists, weights: csr_array) -> NDArray[np.float64]:
-    """
-    Mean over all pairs of a list of 1 - cosine of the items' buyers; zero below two items.
+    """Mean over all pairs of a list of 1 - cosine of the items' buyers; zero below two items.
 
     Args:
         weights: shape (n_users, n_items).
@@ -120,8 +115,7 @@ def diversity(lists: Lists, weights: csr_array) -> NDArray[np.float64]:
 
 
 def coverage(counts: NDArray[np.floating]) -> NDArray[np.float64]:
-    """
-    Share of the items that are in any list.
+    """Share of the items that are in any list.
 
     Args:
         counts: shape (…, n_items), number of lists that hold each item.
@@ -130,8 +124,7 @@ def coverage(counts: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def gini(counts: NDArray[np.floating]) -> NDArray[np.float64]:
-    """
-    Inequality of the items: 0 if all are listed equally often, near 1 if one fills every list.
+    """Inequality of the items: 0 if all are listed equally often, near 1 if one fills every list.
 
     Args:
         counts: shape (…, n_items), number of lists that hold each item.

@@ -33,8 +33,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """
-    One check.
+    """One check.
 
     Attributes:
         name: the subject of the check, in a few words.
@@ -113,8 +112,7 @@ def config_keys(problems: Callable[[], Sequence[str]]) -> Check:
 
 
 def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> Check:
-    """
-    Check that no other program listens on the ports of this service.
+    """Check that no other program listens on the ports of this service.
 
     Args:
         ports: purpose by port.

@@ -22,8 +22,7 @@ _LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "
 
 
 class HttpAddress(BaseModel):
-    """
-    The address of the HTTP API, from Ray's ``http_options``, with Ray's own defaults.
+    """The address of the HTTP API, from Ray's ``http_options``, with Ray's own defaults.
 
     The port is checked here because Ray accepts any integer and fails only when it listens.
     """
@@ -42,8 +41,7 @@ class HttpAddress(BaseModel):
 
 
 def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, str]:
-    """
-    Build the environment of the Serve process.
+    """Build the environment of the Serve process.
 
     Variables that are already set win over the profile, and the profile wins over
     ``DEVELOPMENT_ENVIRONMENT``.
@@ -56,8 +54,7 @@ def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]
 
 
 def parse_env_file(path: Path) -> dict[str, str]:
-    """
-    Read ``NAME=value`` lines. Empty lines and lines that start with ``#`` are ignored.
+    """Read ``NAME=value`` lines. Empty lines and lines that start with ``#`` are ignored.
 
     Raises:
         SettingsInvalid: the file cannot be read, or a line has another form.
@@ -78,8 +75,7 @@ def parse_env_file(path: Path) -> dict[str, str]:
 
 
 def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, str]:
-    """
-    List the ports of this machine that Serve will listen on.
+    """List the ports of this machine that Serve will listen on.
 
     Args:
         http_port: ``http_options.port`` of the configuration.
@@ -118,8 +114,7 @@ def is_free(port: int) -> bool:
 
 
 def ensure_free(ports: Mapping[int, str]) -> None:
-    """
-    Check that this machine can listen on every port.
+    """Check that this machine can listen on every port.
 
     Args:
         ports: purpose by port, e.g. ``{8000: "HTTP"}``.

@@ -15,8 +15,7 @@ _NOT_A_MAPPING = "must be a mapping of keys to values"
 
 
 def faults(value: Any, model: type[BaseModel], location: Location) -> list[Fault]:
-    """
-    Validate ``value`` and list its faults, at most one for each position.
+    """Validate ``value`` and list its faults, at most one for each position.
 
     Args:
         model: an unknown key is a fault even if this model, or one below it, ignores the key.
@@ -69,8 +68,7 @@ def not_a_mapping(location: Location) -> Fault:
 
 
 def _ignored_keys(value: Any, model: type[BaseModel], location: Location) -> Iterator[Fault]:
-    """
-    Yield the unknown keys that pydantic lets pass.
+    """Yield the unknown keys that pydantic lets pass.
 
     Pydantic calls the ``__init__`` of a class that defines one, and forgets ``extra`` on the way.
     """

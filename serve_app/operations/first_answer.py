@@ -40,8 +40,7 @@ def ready_message(base_url: str, user_id: str) -> str:
 
 
 def first_answer(base_url: str, user_id: str) -> str:
-    """
-    Ask the service once for recommendations and format them.
+    """Ask the service once for recommendations and format them.
 
     Returns:
         A title and a table of items, or a sentence that says why there are none.

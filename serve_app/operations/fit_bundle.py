@@ -28,8 +28,7 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FitRun:
-    """
-    Options of one fit.
+    """Options of one fit.
 
     Attributes:
         step: the only step to run; ``None`` runs every step that is not done yet.
@@ -51,8 +50,7 @@ def fit_bundle(
     options: FitRun = FitRun(),
     announce: Announce = lambda line: None,
 ) -> Manifest | None:
-    """
-    Fit what the configuration serves, publish the bundle, and discard cached answers.
+    """Fit what the configuration serves, publish the bundle, and discard cached answers.
 
     Args:
         settings: path of ``configs/fit.yaml``.

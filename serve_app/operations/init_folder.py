@@ -18,8 +18,7 @@ def default_files() -> list[Path]:
 
 
 def init_folder(folder: Path, *, force: bool) -> list[Path]:
-    """
-    Write the configuration files into a folder, and return their paths.
+    """Write the configuration files into a folder, and return their paths.
 
     Args:
         force: overwrites files that exist.

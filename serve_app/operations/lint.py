@@ -1,5 +1,4 @@
-"""
-Checks a ``serve_config.yaml`` before Ray reads it.
+"""Checks a ``serve_config.yaml`` before Ray reads it.
 
 Ray silently ignores most keys that it does not know. For example, a misspelt ``max_replicas``
 deploys and never scales. This module checks every key against Ray's own schema classes, and every
@@ -56,8 +55,7 @@ def lint(
     deployments: Collection[str] | None = None,
     in_ingress: Collection[str] = (),
 ) -> list[str]:
-    """
-    List everything in ``config`` that Ray would refuse, ignore or run badly.
+    """List everything in ``config`` that Ray would refuse, ignore or run badly.
 
     Args:
         config: the parsed file, in the form of ``ray.serve.schema.ServeDeploySchema``.
@@ -80,8 +78,7 @@ def lint(
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """
-    Read a YAML file whose top level is a mapping.
+    """Read a YAML file whose top level is a mapping.
 
     Raises:
         SettingsInvalid: the file is missing, is not YAML, has a key twice, or has another form.

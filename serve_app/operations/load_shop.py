@@ -14,8 +14,7 @@ from serve_app.stores.postgres.schema import connect
 def load_files(
     workplace: Workplace, files: InputFiles, config: LoadConfig, progress: Progress
 ) -> LoadSummary:
-    """
-    Load files and discard every cached value that older data produced.
+    """Load files and discard every cached value that older data produced.
 
     Raises:
         DataRejected: a file has too many bad rows or a wrong form; nothing was loaded.
@@ -53,8 +52,7 @@ def load_report(summary: LoadSummary) -> str:
 
 
 def forget_cached(redis_url: str) -> None:
-    """
-    Discard all cached values by starting a new cache epoch.
+    """Discard all cached values by starting a new cache epoch.
 
     Raises:
         SettingsInvalid: Redis does not answer. The new data are in use, but old cached values are

@@ -19,8 +19,7 @@ UNAUTHORIZED, FORBIDDEN = 401, 403
 
 @dataclass(frozen=True, slots=True)
 class ServeClient:
-    """
-    Reads and replaces the configuration that Serve runs.
+    """Reads and replaces the configuration that Serve runs.
 
     Attributes:
         address: address of the dashboard, e.g. ``http://127.0.0.1:8265``.
@@ -33,8 +32,7 @@ class ServeClient:
     timeout_s: float = TIMEOUT_S
 
     def details(self) -> dict[str, Any]:
-        """
-        Read Serve's report of itself (``ray.serve.schema.ServeInstanceDetails``).
+        """Read Serve's report of itself (``ray.serve.schema.ServeInstanceDetails``).
 
         Raises:
             ServeUnreachable: no answer, or the answer of another service.
@@ -49,8 +47,7 @@ class ServeClient:
         return details
 
     def deploy(self, config: Mapping[str, Any]) -> None:
-        """
-        Replace the configuration that Serve runs (``ray.serve.schema.ServeDeploySchema``).
+        """Replace the configuration that Serve runs (``ray.serve.schema.ServeDeploySchema``).
 
         This returns at once; Serve then works towards the configuration.
 
@@ -74,8 +71,7 @@ class ServeClient:
 
 
 def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
-    """
-    Return the token that Ray's own clients would send, or ``None``.
+    """Return the token that Ray's own clients would send, or ``None``.
 
     The order is Ray's: ``RAY_AUTH_TOKEN``, the file named by ``RAY_AUTH_TOKEN_PATH``,
     ``~/.ray/auth_token``. ``RAY_AUTH_MODE=disabled`` sends none.
@@ -110,8 +106,7 @@ def health_of(url: str) -> dict[str, Any] | None:
 
 
 def application_of(details: Mapping[str, Any], name: str, address: str) -> dict[str, Any]:
-    """
-    Return Serve's report of one application (``ray.serve.schema.ApplicationDetails``).
+    """Return Serve's report of one application (``ray.serve.schema.ApplicationDetails``).
 
     Raises:
         ServeUnreachable: Serve runs no such application.

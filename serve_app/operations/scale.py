@@ -21,8 +21,7 @@ KEPT_OPTIONS = ("proxy_location", "http_options", "grpc_options", "target_capaci
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """
-    The number of replicas of a deployment, and its bounds.
+    """The number of replicas of a deployment, and its bounds.
 
     Attributes:
         n_running: replicas that answer requests.
@@ -60,8 +59,7 @@ def scale(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> ScaleReport:
-    """
-    Change the replica bounds of one deployment and wait until its replicas have followed.
+    """Change the replica bounds of one deployment and wait until its replicas have followed.
 
     The configuration that Serve reports is sent back with only these numbers changed. Serve
     restarts no replica when numbers within an ``autoscaling_config`` change.
@@ -100,8 +98,7 @@ def scale(
 def new_bounds(
     application: Mapping[str, Any], deployment: str, n_min: int | None, n_max: int | None
 ) -> tuple[int, int]:
-    """
-    Return the new bounds of ``deployment``; a bound that is ``None`` keeps its value.
+    """Return the new bounds of ``deployment``; a bound that is ``None`` keeps its value.
 
     Args:
         application: Serve's report of it (``ApplicationDetails``).
@@ -138,8 +135,7 @@ def new_bounds(
 def with_bounds(
     details: Mapping[str, Any], deployment: str, bounds: tuple[int, int]
 ) -> dict[str, Any]:
-    """
-    Return the deployed configuration with new bounds for one deployment.
+    """Return the deployed configuration with new bounds for one deployment.
 
     Applications that were not deployed from a configuration are left out. Serve keeps those: it
     deletes only applications that came from a configuration and are missing in the new one.
@@ -170,8 +166,7 @@ def with_bounds(
 
 
 def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
-    """
-    Read the replicas of ``deployment`` from Serve's report (``ApplicationDetails``).
+    """Read the replicas of ``deployment`` from Serve's report (``ApplicationDetails``).
 
     Both bounds are the target when the deployment has no autoscaler.
     """
@@ -187,8 +182,7 @@ def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
 
 
 def in_ingress(application: Mapping[str, Any]) -> tuple[str, ...]:
-    """
-    Return the names of the stages that run inside the ingress.
+    """Return the names of the stages that run inside the ingress.
 
     Args:
         application: Serve's report of it (``ApplicationDetails``).

@@ -1,5 +1,4 @@
-"""
-Runs ``serve run`` as a child process: starts it, reports when it answers, and ends all of it.
+"""Runs ``serve run`` as a child process: starts it, reports when it answers, and ends all of it.
 
 ``serve run`` by itself waits for ever when a deployment fails, and shuts its replicas down on
 SIGINT only.
@@ -39,8 +38,7 @@ FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """
-    The process to run, and how to observe it.
+    """The process to run, and how to observe it.
 
     Attributes:
         command: command line of the child; :func:`serve_run` returns the usual one.
@@ -66,8 +64,7 @@ def run_service(
     start_deadline_s: float = START_DEADLINE_S,
     stop_deadline_s: float = STOP_DEADLINE_S,
 ) -> int:
-    """
-    Run the service until a signal stops it or it ends by itself.
+    """Run the service until a signal stops it or it ends by itself.
 
     Args:
         service: the process to run.

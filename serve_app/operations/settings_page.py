@@ -31,8 +31,7 @@ Schema = Mapping[str, Any]
 
 
 class Setting(NamedTuple):
-    """
-    One row of the page.
+    """One row of the page.
 
     Attributes:
         path: names from the root of the class down to the setting, joined by dots.

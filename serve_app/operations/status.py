@@ -20,8 +20,7 @@ def status(
     *,
     now_s: float,
 ) -> str:
-    """
-    Return the page for a terminal.
+    """Return the page for a terminal.
 
     Args:
         client: client of the cluster.

@@ -30,8 +30,7 @@ class _Readable(NamedTuple):
 def promote(
     root: str, version: str, variants: Sequence[str], *, force: bool, at: float
 ) -> str | None:
-    """
-    Make a published version the served one.
+    """Make a published version the served one.
 
     Args:
         variants: the served variants.
@@ -55,8 +54,7 @@ def promote(
 
 
 def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
-    """
-    Make the version current that was served before the current one.
+    """Make the version current that was served before the current one.
 
     Args:
         variants: the served variants.
@@ -76,8 +74,7 @@ def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
 
 
 def listing(root: str) -> str:
-    """
-    Describe every version under the root in one line each, in order of publication.
+    """Describe every version under the root in one line each, in order of publication.
 
     Raises:
         StoreUnavailable: the object store did not answer.
@@ -101,8 +98,7 @@ def listing(root: str) -> str:
 
 
 def page(root: str, version: str | None, variants: Sequence[str]) -> str:
-    """
-    Describe one version in full: its contents, promotions, boosters and measures.
+    """Describe one version in full: its contents, promotions, boosters and measures.
 
     Args:
         version: ``None`` for the served version.

@@ -36,8 +36,7 @@ PATIENT = RedisConfig(timeout_s=5.0)
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """
-    The configuration of the application, and where its data are.
+    """The configuration of the application, and where its data are.
 
     Attributes:
         path: path of the configuration file.
@@ -57,8 +56,7 @@ class Workplace:
 
     @contextmanager
     def stores(self) -> Iterator[StoreUrls]:
-        """
-        Yield the URLs of the stores, and keep embedded stores running meanwhile.
+        """Yield the URLs of the stores, and keep embedded stores running meanwhile.
 
         Raises:
             EmbeddedStoresFailed: the embedded stores are needed and do not start.
@@ -72,8 +70,7 @@ class Workplace:
 
     @contextmanager
     def database(self) -> Iterator[Connection]:
-        """
-        Connect to the database.
+        """Connect to the database.
 
         Raises:
             SettingsInvalid: the database does not answer.
@@ -84,8 +81,7 @@ class Workplace:
 
 
 def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> Workplace:
-    """
-    Read the configuration and locate the data.
+    """Read the configuration and locate the data.
 
     Args:
         path: path of ``serve_config.yaml``.
@@ -125,8 +121,7 @@ def problems_of(workplace: Workplace) -> list[str]:
 
 
 async def with_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
-    """
-    Open the cache, await ``use``, and close the cache.
+    """Open the cache, await ``use``, and close the cache.
 
     Raises:
         StoreUnavailable: Redis does not answer.
@@ -144,8 +139,7 @@ def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> 
 
 
 def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
-    """
-    Read the ``args`` of the application.
+    """Read the ``args`` of the application.
 
     Raises:
         SettingsInvalid: the application is missing, or one of its settings is not allowed.

@@ -39,8 +39,7 @@ class RedisConfig(Settings):
 
 
 class Cache:
-    """
-    Bytes by key in Redis, each with a time to live.
+    """Bytes by key in Redis, each with a time to live.
 
     An absent key is normal. Values of one call are read and written in one round trip. Nothing
     connects before the first call. Every method raises ``StoreUnavailable`` when there is no
@@ -71,8 +70,7 @@ class Cache:
             return cast(list[bytes | None], await self._redis.mget(keys))
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
-        """
-        Write all values; each expires ``ttl_s`` seconds later.
+        """Write all values; each expires ``ttl_s`` seconds later.
 
         After an error some of the values may have been written.
         """

@@ -50,8 +50,7 @@ class StoreLocation:
         )
 
     def urls(self) -> tuple[StoreUrls, Lease | None]:
-        """
-        URLs of the stores, and a lease that must be held for as long as they are used.
+        """URLs of the stores, and a lease that must be held for as long as they are used.
 
         Raises:
             EmbeddedStoresFailed: the embedded stores are needed and do not start.
@@ -70,8 +69,7 @@ def home_of(environment: Mapping[str, str], folder: Path) -> Path:
 
 
 class Stores:
-    """
-    The cache and the shop of one process; opens nothing before it is used.
+    """The cache and the shop of one process; opens nothing before it is used.
 
     A process that receives it as a pickle opens its own connections.
     """
@@ -106,8 +104,7 @@ class Stores:
 
 
 def _keep(home: Path, held: Lease) -> None:
-    """
-    Hold the embedded stores for the life of the process, and restart them when they are lost.
+    """Hold the embedded stores for the life of the process, and restart them when they are lost.
 
     They restart on the same sockets, so the clients reconnect by themselves.
     """

@@ -33,8 +33,7 @@ class CurrentValues:
 
 
 async def read_current_values(cache: Cache, keys: Sequence[str]) -> CurrentValues:
-    """
-    The epoch and the values of the keys, in one round trip.
+    """The epoch and the values of the keys, in one round trip.
 
     Raises:
         StoreUnavailable: no answer.
@@ -47,8 +46,7 @@ async def read_current_values(cache: Cache, keys: Sequence[str]) -> CurrentValue
 
 
 def with_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
-    """
-    The values in the form in which they are cached.
+    """The values in the form in which they are cached.
 
     Args:
         epoch: read before the values were computed, never after: it dates them.
@@ -57,8 +55,7 @@ def with_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 async def begin_epoch(cache: Cache, epoch: bytes) -> None:
-    """
-    Invalidate everything that was cached before.
+    """Invalidate everything that was cached before.
 
     Args:
         epoch: ``EPOCH_BYTES`` at random. A counter could repeat after Redis lost it.

@@ -20,8 +20,7 @@ _ABSENT = b""
 
 @dataclass(frozen=True, slots=True)
 class CachedKind(Generic[Value]):
-    """
-    One kind of cached value.
+    """One kind of cached value.
 
     Attributes:
         prefix: of its keys in the cache; raise the number in it when the encoding changes.

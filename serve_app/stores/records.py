@@ -32,8 +32,7 @@ class ItemRow:
 
 
 def shortest_float32(number: float | None) -> float | None:
-    """
-    The number with the fewest digits that is the same float32; ``None`` stays ``None``.
+    """The number with the fewest digits that is the same float32; ``None`` stays ``None``.
 
     A float32 that is widened to a Python float prints digits that it never held: 7/3 would be
     2.3333332538604736 instead of 2.3333333.

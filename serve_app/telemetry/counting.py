@@ -26,8 +26,7 @@ NO_VARIANT = "none"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """
-    One exported series.
+    """One exported series.
 
     Attributes:
         description: its help text in Prometheus.
@@ -98,8 +97,7 @@ class Telemetry:
             self._counts["recserve_candidates_total", (source,)] += n
 
     def flush(self, now_s: float) -> Minute:
-        """
-        Export what was counted since the last flush.
+        """Export what was counted since the last flush.
 
         Args:
             now_s: epoch seconds.

@@ -29,8 +29,7 @@ REQUEST = "request"
 
 
 class StageHistogram:
-    """
-    Durations in buckets that are 5 % wide each, from 50 µs to a minute.
+    """Durations in buckets that are 5 % wide each, from 50 µs to a minute.
 
     A quantile is therefore within 2.5 % of the exact one, whatever the distribution. Shorter and
     longer durations are counted in the first and the last bucket.
@@ -56,8 +55,8 @@ class StageHistogram:
         self.counts += other.counts
 
     def quantile(self, q: float) -> float:
-        """
-        The duration, in seconds, that a share ``q`` of all did not exceed; NaN when there are none.
+        """The duration, in seconds, that a share ``q`` of all did not exceed; NaN when there are
+        none.
 
         By nearest rank, as the geometric centre of the bucket.
         """
@@ -78,8 +77,7 @@ def _bucket_of(duration_s: float) -> int:
 
 @dataclass(slots=True)
 class Minute:
-    """
-    What one replica measured in one minute.
+    """What one replica measured in one minute.
 
     Attributes:
         number: epoch seconds // 60.
@@ -109,8 +107,7 @@ class Minute:
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Minute":
-        """
-        The inverse of :meth:`encode`.
+        """The inverse of :meth:`encode`.
 
         Raises:
             StoreUnavailable: the bytes are no minute, or one in the format of another build.

@@ -21,8 +21,7 @@ PERIOD_S = 5.0
 
 
 async def write_minute(cache: Cache, minute: Minute, replica: str) -> None:
-    """
-    Write a replica's minute over the part of that minute that the replica wrote before.
+    """Write a replica's minute over the part of that minute that the replica wrote before.
 
     Raises:
         StoreUnavailable: no answer.
@@ -32,8 +31,7 @@ async def write_minute(cache: Cache, minute: Minute, replica: str) -> None:
 
 
 async def read_minutes(cache: Cache, now_s: float, n_minutes: int) -> Sequence[Minute]:
-    """
-    The last ``n_minutes`` whole minutes and the one that has begun, of all replicas.
+    """The last ``n_minutes`` whole minutes and the one that has begun, of all replicas.
 
     Raises:
         StoreUnavailable: no answer, or a value that is no minute.

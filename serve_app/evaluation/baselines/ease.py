@@ -26,8 +26,8 @@ _TREND_PRIOR = 0.01
 
 
 def item_weights(training: TrainingMatrix, regularization: float) -> NDArray[np.float32]:
-    """
-    Compute how much each item speaks for each other item, shape (n_items, n_items), zero diagonal.
+    """Compute how much each item speaks for each other item, shape (n_items, n_items), zero
+    diagonal.
 
     With P the inverse of X'X + regularization · I: B = -P / diag(P), per column.
     """

@@ -92,8 +92,7 @@ def _fit_item_bm25(training: TrainingMatrix, points: Sequence[Point]) -> Iterato
 
 
 def bm25_weights(matrix: csr_array, k1: float, b: float) -> csr_array:
-    """
-    Weight items as documents, with their users as words, by Okapi BM25.
+    """Weight items as documents, with their users as words, by Okapi BM25.
 
     tf · (k1 + 1) / (tf + k1 · (1 - b + b · length / mean length)) · ln(n_items / (1 + n of user)),
     as in the library ``implicit``.
@@ -129,8 +128,7 @@ def _unit_rows(matrix: csr_array) -> csr_array:
 
 
 def _by_user_neighbours(baskets: csr_array, votes: csr_array, k: int) -> ScoreItems:
-    """
-    An item scores the votes for it of the k nearest users, each times the user's similarity.
+    """An item scores the votes for it of the k nearest users, each times the user's similarity.
 
     Args:
         baskets: shape (n_users, n_items), rows of unit length.

@@ -115,8 +115,7 @@ def merge_described(
 
 
 def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
-    """
-    Append the staged interactions whose ``event_id`` is not known yet.
+    """Append the staged interactions whose ``event_id`` is not known yet.
 
     Returns:
         The counts (``unchanged``: events known before), and the number of items that were added

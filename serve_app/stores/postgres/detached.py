@@ -11,8 +11,7 @@ _GRACE_S = 0.02
 
 
 class DetachedCalls:
-    """
-    Runs each call in a task of its own; a caller whose time is up leaves without it.
+    """Runs each call in a task of its own; a caller whose time is up leaves without it.
 
     psycopg answers a cancellation by asking the server to stop, and waits up to ten seconds for
     that when the server is frozen. Only a second cancellation closes the connection at once. So

@@ -24,8 +24,7 @@ FROM user_features ORDER BY user_id COLLATE "C"
 
 
 def read_items(conn: Connection) -> pd.DataFrame:
-    """
-    All items in order of ``item_row`` (int32).
+    """All items in order of ``item_row`` (int32).
 
     Further columns: item_id, title (the item id where there is none), category, price (float64,
     NaN where unknown), tags (lists), in_stock (bool), attributes (dicts), created_at (epoch

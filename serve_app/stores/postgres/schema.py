@@ -17,8 +17,7 @@ _CONNECT_TIMEOUT_S = 5
 
 
 def connect(url: str) -> Connection:
-    """
-    Open a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
+    """Open a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
 
     Raises:
         SettingsInvalid: no such server or database, or the URL cannot be read.
@@ -35,8 +34,7 @@ def connect(url: str) -> Connection:
 
 
 def ensure_schema(conn: Connection) -> None:
-    """
-    Create the tables if there are none; several callers at once are fine.
+    """Create the tables if there are none; several callers at once are fine.
 
     Raises:
         SchemaMismatch: another version is there.

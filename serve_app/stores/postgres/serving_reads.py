@@ -98,8 +98,7 @@ _REASONS: Mapping[type[Exception], str] = {
 
 
 class ShopReader:
-    """
-    Users, items and histories by id, from PostgreSQL.
+    """Users, items and histories by id, from PostgreSQL.
 
     An id that is absent from a result is unknown (or, in ``histories``, did nothing yet): that is
     normal. Ids may repeat and may be any text. Every method raises ``StoreUnavailable`` when there
@@ -130,9 +129,8 @@ class ShopReader:
         }
 
     async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
-        """
-        Events of each user, oldest first: the latest ``max_events_per_user``, and the last purchase
-        of every item, which stays excluded however long ago it was bought.
+        """Events of each user, oldest first: the latest ``max_events_per_user``, and the last
+        purchase of every item, which stays excluded however long ago it was bought.
         """
         limit = self._config.max_events_per_user
         rows = await self._fetch(_HISTORIES, _storable(user_ids), limit)
