@@ -73,8 +73,7 @@ def deploy(name: str, stage: type, *args: object) -> serve.Application:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """
-    A stage that is a deployment of its own.
+    """A stage that is a deployment of its own.
 
     Attributes:
         handle: sends calls to its replicas. ``build_app`` puts the bound deployment here, and Serve
@@ -90,9 +89,8 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """
-    A stage inside the process of the ingress, made there: it holds threads and connections, which
-    cannot travel.
+    """A stage inside the process of the ingress, made there: it holds threads and connections,
+    which cannot travel.
 
     Attributes:
         factory: the class of the stage.

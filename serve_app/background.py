@@ -19,8 +19,7 @@ class ChangeLogger:
         self._last: dict[str, str] = {}
 
     def log(self, subject: str, message: str) -> None:
-        """
-        Log the message unless it is the last one that was logged of the subject.
+        """Log the message unless it is the last one that was logged of the subject.
 
         Args:
             subject: one of a few, because the last message of each is kept in memory.
@@ -35,8 +34,7 @@ class ChangeLogger:
 
 
 async def repeat(step: Callable[[], Awaitable[None]], period_s: float) -> None:
-    """
-    Run a step, wait, and run it again; ends only when it is cancelled.
+    """Run a step, wait, and run it again; ends only when it is cancelled.
 
     The pause begins when the step ends, so a slow step never overlaps with the next one.
     """

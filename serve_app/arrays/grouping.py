@@ -16,9 +16,8 @@ a dense count over all keys is faster."""
 def sum_by_key(
     keys: Keys, values: NDArray[np.floating], n_keys: int
 ) -> tuple[Keys, NDArray[np.float32]]:
-    """
-    Distinct keys, ascending, and the sum of the values of each; both shape (m,). Keys whose values
-    sum to zero are left out.
+    """Distinct keys, ascending, and the sum of the values of each; both shape (m,). Keys whose
+    values sum to zero are left out.
 
     Values are added up in their order and with the same rounding, whatever else is among them.
 

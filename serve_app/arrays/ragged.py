@@ -64,8 +64,7 @@ def pad(
 def best_of_each(
     scores: NDArray[np.floating], offsets: Offsets, limits: NDArray[np.integer] | int
 ) -> tuple[NDArray[np.int64], Offsets]:
-    """
-    Positions of the largest scores of each list, largest first, and their offsets; equal scores
+    """Positions of the largest scores of each list, largest first, and their offsets; equal scores
     keep their order.
 
     Args:

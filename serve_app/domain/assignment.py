@@ -30,8 +30,7 @@ class Experiment(Settings):
 
 
 def hash_fraction(*parts: str) -> float:
-    """
-    A number in the open interval (0, 1), uniform over texts.
+    """A number in the open interval (0, 1), uniform over texts.
 
     The first 52 bits of BLAKE2b over each part's length (32 bits, big-endian) and UTF-8 bytes, so
     ``("a", "bc")`` and ``("ab", "c")`` differ. Half a step is added: 0 and 1 never come up.
@@ -45,8 +44,7 @@ def hash_fraction(*parts: str) -> float:
 
 
 def assign(experiment: Experiment, user_id: str) -> str:
-    """
-    The user's variant; each gets users in proportion to its weight, one of weight 0 gets none.
+    """The user's variant; each gets users in proportion to its weight, one of weight 0 gets none.
 
     Weighted rendezvous: the smallest of -ln(u) / weight wins, with u a ``hash_fraction`` of user
     and variant. A raised weight only draws users to its variant, a lowered one only sends users

@@ -58,8 +58,7 @@ class UserFeatures:
 
 @dataclass(frozen=True, slots=True)
 class CandidateBatch:
-    """
-    Candidates of each request, no item twice, best fused score first.
+    """Candidates of each request, no item twice, best fused score first.
 
     Attributes:
         bundle: version of the catalogue that ``rows`` number.
@@ -86,8 +85,7 @@ class CandidateBatch:
 
 @dataclass(frozen=True, slots=True)
 class ScoringBatch:
-    """
-    The input of a scorer: candidates of some requests, with features.
+    """The input of a scorer: candidates of some requests, with features.
 
     Attributes:
         bundle: version of the catalogue and of the model.
@@ -135,8 +133,7 @@ class ScoringBatch:
 
 @dataclass(frozen=True, slots=True)
 class RankingBatch:
-    """
-    The input of the ranker: scored candidates, without the features that only models read.
+    """The input of the ranker: scored candidates, without the features that only models read.
 
     Attributes:
         bundle, offsets, rows, because, because_type: as in ``CandidateBatch``.
@@ -157,8 +154,7 @@ class RankingBatch:
 
 @dataclass(frozen=True, slots=True)
 class RankedBatch:
-    """
-    The ordered answers.
+    """The ordered answers.
 
     Attributes:
         offsets: shape (n + 1,), int64.

@@ -11,8 +11,7 @@ from serve_app.arrays.ragged import Offsets
 
 @dataclass(frozen=True, slots=True)
 class CandidateTables:
-    """
-    Every order holds listed rows only, best first; ties go to the smaller row.
+    """Every order holds listed rows only, best first; ties go to the smaller row.
 
     Attributes:
         source_weights: shape (n_sources,), float32, how much the ranks of each source count when

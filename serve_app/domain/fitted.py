@@ -9,8 +9,7 @@ from serve_app.domain.interactions import HistoryArchive
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """
-    The fitted arrays that belong together: they number items and users alike.
+    """The fitted arrays that belong together: they number items and users alike.
 
     Attributes:
         catalogue: all items; the rows of the tables and of the archive's events are its rows.

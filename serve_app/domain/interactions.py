@@ -12,8 +12,7 @@ from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 
 @dataclass(frozen=True, slots=True)
 class InteractionType:
-    """
-    One kind of interaction. The numbers differ because they answer different questions.
+    """One kind of interaction. The numbers differ because they answer different questions.
 
     Attributes:
         name: in files and in the API.
@@ -94,9 +93,8 @@ MAX_EVENTS = 500
 
 
 def latest(events: Events, offsets: Offsets, limit: int) -> Mask:
-    """
-    Which events a history keeps: each user's last ``limit``, and his last purchase of every item,
-    which has to stay excluded however long ago it was.
+    """Which events a history keeps: each user's last ``limit``, and his last purchase of every
+    item, which has to stay excluded however long ago it was.
 
     Args:
         events: each user's oldest first.
@@ -184,8 +182,7 @@ class HistoryArchive:
 
 @dataclass(frozen=True, slots=True)
 class InteractionLog:
-    """
-    Every interaction, by user and then oldest first.
+    """Every interaction, by user and then oldest first.
 
     Attributes:
         user_ids: the users that did anything, in order of their code points.

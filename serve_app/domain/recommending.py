@@ -24,8 +24,7 @@ from serve_app.domain.scoring.boosters import VariantModel
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """
-    The lists of a batch, and the steps that led to them.
+    """The lists of a batch, and the steps that led to them.
 
     Attributes:
         candidates: the items that were scored.

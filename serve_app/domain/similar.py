@@ -27,8 +27,7 @@ class SimilarItems:
 def similar_items(
     row: int, n: int, catalogue: Catalogue, tables: CandidateTables, allowed: Allowed
 ) -> SimilarItems:
-    """
-    The item's nearest neighbours, then what is popular in its category, then what is popular:
+    """The item's nearest neighbours, then what is popular in its category, then what is popular:
     min(n, number of other allowed items) of them.
     """
     own = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])

@@ -34,8 +34,7 @@ NO_BUNDLE = Answer(b"[]", 0, "", (BUNDLE,))
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """
-    A question, and the bundle that was current when it was asked.
+    """A question, and the bundle that was current when it was asked.
 
     Attributes:
         epoch: of the caches when it was asked; ``None`` when its answer is not to be kept.

@@ -43,8 +43,7 @@ def _shared(location: BundleLocation, version: str) -> Bundle:
 
 
 class BundleShelf(Generic[Prepared]):
-    """
-    Opens a version when a batch first asks for it, or when it becomes current.
+    """Opens a version when a batch first asks for it, or when it becomes current.
 
     A version is opened once, in a thread, however many batches ask for it.
     """
@@ -66,8 +65,7 @@ class BundleShelf(Generic[Prepared]):
         self._problems = ChangeLogger(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
-        """
-        The prepared version; opens it if necessary.
+        """The prepared version; opens it if necessary.
 
         Raises:
             StageFailed: it cannot be opened.
@@ -93,8 +91,7 @@ class BundleShelf(Generic[Prepared]):
         return prepared
 
     async def current(self) -> str | None:
-        """
-        The version that is published as current; ``None`` before the first.
+        """The version that is published as current; ``None`` before the first.
 
         Raises:
             StageFailed: the root cannot be read.

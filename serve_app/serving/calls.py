@@ -35,8 +35,7 @@ def make_local_call(stage: str, method: Call) -> Call:
 
 
 def make_remote_call(stage: str, method: DeploymentHandle[Any]) -> Call:
-    """
-    Call a stage that is a deployment.
+    """Call a stage that is a deployment.
 
     Serve does not retry a call whose replica dies with it. Stages only read, so a second call does
     no harm, and one is made.

@@ -56,8 +56,7 @@ class _Waiting(Generic[Question, Answer]):
 
 
 class Coalescer(Generic[Question, Answer]):
-    """
-    Lets at most ``max_in_flight`` batches be under way.
+    """Lets at most ``max_in_flight`` batches be under way.
 
     At low load a batch is one question and leaves at once; at high load batches grow by
     themselves, because questions arrive while all slots are taken.
@@ -81,8 +80,7 @@ class Coalescer(Generic[Question, Answer]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Question) -> Answer:
-        """
-        The answer, or the error of the batch that the question travelled in.
+        """The answer, or the error of the batch that the question travelled in.
 
         Raises:
             Overloaded: ``max_waiting`` others wait already, or one has waited ``max_wait_s``.

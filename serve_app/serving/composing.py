@@ -24,8 +24,7 @@ def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[st
 def compose(
     ranked: RankedBatch, request: int, catalogue: Catalogue, metadata: Mapping[str, Metadata] | None
 ) -> bytes:
-    """
-    Write the recommendations of one request of the batch as a JSON array.
+    """Write the recommendations of one request of the batch as a JSON array.
 
     Args:
         metadata: by item id; ``None`` if the request does not ask for metadata.

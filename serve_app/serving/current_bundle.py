@@ -59,8 +59,7 @@ class CurrentBundle:
         return self.bundle.manifest.version
 
     def clock(self, now_at: float) -> float:
-        """
-        The time for which features are computed.
+        """The time for which features are computed.
 
         It is now, but stops one horizon after the fit. Ages of items and events then stay within
         what the models have seen, even if the bundle grows old.
@@ -83,8 +82,7 @@ def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
 
 
 class BundleFollower:
-    """
-    Follows the current bundle.
+    """Follows the current bundle.
 
     Attributes:
         current: what is answered from; ``None`` before the first bundle is there.
@@ -111,8 +109,7 @@ class BundleFollower:
             self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
 
     async def look(self) -> None:
-        """
-        Take up the current bundle if it is another one.
+        """Take up the current bundle if it is another one.
 
         One that lacks a usable model of a variant is taken up only where there is none before it:
         degraded lists are better than none.

@@ -33,8 +33,7 @@ _logger = logging.getLogger("ray.serve.recserve.ingress")
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """
-    The stages, as coroutine functions.
+    """The stages, as coroutine functions.
 
     Attributes:
         exporter: where metrics go.

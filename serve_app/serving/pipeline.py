@@ -40,8 +40,7 @@ def scorer_of(variant: str) -> str:
 
 
 class Deadlines(Settings):
-    """
-    Seconds that the pipeline waits for each stage before it replaces the stage.
+    """Seconds that the pipeline waits for each stage before it replaces the stage.
 
     The first two are longer than the timeouts of both stores together (``StoresConfig``) and the
     call through the graph. So a stage still answers while a store is down, and names the users for
@@ -111,8 +110,7 @@ async def recommend(
     deadlines: Deadlines,
     observer: Observer,
 ) -> Answers:
-    """
-    Answer a batch; degrade rather than fail.
+    """Answer a batch; degrade rather than fail.
 
     Args:
         variants: one per request, keys of ``stages.scorers``.

@@ -11,8 +11,7 @@ ANSWER_PREFIX = "recserve:answer:2:"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """
-    One request, checked.
+    """One request, checked.
 
     Attributes:
         n: recommendations wanted.
@@ -47,8 +46,7 @@ class Answer:
 
 
 def answer_key(question: Question, version: str, settings: str) -> str:
-    """
-    Key of everything that shapes an answer; parts are length-prefixed, so none runs over.
+    """Key of everything that shapes an answer; parts are length-prefixed, so none runs over.
 
     Args:
         version: of the bundle.

@@ -60,8 +60,7 @@ def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
 def _by_linear(
     scores: NDArray[np.float32], rows: Rows, tables: CandidateTables
 ) -> NDArray[np.float32]:
-    """
-    The autoencoder as it is, and scaled by the item's trend at each of ``TREND_DAYS``; shape
+    """The autoencoder as it is, and scaled by the item's trend at each of ``TREND_DAYS``; shape
     (n_candidates, 1 + len(TREND_DAYS)).
     """
     plain = (scores / tables.trends[rows])[:, None]

@@ -14,8 +14,7 @@ from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
 
 
 def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """
-    Sums the factors that the user's items add. Each item counts once, by its heaviest event.
+    """Sums the factors that the user's items add. Each item counts once, by its heaviest event.
 
     Args:
         histories: events on rows of ``factors`` only.
@@ -38,8 +37,7 @@ def affinities(
     of_users: NDArray[np.float32],
     factors: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """
-    Affinity of each candidate to its user: the product of their factors.
+    """Affinity of each candidate to its user: the product of their factors.
 
     Args:
         rows: shape (n,).

@@ -82,8 +82,7 @@ _ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
 
 @dataclass(frozen=True, slots=True)
 class CandidateFinder:
-    """
-    Finds the candidates of a batch.
+    """Finds the candidates of a batch.
 
     Attributes:
         allowed: masks over the fitted catalogue. They are cached, so only one thread may use them.
@@ -101,8 +100,7 @@ class CandidateFinder:
         return cls(fitted, allowed, config)
 
     def find(self, batch: RequestBatch, histories: Histories) -> CandidateBatch:
-        """
-        Candidates of every request of the batch.
+        """Candidates of every request of the batch.
 
         Every request gets at least min(size, number of allowed items) of them. Items that the user
         is done with (``CandidateTables.ending_types``) are not allowed.

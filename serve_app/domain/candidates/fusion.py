@@ -14,8 +14,7 @@ from serve_app.domain.candidates.sources.query import Hits
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """
-    The candidates of each request, no row twice, best fused score first.
+    """The candidates of each request, no row twice, best fused score first.
 
     Attributes:
         offsets: shape (n + 1,), int64.
@@ -41,8 +40,7 @@ def merge(
     limits: NDArray[np.integer] | int,
     n_rows: int,
 ) -> Merged:
-    """
-    The best rows of each request by weighted reciprocal rank fusion: the sum over the sources of
+    """The best rows of each request by weighted reciprocal rank fusion: the sum over the sources of
     weight / (k + rank) (Cormack, Clarke and Buettcher, SIGIR 2009). Ties go to the smaller row.
 
     Args:

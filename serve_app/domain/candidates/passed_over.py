@@ -20,8 +20,7 @@ _LATE_PERIODS = 2
 
 
 def taken_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDArray[np.float32]:
-    """
-    Counts the distinct items of each user's events in each period.
+    """Counts the distinct items of each user's events in each period.
 
     Args:
         starts_at: shape (n_periods,), ascending; what was before the first is left out, and the
@@ -46,10 +45,9 @@ def expectations(
     taken: NDArray[np.float32],
     tables: CandidateTables,
 ) -> NDArray[np.float32]:
-    """
-    Logarithms of three numbers of each candidate: how often the user is expected to have taken it,
-    counting as many choices a period as they made; the same, counting one chance a period; and the
-    item's share of all choices now, in relation to the first.
+    """Logarithms of three numbers of each candidate: how often the user is expected to have taken
+    it, counting as many choices a period as they made; the same, counting one chance a period; and
+    the item's share of all choices now, in relation to the first.
 
     Args:
         rows: shape (n,).

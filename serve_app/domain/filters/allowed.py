@@ -21,8 +21,7 @@ _LEAST_CHUNK = 32
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """
-    The items that each request of a batch may show.
+    """The items that each request of a batch may show.
 
     Attributes:
         masks: each shape (n_rows,), bool, items that may be shown to anybody with a filter.
@@ -69,8 +68,7 @@ class Allowed:
         requests: NDArray[np.int64],
         limits: NDArray[np.integer] | int,
     ) -> tuple[Rows, Offsets]:
-        """
-        The first rows of each stretch ``ordered[start:end]`` that its request may show, at most
+        """The first rows of each stretch ``ordered[start:end]`` that its request may show, at most
         its limit of them, in their order; looks no further than needed.
 
         Args:

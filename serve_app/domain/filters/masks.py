@@ -39,8 +39,7 @@ COMPARISONS: Mapping[str, Callable[[NDArray[np.floating], np.floating], Mask]] =
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """
-    What one operator asks of one field.
+    """What one operator asks of one field.
 
     Attributes:
         field: a column of the catalogue, or ``ITEM_ID``.
@@ -57,8 +56,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """
-    Allows the items for which all conditions hold.
+    """Allows the items for which all conditions hold.
 
     Equal however it was spelt: with ``eq`` or a list of one, in any order, with repetitions.
 
@@ -70,8 +68,7 @@ class Filter:
 
 
 def filter_mask(filter: Filter, catalogue: Catalogue) -> Mask:
-    """
-    Rows that the filter allows, shape (n,), bool.
+    """Rows that the filter allows, shape (n,), bool.
 
     A value that is not known (NaN, no category, no tags) satisfies ``not_in`` and ``none`` alone,
     and so does every row where the catalogue lacks the field or holds another kind of column

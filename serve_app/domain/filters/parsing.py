@@ -29,8 +29,7 @@ HOLD_WITHOUT_OPERANDS = frozenset({"not_in", "all", "none"})
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """
-    How conditions on one kind of column are written.
+    """How conditions on one kind of column are written.
 
     Attributes:
         operators: all that the kind takes; the first one is meant where none is named.
@@ -44,8 +43,7 @@ class Grammar:
 
 
 def parse_filter(raw: Mapping[str, object], columns: Mapping[str, type]) -> Filter | None:
-    """
-    Read the ``filters`` of a request.
+    """Read the ``filters`` of a request.
 
     Each field is given as a value, a list of values (any of them), or operators that must all
     hold: ``{"category": ["a", "b"], "price": {"gt": 5, "lte": 20}, "tags": {"none": ["x"]}}``.

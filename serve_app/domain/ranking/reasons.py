@@ -76,8 +76,7 @@ def choose_reasons(
     categories: NDArray[np.int32],
     highly_rated: Mask,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """
-    Reasons of some candidates, and what they speak of.
+    """Reasons of some candidates, and what they speak of.
 
     The source that ranks a candidate best decides; of several, the first in ``sources``. What no
     source but ``popular`` knows is called popular, or highly rated where it is.

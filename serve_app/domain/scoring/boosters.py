@@ -19,8 +19,7 @@ Scoring = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class VariantModel:
-    """
-    Scores the candidates of a batch for one variant.
+    """Scores the candidates of a batch for one variant.
 
     Attributes:
         features: names, in the order that the booster was fitted with.
@@ -43,10 +42,9 @@ def scoring_of(booster: xgboost.Booster) -> Scoring:
 
 
 def predict(booster: xgboost.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """
-    Scores of one row per candidate, shape (n,): what the trees add up to, whatever the objective,
-    so that diversity weighs the same for every variant. For ``binary:logistic`` they are log-odds,
-    for a ranking objective only their order has a meaning.
+    """Scores of one row per candidate, shape (n,): what the trees add up to, whatever the
+    objective, so that diversity weighs the same for every variant. For ``binary:logistic`` they are
+    log-odds, for a ranking objective only their order has a meaning.
 
     Args:
         matrix: shape (n, f), as ``domain.scoring.model_features.assemble`` makes it.

@@ -137,16 +137,14 @@ def unknown_user() -> NDArray[np.float64]:
 
 
 def days_since(moments: NDArray[np.floating], at: float) -> NDArray[np.float64]:
-    """
-    Days from moments to ``at``, NaN where unknown, and never below zero: the clock of a bundle
+    """Days from moments to ``at``, NaN where unknown, and never below zero: the clock of a bundle
     stands still some time after its fit, and users go on.
     """
     return np.asarray(np.maximum(at - moments, 0.0) / DAY_S, np.float64)
 
 
 def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32]:
-    """
-    Model features of users at a time.
+    """Model features of users at a time.
 
     Args:
         columns: shape (n, len(USER_COLUMNS)).
@@ -175,8 +173,7 @@ def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32
 def assemble(
     names: Sequence[str], catalogue: Catalogue, batch: ScoringBatch
 ) -> NDArray[np.float32]:
-    """
-    One row of model features per candidate.
+    """One row of model features per candidate.
 
     Args:
         names: the features that the model was fitted with, in its order, out of ``FEATURES``.

@@ -22,8 +22,7 @@ _OBJECTIVES = ("binary:logistic", "rank:ndcg", "rank:pairwise")
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """
-    Complete trees of one depth; the children of node i are 2 i + 1 and 2 i + 2, and where a tree
+    """Complete trees of one depth; the children of node i are 2 i + 1 and 2 i + 2, and where a tree
     ends above that depth, the leaf is repeated.
 
     Attributes:
@@ -47,8 +46,7 @@ def is_compiled() -> bool:
 
 
 def trees_of(model: bytes | bytearray) -> Trees | None:
-    """
-    None where only XGBoost itself can walk: no compiled form, trees too deep, another objective.
+    """None where only XGBoost itself can walk: no compiled form, trees too deep, another objective.
 
     Args:
         model: in XGBoost's JSON form.
@@ -75,8 +73,7 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
 
 
 def scores_of(trees: Trees, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """
-    Scores of rows, shape (n,): what the leaves say, added up in XGBoost's order and precision.
+    """Scores of rows, shape (n,): what the leaves say, added up in XGBoost's order and precision.
 
     Args:
         matrix: shape (n, f); fastest where columns are contiguous.

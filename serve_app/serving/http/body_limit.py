@@ -13,8 +13,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """
-    ASGI middleware that reads the body and answers 413 when it is longer than allowed.
+    """ASGI middleware that reads the body and answers 413 when it is longer than allowed.
 
     Counts what arrives rather than what ``Content-Length`` claims.
     """

@@ -25,8 +25,7 @@ class Scorer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
     async def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
-        """
-        Scores of ``batch.rows``, shape (total,).
+        """Scores of ``batch.rows``, shape (total,).
 
         Raises:
             StageFailed: the batch's bundle has no usable model of this variant.

@@ -38,8 +38,7 @@ class SourceConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """
-    Some rows of each request with a number.
+    """Some rows of each request with a number.
 
     Attributes:
         requests: shape (total,), ascending.
@@ -77,8 +76,7 @@ class Scored:
         values: NDArray[np.floating] | None,
         n_columns: int,
     ) -> "Votes":
-        """
-        Looks up each row in a table of ragged lists, and weights the values by the scores.
+        """Looks up each row in a table of ragged lists, and weights the values by the scores.
 
         Args:
             offsets, columns, values: the table; without values they are 1.
@@ -106,8 +104,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Queries:
-    """
-    A batch of requests, as the sources see it.
+    """A batch of requests, as the sources see it.
 
     Attributes:
         histories: the users' events, on rows of the catalogue only.
@@ -158,8 +155,7 @@ class Queries:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """
-    The candidates that one source offers each request: best first, distinct, allowed.
+    """The candidates that one source offers each request: best first, distinct, allowed.
 
     Attributes:
         rows: shape (total,), int32.
@@ -185,8 +181,7 @@ def no_hits(n_requests: int) -> Hits:
 
 
 def best_hits(queries: Queries, keys: Keys, scores: NDArray[np.float32], limit: int) -> Hits:
-    """
-    The best of what a source scored, as far as it may be shown; ties go to the smaller row.
+    """The best of what a source scored, as far as it may be shown; ties go to the smaller row.
 
     Args:
         keys: shape (m,), ascending, request * n_rows + row.
