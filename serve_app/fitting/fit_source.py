@@ -30,8 +30,7 @@ class FitData(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServedModels:
-    """
-    The models that are served now.
+    """The models that are served now.
 
     Attributes:
         held_out: by variant, the booster that has not learnt from the window of the manifest's
@@ -67,8 +66,7 @@ class DataInMemory:
 
 @dataclass(frozen=True, slots=True)
 class FitSource:
-    """
-    A shop: its database, and the root of its bundles.
+    """A shop: its database, and the root of its bundles.
 
     Attributes:
         bundle_root: local folder, or URI of an object store.

@@ -63,8 +63,7 @@ def fit_and_publish(
     only: str | None = None,
     force: bool = False,
 ) -> Iterator[StepRun]:
-    """
-    Runs the steps whose results are missing or outdated.
+    """Runs the steps whose results are missing or outdated.
 
     Args:
         work: must be used by one fit at a time.
@@ -101,8 +100,7 @@ def fit(
     *,
     measure: bool = True,
 ) -> FitResult:
-    """
-    Runs all steps but ``publish`` in this process, in a temporary folder.
+    """Runs all steps but ``publish`` in this process, in a temporary folder.
 
     Args:
         items, users, log: see ``FitData``.

@@ -18,8 +18,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """
-    Everything that a step is given.
+    """Everything that a step is given.
 
     Attributes:
         work: holds the results of earlier steps.

@@ -24,8 +24,7 @@ from serve_app.errors import NotEnoughData
 
 
 def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:
-    """
-    All items, without anything that is learnt from interactions: features and vectors are zero.
+    """All items, without anything that is learnt from interactions: features and vectors are zero.
 
     An item exists since its creation or its first interaction, whichever is earlier.
 
@@ -82,8 +81,7 @@ def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray
 
 
 def attribute_columns(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """
-    One column per key: of numbers, flags or lists if all values are of that kind, else of texts.
+    """One column per key: of numbers, flags or lists if all values are of that kind, else of texts.
 
     Args:
         attributes: one mapping per row; an absent key or a null is unknown for that row.

@@ -75,8 +75,7 @@ class Label:
 
     @property
     def ending_types(self) -> Mask:
-        """
-        Types of interaction after which an item is no longer recommended to the user.
+        """Types of interaction after which an item is no longer recommended to the user.
 
         Shape (n_types,), by code. A purchase always ends it, and so does the counted type. With
         ``repeats`` nothing does.

@@ -113,8 +113,7 @@ def item_numbers(
 def _levels(
     catalogue: Catalogue, log: InteractionLog, age_days: NDArray[np.float64]
 ) -> dict[float, NDArray[np.float64]]:
-    """
-    Logarithm of an item's popularity over that of the mean item, by half-life in days.
+    """Logarithm of an item's popularity over that of the mean item, by half-life in days.
 
     The ratio removes the pace of the shop, which differs from month to month.
     """
@@ -136,8 +135,7 @@ def user_columns(
     created_at: NDArray[np.float64],
     label: Label = BOUGHT,
 ) -> NDArray[np.float64]:
-    """
-    Features of users, shape (len(log.user_ids), len(USER_COLUMNS)), columns in that order.
+    """Features of users, shape (len(log.user_ids), len(USER_COLUMNS)), columns in that order.
 
     Args:
         catalogue: its prices and categories are used.

@@ -25,8 +25,7 @@ class Pairs(NamedTuple):
 
 
 def pairs_of(log: InteractionLog, type_weights: NDArray[np.float32]) -> Pairs:
-    """
-    Distinct pairs, ordered by user, then row.
+    """Distinct pairs, ordered by user, then row.
 
     Args:
         type_weights: shape (n_types,), by code of the type.
@@ -52,8 +51,7 @@ def latest_first(
     n_owners: int,
     limit: int,
 ) -> tuple[NDArray[np.int64], Offsets]:
-    """
-    The ``limit`` latest members of each owner, latest first; the smaller member wins ties.
+    """The ``limit`` latest members of each owner, latest first; the smaller member wins ties.
 
     Returns:
         Positions in the arrays, owner after owner, and offsets, shape (n_owners + 1,), int64.

@@ -14,8 +14,7 @@ from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 
 @dataclass(frozen=True, slots=True)
 class FitWindows:
-    """
-    Moments that part the log, epoch seconds.
+    """Moments that part the log, epoch seconds.
 
     Models learn to predict at ``train_at`` the purchases until ``evaluate_at``. They are measured
     on the purchases from then to ``end_at``.
@@ -27,8 +26,7 @@ class FitWindows:
 
 
 def split_of(log: InteractionLog, label_share: float) -> FitWindows:
-    """
-    Chooses the moments as quantiles of the interactions' times.
+    """Chooses the moments as quantiles of the interactions' times.
 
     Both windows hold an equal share of the interactions, however unevenly these come.
 
@@ -68,8 +66,7 @@ def before(log: InteractionLog, at: float) -> InteractionLog:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """
-    Interactions of a window with items that could still be recommended to the user.
+    """Interactions of a window with items that could still be recommended to the user.
 
     Attributes:
         users: shape (n,), int32, ascending.

@@ -45,8 +45,7 @@ class GateConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """
-    One comparison of the main variant with another order.
+    """One comparison of the main variant with another order.
 
     Attributes:
         difference: NDCG of the main variant minus the other's; ``None`` if nothing is compared.
@@ -116,8 +115,7 @@ def judge(
 def why_not_comparable(
     served: ModelManifest | None, learnt_until_at: float, window_at: float
 ) -> str | None:
-    """
-    Returns the reason if the served model cannot be measured on the window, else ``None``.
+    """Returns the reason if the served model cannot be measured on the window, else ``None``.
 
     Args:
         served: entry of the variant in the manifest of the served bundle.

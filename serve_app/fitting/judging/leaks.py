@@ -35,8 +35,7 @@ class LeakConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """
-    One source in both windows.
+    """One source in both windows.
 
     Attributes:
         learnt: NDCG in the window that models learn from.

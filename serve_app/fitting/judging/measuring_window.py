@@ -44,8 +44,7 @@ _BIN_EDGES = np.logspace(-4, 0, N_BINS + 1)[1:-1]
 
 @dataclass(frozen=True)
 class Contest:
-    """
-    Orders to measure beside the sources, ``fused`` and ``popularity``.
+    """Orders to measure beside the sources, ``fused`` and ``popularity``.
 
     Attributes:
         variants: orders by name, at least one; the first is the main variant.
@@ -68,8 +67,7 @@ def measure_block(
     snapshot: Snapshot,
     contest: Contest,
 ) -> WindowResults:
-    """
-    Measures the users of a block who wanted something new; there may be none.
+    """Measures the users of a block who wanted something new; there may be none.
 
     Args:
         examples: all candidates of the block's users.
@@ -121,8 +119,7 @@ def _candidates(examples: Examples, rows: Rows, numbers: NDArray[np.int64]) -> C
 
 
 def _best_positions(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.int64]:
-    """
-    Positions of each user's best candidates, shape (n, WIDTH).
+    """Positions of each user's best candidates, shape (n, WIDTH).
 
     Ties keep the order of the candidates, as in serving. NaN leaves a candidate out.
     """

@@ -30,8 +30,7 @@ Order = Callable[[Examples], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class WindowResults:
-    """
-    One row per test user: a user who did something new in the window that the label counts.
+    """One row per test user: a user who did something new in the window that the label counts.
 
     Attributes:
         names: of the orders: variants, ``<variant>_diverse``, sources, ``fused`` and the like.
@@ -88,8 +87,7 @@ class WindowResults:
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """
-    Facts about every row of the catalogue, at the beginning of the window.
+    """Facts about every row of the catalogue, at the beginning of the window.
 
     Attributes:
         age_days: shape (n_rows,), float64, NaN where the age is unknown.
@@ -150,8 +148,7 @@ def item_coverage(results: WindowResults, name: str, n_items: int) -> float:
 
 
 def mean_metrics(results: WindowResults, n_items: int) -> dict[str, dict[str, float]]:
-    """
-    Means over the users, for the manifest.
+    """Means over the users, for the manifest.
 
     Returns:
         By name of the order, the metrics of ``metrics_per_user`` and ``coverage_at_20``; under

@@ -24,8 +24,7 @@ _LIST_LENGTH = 10
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """
-    Candidates with their features and outcomes, user after user.
+    """Candidates with their features and outcomes, user after user.
 
     Attributes:
         matrix: shape (total, len(FEATURES)), float32.
@@ -52,8 +51,7 @@ class Examples:
 
 
 class Block(NamedTuple):
-    """
-    A block of the users of ``Outcomes``.
+    """A block of the users of ``Outcomes``.
 
     Attributes:
         users: slice of the outcomes' users.
@@ -80,8 +78,7 @@ def parts_of(n_users: int) -> list[slice]:
 def block_of(
     snapshot: Snapshot, outcomes: Outcomes, part: slice, config: CandidatesConfig
 ) -> Block:
-    """
-    Finds the candidates that a block of users would have got at the moment of the snapshot.
+    """Finds the candidates that a block of users would have got at the moment of the snapshot.
 
     The stock of that moment is unknown, and items out of stock stay candidates.
 
@@ -100,8 +97,8 @@ def block_of(
 
 
 def drop_negatives(examples: Examples, n_negatives: int, rng: np.random.Generator) -> Examples:
-    """
-    Drops users without a touched candidate, and untouched candidates beyond about n of each user.
+    """Drops users without a touched candidate, and untouched candidates beyond about n of each
+    user.
     """
     lists = owners(examples.offsets)
     touched = have_touched(examples)

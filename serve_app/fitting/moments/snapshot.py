@@ -66,8 +66,7 @@ class Snapshot:
 
 
 class Numbers(NamedTuple):
-    """
-    Numbers of items and users, without the tables.
+    """Numbers of items and users, without the tables.
 
     Attributes:
         catalogue: with popularity, ratings, vectors and model features.
@@ -135,8 +134,7 @@ def listed_at(items: Catalogue, at: float) -> Mask:
 
 
 def archive_of(log: InteractionLog, index: IdIndex, limit: int = MAX_EVENTS) -> HistoryArchive:
-    """
-    Histories as the store returns them.
+    """Histories as the store returns them.
 
     Args:
         index: finds the log's users.

@@ -93,8 +93,7 @@ def _markdown_table(table: Table) -> str:
 
 
 def as_html(document: Document, drawings: Mapping[str, str]) -> str:
-    """
-    One HTML file that needs no other file: style and plots are part of it.
+    """One HTML file that needs no other file: style and plots are part of it.
 
     Args:
         drawings: each picture as SVG, by its name.

@@ -86,8 +86,7 @@ def as_png(drawing: Drawing) -> bytes:
 
 
 def as_svg(drawing: Drawing, name: str) -> str:
-    """
-    An ``<svg>`` element to stand inside a page, in the page's own colour of letters.
+    """An ``<svg>`` element to stand inside a page, in the page's own colour of letters.
 
     Args:
         name: of the plot; becomes the prefix of all ids, which are unique in the page.

@@ -32,8 +32,7 @@ _UNKNOWN_AGE = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class ActivityGroup:
-    """
-    Users with a similar number of purchases before the window.
+    """Users with a similar number of purchases before the window.
 
     Attributes:
         ndcg: by name of the order.
@@ -46,8 +45,7 @@ class ActivityGroup:
 
 @dataclass(frozen=True, slots=True)
 class AgeGroup:
-    """
-    Items of a similar age at the beginning of the window.
+    """Items of a similar age at the beginning of the window.
 
     Attributes:
         listed: share of all listed items.
@@ -65,8 +63,7 @@ class AgeGroup:
 
 @dataclass(frozen=True, slots=True)
 class SourceShare:
-    """
-    Shares of the main variant's first ten positions; several sources may offer one item.
+    """Shares of the main variant's first ten positions; several sources may offer one item.
 
     Attributes:
         recommended: of all positions, those whose item the source had offered.

@@ -17,8 +17,7 @@ _DIGITS = 6
 
 
 def write_report(facts: Facts, folder: Path) -> None:
-    """
-    Writes ``report.md`` with its plots as PNG, ``report.html`` that needs no other file, and
+    """Writes ``report.md`` with its plots as PNG, ``report.html`` that needs no other file, and
     ``report.json`` with every figure. Equal facts give equal bytes.
 
     Without matplotlib the report has no plots, and says how to get them.

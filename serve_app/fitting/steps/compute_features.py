@@ -44,8 +44,7 @@ MOMENTS: Mapping[str, Callable[[FitWindows], float]] = {
 
 
 class Known(NamedTuple):
-    """
-    Data that were known at a moment.
+    """Data that were known at a moment.
 
     Attributes:
         at: epoch seconds.

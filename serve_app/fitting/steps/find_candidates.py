@@ -53,8 +53,7 @@ WINDOWS = ("past", "latest")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """
-    The results of one block of users.
+    """The results of one block of users.
 
     Attributes:
         examples: of the window ``past`` those that models learn from, of ``latest`` all.

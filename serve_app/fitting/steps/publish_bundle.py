@@ -83,8 +83,7 @@ def publish_bundle(
 def assemble_result(
     work: Workspace, config: FitConfig, metrics: Mapping[str, Metrics]
 ) -> FitResult:
-    """
-    Collects the results of the earlier steps; its arrays are memory-mapped.
+    """Collects the results of the earlier steps; its arrays are memory-mapped.
 
     Args:
         metrics: by order; empty where nothing was measured.

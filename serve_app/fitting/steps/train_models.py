@@ -76,8 +76,7 @@ def read_booster(work: Workspace, kind: str, variant: str) -> bytes:
 
 
 def load_objectives(work: Workspace) -> Mapping[str, Sequence[Objective]]:
-    """
-    Objectives that the models of each variant have learnt, without repeats.
+    """Objectives that the models of each variant have learnt, without repeats.
 
     Ranking objectives are missing where users were too few for them.
     """

@@ -35,8 +35,7 @@ def linear_weights(
     max_items: int,
     max_weights: int,
 ) -> LinearWeights:
-    """
-    Fits a linear autoencoder (EASE) whose training data are users and words.
+    """Fits a linear autoencoder (EASE) whose training data are users and words.
 
     With P the inverse of X'X + regularization · I, the weights are -P / diag(P), per column,
     without the diagonal (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019).

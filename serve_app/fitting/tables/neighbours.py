@@ -29,8 +29,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> Neighbours:
-    """
-    The items with the most similar users.
+    """The items with the most similar users.
 
     Similarity is the cosine of two columns of the user-item matrix, with a shrunk denominator
     (Sarwar et al., WWW 2001). Users with many items count less for each pair of items.

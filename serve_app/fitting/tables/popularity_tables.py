@@ -50,8 +50,7 @@ def _by_category(catalogue: Catalogue, ordered: Rows) -> tuple[Rows, Offsets]:
 
 
 class Periods(NamedTuple):
-    """
-    Periods of equal length that end at one moment.
+    """Periods of equal length that end at one moment.
 
     Attributes:
         starts_at: shape (n_periods,), float64, epoch seconds, ascending.

@@ -25,8 +25,7 @@ _N_ITERATIONS = 6
 
 
 def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
-    """
-    Vectors of unit length; their cosine is the similarity of the users of two items.
+    """Vectors of unit length; their cosine is the similarity of the users of two items.
 
     Rows of users with many items and columns of items with many users are scaled down: neither
     dominates the decomposition.
@@ -57,8 +56,8 @@ class Factors(NamedTuple):
 def item_factors(
     pairs: Pairs, n_rows: int, n_users: int, n_dimensions: int, shrinkage: float
 ) -> Factors:
-    """
-    Factorises the user-item matrix with quadratic loss and both sides regularised, in closed form.
+    """Factorises the user-item matrix with quadratic loss and both sides regularised, in closed
+    form.
 
     The factors are the leading singular vectors, whose values are all reduced by one amount
     (Mazumder, Hastie and Tibshirani, "Spectral Regularization Algorithms for Learning Large
@@ -85,8 +84,7 @@ def item_factors(
 
 
 def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
-    """
-    Vectors of unit length; their cosine is the similarity of the words of two items.
+    """Vectors of unit length; their cosine is the similarity of the words of two items.
 
     Latent semantic analysis (Deerwester et al., JASIS 1990).
 
@@ -105,8 +103,7 @@ def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32
 
 
 def content_matrix(catalogue: Catalogue) -> csr_array:
-    """
-    Weights of the words of titles and tags in each item, tf-idf: rare words count more.
+    """Weights of the words of titles and tags in each item, tf-idf: rare words count more.
 
     Returns:
         Shape (len(catalogue), n_words), rows of unit length, or zero for items whose words no
@@ -147,8 +144,7 @@ def _inverse(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """
-    The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
+    """The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
 
     Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
     It is deterministic, unlike ``scipy.sparse.linalg.svds``: ARPACK restarts at random where the

@@ -41,8 +41,7 @@ BINARY: Objective = "binary:logistic"
 
 
 class Member(NamedTuple):
-    """
-    One of the models that a variant averages.
+    """One of the models that a variant averages.
 
     Attributes:
         number: among the models of this objective, which differ in their seeds.
@@ -175,8 +174,7 @@ def booster_from(raw: bytes) -> xgboost.Booster:
 
 
 def user_weights(examples: Examples) -> NDArray[np.float32]:
-    """
-    Weights of the examples, shape (len(examples.matrix),), float32.
+    """Weights of the examples, shape (len(examples.matrix),), float32.
 
     The weight is sqrt(mean / n) for a user with n touched candidates: a user counts by the square
     root of n. Lists are judged user by user. Without weights, a user whose first visit has a

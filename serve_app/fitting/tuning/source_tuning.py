@@ -54,8 +54,7 @@ def tune_sources(
     n_users: int,
     seed: int,
 ) -> SnapshotConfig:
-    """
-    Returns the settings with the largest NDCG@10, and the weights with the largest recall.
+    """Returns the settings with the largest NDCG@10, and the weights with the largest recall.
 
     Configured values are kept unless another value is significantly better; the half-life of
     popularity is always the best one. Without returning users all configured values are kept.
@@ -80,8 +79,7 @@ def tune_sources(
 
 
 def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
-    """
-    Returns the index of the point with the largest mean if its lead is significant, otherwise 0.
+    """Returns the index of the point with the largest mean if its lead is significant, otherwise 0.
 
     A lead over the first point is significant if it exceeds two standard errors of the users'
     paired differences (docs/decisions/0016): chance among few users changes nothing.
@@ -149,8 +147,7 @@ class _Trial:
         return config
 
     def best_weights(self, config: TablesConfig) -> TablesConfig:
-        """
-        Chooses the weight of each source in the fusion by the recall of the candidates.
+        """Chooses the weight of each source in the fusion by the recall of the candidates.
 
         One weight after the other, in two rounds: the best weight depends on the others.
         """

@@ -32,8 +32,7 @@ def save(folder: Path, record: object) -> None:
 
 
 def load(record_type: type[Record], folder: Path, **given: Any) -> Record:
-    """
-    The inverse of ``save``.
+    """The inverse of ``save``.
 
     Args:
         given: values of fields that are no arrays.

@@ -25,8 +25,8 @@ _MODEL = "model.ubj"
 
 @dataclass(frozen=True, slots=True)
 class RayWorkers:
-    """
-    See ``Workers``. Errors of a task are raised here; Ray repeats the tasks of a machine that dies.
+    """See ``Workers``. Errors of a task are raised here; Ray repeats the tasks of a machine that
+    dies.
 
     Attributes:
         storage: folder or URI that all machines reach, for models that several processes train.

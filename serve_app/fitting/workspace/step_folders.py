@@ -59,8 +59,7 @@ class Workspace:
 
     @contextmanager
     def writing(self, step: str) -> Iterator[tuple[Path, Callable[[Done], None]]]:
-        """
-        Yields an empty folder for the results of a step, and a function that completes them.
+        """Yields an empty folder for the results of a step, and a function that completes them.
 
         Without a call of the function the folder is deleted and the earlier results stay.
         """
@@ -89,8 +88,7 @@ def key_of(*parts: object) -> str:
 
 
 def code_key(packages: Sequence[Path] = PACKAGES) -> str:
-    """
-    Identifies the code of some packages; 16 hex digits.
+    """Identifies the code of some packages; 16 hex digits.
 
     A changed module changes the key, and a fit then uses no results of the build before.
     """

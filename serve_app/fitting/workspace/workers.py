@@ -12,8 +12,7 @@ Share = tuple[int, int]
 
 
 class Workers(Protocol):
-    """
-    Computes parts in one or many processes, with equal results in the order of the parts.
+    """Computes parts in one or many processes, with equal results in the order of the parts.
 
     Functions must be module-level, because other processes import them, and must not change their
     arguments.
@@ -32,8 +31,7 @@ class Workers(Protocol):
     def train_together(
         self, work: Callable[[Shared, Share], bytes], shared: Shared, n_workers: int
     ) -> bytes:
-        """
-        Trains one model in several processes: each works on one share, and XGBoost adds up their
+        """Trains one model in several processes: each works on one share, and XGBoost adds up their
         gradients. One process trains alone.
 
         Returns:
