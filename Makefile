@@ -46,7 +46,7 @@ format: $(DEV)
 
 # The old page stays when the command fails.
 docs: $(DEV)
-	@$(BIN)/recserve settings > $(VENV)/settings.md
+	@$(BIN)/python docs/settings_page.py > $(VENV)/settings.md
 	@cp $(VENV)/settings.md docs/settings.md
 
 # Writes the locks anew. `make lock LOCK=--upgrade` takes the latest versions; without it, versions

@@ -49,7 +49,6 @@ SECTIONS = (
         {
             "init": "Write the configuration files to FOLDER, to be edited.",
             "doctor": "Check that everything is in place, and say what to do where it is not.",
-            "settings": "Print every setting with its default, its bounds and its meaning.",
         },
     ),
 )

@@ -1,4 +1,4 @@
-"""Defines the verbs of the running service: run, scale, status, doctor, settings."""
+"""Defines the verbs of the running service: run, scale, status, doctor, init."""
 
 import os
 import sys
@@ -30,7 +30,6 @@ from serve_app.operations.init_folder import init_folder
 from serve_app.operations.rest import DEFAULT_ADDRESS, health_of
 from serve_app.operations.scale import scale
 from serve_app.operations.serve_run import Service, deploy_failure, run_service, serve_run
-from serve_app.operations.settings_page import settings_page
 from serve_app.operations.status import status
 from serve_app.operations.terminal import show_progress
 from serve_app.operations.workplace import use_cache
@@ -141,9 +140,3 @@ def init_command(folder: Path, force: bool) -> None:
     """
     for path in init_folder(folder, force=force):
         click.echo(path)
-
-
-@click.command("settings")
-def settings_command() -> None:
-    """Print every setting with its default, its bounds and its meaning."""
-    click.echo(settings_page(), nl=False)

@@ -116,7 +116,7 @@ IMPORTERS = {
 }
 """The only parts of the package that may import a folder, by the beginning of their names."""
 
-TEST_FOLDERS_WITHOUT_A_FOLDER = {"benchmarks", "configuration"}
+TEST_FOLDERS_WITHOUT_A_FOLDER = {"benchmarks", "configuration", "docs"}
 """Folders of unit tests that test other things than the package."""
 
 THEMES = {

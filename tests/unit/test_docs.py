@@ -12,6 +12,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from docs.settings_page import settings_page
 from serve_app import errors
 from serve_app.cli.main import verbs
 from serve_app.domain.catalogue import STANDARD_COLUMNS
@@ -20,7 +21,6 @@ from serve_app.evaluation.evaluator import EvaluationConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.loading.load import LoadConfig
 from serve_app.operations.environment import parse_env_file
-from serve_app.operations.settings_page import settings_page
 from serve_app.serving.answering import BUNDLE, METADATA
 from serve_app.serving.config import AppConfig, IngressConfig, deployment_names
 from serve_app.serving.http.bodies import (

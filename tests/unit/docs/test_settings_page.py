@@ -6,14 +6,14 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from serve_app.domain.settings import Settings
-from serve_app.operations.settings_page import (
+from docs.settings_page import (
     SECTIONS,
     Setting,
     settings_in,
     settings_of,
     settings_page,
 )
+from serve_app.domain.settings import Settings
 
 
 class Oven(Settings):

@@ -1,8 +1,9 @@
-"""Writes the page of all settings from the classes that define them."""
+"""Prints the page of all settings, made from the classes that define them."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -19,7 +20,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "load": LoadConfig,
     "evaluation": EvaluationConfig,
 }
-"""The class whose settings replace each marker in ``settings_page.md``."""
+"""The class whose settings replace each marker in ``settings_page.template.md``."""
 
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "fit": ("candidates.", "ranking."),
@@ -48,7 +49,7 @@ class Setting(NamedTuple):
 
 def settings_page() -> str:
     """The whole page as Markdown."""
-    page = files(__package__).joinpath("settings_page.md").read_text(encoding="utf-8")
+    page = Path(__file__).with_suffix(".template.md").read_text(encoding="utf-8")
     for section in SECTIONS:
         page = page.replace(f"<!-- {section} -->", _table(settings_in(section)))
     return page
@@ -142,3 +143,7 @@ def _table(settings: Iterable[Setting]) -> str:
     for path, *cells in settings:
         lines.append(f"| `{path}` | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())
