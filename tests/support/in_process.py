@@ -31,6 +31,11 @@ from tests.support.small_bundles import location_of
 PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
 """Deadlines so long that a busy machine does not replace a slow answer."""
 
+PATIENT_CONFIG = AppConfig.model_validate({"deadlines": PATIENT})
+"""The default settings with patient deadlines. A replaced stage degrades the answer, and degraded
+answers are not cached: with the deadlines of production, tests would depend on the machine's load.
+"""
+
 NOWHERE = Stores(
     StoreLocation(Path("/nowhere"), "postgresql://nowhere", "redis://nowhere"), StoresConfig()
 )
@@ -116,7 +121,7 @@ class Api:
 
     def __init__(self, root, config=None, *, cache=None, items=shown, scorers=None, **stages):
         """``stages`` and ``scorers`` replace those that work."""
-        self.config = config or AppConfig()
+        self.config = config or PATIENT_CONFIG
         self.counts = Counts()
         whole = stages_over(location_of(root), self.config)
         chosen = {"scorers": {**whole.scorers, **(scorers or {})}, **stages}

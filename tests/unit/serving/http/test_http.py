@@ -23,7 +23,7 @@ WORLD = small_world()
 CATALOGUE = WORLD.fitted.catalogue
 ALLOWED = AllowedItems(CATALOGUE)
 USERS = [f"u{number:06d}" for number in range(80)]
-NO_CACHE = AppConfig.model_validate({"result_cache": {"enabled": False}})
+NO_CACHE = AppConfig.model_validate({"result_cache": {"enabled": False}, "deadlines": PATIENT})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def published(tmp_path_factory):
 @pytest.fixture(scope="module")
 def api(published):
     root, version = published
-    with Api(root, AppConfig.model_validate({"deadlines": PATIENT})) as opened:
+    with Api(root) as opened:
         yield opened.until_in_use(version)
 
 
