@@ -6,12 +6,16 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial, wraps
 from pathlib import Path
+from typing import ParamSpec
 
 from serve_app.errors import RecserveError, SchemaMismatch
 from serve_app.operations.environment import is_free
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 15)
+
+Arguments = ParamSpec("Arguments")
 
 
 class Outcome(StrEnum):
@@ -33,8 +37,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check.
-
+    """
     Attributes:
         name: the subject of the check, in a few words.
         run: returns what was found. Raises :class:`Skipped`, :class:`Failed` or another
@@ -76,111 +79,99 @@ def _result(check: Check) -> Result:
         return Result(check.name, Outcome.SKIP, str(skipped))
 
 
-def python_version(version: tuple[int, int] = sys.version_info[:2]) -> Check:
+def check_of(name: str) -> Callable[[Callable[Arguments, str]], Callable[Arguments, Check]]:
+    """Turn a function that checks at once into one that returns the check, to be run later."""
+
+    def decorate(run: Callable[Arguments, str]) -> Callable[Arguments, Check]:
+        @wraps(run)
+        def make(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Check:
+            return Check(name, partial(run, *args, **kwargs))
+
+        return make
+
+    return decorate
+
+
+@check_of("Python version")
+def python_version(version: tuple[int, int] = sys.version_info[:2]) -> str:
     """Check that recserve is tested on this version of Python."""
-
-    def run() -> str:
-        running = ".".join(map(str, version))
-        if PYTHON_FROM <= version < PYTHON_BELOW:
-            return running
-        supported = f"{PYTHON_FROM[0]}.{PYTHON_FROM[1]} to {PYTHON_BELOW[0]}.{PYTHON_BELOW[1] - 1}"
-        raise Failed(f"this is Python {running}: use {supported}")
-
-    return Check("Python version", run)
+    running = ".".join(map(str, version))
+    if PYTHON_FROM <= version < PYTHON_BELOW:
+        return running
+    supported = f"{PYTHON_FROM[0]}.{PYTHON_FROM[1]} to {PYTHON_BELOW[0]}.{PYTHON_BELOW[1] - 1}"
+    raise Failed(f"this is Python {running}: use {supported}")
 
 
-def compiled_trees(is_compiled: bool) -> Check:
+@check_of("model trees")
+def compiled_trees(is_compiled: bool) -> str:
     """Check that scorers walk compiled trees; without a compiler they use XGBoost, only slower."""
-
-    def run() -> str:
-        if is_compiled:
-            return "compiled"
-        raise Skipped("scorers are ten times as slow: install a C compiler, then recserve again")
-
-    return Check("model trees", run)
+    if is_compiled:
+        return "compiled"
+    raise Skipped("scorers are ten times as slow: install a C compiler, then recserve again")
 
 
-def config_keys(problems: Callable[[], Sequence[str]]) -> Check:
+@check_of("configuration")
+def config_keys(problems: Callable[[], Sequence[str]]) -> str:
     """Check that ``problems`` (see :func:`serve_app.operations.lint.lint`) finds none."""
-
-    def run() -> str:
-        if faults := problems():
-            raise Failed("; ".join(faults))
-        return "every key is known, every value allowed"
-
-    return Check("configuration", run)
+    if faults := problems():
+        raise Failed("; ".join(faults))
+    return "every key is known, every value allowed"
 
 
-def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> Check:
+@check_of("ports")
+def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> str:
     """Check that no other program listens on the ports of this service.
 
     Args:
         ports: purpose by port.
         is_ours: returns whether this service already runs on this machine.
     """
-
-    def run() -> str:
-        taken = [f"{port} ({purpose})" for port, purpose in ports.items() if not is_free(port)]
-        if not taken:
-            return "free: " + ", ".join(map(str, ports))
-        if is_ours():
-            return f"in use by this service: {', '.join(taken)}"
-        raise Failed(f"in use by something else: {', '.join(taken)}; stop it, or change the port")
-
-    return Check("ports", run)
+    taken = [f"{port} ({purpose})" for port, purpose in ports.items() if not is_free(port)]
+    if not taken:
+        return "free: " + ", ".join(map(str, ports))
+    if is_ours():
+        return f"in use by this service: {', '.join(taken)}"
+    raise Failed(f"in use by something else: {', '.join(taken)}; stop it, or change the port")
 
 
-def environment_profile(environment: Mapping[str, str]) -> Check:
+@check_of("RAY_SERVE_* variables")
+def environment_profile(environment: Mapping[str, str]) -> str:
     """Check that the variables that Serve reads at its start agree with each other."""
-
-    def run() -> str:
-        def is_on(name: str) -> bool:
-            return environment.get(name) == "1"
-
-        is_direct = environment.get("RAY_SERVE_ENABLE_DIRECT_INGRESS", "1") == "1"
-        if not is_on("RAY_SERVE_THROUGHPUT_OPTIMIZED"):
-            return "Ray's own settings; the profile configs/fast.env is faster"
-        if not is_on("RAY_SERVE_ENABLE_HA_PROXY") and is_direct:
-            raise Failed(
-                "RAY_SERVE_THROUGHPUT_OPTIMIZED=1 without RAY_SERVE_ENABLE_HA_PROXY=1 lets the head"
-                " node alone answer: use all of configs/fast.env, or configs/safe.env"
-            )
-        return "the fast profile"
-
-    return Check("RAY_SERVE_* variables", run)
+    if environment.get("RAY_SERVE_THROUGHPUT_OPTIMIZED") != "1":
+        return "Ray's own settings; the profile configs/fast.env is faster"
+    is_direct = environment.get("RAY_SERVE_ENABLE_DIRECT_INGRESS", "1") == "1"
+    if is_direct and environment.get("RAY_SERVE_ENABLE_HA_PROXY") != "1":
+        raise Failed(
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED=1 without RAY_SERVE_ENABLE_HA_PROXY=1 lets the head"
+            " node alone answer: use all of configs/fast.env, or configs/safe.env"
+        )
+    return "the fast profile"
 
 
-def disk_writable(folder: Path, min_free_bytes: int) -> Check:
+@check_of("disk")
+def disk_writable(folder: Path, min_free_bytes: int) -> str:
     """Check that ``folder`` can be written to and has enough room."""
-
-    def run() -> str:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            reason = (
-                f"{folder}: {error.strerror}: set RECSERVE_HOME to a folder that can be written"
-            )
-            raise Failed(reason) from error
-        n_free = shutil.disk_usage(folder).free
-        if n_free < min_free_bytes:
-            needed = f"{min_free_bytes / 1e9:.1f} are needed: free some, or move RECSERVE_HOME"
-            raise Failed(f"{folder}: {n_free / 1e9:.1f} GB free, {needed}")
-        return f"{folder}: {n_free / 1e9:.1f} GB free"
-
-    return Check("disk", run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        advice = "set RECSERVE_HOME to a folder that can be written"
+        raise Failed(f"{folder}: {error.strerror}: {advice}") from error
+    n_free = shutil.disk_usage(folder).free
+    free = f"{folder}: {n_free / 1e9:.1f} GB free"
+    if n_free < min_free_bytes:
+        needed = f"{min_free_bytes / 1e9:.1f} are needed: free some, or move RECSERVE_HOME"
+        raise Failed(f"{free}, {needed}")
+    return free
 
 
-def schema_current(expected: int, read_version: Callable[[], int | None]) -> Check:
+@check_of("database schema")
+def schema_current(expected: int, read_version: Callable[[], int | None]) -> str:
     """Check the schema of the database; ``read_version`` returns None where there is none."""
-
-    def run() -> str:
-        version = read_version()
-        if version is None:
-            raise Skipped("the database is empty: it is set up at the first `recserve load`")
-        if version != expected:
-            raise SchemaMismatch(expected, version)
-        return f"version {version}"
-
-    return Check("database schema", run)
+    version = read_version()
+    if version is None:
+        raise Skipped("the database is empty: it is set up at the first `recserve load`")
+    if version != expected:
+        raise SchemaMismatch(expected, version)
+    return f"version {version}"

@@ -45,10 +45,6 @@ def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]
 
     Variables that are already set win over the profile, and the profile wins over
     ``DEVELOPMENT_ENVIRONMENT``.
-
-    Args:
-        environment: variables of this process.
-        profile: variables of a profile, e.g. of ``configs/fast.env`` (:func:`parse_env_file`).
     """
     return {**DEVELOPMENT_ENVIRONMENT, **profile, **environment}
 
@@ -75,14 +71,9 @@ def parse_env_file(path: Path) -> dict[str, str]:
 
 
 def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, str]:
-    """List the ports of this machine that Serve will listen on.
+    """List the ports of this machine that Serve will listen on: purpose by port.
 
-    Args:
-        http_port: ``http_options.port`` of the configuration.
-        environment: variables of the Serve process.
-
-    Returns:
-        Purpose by port. Empty when ``RAY_ADDRESS`` is set: that cluster's machines listen then.
+    There are none when ``RAY_ADDRESS`` is set: that cluster's machines listen then.
     """
     if environment.get("RAY_ADDRESS"):
         return {}
@@ -114,10 +105,7 @@ def is_free(port: int) -> bool:
 
 
 def ensure_free(ports: Mapping[int, str]) -> None:
-    """Check that this machine can listen on every port.
-
-    Args:
-        ports: purpose by port, e.g. ``{8000: "HTTP"}``.
+    """Check that this machine can listen on every port; ``ports`` has a purpose by port.
 
     Raises:
         PortTaken: another process listens on one of them.

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 Location = tuple[str | int, ...]
 Fault = tuple[Location, str]
 
-_NOT_A_MAPPING = "must be a mapping of keys to values"
+NOT_A_MAPPING = "must be a mapping of keys to values"
 
 
 def faults(value: Any, model: type[BaseModel], location: Location) -> list[Fault]:
@@ -62,11 +62,6 @@ def near(key: object, known: Collection[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
 
 
-def not_a_mapping(location: Location) -> Fault:
-    """Return the fault of a value that must have keys and has none."""
-    return location, _NOT_A_MAPPING
-
-
 def _ignored_keys(value: Any, model: type[BaseModel], location: Location) -> Iterator[Fault]:
     """Yield the unknown keys that pydantic lets pass.
 
@@ -87,7 +82,7 @@ def _message(fault: Any, model: type[BaseModel]) -> str:
         *location, key = fault["loc"]
         return _unknown(key, _known_keys(model, location))
     message: str = fault["msg"].removeprefix("Value error, ")
-    return _NOT_A_MAPPING if fault["type"] in ("model_type", "dict_type") else message
+    return NOT_A_MAPPING if fault["type"] in ("model_type", "dict_type") else message
 
 
 def _unknown(key: object, known: Collection[str]) -> str:

@@ -1,21 +1,17 @@
 """Runs a fit for the configured application and publishes its bundle."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.shared_folders import exclusive
-from serve_app.embedded.lease import StoreUrls
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
 from serve_app.fitting.run import Progress, StepRun
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
-from serve_app.fitting.workspace.workers import Workers
 from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.load_shop import forget_cached
 from serve_app.operations.metering import metered
@@ -28,8 +24,7 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FitRun:
-    """Options of one fit.
-
+    """
     Attributes:
         step: the only step to run; ``None`` runs every step that is not done yet.
         fresh: discards the results of earlier runs first.
@@ -66,9 +61,20 @@ def fit_bundle(
     """
     config = fit_config(workplace, settings)
     work = Workspace(workplace.location.home / "fit")
-    with _fitting(workplace, work, options) as (urls, source, workers):
+    root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
+    # Workers of a cluster run on other machines, which share only the object store.
+    storage = root if "://" in root else str(work.folder / "training")
+    with (
+        workplace.stores() as urls,
+        connect(urls.database) as conn,
+        exclusive(work.folder),
+        on_ray(options.address, storage) as workers,
+    ):
+        ensure_schema(conn)
+        if options.fresh:
+            work.clear()  # under the lock: another fit may still read these results
         for ran in fit_and_publish(
-            source,
+            FitSource(conn, root, cache_dir),
             work,
             config,
             workers,
@@ -89,27 +95,3 @@ def step_report(ran: StepRun) -> str:
     """Describe the time and peak memory of a step in one line."""
     when = "" if ran.again else "  (done before)"
     return f"{ran.step:<11}{ran.done.seconds:7.1f} s{ran.done.peak_bytes / 1e6:8.0f} MB{when}"
-
-
-class _Resources(NamedTuple):
-    urls: StoreUrls
-    source: FitSource
-    workers: Workers
-
-
-@contextmanager
-def _fitting(workplace: Workplace, work: Workspace, options: FitRun) -> Iterator[_Resources]:
-    """Open what a fit needs, and lock its folder against a second fit."""
-    root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
-    # Workers of a cluster run on other machines, which share only the object store.
-    storage = root if "://" in root else str(work.folder / "training")
-    with (
-        workplace.stores() as urls,
-        connect(urls.database) as conn,
-        exclusive(work.folder),
-        on_ray(options.address, storage) as workers,
-    ):
-        ensure_schema(conn)
-        if options.fresh:
-            work.clear()  # under the lock: another fit may still read these results
-        yield _Resources(urls, FitSource(conn, root, cache_dir), workers)

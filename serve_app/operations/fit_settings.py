@@ -35,7 +35,7 @@ def ours_config(
     Args:
         config: path of ``serve_config.yaml``; ``None`` takes the defaults.
         settings: path of ``configs/fit.yaml``; ``None`` takes the defaults.
-        n_threads: threads that train the model; ``None`` takes the number of the settings.
+        n_threads: threads that train the booster; ``None`` takes the number of the settings.
 
     Raises:
         SettingsInvalid: a file has a fault, or the two contradict each other.

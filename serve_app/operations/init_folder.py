@@ -20,18 +20,14 @@ def default_files() -> list[Path]:
 def init_folder(folder: Path, *, force: bool) -> list[Path]:
     """Write the configuration files into a folder, and return their paths.
 
-    Args:
-        force: overwrites files that exist.
-
     Raises:
         SettingsInvalid: a file exists and ``force`` is not given. Nothing is written.
     """
     files = {name: folder / name for name in default_files()}
     existing = [str(path) for path in files.values() if path.exists()]
     if existing and not force:
-        raise SettingsInvalid(
-            ", ".join(existing), "already there; --force overwrites existing files"
-        )
+        reason = "already there; --force overwrites existing files"
+        raise SettingsInvalid(", ".join(existing), reason)
     for name, path in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(DEFAULTS / name, path)

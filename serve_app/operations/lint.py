@@ -23,12 +23,12 @@ from ray.serve.schema import ServeDeploySchema
 
 from serve_app.errors import SettingsInvalid
 from serve_app.operations.faults import (
+    NOT_A_MAPPING,
     Fault,
     Location,
     accepts,
     faults,
     near,
-    not_a_mapping,
     written,
 )
 
@@ -94,7 +94,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise SettingsInvalid(str(path), " ".join(str(error).split())) from error
     if not isinstance(content, dict):
-        raise SettingsInvalid(str(path), "must be a mapping of keys to values")
+        raise SettingsInvalid(str(path), NOT_A_MAPPING)
     return content
 
 
@@ -110,7 +110,7 @@ def _ray_faults(config: Mapping[str, Any]) -> list[Fault]:
     deployments = list(_deployments(config))
     # Ray's validators call `get` on each deployment before they check that it is a mapping.
     if misshapen := [at for at, options in deployments if not isinstance(options, Mapping)]:
-        return list(map(not_a_mapping, misshapen))
+        return [(at, NOT_A_MAPPING) for at in misshapen]
     problems = [fault for at, options in deployments for fault in _option_faults(options, at)]
     locations, messages = {at for at, _ in problems}, {message for _, message in problems}
     # Ray builds the open options as well, and reports their faults again, without a position.
@@ -182,16 +182,12 @@ def _unscalable(options: Mapping[str, Any], location: Location) -> Iterator[Faul
     ongoing = options.get("max_ongoing_requests", DEFAULT_MAX_ONGOING_REQUESTS)
     target = autoscaling.get("target_ongoing_requests", DEFAULT_TARGET_ONGOING_REQUESTS)
     if target is None:
-        yield (
-            (*location, "autoscaling_config", "target_ongoing_requests"),
-            "must be a number above 0: Ray takes null, and fails when it scales",
-        )
+        message = "must be a number above 0: Ray takes null, and fails when it scales"
+        yield (*location, "autoscaling_config", "target_ongoing_requests"), message
     # A replica that refuses requests before it has reached the target never asks for another one.
     elif ongoing < target:
-        yield (
-            (*location, "max_ongoing_requests"),
-            f"{ongoing} is below target_ongoing_requests {target}: it would never scale up",
-        )
+        message = f"{ongoing} is below target_ongoing_requests {target}: it would never scale up"
+        yield (*location, "max_ongoing_requests"), message
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -22,7 +22,7 @@ class ServeClient:
     """Reads and replaces the configuration that Serve runs.
 
     Attributes:
-        address: address of the dashboard, e.g. ``http://127.0.0.1:8265``.
+        address: address of the dashboard.
         token: Ray's bearer token; ``None`` when the cluster asks for none.
         timeout_s: longest time for one request.
     """
@@ -74,11 +74,7 @@ def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
     """Return the token that Ray's own clients would send, or ``None``.
 
     The order is Ray's: ``RAY_AUTH_TOKEN``, the file named by ``RAY_AUTH_TOKEN_PATH``,
-    ``~/.ray/auth_token``. ``RAY_AUTH_MODE=disabled`` sends none.
-
-    Args:
-        environment: variables of the process.
-        home: the user's home directory.
+    ``~/.ray/auth_token`` below ``home``. ``RAY_AUTH_MODE=disabled`` sends none.
 
     Raises:
         SettingsInvalid: ``RAY_AUTH_TOKEN_PATH`` names a file that cannot be read.

@@ -21,14 +21,7 @@ KEPT_OPTIONS = ("proxy_location", "http_options", "grpc_options", "target_capaci
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """The number of replicas of a deployment, and its bounds.
-
-    Attributes:
-        n_running: replicas that answer requests.
-        n_target: the number that Serve works towards.
-        n_min: lower bound of the autoscaler.
-        n_max: upper bound of the autoscaler.
-    """
+    """The number of replicas of a deployment, the number Serve works towards, and the bounds."""
 
     n_running: int
     n_target: int
@@ -65,13 +58,9 @@ def scale(
     restarts no replica when numbers within an ``autoscaling_config`` change.
 
     Args:
-        client: client of the cluster.
-        deployment: name of the deployment.
         min_replicas: new lower bound; ``None`` keeps the current one.
         max_replicas: new upper bound, at least 1; ``None`` keeps the current one.
         deadline_s: longest time to wait for the replicas.
-        clock: monotonic seconds.
-        pause: waits for a number of seconds.
 
     Raises:
         SettingsInvalid: there is no such deployment, it has no ``autoscaling_config``, or the
@@ -100,18 +89,13 @@ def new_bounds(
 ) -> tuple[int, int]:
     """Return the new bounds of ``deployment``; a bound that is ``None`` keeps its value.
 
-    Args:
-        application: Serve's report of it (``ApplicationDetails``).
-
     Raises:
         SettingsInvalid: see :func:`scale`.
     """
     known = application["deployments"]
     if deployment in in_ingress(application):
-        raise SettingsInvalid(
-            deployment,
-            "lives in the ingress by args.placement: scale Ingress, or change args.placement",
-        )
+        reason = "lives in the ingress by args.placement: scale Ingress, or change args.placement"
+        raise SettingsInvalid(deployment, reason)
     if deployment not in known:
         raise SettingsInvalid(deployment, f"no such deployment; there are {', '.join(known)}")
     if not isinstance(_configured(application, deployment).get("autoscaling_config"), Mapping):
@@ -142,8 +126,7 @@ def with_bounds(
 
     Args:
         details: Serve's report (``ServeInstanceDetails``).
-        deployment: a deployment of the application, with an ``autoscaling_config``.
-        bounds: lowest and highest number of replicas.
+        deployment: a deployment with an ``autoscaling_config``.
 
     Returns:
         A configuration in the form of ``ray.serve.schema.ServeDeploySchema``.
@@ -182,11 +165,7 @@ def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
 
 
 def in_ingress(application: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the stages that run inside the ingress.
-
-    Args:
-        application: Serve's report of it (``ApplicationDetails``).
-    """
+    """Return the names of the stages that run inside the ingress."""
     args = (application.get("deployed_app_config") or {}).get("args") or {}
     try:
         config = AppConfig.model_validate(args)

@@ -1,4 +1,4 @@
-"""Runs ``serve run`` as a child process: starts it, reports when it answers, and ends all of it.
+"""Starts ``serve run`` as a child process, reports when it answers, and ends all its processes.
 
 ``serve run`` by itself waits for ever when a deployment fails, and shuts its replicas down on
 SIGINT only.
@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import psutil
 import requests
@@ -42,7 +40,6 @@ class Service:
 
     Attributes:
         command: command line of the child; :func:`serve_run` returns the usual one.
-        environment: all variables of the child.
         ready_url: answers 200 once requests can be answered.
         log: file that receives the child's output, overwritten at each start.
         failure: returns why Serve gave up on the application, ``None`` while it has not.
@@ -67,10 +64,8 @@ def run_service(
     """Run the service until a signal stops it or it ends by itself.
 
     Args:
-        service: the process to run.
         ports: purpose by port; every port must be free.
         ready: returns the message to announce once the service answers.
-        announce: takes messages for the user.
         start_deadline_s: longest time until the first answer.
         stop_deadline_s: longest time from the request to stop until the process has ended.
 
@@ -134,8 +129,8 @@ def _wait_until_ready(
         if _answers(service.ready_url):
             return True
         if reason := service.failure():
-            message = _end_of("Serve", reason)
-            announce(f"the service did not start. {message}\nMore in {service.log}")
+            end = _end_of("Serve", reason)
+            announce(f"the service did not start. {end}\nMore in {service.log}")
             return False
         if time.monotonic() > deadline:
             announce(f"no answer in {deadline_s:.0f} s. {_log_tail(service.log)}")
@@ -180,12 +175,9 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
     Python allows this in the main thread only.
     """
     asked: list[int] = []
-
-    def note(signal_number: int, _frame: FrameType | None) -> None:
-        asked.append(signal_number)
-
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
+    before = {
+        number: signal.signal(number, lambda number, _frame: asked.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield lambda: bool(asked)
@@ -200,7 +192,7 @@ def _end(
     announce: Callable[[str], None],
     deadline_s: float,
 ) -> None:
-    """Ask the child to end, wait for it, and kill every process of it that is left."""
+    """Ask the child to end, wait for it, and kill its processes that are left."""
     family = family | _family(child.pid)
     if child.poll() is None:
         announce("stopping")

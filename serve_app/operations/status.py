@@ -23,7 +23,6 @@ def status(
     """Return the page for a terminal.
 
     Args:
-        client: client of the cluster.
         minutes: measurements of the last minutes, one per minute and ingress replica.
         health: the answer of ``GET /health``; ``None`` when there was none.
         now_s: epoch seconds.
@@ -70,9 +69,9 @@ def _stages(traffic: Minute, period_s: float) -> str:
     names = sorted(traffic.stages, key=lambda name: (name != REQUEST, name))
     rows = []
     for name in names:
-        histogram = traffic.stages[name]
-        quantiles = [_milliseconds(histogram.quantile(q)) for q in QUANTILES]
-        rows.append((name, _per_second(histogram.n, period_s), *quantiles))
+        stage = traffic.stages[name]
+        quantiles = (_milliseconds(stage.quantile(q)) for q in QUANTILES)
+        rows.append((name, _per_second(stage.n, period_s), *quantiles))
     minutes = math.ceil(period_s / MINUTE_S)
     header = (f"last {minutes} min", "per s", *(f"p{q * 100:.0f} ms" for q in QUANTILES))
     return aligned(header, rows)

@@ -32,11 +32,6 @@ def promote(
 ) -> str | None:
     """Make a published version the served one.
 
-    Args:
-        variants: the served variants.
-        force: promotes the version despite objections.
-        at: epoch seconds.
-
     Returns:
         The objections that ``force`` overruled; ``None`` when there were none.
 
@@ -54,14 +49,7 @@ def promote(
 
 
 def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
-    """Make the version current that was served before the current one.
-
-    Args:
-        variants: the served variants.
-        at: epoch seconds.
-
-    Returns:
-        The version that is current now.
+    """Make the version current that was served before the current one, and return it.
 
     Raises:
         NothingServedBefore: no earlier version is left.
@@ -102,7 +90,6 @@ def page(root: str, version: str | None, variants: Sequence[str]) -> str:
 
     Args:
         version: ``None`` for the served version.
-        variants: the served variants.
 
     Raises:
         BundleMissing: there is no such version, or none is served.
@@ -135,10 +122,8 @@ def _missing_boosters(root: str, version: str, variants: Sequence[str]) -> str |
     lacking = unusable_variants(manifest_of(root, version), variants)
     if not lacking:
         return None
-    return (
-        f"it has no model of {', '.join(lacking)} that this build can use, so replicas would not"
-        " take it up"
-    )
+    names = ", ".join(lacking)
+    return f"it has no model of {names} that this build can use, so replicas would not take it up"
 
 
 def _current(root: str) -> tuple[str | None, list[str]]:
@@ -173,13 +158,10 @@ def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> 
     has_report = read_report(root, manifest.version) is not None
     verdict = read_verdict(root, manifest.version)
     location = report_location(root, manifest.version)
+    contents = f"{manifest.n_items} items, {manifest.n_users} users"
     rows = [
         ("published", f"{_minute(manifest.created_at)} UTC"),
-        (
-            "holds",
-            f"{manifest.n_items} items, {manifest.n_users} users,"
-            f" {manifest.n_interactions} interactions",
-        ),
+        ("holds", f"{contents}, {manifest.n_interactions} interactions"),
         ("knows until", f"{_minute(manifest.until_at)} UTC"),
         ("measured on", f"{_minute(manifest.measured_from_at)} to {_minute(manifest.until_at)}"),
         ("labels from", f"the last {manifest.horizon_s / DAY_S:.1f} days"),

@@ -13,6 +13,7 @@ from serve_app.bundles.roots import BundleLocation
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import SettingsInvalid
 from serve_app.operations.environment import HttpAddress
+from serve_app.operations.faults import NOT_A_MAPPING
 from serve_app.operations.lint import lint, load_yaml
 from serve_app.serving.config import (
     APPLICATION,
@@ -39,11 +40,8 @@ class Workplace:
     """The configuration of the application, and where its data are.
 
     Attributes:
-        path: path of the configuration file.
-        serve: contents of the whole file, in Ray's form.
+        serve: contents of the whole configuration file, in Ray's form.
         config: its ``args``.
-        location: where the stores are.
-        bundles: where bundles are published.
         http: its ``http_options``.
     """
 
@@ -56,7 +54,7 @@ class Workplace:
 
     @contextmanager
     def stores(self) -> Iterator[StoreUrls]:
-        """Yield the URLs of the stores, and keep embedded stores running meanwhile.
+        """Yield the URLs of the stores; embedded stores run until the context ends.
 
         Raises:
             EmbeddedStoresFailed: the embedded stores are needed and do not start.
@@ -84,8 +82,6 @@ def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> 
     """Read the configuration and locate the data.
 
     Args:
-        path: path of ``serve_config.yaml``.
-        environment: variables of the process.
         folder: relative paths in the environment start here.
 
     Raises:
@@ -120,22 +116,21 @@ def problems_of(workplace: Workplace) -> list[str]:
     return problems
 
 
-async def with_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
-    """Open the cache, await ``use``, and close the cache.
+def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
+    """Open the cache, run ``use`` in an event loop of its own, and close the cache.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    cache = Cache(url, PATIENT)
-    try:
-        return await use(cache)
-    finally:
-        await cache.close()
 
+    async def run() -> Result:
+        cache = Cache(url, PATIENT)
+        try:
+            return await use(cache)
+        finally:
+            await cache.close()
 
-def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
-    """Call :func:`with_cache` from a command, which has no event loop."""
-    return asyncio.run(with_cache(url, use))
+    return asyncio.run(run())
 
 
 def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
@@ -150,8 +145,7 @@ def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
 def first_fault(error: ValidationError, *above: str) -> str:
     """Describe the first fault that pydantic found, with its position below ``above``."""
     first = error.errors()[0]
-    position = ".".join(map(str, (*above, *first["loc"])))
-    return f"{position}: {first['msg']}"
+    return f"{'.'.join(map(str, (*above, *first['loc'])))}: {first['msg']}"
 
 
 def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
@@ -167,7 +161,7 @@ def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
 def _validate(model: type[Model], value: Any, name: str, path: Path) -> Model:
     """Validate a part of the file; a missing part has the defaults of its model."""
     if not isinstance(value, Mapping | None):
-        raise SettingsInvalid(str(path), f"{name}: must be a mapping of keys to values")
+        raise SettingsInvalid(str(path), f"{name}: {NOT_A_MAPPING}")
     try:
         return model.model_validate(value or {})
     except ValidationError as error:
