@@ -85,6 +85,14 @@ class Counts:
         self.observed.append((name, tags, value))
 
 
+class SilentStages:
+    """Ignores what the pipeline tells about its stages."""
+
+    def stage(self, name: str, duration_s: float) -> None: ...
+
+    def degraded(self, stage: str, reason: str, n_requests: int) -> None: ...
+
+
 class BrokenCache:
     """A cache that never answers; ``asked`` counts the attempts."""
 

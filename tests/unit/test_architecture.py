@@ -121,8 +121,6 @@ TEST_FOLDERS_WITHOUT_A_FOLDER = {"benchmarks", "configuration", "docs"}
 
 THEMES = {
     "domain/candidates/test_sources.py": "every source, on one shop computed by hand",
-    "domain/filters/test_filters.py": "a filter from its text to the items that it allows",
-    "fitting/moments/test_histories.py": "the histories that both modules of the folder keep",
     "fitting/report/test_report.py": "a report from the facts to its files",
     "fitting/test_quality_of_lists.py": "a whole fit of shops that are small or odd",
     "fitting/test_steps.py": "the steps together: resuming and killing a fit",

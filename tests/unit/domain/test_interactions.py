@@ -1,12 +1,19 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
+from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.interactions import (
+    EVENT,
     GRADE_GAINS,
     INTERACTION_TYPES,
+    PURCHASE,
     REASON_PRIORITIES,
     TYPE_GRADES,
     TYPE_WEIGHTS,
     TYPES,
+    latest,
+    make_events,
 )
 
 
@@ -34,3 +41,30 @@ def test_each_meaning_orders_the_interaction_types_in_its_own_way():
 def test_no_interaction_has_no_gain_and_a_purchase_has_the_largest():
     assert GRADE_GAINS.tolist() == [0, 0, 0, 1, 2, 4]
     assert GRADE_GAINS.dtype == np.float32
+
+
+HISTORIES = st.lists(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, PURCHASE])), max_size=12), max_size=4
+)
+
+
+def events_of(*rows_and_types):
+    rows, types = zip(*rows_and_types, strict=True)
+    return make_events(rows, types, np.arange(len(rows)))
+
+
+class TestLatest:
+    def test_keeps_the_last_events_and_the_last_purchase_of_every_item(self):
+        events = events_of((1, 3), (1, 3), (2, 0), (3, 3), (1, 0), (4, 0))
+
+        assert np.flatnonzero(latest(events, np.array([0, 6]), 2)).tolist() == [1, 3, 4, 5]
+
+    @given(HISTORIES, st.integers(1, 6))
+    def test_treats_every_user_alone(self, histories, limit):
+        events = [events_of(*pairs) if pairs else np.empty(0, EVENT) for pairs in histories]
+        together = np.concatenate([*events, np.empty(0, EVENT)])
+
+        kept = latest(together, offsets_of([len(one) for one in events]), limit)
+
+        alone = [latest(one, np.array([0, len(one)]), limit) for one in events]
+        assert kept.tolist() == [bool(flag) for mask in alone for flag in mask]

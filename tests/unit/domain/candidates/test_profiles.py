@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.candidates.profiles import event_weights, profiles_of, within
+from serve_app.domain.candidates.profiles import (
+    affinities,
+    event_weights,
+    profiles_of,
+    user_factors,
+    within,
+)
 from serve_app.domain.interactions import (
     NO_EVENTS,
     TYPE_CODES,
@@ -14,6 +20,7 @@ from tests.support.small_world import AT, small_world
 
 CATALOGUE = small_world().fitted.catalogue
 HALF_LIFE = 30.0
+FACTORS = np.array([[1, 0], [0, 1], [2, 2]], np.float32)
 VIEW, CLICK, CART, PURCHASE, RATING = range(5)
 
 
@@ -109,3 +116,19 @@ def test_histories_on_known_items_are_left_as_they_are():
     histories = Histories.of([history((0, VIEW, 2))], [True])
 
     assert within(histories, CATALOGUE) is histories
+
+
+def test_factors_of_a_user_add_up_their_items_each_once_by_its_strongest_event():
+    several = make_events([1, 0, 1, 1], [VIEW, VIEW, PURCHASE, VIEW], [1, 2, 3, 4])
+    one = make_events([2], [PURCHASE], [1])
+
+    found = user_factors(Histories.of([several, NO_EVENTS, one]), FACTORS)
+
+    assert found.tolist() == [pytest.approx([0.2, 1.0]), [0, 0], [2, 2]]
+
+
+def test_affinity_is_the_product_of_the_factors_of_user_and_item():
+    rows, requests = np.array([2, 0, 1], np.int32), np.array([0, 0, 1])
+    of_users = np.array([[1, 2], [3, 4]], np.float32)
+
+    assert affinities(rows, requests, of_users, FACTORS).tolist() == [6, 1, 4]

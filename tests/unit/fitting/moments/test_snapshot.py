@@ -27,3 +27,19 @@ class TestSnapshot:
         listed = listed_at(catalogue_of(items, NOTHING, 2), 2 * DAY_S)
 
         assert listed.tolist() == [True, False, True]
+
+
+def test_models_learn_from_histories_of_the_length_that_is_served():
+    log = log_of(
+        ("ann", 0, "purchase", 1),
+        ("ann", 1, "view", 2),
+        ("ann", 1, "purchase", 3),
+        ("ann", 1, "view", 4),
+        ("bob", 2, "view", 5),
+    )
+
+    archive = archive_of(log, IdIndex.of(log.user_ids), 2)
+
+    histories = archive.read(["ann", "bob"], stale=False)
+    assert (histories.of_user(0)["at"] / DAY_S).tolist() == [1, 3, 4]
+    assert (histories.of_user(1)["at"] / DAY_S).tolist() == [5]

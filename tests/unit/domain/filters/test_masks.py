@@ -21,12 +21,7 @@ from serve_app.arrays.columns import (
 )
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
 from serve_app.domain.filters.masks import Filter, cache_key, filter_mask
-from serve_app.domain.filters.parsing import (
-    MAX_FIELDS,
-    MAX_TEXT_CHARS,
-    MAX_VALUES,
-    parse_filter,
-)
+from serve_app.domain.filters.parsing import parse_filter
 from serve_app.errors import InvalidRequest
 
 property_test = settings(max_examples=150, deadline=None)
@@ -340,83 +335,21 @@ def mask_or_refusal(raw):
     return np.ones(len(IDS), bool) if wanted is None else filter_mask(wanted, catalogue_of())
 
 
-class TestParseFilter:
-    @pytest.mark.parametrize(
-        ("raw", "location", "message"),
-        [
-            (
-                {"colour": "red"},
-                ("colour",),
-                "known are avg_rating, category, created_at, in_stock",
+@property_test
+@given(
+    st.dictionaries(
+        st.sampled_from(["category", "price", "tags", "created_at", "item_id", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["eq", "in", "lt", "all", "?"]), inner)
             ),
-            ({"colour": "red"}, ("colour",), "item_id"),
-            ({"category": None}, ("category",), "must be text of at most 128 characters"),
-            ({"category": 5}, ("category",), "must be text"),
-            ({"category": ["a", None]}, ("category",), "or a list of them"),
-            ({"category": "x" * (MAX_TEXT_CHARS + 1)}, ("category",), "at most 128 characters"),
-            ({"category": "\ud800"}, ("category",), "must be text"),
-            ({"category": {"gt": "a"}}, ("category", "gt"), "known are in, eq, not_in"),
-            ({"category": {"eq": ["a"]}}, ("category", "eq"), "must be text"),
-            ({"price": "cheap"}, ("price",), "must be a finite number, or a list of them"),
-            ({"price": True}, ("price",), "must be a finite number"),
-            ({"price": math.nan}, ("price",), "must be a finite number"),
-            ({"price": {"lt": math.inf}}, ("price", "lt"), "must be a finite number"),
-            ({"price": {"lt": 10**400}}, ("price", "lt"), "must be a finite number"),
-            ({"price": {"lt": [1]}}, ("price", "lt"), "must be a finite number"),
-            ({"price": {"any": [1]}}, ("price", "any"), "unknown operator"),
-            ({"in_stock": 1}, ("in_stock",), "must be true or false"),
-            ({"in_stock": [True]}, ("in_stock",), "must be true or false"),
-            ({"in_stock": {"in": [True]}}, ("in_stock", "in"), "known are eq"),
-            ({"tags": {"in": ["a"]}}, ("tags", "in"), "known are any, all, none"),
-            ({"tags": {"any": {"a": 1}}}, ("tags", "any"), "must be text"),
-            ({"created_at": {"gt": "soon"}}, ("created_at", "gt"), "ISO 8601"),
-            ({"created_at": "1111111111"}, ("created_at",), "ISO 8601"),
-            ({"created_at": True}, ("created_at",), "ISO 8601"),
-            ({"item_id": 7}, ("item_id",), "must be text"),
-            ({"item_id": {"gt": "a"}}, ("item_id", "gt"), "known are in, eq, not_in"),
-            ({"price": list(range(MAX_VALUES + 1))}, ("price",), "at most 1000 values"),
-            ({f"f{i}": 1 for i in range(MAX_FIELDS + 1)}, (), "at most 20 fields"),
-        ],
+            max_leaves=6,
+        ),
     )
-    def test_says_where_and_what_is_allowed(self, raw, location, message):
-        with pytest.raises(InvalidRequest, match=message) as caught:
-            parse_filter(raw, STANDARD_COLUMNS)
+)
+def test_any_json_is_a_filter_or_an_invalid_request(raw):
+    mask = mask_or_refusal(raw)
 
-        assert caught.value.location == ("body", "filters", *location)
-
-    def test_takes_as_much_as_the_bounds_say(self):
-        wanted = parse({"item_id": {"not_in": [f"{i:0128}" for i in range(MAX_VALUES)]}})
-
-        assert len(wanted.conditions[0].operands) == MAX_VALUES
-
-    def test_takes_declared_attributes_by_their_kind(self):
-        columns = {**STANDARD_COLUMNS, "vegan": FlagColumn}
-
-        assert parse_filter({"vegan": True}, columns) is not None
-        with pytest.raises(InvalidRequest, match="true or false"):
-            parse_filter({"vegan": "yes"}, columns)
-
-    def test_shows_a_made_up_field_in_a_form_that_an_answer_can_hold(self):
-        with pytest.raises(InvalidRequest) as caught:
-            parse_filter({"\ud800" + "x" * 999: 1}, STANDARD_COLUMNS)
-
-        assert caught.value.location == ("body", "filters", "?" + "x" * (MAX_TEXT_CHARS - 1))
-
-    @property_test
-    @given(
-        st.dictionaries(
-            st.sampled_from(["category", "price", "tags", "created_at", "item_id", "x"]),
-            st.recursive(
-                st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-                lambda inner: (
-                    st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["eq", "in", "lt", "all", "?"]), inner)
-                ),
-                max_leaves=6,
-            ),
-        )
-    )
-    def test_any_json_is_a_filter_or_an_invalid_request(self, raw):
-        mask = mask_or_refusal(raw)
-
-        assert isinstance(mask, str) or mask.shape == (len(IDS),)
+    assert isinstance(mask, str) or mask.shape == (len(IDS),)
