@@ -67,11 +67,11 @@ def in_sorted(values: NDArray[np.integer], ascending: NDArray[np.integer]) -> Ma
     """Which values occur in an ascending array, shape (len(values),)."""
     if not len(ascending):
         return np.zeros(len(values), bool)
-    found: Mask = ascending[places_in(values, ascending)] == values
+    found: Mask = ascending[positions_in(values, ascending)] == values
     return found
 
 
-def places_in(values: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.int64]:
+def positions_in(values: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.int64]:
     """Where each value stands in an ascending array, if it does; shape (len(values),)."""
     return np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
 

@@ -54,7 +54,7 @@ def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
         catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
         profiles.log_buyers[requests],
         np.log1p(lengths_of(histories.offsets))[requests],
-        expectations(rows, requests, taken_by_period(histories, tables.period_starts_at), tables),
+        expectations(rows, requests, count_by_period(histories, tables.period_starts_at), tables),
         by_factors,
         _shares(np.maximum(by_factors, 0.0), offsets),
     )
@@ -108,7 +108,7 @@ def _seen(
     return end - first, last_at
 
 
-def taken_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDArray[np.float32]:
+def count_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDArray[np.float32]:
     """Counts the distinct items of each user's events in each period.
 
     Args:
@@ -141,7 +141,7 @@ def expectations(
     Args:
         rows: shape (n,).
         requests: shape (n,), the number of each candidate's user in ``taken``.
-        taken: shape (n_users, n_periods), as ``taken_by_period`` gives it.
+        taken: shape (n_users, n_periods), as ``count_by_period`` gives it.
 
     Returns:
         Shape (n, 3).

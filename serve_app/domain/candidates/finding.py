@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from serve_app.arrays.columns import MISSING, Mask
-from serve_app.arrays.grouping import Keys, places_in, strongest_by_key
+from serve_app.arrays.grouping import Keys, positions_in, strongest_by_key
 from serve_app.arrays.ragged import owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates.candidate_features import candidate_features
 from serve_app.domain.candidates.fusion import Merged, merge
-from serve_app.domain.candidates.profiles import profiles_of, within
+from serve_app.domain.candidates.profiles import drop_unknown_items, profiles_of
 from serve_app.domain.candidates.sources.autoencoder import AutoencoderConfig, autoencoder
 from serve_app.domain.candidates.sources.favorite_categories import (
     FavoriteCategoriesConfig,
@@ -129,7 +129,7 @@ class CandidateFinder:
     def queries(self, batch: RequestBatch, histories: Histories) -> Queries:
         """The batch as the sources see it; the arguments are those of ``find``."""
         catalogue, tables = self.fitted.catalogue, self.fitted.tables
-        histories = within(histories, catalogue)
+        histories = drop_unknown_items(histories, catalogue)
         done = keys_of(histories, tables.ending_types, len(catalogue))
         return Queries(
             catalogue=catalogue,
@@ -165,5 +165,5 @@ def _because_types(merged: Merged, histories: Histories, n_rows: int) -> NDArray
     found = np.zeros(len(merged.rows), np.uint8)
     led = np.flatnonzero(merged.because != MISSING)
     own = owners(merged.offsets)[led] * n_rows + merged.because[led]
-    found[led] = types[strongest][places_in(own, keys)]
+    found[led] = types[strongest][positions_in(own, keys)]
     return found

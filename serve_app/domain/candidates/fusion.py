@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Rows
-from serve_app.arrays.grouping import Keys, distinct_keys, places_in
+from serve_app.arrays.grouping import Keys, distinct_keys, positions_in
 from serve_app.arrays.ragged import Offsets, best_of_each, offsets_of, owners, positions_within
 from serve_app.domain.candidates.sources.query import Hits
 
@@ -78,5 +78,5 @@ def merge(
 
 def _looked_up(keys: Keys, hits: Hits) -> NDArray[np.float32]:
     """The source's scores, offered or not; NaN where it has none."""
-    at = places_in(keys, hits.known_keys)
+    at = positions_in(keys, hits.known_keys)
     return np.where(hits.known_keys[at] == keys, hits.known_scores[at], np.nan).astype(np.float32)

@@ -38,7 +38,7 @@ class Profiles:
     log_buyers: NDArray[np.float32]
 
 
-def within(histories: Histories, catalogue: Catalogue) -> Histories:
+def drop_unknown_items(histories: Histories, catalogue: Catalogue) -> Histories:
     """The histories without events on items that came after the catalogue."""
     known = histories.events["row"] < len(catalogue)
     if known.all():
@@ -65,7 +65,7 @@ def profiles_of(
 ) -> Profiles:
     """
     Args:
-        histories: events on rows of the catalogue only (see ``within``).
+        histories: events on rows of the catalogue only (see ``drop_unknown_items``).
         content_vectors: shape (len(catalogue), c).
         at: epoch seconds.
     """

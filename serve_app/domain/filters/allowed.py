@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
-from serve_app.arrays.grouping import Keys, in_sorted, places_in
+from serve_app.arrays.grouping import Keys, in_sorted, positions_in
 from serve_app.arrays.ragged import Offsets, offsets_of, positions_within, spans
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.masks import Filter, filter_mask
@@ -50,7 +50,7 @@ class Allowed:
         """The same, faster, of rows whose keys are given and ascend."""
         kept = self._shown(requests, rows)
         if len(keys):
-            places = places_in(self.excluded, keys)
+            places = positions_in(self.excluded, keys)
             kept[places[keys[places] == self.excluded]] = False
         return kept
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.candidates.candidate_features import expectations, taken_by_period
+from serve_app.domain.candidates.candidate_features import count_by_period, expectations
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
 from tests.support.hand_made_logs import DAY_S
 from tests.support.small_world import small_world
@@ -14,22 +14,22 @@ def events(*rows_and_days):
     return make_events(rows, [3] * len(rows), DAY_S * np.array(days))
 
 
-class TestTakenByPeriod:
+class TestCountByPeriod:
     def test_counts_the_distinct_items_of_each_user_in_each_period(self):
         histories = Histories.of(
             [events((1, 11), (1, 12), (2, 12), (1, 20)), NO_EVENTS, events((5, 18))]
         )
 
-        assert taken_by_period(histories, STARTS_AT).tolist() == [[2, 1], [0, 0], [0, 1]]
+        assert count_by_period(histories, STARTS_AT).tolist() == [[2, 1], [0, 0], [0, 1]]
 
     def test_leaves_out_what_was_before_the_first_period(self):
-        assert taken_by_period(Histories.of([events((1, 9.9))]), STARTS_AT).tolist() == [[0, 0]]
+        assert count_by_period(Histories.of([events((1, 9.9))]), STARTS_AT).tolist() == [[0, 0]]
 
     def test_counts_what_came_after_the_fit_in_the_last_period(self):
-        assert taken_by_period(Histories.of([events((1, 400))]), STARTS_AT).tolist() == [[0, 1]]
+        assert count_by_period(Histories.of([events((1, 400))]), STARTS_AT).tolist() == [[0, 1]]
 
     def test_of_nobody_is_empty(self):
-        assert taken_by_period(Histories.of([]), STARTS_AT).shape == (0, 2)
+        assert count_by_period(Histories.of([]), STARTS_AT).shape == (0, 2)
 
 
 class TestExpectations:

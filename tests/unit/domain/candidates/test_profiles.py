@@ -3,10 +3,10 @@ import pytest
 
 from serve_app.domain.candidates.profiles import (
     affinities,
+    drop_unknown_items,
     event_weights,
     profiles_of,
     user_factors,
-    within,
 )
 from serve_app.domain.interactions import (
     NO_EVENTS,
@@ -107,7 +107,7 @@ def test_events_on_items_that_came_later_are_left_out_of_their_own_user():
     later = len(CATALOGUE)
     histories = Histories.of([history((0, VIEW, 2), (later, VIEW, 1)), history((3, VIEW, 0))])
 
-    found = within(histories, CATALOGUE)
+    found = drop_unknown_items(histories, CATALOGUE)
 
     assert [found.of_user(i)["row"].tolist() for i in range(2)] == [[0], [3]]
 
@@ -115,7 +115,7 @@ def test_events_on_items_that_came_later_are_left_out_of_their_own_user():
 def test_histories_on_known_items_are_left_as_they_are():
     histories = Histories.of([history((0, VIEW, 2))], [True])
 
-    assert within(histories, CATALOGUE) is histories
+    assert drop_unknown_items(histories, CATALOGUE) is histories
 
 
 def test_factors_of_a_user_add_up_their_items_each_once_by_its_strongest_event():
