@@ -66,15 +66,14 @@ def demo_command(folder: Path, users: int, items: int, interactions: int, seed: 
 @click.option("--interactions", type=FILE, help="CSV or Parquet file of interactions.")
 @click.option(
     "--max-reject-share",
+    type=FiniteRange(0, 1),
     default=LoadConfig().max_reject_share,
     show_default=True,
     help="Largest share of bad rows in a file, from 0 to 1. Above it, nothing is loaded.",
 )
 @max_rating_option
 @config_option
-def load_command(
-    max_reject_share: float, max_rating: float, config: Path, **paths: Path | None
-) -> None:
+def load_command(config: Path, max_reject_share: float, max_rating: float, **paths: Any) -> None:
     """Load files of items, users and interactions into the database.
 
     Give any of the three. Loading a file again changes nothing.
@@ -82,8 +81,6 @@ def load_command(
     files = InputFiles(**paths)
     if not list(files.given()):
         raise click.UsageError("give at least one of --items, --users, --interactions")
-    if not 0 <= max_reject_share <= 1:
-        raise click.BadParameter("must lie between 0 and 1", param_hint="--max-reject-share")
     with show_progress() as progress:
         settings = LoadConfig(max_reject_share=max_reject_share, max_rating=max_rating)
         summary = load_files(workplace_of(config), files, settings, progress)

@@ -3,55 +3,32 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import NamedTuple
 
 import click
 
 from serve_app.errors import RecserveError
 
-
-class Section(NamedTuple):
-    """A heading of ``--help``, the module with its ``<verb>_command``s, and a sentence by verb."""
-
-    heading: str
-    module: str
-    verbs: Mapping[str, str]
-
-
-SECTIONS = (
-    Section(
-        "Data and fitting",
-        "data_verbs",
-        {
-            "demo": "Write the files of a simulated shop to FOLDER.",
-            "load": "Load files of items, users and interactions into the database.",
-            "fit": "Fit features, candidate tables and models, and publish them as a new version.",
-            "evaluate": "Compare the recommendations with those of other models on past data.",
-        },
-    ),
-    Section(
-        "Published versions",
-        "version_verbs",
-        {"versions": "List, show, promote and roll back published versions."},
-    ),
-    Section(
-        "Serving",
-        "serving_verbs",
-        {
-            "run": "Serve recommendations on this machine until Ctrl-C.",
-            "status": "Show replicas, versions, request rates and latencies of the last minutes.",
-            "scale": "Change the bounds on the number of replicas of DEPLOYMENT.",
-        },
-    ),
-    Section(
-        "Settings and checks",
-        "serving_verbs",
-        {
-            "init": "Write the configuration files to FOLDER, to be edited.",
-            "doctor": "Check that everything is in place, and say what to do where it is not.",
-        },
-    ),
-)
+SECTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("Data and fitting", "data_verbs"): {
+        "demo": "Write the files of a simulated shop to FOLDER.",
+        "load": "Load files of items, users and interactions into the database.",
+        "fit": "Fit features, candidate tables and models, and publish them as a new version.",
+        "evaluate": "Compare the recommendations with those of other models on past data.",
+    },
+    ("Published versions", "version_verbs"): {
+        "versions": "List, show, promote and roll back published versions.",
+    },
+    ("Serving", "serving_verbs"): {
+        "run": "Serve recommendations on this machine until Ctrl-C.",
+        "status": "Show replicas, versions, request rates and latencies of the last minutes.",
+        "scale": "Change the bounds on the number of replicas of DEPLOYMENT.",
+    },
+    ("Settings and checks", "serving_verbs"): {
+        "init": "Write the configuration files to FOLDER, to be edited.",
+        "doctor": "Check that everything is in place, and say what to do where it is not.",
+    },
+}
+"""Heading of ``--help`` and module of the ``<verb>_command``s → a sentence by verb."""
 
 ALIASES = {"models": "versions"}
 """Earlier names of verbs. They work as before and are not listed."""
@@ -61,21 +38,21 @@ class LazyGroup(click.Group):
     """Imports the module of a verb when the verb is called: ``--help`` must not wait for Ray."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [verb for section in SECTIONS for verb in section.verbs]
+        return [verb for section in SECTIONS.values() for verb in section]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         verb = ALIASES.get(cmd_name, cmd_name)
-        for section in SECTIONS:
-            if verb in section.verbs:
-                module = import_module(f"serve_app.cli.{section.module}")
-                command: click.Command = getattr(module, f"{verb}_command")
+        for (_, module), sentences in SECTIONS.items():
+            if verb in sentences:
+                verbs_module = import_module(f"serve_app.cli.{module}")
+                command: click.Command = getattr(verbs_module, f"{verb}_command")
                 return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in SECTIONS:
-            with formatter.section(section.heading):
-                formatter.write_dl(list(section.verbs.items()))
+        for (heading, _), sentences in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(sentences.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

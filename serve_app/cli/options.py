@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +35,14 @@ def use_packaged_file(ctx: click.Context, option: click.Parameter, file: Path) -
     return DEFAULTS / file
 
 
-config_option = click.option(
-    "--config",
-    type=FILE,
-    default=Path("serve_config.yaml"),
-    callback=use_packaged_file,
-    show_default=True,
-    help="Configuration file of the application.",
+packaged_file_option = partial(
+    click.option, type=FILE, callback=use_packaged_file, show_default=True
 )
-fit_settings_option = click.option(
-    "--settings",
-    type=FILE,
-    default=Path("configs/fit.yaml"),
-    callback=use_packaged_file,
-    show_default=True,
-    help="Settings file of the fit.",
+config_option = packaged_file_option(
+    "--config", default=Path("serve_config.yaml"), help="Configuration file of the application."
+)
+fit_settings_option = packaged_file_option(
+    "--settings", default=Path("configs/fit.yaml"), help="Settings file of the fit."
 )
 dashboard_option = click.option(
     "--dashboard", default=DEFAULT_ADDRESS, show_default=True, help="Address of Ray's dashboard."

@@ -3,17 +3,17 @@
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 
 from serve_app.cli.options import (
-    FILE,
     client_of,
     config_option,
     dashboard_option,
     fit_settings_option,
-    use_packaged_file,
+    packaged_file_option,
     workplace_of,
 )
 from serve_app.operations.doctor import Outcome, format_results, run_checks
@@ -41,12 +41,9 @@ N_MINUTES = 5
 @click.command("run")
 @config_option
 @fit_settings_option
-@click.option(
+@packaged_file_option(
     "--profile",
-    type=FILE,
     default=Path("configs/fast.env"),
-    callback=use_packaged_file,
-    show_default=True,
     help="File of RAY_SERVE_* variables that are set before Ray starts.",
 )
 def run_command(config: Path, settings: Path, profile: Path) -> None:
@@ -72,12 +69,8 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
             log=workplace.location.home / "serve.log",
             failure=lambda: deploy_failure(client_of(DEFAULT_ADDRESS)),
         )
-        code = run_service(
-            service,
-            ports=ports,
-            ready=lambda: ready_message(base_url, user_id),
-            announce=click.echo,
-        )
+        ready = partial(ready_message, base_url, user_id)
+        code = run_service(service, ports=ports, ready=ready, announce=click.echo)
     sys.exit(code)
 
 

@@ -18,7 +18,7 @@ from serve_app.stores.postgres.schema import ensure_schema
 def prepare_first_run(
     workplace: Workplace, fit_settings: Path, announce: Announce, progress: Progress
 ) -> None:
-    """Load a demo shop if there are no items, and fit a bundle if none can be served.
+    """Load a demo shop if there are no items, and fit a version if none can be served.
 
     Raises:
         NotEnoughData: the loaded shop is too small to fit.

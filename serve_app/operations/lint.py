@@ -47,23 +47,28 @@ _OPEN_OPTIONS: Mapping[str, type[BaseModel]] = {
 _UNLISTED = "Ray would give it one replica and a whole CPU of its own"
 
 
-def lint(
-    config: Mapping[str, Any],
-    *,
-    args_model: type[BaseModel] | None = None,
-    user_config_models: Mapping[str, type[BaseModel]] | None = None,
-    deployments: Collection[str] | None = None,
-    in_ingress: Collection[str] = (),
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The settings and deployments of an application. A field that is ``None`` is not checked.
+
+    Attributes:
+        args_model: model of ``args``.
+        user_config_models: model of ``user_config`` by deployment; the others must have none.
+        deployments: names of all deployments.
+        in_ingress: stages that run inside the ingress and therefore are no deployments.
+    """
+
+    args_model: type[BaseModel] | None = None
+    user_config_models: Mapping[str, type[BaseModel]] | None = None
+    deployments: Collection[str] | None = None
+    in_ingress: Collection[str] = ()
+
+
+def lint(config: Mapping[str, Any], app: Application = Application()) -> list[str]:
     """List everything in ``config`` that Ray would refuse, ignore or run badly.
 
     Args:
         config: the parsed file, in the form of ``ray.serve.schema.ServeDeploySchema``.
-        args_model: model of an application's ``args``; ``None`` leaves them unchecked.
-        user_config_models: model of ``user_config`` by deployment; the others must have none.
-            ``None`` leaves it unchecked.
-        deployments: names of all deployments of the application; ``None`` leaves names unchecked.
-        in_ingress: stages that run inside the ingress and therefore are no deployments.
 
     Returns:
         One sentence per fault, e.g. ``applications[0].deployments[2].autoscaling_config.
@@ -72,7 +77,6 @@ def lint(
     problems = _ray_faults(config)
     # A file that Ray refuses may have any form, so that reading it further could fail.
     if accepts(ServeDeploySchema, config):
-        app = _Application(args_model, user_config_models, deployments, in_ingress)
         problems += _unfit(config, app)
     return [f"{written(location)}: {message}" for location, message in problems]
 
@@ -96,14 +100,6 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsInvalid(str(path), NOT_A_MAPPING)
     return content
-
-
-@dataclass(frozen=True, slots=True)
-class _Application:
-    args_model: type[BaseModel] | None
-    user_config_models: Mapping[str, type[BaseModel]] | None
-    deployments: Collection[str] | None
-    in_ingress: Collection[str]
 
 
 def _ray_faults(config: Mapping[str, Any]) -> list[Fault]:
@@ -140,7 +136,7 @@ def _option_faults(options: Mapping[str, Any], location: Location) -> Iterator[F
             yield from faults(value, model, (*location, name))
 
 
-def _unfit(config: Mapping[str, Any], app: _Application) -> Iterator[Fault]:
+def _unfit(config: Mapping[str, Any], app: Application) -> Iterator[Fault]:
     """Yield what Ray cannot know: every contradiction between the file and the application."""
     for i, application in enumerate(config.get("applications") or []):
         location: Location = ("applications", i)
@@ -155,7 +151,7 @@ def _unfit(config: Mapping[str, Any], app: _Application) -> Iterator[Fault]:
 
 
 def _unfit_deployment(
-    options: Mapping[str, Any], earlier: Sequence[str], app: _Application, location: Location
+    options: Mapping[str, Any], earlier: Sequence[str], app: Application, location: Location
 ) -> Iterator[Fault]:
     name = options.get("name")
     if name in earlier:

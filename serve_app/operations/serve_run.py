@@ -36,8 +36,7 @@ FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The process to run, and how to observe it.
-
+    """
     Attributes:
         command: command line of the child; :func:`serve_run` returns the usual one.
         ready_url: answers 200 once requests can be answered.

@@ -14,7 +14,7 @@ from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import SettingsInvalid
 from serve_app.operations.environment import HttpAddress
 from serve_app.operations.faults import NOT_A_MAPPING
-from serve_app.operations.lint import lint, load_yaml
+from serve_app.operations.lint import Application, lint, load_yaml
 from serve_app.serving.config import (
     APPLICATION,
     AppConfig,
@@ -97,15 +97,14 @@ def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> 
 def problems_of(workplace: Workplace) -> list[str]:
     """List every fault of the configuration: those that Ray would find, and ours."""
     variants, placement = workplace.config.variants, workplace.config.placement
-    problems = lint(
-        workplace.serve,
+    application = Application(
         args_model=AppConfig,
         user_config_models={"Ingress": IngressConfig},
         deployments=deployment_names(variants, placement),
         in_ingress=stages_in_ingress(variants, placement),
     )
-    if problems:
-        # Reading further would fail on a file whose form Ray does not accept.
+    # Reading further would fail on a file whose form Ray does not accept.
+    if problems := lint(workplace.serve, application):
         return problems
     for deployment in _application(workplace.serve, workplace.path)["deployments"]:
         if deployment.get("name") == "Ingress" and deployment.get("user_config"):

@@ -419,7 +419,10 @@ class TestUsage:
         [
             (("load", "--item", "x"), "No such option"),
             (("load",), "give at least one of --items, --users, --interactions"),
-            (("load", "--items", "x", "--max-reject-share", "2"), "must lie between 0 and 1"),
+            (
+                ("load", "--items", "x", "--max-reject-share", "2"),
+                "the range 0<=x<=1",
+            ),
             (("load", "--items", "x", "--max-rating", "inf"), "inf is no number"),
             (("evaluate", "--interactions", "x", "--test-share", "nan"), "nan is no number"),
             (("evaluate", "--interactions", "x", "--test-share", "1"), "0.01<=x<=0.9"),

@@ -7,7 +7,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import SettingsInvalid
-from serve_app.operations.lint import lint, load_yaml
+from serve_app.operations.lint import Application, lint, load_yaml
 
 
 class VariantSettings(Settings):
@@ -61,9 +61,11 @@ def problems_after(change):
     change(config)
     return lint(
         config,
-        args_model=AppSettings,
-        user_config_models={"Ingress": ExperimentSettings},
-        deployments=DEPLOYMENTS,
+        Application(
+            args_model=AppSettings,
+            user_config_models={"Ingress": ExperimentSettings},
+            deployments=DEPLOYMENTS,
+        ),
     )
 
 
@@ -239,7 +241,7 @@ class TestWhatRayCannotKnow:
         assert problem.startswith("applications[0].deployments: Ranker is not listed: Ray would")
 
     def test_names_a_stage_that_runs_in_the_ingress(self):
-        [problem] = lint(GOOD, deployments=["Ingress"], in_ingress=["Ranker"])
+        [problem] = lint(GOOD, Application(deployments=["Ingress"], in_ingress=["Ranker"]))
 
         assert problem.startswith(
             "applications[0].deployments[1].name: Ranker lives in the ingress"
