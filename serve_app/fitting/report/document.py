@@ -12,16 +12,11 @@ _MARKDOWN_SYNTAX = re.compile(r"([\\`*_\[\]|~#])")
 
 
 @dataclass(frozen=True, slots=True)
-class Paragraph:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """Attributes: head: names of the columns; rows: cells as text, the first names the row."""
 
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +27,8 @@ class Picture:
     alt: str
 
 
-Part = Paragraph | Table | Picture
+Part = str | Table | Picture
+"""A text is a paragraph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +50,14 @@ class Document:
 
 def as_markdown(document: Document) -> str:
     """Pictures become references to ``<name>.png`` beside the file."""
-    head = [
+    blocks = [
         f"# {escape_markdown(document.title)}",
         f"**{escape_markdown(document.headline)}**",
         escape_markdown(document.lead),
     ]
-    body = [
-        text
-        for section in document.sections
-        for text in (f"## {escape_markdown(section.title)}", *map(_markdown_part, section.parts))
-    ]
-    return "\n\n".join([*head, *body]) + "\n"
+    for section in document.sections:
+        blocks += [f"## {escape_markdown(section.title)}", *map(_markdown_part, section.parts)]
+    return "\n\n".join(blocks) + "\n"
 
 
 def escape_markdown(text: str) -> str:
@@ -75,29 +68,21 @@ def escape_markdown(text: str) -> str:
 
 
 def _markdown_part(part: Part) -> str:
-    if isinstance(part, Paragraph):
-        return escape_markdown(part.text)
+    if isinstance(part, str):
+        return escape_markdown(part)
     if isinstance(part, Table):
         return _markdown_table(part)
     return f"![{escape_markdown(part.alt)}]({part.name}.png)"
 
 
 def _markdown_table(table: Table) -> str:
+    head, *rows = (map(escape_markdown, row) for row in (table.head, *table.rows))
     alignment = ["---", *["---:"] * (len(table.head) - 1)]
-    rows = [
-        map(escape_markdown, table.head),
-        alignment,
-        *(map(escape_markdown, row) for row in table.rows),
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, alignment, *rows))
 
 
 def as_html(document: Document, drawings: Mapping[str, str]) -> str:
-    """One HTML file that needs no other file: style and plots are part of it.
-
-    Args:
-        drawings: each picture as SVG, by its name.
-    """
+    """One HTML file that needs no other file: style and plots (as SVG, by name) are part of it."""
     verdict = "good" if document.good else "bad"
     body = "\n".join(_html_section(section, drawings) for section in document.sections)
     return f"""<!doctype html>
@@ -130,8 +115,8 @@ def _html_section(section: Section, drawings: Mapping[str, str]) -> str:
 
 
 def _html_part(part: Part, drawings: Mapping[str, str]) -> str:
-    if isinstance(part, Paragraph):
-        return f"<p>{escape(part.text)}</p>"
+    if isinstance(part, str):
+        return f"<p>{escape(part)}</p>"
     if isinstance(part, Table):
         return _html_table(part)
     alt = escape(part.alt)
@@ -140,14 +125,14 @@ def _html_part(part: Part, drawings: Mapping[str, str]) -> str:
 
 def _html_table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
-    rows = "\n".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in table.rows
-    )
+    rows = "\n".join(map(_html_row, table.rows))
     # The wrapper scrolls by itself: on a phone the page must not become wider than the screen.
     return (
         f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n'
         "</table></div>"
     )
+
+
+def _html_row(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from serve_app.fitting.judging.window_results import FUSED, POPULARITY, SERVED
 from serve_app.measuring.bootstrap import Interval
 
-Drawing = Figure
+Sheet = Figure
 
 INK = "#24292f"
 MAIN = "#2e86de"
@@ -68,7 +68,9 @@ def use_style() -> Iterator[None]:
         yield
 
 
-def make_sheet(height_inches: float, title: str, xlabel: str) -> tuple[Drawing, Axes]:
+def make_sheet(
+    height_inches: float, title: str, xlabel: str, ylabel: str = ""
+) -> tuple[Sheet, Axes]:
     """A sheet whose title and label have the full width, however long the row names are."""
     figure = Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
     # Its own canvas: pyplot would keep every figure alive and choose a backend by the machine.
@@ -76,23 +78,24 @@ def make_sheet(height_inches: float, title: str, xlabel: str) -> tuple[Drawing, 
     figure.suptitle(title, x=0.01, horizontalalignment="left")
     axes = figure.add_subplot()
     axes.set_xlabel(xlabel, loc="right")
+    axes.set_ylabel(ylabel)
     return figure, axes
 
 
-def as_png(drawing: Drawing) -> bytes:
+def as_png(sheet: Sheet) -> bytes:
     buffer = BytesIO()
-    drawing.savefig(buffer, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    sheet.savefig(buffer, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def as_svg(drawing: Drawing, name: str) -> str:
+def as_svg(sheet: Sheet, name: str) -> str:
     """An ``<svg>`` element to stand inside a page, in the page's own colour of letters.
 
     Args:
         name: of the plot; becomes the prefix of all ids, which are unique in the page.
     """
     buffer = BytesIO()
-    drawing.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(_SVG_METADATA))
+    sheet.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(_SVG_METADATA))
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     # Without a size of its own the drawing scales to the width of the page.
@@ -194,8 +197,8 @@ def break_label(label: str) -> str:
     return "\n".join(label.rsplit(" ", 1))
 
 
-def add_legend(drawing: Drawing, *, reverse: bool = False) -> None:
+def add_legend(sheet: Sheet, *, reverse: bool = False) -> None:
     """Adds a legend below the plot, where it hides nothing."""
-    handles, labels = drawing.axes[0].get_legend_handles_labels()
+    handles, labels = sheet.axes[0].get_legend_handles_labels()
     step = -1 if reverse else 1
-    drawing.legend(handles[::step], labels[::step], loc="outside lower center", ncols=3, fontsize=8)
+    sheet.legend(handles[::step], labels[::step], loc="outside lower center", ncols=3, fontsize=8)

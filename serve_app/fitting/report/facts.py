@@ -19,13 +19,11 @@ class Facts:
         verdict: on the first variant.
         leaks: one for each source.
         first_at: time of the first interaction, epoch seconds.
-        split: moments that part the data.
-        n_users, n_items, n_interactions: that the fit knows.
+        counted: the interaction that the label counts, in words.
         tuned: settings that the data chose, by name.
         gains: by variant, how much each feature reduced the loss.
         previous: manifest of the bundle that is served now, ``None`` without one.
-        n_resamples: resamples of the users, for the intervals.
-        seed: of the resamples.
+        n_resamples: resamples of the users, for the intervals; ``seed`` is theirs.
     """
 
     results: WindowResults
@@ -34,6 +32,7 @@ class Facts:
     leaks: tuple[Leak, ...]
     first_at: float
     split: FitWindows
+    counted: str
     n_users: int
     n_items: int
     n_interactions: int

@@ -13,19 +13,11 @@ from serve_app.fitting.judging.window_results import (
     mean_metrics,
     metrics_per_user,
 )
+from serve_app.fitting.report import groups
 from serve_app.fitting.report.facts import Facts
-from serve_app.fitting.report.groups import (
-    ActivityGroup,
-    AgeGroup,
-    SourceShare,
-    group_by_activity,
-    group_by_age,
-    share_by_source,
-)
-from serve_app.measuring.bootstrap import Interval, interval, resampled_means
+from serve_app.measuring.bootstrap import Interval
 
 N_GAINS = 20
-_N_TITLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +61,9 @@ class Figures:
     orders: Mapping[str, Mapping[str, Interval]]
     coverage: Mapping[str, float]
     candidate_recall: Interval
-    activity: tuple[ActivityGroup, ...]
-    ages: tuple[AgeGroup, ...]
-    sources: tuple[SourceShare, ...]
+    activity: tuple[groups.ActivityGroup, ...]
+    ages: tuple[groups.AgeGroup, ...]
+    sources: tuple[groups.SourceShare, ...]
     gains: Mapping[str, Mapping[str, float]]
     calibration: Mapping[str, tuple[CalibrationBin, ...]]
     recommended: tuple[Recommended, ...]
@@ -79,16 +71,15 @@ class Figures:
 
 
 def compute_figures(facts: Facts) -> Figures:
-    results = facts.results
+    results, orders = facts.results, _intervals(facts)
     n_listed = int(facts.items.listed.sum())
-    orders = _intervals(facts)
     return Figures(
         orders={name: orders[name] for name in results.names},
         coverage={name: item_coverage(results, name, n_listed) for name in results.names},
         candidate_recall=orders[CANDIDATES]["recall"],
-        activity=group_by_activity(facts),
-        ages=group_by_age(facts),
-        sources=share_by_source(facts),
+        activity=groups.group_by_activity(facts),
+        ages=groups.group_by_age(facts),
+        sources=groups.share_by_source(facts),
         gains={name: _largest_shares(gains) for name, gains in facts.gains.items()},
         calibration=_calibration(results),
         recommended=_most_recommended(facts),
@@ -97,19 +88,15 @@ def compute_figures(facts: Facts) -> Figures:
 
 
 def _intervals(facts: Facts) -> dict[str, dict[str, Interval]]:
-    """Intervals of all metrics of all orders."""
     columns = {
         (name, metric): values
         for name in facts.results.names
         for metric, values in metrics_per_user(facts.results, name).items()
     }
     columns[CANDIDATES, "recall"] = facts.results.candidate_recall
-    values = np.column_stack(list(columns.values()))
-    # One call resamples all columns with the same users, which makes the intervals comparable.
-    resampled = resampled_means(values, facts.n_resamples, facts.seed)
     orders: dict[str, dict[str, Interval]] = {}
-    for i, (name, metric) in enumerate(columns):
-        orders.setdefault(name, {})[metric] = interval(values[:, i].mean(), resampled[:, i])
+    for (name, metric), value in groups.intervals_of_means(columns, facts).items():
+        orders.setdefault(name, {})[metric] = value
     return orders
 
 
@@ -139,7 +126,7 @@ def _most_recommended(facts: Facts) -> tuple[Recommended, ...]:
     n_lists = np.bincount(lists[lists != MISSING], minlength=n_rows)
     n_hits = np.bincount(lists[hits], minlength=n_rows)
     # A stable sort gives ties to the smaller row, on every machine.
-    first = np.argsort(-n_lists, kind="stable")[:_N_TITLES]
+    first = np.argsort(-n_lists, kind="stable")[:10]
     return tuple(
         Recommended(facts.items.titles.at(row), int(n_lists[row]), int(n_hits[row]))
         for row in first.tolist()
@@ -157,10 +144,8 @@ def _changes(facts: Facts, now: Mapping[str, Mapping[str, float]]) -> dict[tuple
         ("", "interactions"): Change(previous.n_interactions, facts.n_interactions),
     }
     # The manifest keeps the metrics of variants with their models, those of other orders apart.
-    before = {
-        **previous.metrics,
-        **{name: model.metrics for name, model in previous.models.items()},
-    }
+    models = {name: model.metrics for name, model in previous.models.items()}
+    before = {**previous.metrics, **models}
     metrics = {
         (name, metric): Change(before[name][metric], value)
         for name, by_metric in now.items()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ from serve_app.fitting.judging.window_results import FUSED, POPULARITY, ndcg_by_
 from serve_app.fitting.report.facts import Facts
 from serve_app.measuring.bootstrap import Interval, interval, resampled_means
 
+_Name = TypeVar("_Name")
+
 K = 10
 
 _ACTIVITY_STARTS = (0, 1, 3, 10, 30, 100)
-"""The smallest number of earlier purchases of each group of users."""
+"""The smallest number of counted interactions before the window, of each group of users."""
 
 _AGES_DAYS = {
     "under a week": 7.0,
@@ -27,16 +30,10 @@ _AGES_DAYS = {
 }
 """Age in days below which an item belongs to a group."""
 
-_UNKNOWN_AGE = "unknown"
-
 
 @dataclass(frozen=True, slots=True)
 class ActivityGroup:
-    """Users with a similar number of purchases before the window.
-
-    Attributes:
-        ndcg: by name of the order.
-    """
+    """Users with a similar number of counted interactions before the window."""
 
     label: str
     n_users: int
@@ -50,14 +47,14 @@ class AgeGroup:
     Attributes:
         listed: share of all listed items.
         recommended: share of the first ten positions of the main variant.
-        bought: share of the items that users wanted.
+        wanted: share of the items that users wanted.
         recall: by name of the order, share of the group's wanted items in the first ten.
     """
 
     label: str
     listed: float
     recommended: float
-    bought: float
+    wanted: float
     recall: Mapping[str, Interval]
 
 
@@ -77,25 +74,31 @@ class SourceShare:
     alone: float
 
 
-def compared_orders(facts: Facts) -> tuple[str, ...]:
-    """Names of the orders that are shown side by side in every group."""
-    return tuple(name for name in (facts.main, FUSED, POPULARITY) if facts.results.offers(name))
+def intervals_of_means(
+    columns: Mapping[_Name, NDArray[np.float64]], facts: Facts
+) -> dict[_Name, Interval]:
+    """Computes the mean of each column, shape (n_users,), with its interval."""
+    values = np.column_stack(list(columns.values()))
+    # One call resamples all columns with the same users, which makes the intervals comparable.
+    resampled = resampled_means(values, facts.n_resamples, facts.seed)
+    return {name: interval(values[:, i].mean(), resampled[:, i]) for i, name in enumerate(columns)}
 
 
 def group_by_activity(facts: Facts) -> tuple[ActivityGroup, ...]:
     ndcg = ndcg_by_order(facts.results, K)
-    names = compared_orders(facts)
     numbers = np.digitize(facts.results.n_past, _ACTIVITY_STARTS) - 1
     groups = []
     for number in np.unique(numbers).tolist():
         mask = numbers == number
-        values = np.column_stack([ndcg[name][mask] for name in names])
-        resampled = resampled_means(values, facts.n_resamples, facts.seed)
-        intervals = {
-            name: interval(values[:, i].mean(), resampled[:, i]) for i, name in enumerate(names)
-        }
-        groups.append(ActivityGroup(_activity_label(number), int(mask.sum()), intervals))
+        columns = {name: ndcg[name][mask] for name in _compared_orders(facts)}
+        label, n_users = _activity_label(number), int(mask.sum())
+        groups.append(ActivityGroup(label, n_users, intervals_of_means(columns, facts)))
     return tuple(groups)
+
+
+def _compared_orders(facts: Facts) -> list[str]:
+    """Names of the orders that are shown side by side in every group."""
+    return [name for name in (facts.main, FUSED, POPULARITY) if facts.results.offers(name)]
 
 
 def _activity_label(number: int) -> str:
@@ -108,20 +111,20 @@ def _activity_label(number: int) -> str:
 
 def group_by_age(facts: Facts) -> tuple[AgeGroup, ...]:
     results = facts.results
-    labels = (*_AGES_DAYS, _UNKNOWN_AGE)
+    labels = (*_AGES_DAYS, "unknown")
     # NaN has no defined bin: it is given one first and its group afterwards.
     ages = np.where(np.isnan(facts.items.age_days), np.inf, facts.items.age_days)
     groups = np.digitize(ages, list(_AGES_DAYS.values())[:-1])
     groups[np.isnan(facts.items.age_days)] = len(_AGES_DAYS)
     lists = results.lists_of(facts.main)[:, :K]
-    listed, recommended, bought = (
+    listed, recommended, wanted = (
         _share_by_group(groups[rows], len(labels))
         for rows in (facts.items.listed, lists[lists != MISSING], results.relevant)
     )
     return tuple(
-        AgeGroup(label, listed[i], recommended[i], bought[i], _recall_in(facts, groups == i))
+        AgeGroup(label, listed[i], recommended[i], wanted[i], _recall_in(facts, groups == i))
         for i, label in enumerate(labels)
-        if bought[i] or recommended[i]
+        if wanted[i] or recommended[i]
     )
 
 
@@ -132,7 +135,7 @@ def _share_by_group(groups: NDArray[np.int64], n: int) -> list[float]:
 
 def _recall_in(facts: Facts, group: Mask) -> dict[str, Interval]:
     """Share of the wanted items of a group of rows that stood in the first ten, by order."""
-    results, names = facts.results, compared_orders(facts)
+    results, names = facts.results, _compared_orders(facts)
     # MISSING is -1 and picks the last row, but a missing position is never a hit.
     columns = [
         (results.hits_of(name)[:, :K] & group[results.lists_of(name)[:, :K]]).sum(axis=1)

@@ -45,10 +45,10 @@ def _write_plots(facts: Facts, figures: Figures, folder: Path) -> dict[str, str]
     # Drawing and writing must share the style: matplotlib reads its settings in both.
     with use_style():
         for name, draw in PLOTS.items():
-            drawing = draw(facts, figures)
-            if drawing is not None:
-                (folder / f"{name}.png").write_bytes(as_png(drawing))
-                drawings[name] = as_svg(drawing, name)
+            sheet = draw(facts, figures)
+            if sheet is not None:
+                (folder / f"{name}.png").write_bytes(as_png(sheet))
+                drawings[name] = as_svg(sheet, name)
     return drawings
 
 

@@ -195,6 +195,7 @@ def _facts(
         leaks=leaks,
         first_at=float(data.log.at.min()),
         split=data.split,
+        counted=data.label.hit,
         n_users=len(data.log.user_ids),
         n_items=int(data.items.listed.sum()),
         n_interactions=len(data.log),

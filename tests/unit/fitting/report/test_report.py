@@ -51,6 +51,7 @@ def facts() -> Facts:
         leaks=leaks,
         first_at=float(log.at.min()),
         split=at,
+        counted="purchase",
         n_users=len(log.user_ids),
         n_items=len(items),
         n_interactions=len(log),
@@ -187,6 +188,18 @@ class TestFiles:
         assert found["data"]["n_test_users"] == len(facts().results)
 
 
+class TestLabel:
+    def test_names_the_interaction_that_counts(self):
+        told = text(replace(facts(), counted="click"))
+
+        assert "the counted interaction (click)" in told
+
+    def test_speaks_of_purchases_only_where_it_names_the_label(self, report):
+        for name in ("report.html", "report.md", "report.json"):
+            words = report[name].decode().replace("(purchase)", "")
+            assert not re.search(r"\b(bought|buy|purchases?)\b", words), name
+
+
 class TestVerdict:
     @pytest.mark.parametrize("promoted", [True, False])
     def test_the_verdict_comes_first(self, promoted):
@@ -255,7 +268,7 @@ class TestFigures:
         ages = compute_figures(facts()).ages
 
         assert sum(each.recommended for each in ages) == pytest.approx(1)
-        assert sum(each.bought for each in ages) == pytest.approx(1)
+        assert sum(each.wanted for each in ages) == pytest.approx(1)
 
     def test_recall_of_an_age_counts_the_bought_items_of_that_age(self):
         facts_ = facts()
@@ -267,7 +280,7 @@ class TestFigures:
 
         expected = found / young[measured.relevant].sum()
 
-        weights = [each.bought for each in groups]
+        weights = [each.wanted for each in groups]
         recalls = [each.recall["main"].mean for each in groups]
         assert np.average(recalls, weights=weights) == pytest.approx(expected)
 
@@ -277,7 +290,7 @@ class TestFigures:
         [group] = compute_figures(replace(facts(), items=unknown)).ages
 
         assert group.label == "unknown"
-        assert group.recommended == group.bought == group.listed == 1
+        assert group.recommended == group.wanted == group.listed == 1
 
     def test_hits_that_a_source_alone_offered_are_among_its_hits(self):
         for each in compute_figures(facts()).sources:
@@ -340,6 +353,7 @@ class TestPlots:
             ("gains", {"gains": {}}),
             ("leaks", {"leaks": ()}),
             ("calibration", {"results": "calibrated"}),
+            ("calibration", {"results": "observed"}),
             ("ratios", {"verdict": "judgements"}),
         ],
     )
@@ -360,5 +374,7 @@ class TestPlots:
 
 _EMPTY = {
     "calibrated": {"calibrated": (), "calibration": np.zeros((0, 16, 3))},
+    # Candidates were predicted, but users wanted none of them.
+    "observed": {"calibration": np.ones((1, 16, 3)) * (0.1, 0.0, 1.0)},
     "judgements": {"judgements": ()},
 }
