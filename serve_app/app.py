@@ -1,4 +1,4 @@
-"""Wires the graph: which stages there are, and how the ingress calls them.
+"""Builds the Serve application: the ingress, and the stages that it calls.
 
     client ◄─HTTP─► Ingress ◄──► FeatureFetcher        1  features of the users
                             ◄──► CandidateGenerator    1  items worth a score
@@ -6,11 +6,13 @@
                             ◄──► Ranker                3  ordered lists with reasons
                             ◄──► FeatureFetcher        4  metadata of the listed items
 
-Each arrow is a call and its answer. Calls of equal number run at the same time. Stages never call
-each other: ``serving.pipeline`` makes the calls 1 to 3 and sets their deadlines.
+Each arrow is a call with a batch of requests, and its answer. Calls of equal number run at the same
+time. Stages never call each other: inside the ingress, ``serving.pipeline`` makes the calls 1 to 3,
+and ``serving.answering`` makes call 4. FeatureFetcher and CandidateGenerator read Redis, then
+PostgreSQL. All others work from the published bundle. The ingress keeps finished answers in Redis.
 
-Each stage is a Serve deployment of its own (``Deployed``), or lives in the process of the ingress
-(``InProcess``): ``args.placement`` says which.
+``args.placement`` makes each stage a Serve deployment of its own (``Deployed``) or puts it into the
+process of the ingress (``InProcess``).
 
 No ``from __future__ import annotations`` here: Serve would hand ``build_app`` a plain dict.
 """
@@ -38,7 +40,7 @@ from serve_app.telemetry.counting import RayExporter
 
 
 def build_app(config: AppConfig) -> serve.Application:
-    """Entry point of ``serve_config.yaml``: ``import_path: serve_app.app:build_app``."""
+    """Bind all deployments. ``serve_config.yaml`` names this function as its ``import_path``."""
     location = store_location(os.environ, Path.cwd())
     bundles = bundle_location(config, location.home)
     stores = Stores(location, config.stores)
@@ -73,35 +75,28 @@ def deploy(name: str, stage: type, *args: object) -> serve.Application:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A stage that is a deployment of its own.
+    """A stage that is a deployment of its own."""
 
-    Attributes:
-        handle: sends calls to its replicas. ``build_app`` puts the bound deployment here, and Serve
-            replaces it by the handle before the ingress starts.
-    """
-
+    # ``build_app`` puts the bound deployment here. Serve finds it in the arguments of the ingress,
+    # and replaces it by a handle to the replicas before the ingress starts.
     handle: DeploymentHandle[Any] | serve.Application
 
     def open(self) -> Any:
-        """The handle; it has a method for each method of the stage."""
+        """Return the handle. It has a method for each method of the stage."""
         return self.handle
 
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """A stage inside the process of the ingress, made there: it holds threads and connections,
-    which cannot travel.
+    """A stage inside the process of the ingress."""
 
-    Attributes:
-        factory: the class of the stage.
-        args: its arguments.
-    """
-
+    # The class and its arguments travel to the replica instead of an instance: a stage holds
+    # threads and connections, which cannot be pickled.
     factory: type
     args: tuple[object, ...]
 
     def open(self) -> Any:
-        """A new stage."""
+        """Create the stage in this process."""
         return self.factory(*self.args)
 
 
@@ -115,7 +110,8 @@ class Graph:
     ranker: Deployed | InProcess
 
     def open(self) -> Calls:
-        """The stages as coroutine functions, wherever they run."""
+        """Return the stages as coroutine functions, wherever they run."""
+        # Opened once for both of its methods: an in-process stage would connect twice otherwise.
         fetcher = self.features.open()
         return Calls(
             Stages(
@@ -133,7 +129,7 @@ class Graph:
 
 
 class GraphIngress(Ingress):
-    """The ingress as a replica starts it: over the stages of the graph."""
+    """The ingress as a replica starts it. It opens the graph in the process of the replica."""
 
     def __init__(
         self, config: AppConfig, stores: Stores, bundles: BundleLocation, graph: Graph

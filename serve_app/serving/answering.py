@@ -13,7 +13,7 @@ from serve_app.domain.batches import RequestBatch
 from serve_app.domain.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.serving.coalescing import Coalescer
-from serve_app.serving.composing import Metadata, compose, described, item_ids
+from serve_app.serving.composing import Metadata, compose, describe, item_ids
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
@@ -37,7 +37,7 @@ class _Asked:
     """A question, and the bundle that was current when it was asked.
 
     Attributes:
-        epoch: of the caches when it was asked; ``None`` when its answer is not to be kept.
+        epoch: of the cache at that time; ``None`` if the answer is not to be cached.
     """
 
     question: Question
@@ -50,10 +50,10 @@ ItemsStage = Callable[[Sequence[str]], Awaitable[ReadResult[ItemRow]]]
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """
+    """Metadata by item id.
+
     Attributes:
-        metadata: by item id.
-        replaced: ids for which the catalogue stands in for the stores, and why it does.
+        replaced: ids whose metadata came from the catalogue, because no store answered.
     """
 
     metadata: Mapping[str, Metadata]
@@ -62,7 +62,7 @@ class _Shown:
 
 
 class RecommendationService:
-    """Takes questions one at a time, and sends those that wait through the graph together."""
+    """Answers one question at a time; those that wait travel through the stages together."""
 
     def __init__(
         self,
@@ -73,23 +73,21 @@ class RecommendationService:
         telemetry: Telemetry,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """
-        Args:
-            items: metadata by item id.
-            clock: epoch seconds.
-        """
         self._config = config
+        # Part of every cache key: answers under other settings are other answers.
         self._settings = config.model_dump_json()
         self._stages = stages
         self._items = items
         self._cache = cache
         self._telemetry = telemetry
         self._clock = clock
-        # One look-up serves all questions that wait. With a second queue of limited batches before
-        # that of the graph, a question could wait twice as long as ``max_wait_s`` allows.
+        # Look-ups have a coalescer of their own: otherwise a cached answer would wait for computed
+        # ones. One look-up takes all that wait. With limited batches, a question could wait in both
+        # queues, twice as long as ``max_wait_s`` allows.
         at_once = {"max_batch": config.coalescing.max_waiting}
         self._lookups = Coalescer(self._look_up, config.coalescing.model_copy(update=at_once))
         self._graph = Coalescer(self._answer, config.coalescing)
+        # Keeps the tasks alive: the event loop itself holds tasks weakly.
         self._writes: set[asyncio.Task[None]] = set()
 
     async def recommend(self, question: Question, current: CurrentBundle) -> Answer:
@@ -100,36 +98,41 @@ class RecommendationService:
         epoch = None
         if self._config.result_cache.enabled:
             key = answer_key(question, current.version, self._settings)
-            epoch, found = await self._lookups.ask(key)
-            self._telemetry.cache(hits=int(found is not None), misses=int(found is None))
-            if found is not None:
-                return Answer(found, found.count(b'"item_id"'), current.version, cached=True)
+            epoch, cached = await self._lookups.ask(key)
+            self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
+            if cached is not None:
+                # Counting is cheaper than parsing. Quotes inside texts are escaped in JSON, hence
+                # no title can hold this pattern.
+                return Answer(cached, cached.count(b'"item_id"'), current.version, cached=True)
         return await self._graph.ask(_Asked(question, current, epoch))
 
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
-        """The epoch and the answer of each, ``None`` where there is none."""
+        """Read the epoch, and the answer of each key if there is one."""
         try:
             current = await read_current_values(self._cache, keys)
         except StoreUnavailable as failure:
             _logger.warning("answers are not read from the cache: %s", failure)
+            # Without an epoch the new answers are not cached either: their age is unknown.
             return [(None, None)] * len(keys)
         return [(current.epoch, answer) for answer in current.values]
 
     async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
-        """Answer a batch from one bundle: the newest that was current for any of its questions."""
+        """Answer a batch from one bundle: the one that its last question saw."""
+        # The last question usually arrived last, and saw the newest bundle. A slow look-up can
+        # change the order; stages keep both bundles open, hence either is right.
         current = asked[-1].current
-        questions = [each.question for each in asked]
+        questions = [one.question for one in asked]
         batch = RequestBatch(
             bundle=current.version,
-            user_ids=tuple(each.user_id for each in questions),
-            sizes=np.array([each.n for each in questions], np.int32),
-            filters=tuple(each.wanted for each in questions),
+            user_ids=tuple(question.user_id for question in questions),
+            sizes=np.array([question.n for question in questions], np.int32),
+            filters=tuple(question.wanted for question in questions),
             at=current.clock(self._clock()),
         )
         self._telemetry.batch(len(batch))
         answers = await recommend(
             batch,
-            [each.variant for each in questions],
+            [question.variant for question in questions],
             self._stages,
             current.floor,
             self._config.deadlines,
@@ -144,20 +147,20 @@ class RecommendationService:
         self, questions: Sequence[Question], answers: Answers, current: CurrentBundle
     ) -> list[Answer]:
         catalogue, ranked = current.bundle.fitted.catalogue, answers.ranked
-        wanted = {
+        listed = {
             i: item_ids(ranked, i, catalogue)
-            for i, each in enumerate(questions)
-            if each.include_metadata
+            for i, question in enumerate(questions)
+            if question.include_metadata
         }
-        shown = await self._shown(
-            list(dict.fromkeys(chain.from_iterable(wanted.values()))), current
-        )
-        replaced = {i for i, ids in wanted.items() if not shown.replaced.isdisjoint(ids)}
+        # Popular items are in many lists: the batch reads each of them once.
+        ids = list(dict.fromkeys(chain.from_iterable(listed.values())))
+        shown = await self._read_metadata(ids, current)
+        replaced = {i for i, ids in listed.items() if not shown.replaced.isdisjoint(ids)}
         if replaced:
             self._telemetry.degraded(METADATA, shown.reason, len(replaced))
         return [
             Answer(
-                compose(ranked, i, catalogue, shown.metadata if i in wanted else None),
+                compose(ranked, i, catalogue, shown.metadata if i in listed else None),
                 int(ranked.offsets[i + 1] - ranked.offsets[i]),
                 current.version,
                 answers.degraded[i] + ((METADATA,) if i in replaced else ()),
@@ -165,32 +168,34 @@ class RecommendationService:
             for i in range(len(questions))
         ]
 
-    async def _shown(self, ids: Sequence[str], current: CurrentBundle) -> _Shown:
+    async def _read_metadata(self, ids: Sequence[str], current: CurrentBundle) -> _Shown:
         if not ids:
             return _Shown({}, frozenset(), "")
+        reason = "store_unavailable"
         try:
             async with asyncio.timeout(self._config.deadlines.features_s):
-                found = await self._items(ids)
-            reason = "store_unavailable"
+                rows = await self._items(ids)
         except (StageFailed, TimeoutError) as failure:
-            found = ReadResult({}, frozenset(ids))
+            rows = ReadResult({}, frozenset(ids))
             reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
         metadata: dict[str, Metadata] = {
-            item_id: asdict(row) for item_id, row in found.values.items()
+            item_id: asdict(row) for item_id, row in rows.values.items()
         }
         catalogue = current.bundle.fitted.catalogue
-        metadata |= {item_id: described(item_id, catalogue) for item_id in found.unanswered}
-        return _Shown(metadata, found.unanswered, reason)
+        metadata |= {item_id: describe(item_id, catalogue) for item_id in rows.unanswered}
+        return _Shown(metadata, rows.unanswered, reason)
 
     def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """Cache the answers, except degraded ones: the next answer may be complete."""
         values: dict[str, bytes] = {}
-        for each, answer in zip(asked, answers, strict=True):
-            if each.epoch is not None and not answer.degraded:
-                key = answer_key(each.question, answer.version, self._settings)
-                values |= with_epoch(each.epoch, {key: answer.recommendations})
+        for one, answer in zip(asked, answers, strict=True):
+            if one.epoch is not None and not answer.degraded:
+                # The key of the version that answered, which may be newer than the one looked up.
+                key = answer_key(one.question, answer.version, self._settings)
+                values |= with_epoch(one.epoch, {key: answer.recommendations})
         if not values:
             return
+        # A task of its own: the answers of the batch do not wait for the cache.
         task = asyncio.create_task(self._write(values))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -202,5 +207,6 @@ class RecommendationService:
             _logger.warning("answers are not kept in the cache: %s", failure)
 
     def _count_sources(self, answers: Answers) -> None:
-        found = np.isfinite(answers.candidates.features[:, SOURCE_RANKS]).sum(axis=0)
-        self._telemetry.candidates(dict(zip(SOURCES, found.tolist(), strict=True)))
+        # A source that did not offer a candidate gives it the rank NaN.
+        counts = np.isfinite(answers.candidates.features[:, SOURCE_RANKS]).sum(axis=0)
+        self._telemetry.candidates(dict(zip(SOURCES, counts.tolist(), strict=True)))

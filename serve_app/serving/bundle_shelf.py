@@ -19,11 +19,10 @@ Prepared = TypeVar("Prepared")
 _logger = logging.getLogger("ray.serve.recserve.bundles")
 
 POLL_S = 2.0
-"""Seconds between two looks at which bundle is current."""
+"""Seconds between two checks of the current version."""
 
 N_KEPT = 2
-"""The current version and the one before it: batches under way still need the latter."""
-
+"""The current version and the one before it, which batches under way still need."""
 
 # Weak: a bundle is closed as soon as no stage holds it any more.
 _in_use: WeakValueDictionary[tuple[BundleLocation, str], Bundle] = WeakValueDictionary()
@@ -31,9 +30,9 @@ _opening = Lock()
 
 
 def _shared(location: BundleLocation, version: str) -> Bundle:
-    """One opened bundle for all stages of the process, as long as one of them holds it."""
-    # Stages open versions in threads of their own: without the lock, two threads would open one
-    # version twice.
+    """Return the one opened bundle that all stages of the process share."""
+    # Stages open versions in threads: without the lock, two threads could open one version twice.
+    # A lock of threads, because no event loop runs in them.
     with _opening:
         bundle = _in_use.get((location, version))
         if bundle is None:
@@ -43,29 +42,26 @@ def _shared(location: BundleLocation, version: str) -> Bundle:
 
 
 class BundleShelf(Generic[Prepared]):
-    """Opens a version when a batch first asks for it, or when it becomes current.
-
-    A version is opened once, in a thread, however many batches ask for it.
-    """
+    """Opens each version once, in a thread: when it becomes current, or when a batch needs it."""
 
     def __init__(
         self, location: BundleLocation, stage: str, prepare: Callable[[Bundle], Prepared]
     ) -> None:
         """
         Args:
-            stage: name of the stage that fails when a version cannot be opened.
-            prepare: computes from a bundle what the stage works with; may take long.
+            stage: name of the stage, for failures.
+            prepare: computes what the stage works with from a bundle. It runs in a thread.
         """
         self._location = location
         self._stage = stage
         self._prepare = prepare
         self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
         self._following: asyncio.Task[None] | None = None
-        # Of a version that cannot be opened, every batch and every look finds out again.
+        # Every batch and every poll finds the fault of a bad version again: it is logged once.
         self._problems = ChangeLogger(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
-        """The prepared version; opens it if necessary.
+        """Return the prepared version; open it if necessary.
 
         Raises:
             StageFailed: it cannot be opened.
@@ -73,6 +69,7 @@ class BundleShelf(Generic[Prepared]):
         self.follow()
         task = self._opened.get(version)
         if task is None:
+            # The task is stored before anything is awaited: later batches wait for this one.
             task = asyncio.create_task(asyncio.to_thread(self._open, version))
             self._opened[version] = task
             while len(self._opened) > N_KEPT:
@@ -82,6 +79,7 @@ class BundleShelf(Generic[Prepared]):
             # Shielded: a batch that is cancelled must not stop the opening for the others.
             prepared = await asyncio.shield(task)
         except (BundleError, StoreUnavailable, OSError) as error:
+            # Forgotten, so that the next batch tries again: the fault may be repaired.
             self._opened.pop(version, None)
             self._problems.log(
                 version, f"{self._stage}: bundle {version} cannot be opened: {error}"
@@ -91,7 +89,7 @@ class BundleShelf(Generic[Prepared]):
         return prepared
 
     async def current(self) -> str | None:
-        """The version that is published as current; ``None`` before the first.
+        """Return the version that is published as current; ``None`` before the first.
 
         Raises:
             StageFailed: the root cannot be read.
@@ -102,7 +100,7 @@ class BundleShelf(Generic[Prepared]):
             raise StageFailed(self._stage, type(error).__name__) from error
 
     def follow(self) -> None:
-        """From now on versions are opened as soon as they are current."""
+        """Start to open versions as soon as they are current. Needs a running event loop."""
         if self._following is None:
             self._following = asyncio.create_task(repeat(self._open_current, POLL_S))
 
@@ -117,6 +115,6 @@ class BundleShelf(Generic[Prepared]):
             return
         self._problems.resolved(CURRENT)
         if version is not None:
-            # Why it cannot be opened, ``at`` has told.
+            # ``at`` has already logged the reason.
             with suppress(StageFailed):
                 await self.at(version)

@@ -16,18 +16,19 @@ Call = Callable[[Any], Coroutine[Any, Any, Any]]
 
 
 def make_call(stage: str, method: DeploymentHandle[Any] | Call) -> Call:
-    """A stage's method as a function that raises ``StageFailed`` and nothing else."""
+    """Wrap a stage's method in a function that raises ``StageFailed`` and nothing else."""
     if not isinstance(method, DeploymentHandle):
         return make_local_call(stage, method)
     return make_remote_call(stage, method)
 
 
 def make_local_call(stage: str, method: Call) -> Call:
-    """Call a stage in this process. A bug in it degrades answers, as in another process."""
+    """Call a stage in this process."""
 
     async def ask(argument: Any) -> Any:
         try:
             return await method(argument)
+        # As from another process, a bug in a stage degrades the answer instead of failing it.
         except Exception as error:
             raise StageFailed(stage, _reason(stage, error)) from error
 
@@ -35,11 +36,7 @@ def make_local_call(stage: str, method: Call) -> Call:
 
 
 def make_remote_call(stage: str, method: DeploymentHandle[Any]) -> Call:
-    """Call a stage that is a deployment.
-
-    Serve does not retry a call whose replica dies with it. Stages only read, so a second call does
-    no harm, and one is made.
-    """
+    """Call a stage that is a deployment; once more if the replica dies during the call."""
     # Pickle is faster than Serve's default, cloudpickle, and batches are plain arrays.
     method = method.options(request_serialization="pickle", response_serialization="pickle")
 
@@ -48,6 +45,8 @@ def make_remote_call(stage: str, method: DeploymentHandle[Any]) -> Call:
             try:
                 return await method.remote(argument)
             except _LOST:
+                # Serve itself does not repeat the call. Stages only read: a second call is safe.
+                # The deadline of the pipeline bounds both calls together.
                 return await method.remote(argument)
         except Exception as error:
             raise StageFailed(stage, _reason(stage, error)) from error
@@ -60,10 +59,11 @@ _WITHOUT_REPLICA = (*_LOST, DeploymentUnavailableError, BackPressureError)
 
 
 def _reason(stage: str, error: Exception) -> str:
-    """Why the stage failed, for the pipeline. An unexpected error is logged, and only named so."""
+    """Name the reason of a failure for the pipeline; log an unexpected error."""
     if isinstance(error, StageFailed):
         return error.reason
     if isinstance(error, _WITHOUT_REPLICA):
         return type(error).__name__
+    # A bug. The caller sees the word "error" alone: its text may hold data.
     _logger.error("%s failed unexpectedly", stage, exc_info=error)
     return "error"

@@ -1,4 +1,4 @@
-"""Combines the questions that wait for a free slot into a batch, without waiting for a timer."""
+"""Combines the questions that wait for a free slot into a batch. There is no timer."""
 
 import asyncio
 import time
@@ -18,30 +18,22 @@ Answer = TypeVar("Answer")
 
 
 class CoalescingConfig(Settings):
-    """Batches of one ingress replica, and when it refuses requests."""
+    """Limits the batches of one ingress replica, and the requests that wait for them."""
 
     max_in_flight: int = Field(
-        default=2,
-        ge=1,
-        description="Batches that one ingress replica has under way at the same time.",
+        default=2, ge=1, description="Batches of one ingress replica under way at the same time."
     )
-    max_batch: int = Field(default=64, ge=1, description="Requests in one batch at most.")
+    max_batch: int = Field(default=64, ge=1, description="Most requests in one batch.")
     max_waiting: int = Field(
         default=512,
         ge=1,
-        description=(
-            "Requests that may wait in one ingress replica. Further ones are refused with status "
-            "429."
-        ),
+        description="Most requests that wait in one replica. Others are refused with status 429.",
     )
     max_wait_s: float = Field(
         default=2.0,
         gt=0,
-        description=(
-            "Seconds that the longest waiting request may have waited. While one has waited "
-            "longer, new requests are refused with status 429. This bounds the waiting time on a "
-            "machine of any speed."
-        ),
+        description="Longest wait of a request in seconds. While one has waited longer, new "
+        "requests are refused with status 429. This bounds the wait on a machine of any speed.",
     )
     retry_after_s: int = Field(
         default=1, ge=1, description="Seconds that the `Retry-After` header of a refusal names."
@@ -58,8 +50,8 @@ class _Waiting(Generic[Question, Answer]):
 class Coalescer(Generic[Question, Answer]):
     """Lets at most ``max_in_flight`` batches be under way.
 
-    At low load a batch is one question and leaves at once; at high load batches grow by
-    themselves, because questions arrive while all slots are taken.
+    At low load a batch is one question and leaves at once. At high load batches grow, because
+    questions arrive while all slots are taken. Not safe for threads: one event loop runs it all.
     """
 
     def __init__(
@@ -71,7 +63,7 @@ class Coalescer(Generic[Question, Answer]):
         """
         Args:
             process: answers a batch: one answer per question, in order.
-            clock: seconds, never going back.
+            clock: seconds from a monotonic clock.
         """
         self._process = process
         self._config = config
@@ -80,7 +72,7 @@ class Coalescer(Generic[Question, Answer]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Question) -> Answer:
-        """The answer, or the error of the batch that the question travelled in.
+        """Return the answer, or raise the error of the question's batch.
 
         Raises:
             Overloaded: ``max_waiting`` others wait already, or one has waited ``max_wait_s``.
@@ -97,22 +89,24 @@ class Coalescer(Generic[Question, Answer]):
     def _is_full(self, now_s: float) -> bool:
         if not self._waiting:
             return False
+        # The deque is in order of arrival: its first question has waited longest.
         waited_s = now_s - self._waiting[0].since_s
         return len(self._waiting) >= self._config.max_waiting or waited_s > self._config.max_wait_s
 
     def _leave(self) -> None:
         while self._waiting and len(self._under_way) < self._config.max_in_flight:
             batch = self._next_batch()
-            if not batch:
+            if not batch:  # Every waiting question was cancelled.
                 return
             # Use an empty context. Serve cancels what was started in the context of a cancelled
             # request, and the request that frees the slot is often not in the batch.
             task = asyncio.create_task(self._travel(batch), context=Context())
+            # The set also keeps the task alive: the event loop itself holds tasks weakly.
             self._under_way.add(task)
             task.add_done_callback(self._arrive)
 
     def _next_batch(self) -> list[_Waiting[Question, Answer]]:
-        """The questions that have waited longest, without those that were cancelled meanwhile."""
+        """Take the questions that have waited longest, except cancelled ones."""
         batch: list[_Waiting[Question, Answer]] = []
         while self._waiting and len(batch) < self._config.max_batch:
             waiting = self._waiting.popleft()
@@ -126,20 +120,22 @@ class Coalescer(Generic[Question, Answer]):
 
     async def _travel(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
         try:
-            answers = await self._process([each.question for each in batch])
-            for each, answer in zip(batch, answers, strict=True):
-                if not each.answer.done():
-                    each.answer.set_result(answer)
-        except (
-            Exception
-        ) as error:  # Each question of the batch gets the error; a task would only log it.
+            answers = await self._process([waiting.question for waiting in batch])
+            for waiting, answer in zip(batch, answers, strict=True):
+                # A request can be cancelled while its batch is under way; setting the result of
+                # a cancelled future would raise.
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+        except Exception as error:
+            # Each question of the batch gets the error; a task would only log it.
             _fail(batch, error)
         except asyncio.CancelledError:
+            # A plain CancelledError would look as if each waiting request had been cancelled.
             _fail(batch, StageFailed("batch", "cancelled"))
             raise
 
 
 def _fail(batch: Sequence[_Waiting[Any, Any]], error: Exception) -> None:
-    for each in batch:
-        if not each.answer.done():
-            each.answer.set_exception(error)
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""Turns ranked rows into the JSON that is sent: ids, scores, reasons and metadata."""
+"""Composes the JSON of an answer from ranked rows: ids, scores, reasons and metadata."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,9 +16,9 @@ Metadata = Mapping[str, Any]
 
 
 def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[str]:
-    """The ids of the items that are recommended to one request of the batch."""
-    own = ranked.rows[ranked.offsets[request] : ranked.offsets[request + 1]]
-    return catalogue.item_ids.take(own.tolist())
+    """Return the ids of the items that are recommended to one request of the batch."""
+    rows = ranked.rows[ranked.offsets[request] : ranked.offsets[request + 1]]
+    return catalogue.item_ids.take(rows.tolist())
 
 
 def compose(
@@ -27,12 +27,12 @@ def compose(
     """Write the recommendations of one request of the batch as a JSON array.
 
     Args:
-        metadata: by item id; ``None`` if the request does not ask for metadata.
+        metadata: by item id; ``None`` if the request does not ask for it.
     """
-    own = slice(ranked.offsets[request], ranked.offsets[request + 1])
+    part = slice(ranked.offsets[request], ranked.offsets[request + 1])
     ids = item_ids(ranked, request, catalogue)
-    reasons = zip(ranked.reasons[own].tolist(), ranked.subjects[own].tolist(), strict=True)
-    scores = ranked.scores[own].tolist()
+    reasons = zip(ranked.reasons[part].tolist(), ranked.subjects[part].tolist(), strict=True)
+    scores = ranked.scores[part].tolist()
     items: Sequence[dict[str, Any]] = [
         {"item_id": item_id, "score": round(score, 6), "reason": reason_text(*reason, catalogue)}
         for item_id, score, reason in zip(ids, scores, reasons, strict=True)
@@ -43,8 +43,8 @@ def compose(
     return orjson.dumps(items)
 
 
-def described(item_id: str, catalogue: Catalogue) -> Metadata:
-    """Metadata of an item from the catalogue alone, for when no store answers."""
+def describe(item_id: str, catalogue: Catalogue) -> Metadata:
+    """Take an item's metadata from the catalogue, because no store answers."""
     row = int(catalogue.index.find([item_id])[0])
     tags, in_stock = catalogue.columns["tags"], catalogue.columns["in_stock"]
 
@@ -52,7 +52,7 @@ def described(item_id: str, catalogue: Catalogue) -> Metadata:
         column = catalogue.columns[name]
         assert isinstance(column, NumberColumn), name
         value = float(column.values[row])
-        return value if value == value else None
+        return value if value == value else None  # NaN, the only number unlike itself, is unknown
 
     return {
         "title": catalogue.titles.at(row),
@@ -66,10 +66,10 @@ def described(item_id: str, catalogue: Catalogue) -> Metadata:
     }
 
 
-def similar_list(found: SimilarItems, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Similar items as JSON values."""
-    ids = catalogue.item_ids.take(found.rows.tolist())
+def similar_list(similar: SimilarItems, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Turn similar items into JSON values."""
+    ids = catalogue.item_ids.take(similar.rows.tolist())
     return [
         {"item_id": item_id, "score": round(score, 6)}
-        for item_id, score in zip(ids, found.scores.tolist(), strict=True)
+        for item_id, score in zip(ids, similar.scores.tolist(), strict=True)
     ]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -23,9 +23,8 @@ APPLICATION = "recserve"
 MAX_N = 100
 """Most recommendations in one answer."""
 
-
 MAX_CANDIDATES_PER_BATCH = 150_000
-"""About 25 MB on the way to a scorer; with ``configs/fast.env`` a call may carry 32."""
+"""About 25 MB in a call of a scorer. With ``configs/fast.env`` a call carries at most 32 MB."""
 
 
 class HttpConfig(Settings):
@@ -40,54 +39,37 @@ class ResultCacheConfig(Settings):
     """The cache of answers in Redis."""
 
     enabled: bool = Field(
-        default=True, description="Keeps answers, and gives them again to equal requests."
+        default=True, description="Keeps answers in Redis and sends them again to equal requests."
     )
     ttl_s: float = Field(
         default=300,
         gt=0,
-        description=(
-            "Seconds for which an answer is kept. A larger value saves work and shows older lists."
-        ),
+        description="Seconds for which an answer is kept. Larger values save work and show older"
+        " lists.",
     )
 
 
 Place = Literal["deployment", "ingress"]
 
 
+def _place_of(stage: str) -> Any:
+    return Field(
+        default="deployment",
+        description=f"Where {stage} runs: `deployment` is a deployment of its own; `ingress` is the"
+        " process of the ingress.",
+    )
+
+
 class Placement(Settings):
     """Where each stage runs: in a deployment of its own, or in the process of the ingress."""
 
-    features: Place = Field(
-        default="deployment",
-        description=(
-            "`deployment` runs FeatureFetcher as a deployment of its own; `ingress` runs it in "
-            "the process of the ingress."
-        ),
-    )
-    candidates: Place = Field(
-        default="deployment",
-        description=(
-            "`deployment` runs CandidateGenerator as a deployment of its own; `ingress` runs it "
-            "in the process of the ingress."
-        ),
-    )
-    scoring: Place = Field(
-        default="deployment",
-        description=(
-            "`deployment` runs the scorers of all variants as a deployment of its own; `ingress` "
-            "runs them in the process of the ingress."
-        ),
-    )
-    ranking: Place = Field(
-        default="deployment",
-        description=(
-            "`deployment` runs Ranker as a deployment of its own; `ingress` runs it in the "
-            "process of the ingress."
-        ),
-    )
+    features: Place = _place_of("FeatureFetcher")
+    candidates: Place = _place_of("CandidateGenerator")
+    scoring: Place = _place_of("each scorer")
+    ranking: Place = _place_of("Ranker")
 
     def of_stages(self, variants: tuple[str, ...]) -> dict[str, Place]:
-        """The place of each stage, by the name of its deployment."""
+        """Return the place of each stage, by the name of its deployment."""
         return {
             "FeatureFetcher": self.features,
             "CandidateGenerator": self.candidates,
@@ -101,18 +83,14 @@ class AppConfig(Settings):
 
     variants: tuple[str, ...] = Field(
         default=("main", "challenger"),
-        description=(
-            "Variants served side by side; each has a stage `Scorer-<variant>`. The first answers "
-            "all users until `user_config` sets an experiment."
-        ),
+        description="Variants served side by side; each has a stage `Scorer-<variant>`. The first "
+        "answers all users until `user_config` sets an experiment.",
     )
     placement: Placement = Placement()
     bundles: str = Field(
         default="",
-        description=(
-            "Folder or URI where `recserve fit` publishes bundles. A relative folder lies in the "
-            "home folder. Default: `bundles`."
-        ),
+        description="Folder or URI where `recserve fit` publishes bundles. A relative folder lies "
+        "in the home folder. Default: `bundles`.",
     )
     http: HttpConfig = HttpConfig()
     result_cache: ResultCacheConfig = ResultCacheConfig()
@@ -127,14 +105,14 @@ class AppConfig(Settings):
     @classmethod
     def _named(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
         if not variants or len(set(variants)) < len(variants):
-            raise ValueError("name at least one variant, and none twice")
+            raise ValueError("must name at least one variant, and none twice")
         for variant in variants:
             if not re.fullmatch(NAME_PATTERN, variant):
                 raise ValueError(f"{variant!r} is not a name like 'main' or 'challenger-2'")
         return variants
 
     @model_validator(mode="after")
-    def _travelling(self) -> Self:
+    def _fits_a_call(self) -> Self:
         n = self.coalescing.max_batch * self.candidates.max_candidates
         if n > MAX_CANDIDATES_PER_BATCH:
             raise ValueError(
@@ -145,7 +123,7 @@ class AppConfig(Settings):
 
 
 class IngressConfig(Settings):
-    """``user_config`` of the ingress: what changes without a restart."""
+    """``user_config`` of the ingress. It can change without a restart."""
 
     experiment: Experiment
 
@@ -163,30 +141,30 @@ class IngressConfig(Settings):
 
 
 EACH_ALONE = Placement()
-"""Every stage is a deployment of its own."""
+"""Makes every stage a deployment of its own."""
 
 
 def deployment_names(
     variants: tuple[str, ...], placement: Placement = EACH_ALONE
 ) -> tuple[str, ...]:
-    """Every deployment of the application, the ingress first."""
+    """Return the names of all deployments, the ingress first."""
     places = placement.of_stages(variants)
     return ("Ingress", *(stage for stage, place in places.items() if place == "deployment"))
 
 
 def stages_in_ingress(variants: tuple[str, ...], placement: Placement) -> tuple[str, ...]:
-    """The stages that run inside the process of the ingress."""
+    """Return the stages that run inside the process of the ingress."""
     places = placement.of_stages(variants)
     return tuple(stage for stage, place in places.items() if place == "ingress")
 
 
 def store_location(environment: Mapping[str, str], folder: Path) -> StoreLocation:
-    """Where the stores are; relative homes are relative to ``folder``."""
+    """Return where the stores are. A relative home folder is relative to ``folder``."""
     return StoreLocation.from_environment(environment, home_of(environment, folder))
 
 
 def bundle_location(config: AppConfig, home: Path) -> BundleLocation:
-    """Where bundles are published, and where a node keeps its copies."""
+    """Return where bundles are published, and where a node keeps its copies."""
     root = config.bundles or "bundles"
     # Commands and replicas run in working directories of their own, but share the home folder.
     return BundleLocation(root if "://" in root else str(home / root), home / "bundle-copies")

@@ -1,4 +1,4 @@
-"""Follows the current bundle, and computes the floor from it: answers without any stage."""
+"""Follows the current bundle, and builds the floor from it: the replacement of failed stages."""
 
 import asyncio
 import logging
@@ -22,16 +22,13 @@ from serve_app.serving.stages.feature_fetcher import default_users
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
 SETTLING_S = 2 * POLL_S
-"""Seconds between the appearance of a bundle and its use. The stages open it meanwhile."""
+"""Seconds between opening a new bundle and using it. The stages poll as often as the ingress: two
+polls later they have found the bundle, and the first batch does not wait for them to open it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentBundle:
-    """
-    Attributes:
-        allowed: masks over the bundle's catalogue.
-        floor: replaces stages that fail.
-    """
+    """A bundle, the masks of its allowed items, and the floor that replaces failed stages."""
 
     bundle: Bundle
     allowed: AllowedItems
@@ -44,7 +41,7 @@ class CurrentBundle:
         popular = CandidateFinder.of(bundle.fitted, _popular_only(candidates))
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:
-            # Histories from the archive, not from a store: items that a user is done with stay
+            # Histories come from the bundle's archive instead of a store: bought items stay
             # excluded even while every store is down.
             histories = bundle.fitted.archive.read(batch.user_ids, stale=True)
             return popular.find(batch, histories)
@@ -59,20 +56,19 @@ class CurrentBundle:
         return self.bundle.manifest.version
 
     def clock(self, now_at: float) -> float:
-        """The time for which features are computed.
-
-        It is now, but stops one horizon after the fit. Ages of items and events then stay within
-        what the models have seen, even if the bundle grows old.
-        """
+        """Return the time for which features are computed: now, or the end of the horizon."""
+        # The time stops one horizon after the fit: ages of items and events stay within the range
+        # that the models saw, however old the bundle is.
         manifest = self.bundle.manifest
         return min(now_at, manifest.until_at + manifest.horizon_s)
 
     def row_of(self, item_id: str) -> int:
-        """Row of an item, ``MISSING`` when the catalogue does not know it."""
+        """Return the row of an item, ``MISSING`` if it is not in the catalogue."""
         return int(self.bundle.fitted.catalogue.index.find([item_id])[0])
 
 
 def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
+    # The floor runs on the event loop of the ingress, which it blocks: the cheapest source alone.
     off = {
         source: getattr(config, source).model_copy(update={"enabled": False})
         for source in SOURCES
@@ -82,10 +78,10 @@ def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
 
 
 class BundleFollower:
-    """Follows the current bundle.
+    """Switches the ingress to each bundle that is published.
 
     Attributes:
-        current: what is answered from; ``None`` before the first bundle is there.
+        current: the bundle in use; ``None`` before the first one is published.
     """
 
     def __init__(
@@ -109,14 +105,12 @@ class BundleFollower:
             self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
 
     async def look(self) -> None:
-        """Take up the current bundle if it is another one.
-
-        One that lacks a usable model of a variant is taken up only where there is none before it:
-        degraded lists are better than none.
+        """Use the published bundle if it is a new one. After an error, the bundle in use stays.
 
         Raises:
-            StageFailed: it cannot be opened; the one before stays in use.
-            BundleError: it lacks a usable model; so does it then.
+            StageFailed: the new bundle cannot be opened.
+            BundleError: it has no usable model of a variant. As the first bundle it is used
+                nevertheless: degraded lists are better than none.
         """
         version = await self._shelf.current()
         if version is None or (self.current is not None and self.current.version == version):
@@ -126,6 +120,7 @@ class BundleFollower:
             if unusable := unusable_variants(current.bundle.manifest, self._variants):
                 raise BundleError(f"bundle {version} has no usable model of {', '.join(unusable)}")
             await asyncio.sleep(SETTLING_S)
+        # One assignment: every request reads the attribute once, and sees one bundle throughout.
         self.current = current
         _logger.info("bundle %s is in use", version)
 

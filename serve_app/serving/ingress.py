@@ -21,6 +21,7 @@ from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationSer
 from serve_app.serving.config import AppConfig, IngressConfig
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.http.api import build_api
+from serve_app.serving.http.bodies import RecommendationsRequest
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
 from serve_app.serving.warm_up import WarmUp
@@ -33,11 +34,7 @@ _logger = logging.getLogger("ray.serve.recserve.ingress")
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The stages, as coroutine functions.
-
-    Attributes:
-        exporter: where metrics go.
-    """
+    """The stages as coroutine functions, and the exporter of metrics."""
 
     stages: Stages
     items: ItemsStage
@@ -45,20 +42,13 @@ class Calls:
 
 
 class Ingress:
-    """Translates between HTTP's words and the service's."""
+    """The service behind the HTTP API. One instance lives in each replica."""
 
     def __init__(
-        self,
-        config: AppConfig,
-        bundles: BundleLocation,
-        calls: Calls,
-        cache: Cache,
+        self, config: AppConfig, bundles: BundleLocation, calls: Calls, cache: Cache
     ) -> None:
-        """
-        Args:
-            cache: keeps answers and measurements.
-        """
         self._config = config
+        # Serve calls ``reconfigure`` before the first request if there is a ``user_config``.
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
         self._follower = BundleFollower(bundles, config.variants, config.candidates, config.ranking)
         self._warm_up = WarmUp(self._follower, calls.stages, config.variants)
@@ -69,42 +59,39 @@ class Ingress:
         )
 
     def __serve_build_asgi_app__(self) -> object:
+        # Serve calls this hook in the event loop of the replica, which the tasks below need.
         self._follower.follow()
         self._warm_up.start()
         self._reporting.start()
         return build_api(self, self._config.http)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Start another experiment. An invalid one is logged, and the present one is kept."""
+        """Start another experiment. If it is invalid, log the fault and keep the present one."""
         try:
             config = IngressConfig.model_validate(user_config).check(self._config.variants)
         except (ValidationError, ValueError) as error:
+            # An error here would make the replica unhealthy, because of one wrong weight.
             _logger.error("user_config of Ingress is not used, the one before stays: %s", error)
             return
         self._experiment = config.experiment
         _logger.info("experiment in use: %s", dict(config.experiment.weights))
 
-    def question(
-        self,
-        user_id: str,
-        n: int,
-        filters: Mapping[str, Any],
-        model_name: str | None,
-        include_metadata: bool,
-    ) -> Question:
-        """
+    def question(self, body: RecommendationsRequest) -> Question:
+        """Check a request and assign its variant.
+
         Raises:
-            InvalidRequest: a filter or a model that there is not.
+            InvalidRequest: the filter is not valid, or the model is not served.
         """
-        if model_name is not None and model_name not in self._config.variants:
+        if body.model_name is not None and body.model_name not in self._config.variants:
             allowed = ", ".join(self._config.variants)
             raise InvalidRequest(("body", "model_name"), f"is none of the models: {allowed}")
-        variant = model_name or assign(self._experiment, user_id)
-        wanted = parse_filter(filters, self._column_types())
-        return Question(user_id, n, wanted, variant, include_metadata)
+        variant = body.model_name or assign(self._experiment, body.user_id)
+        wanted = parse_filter(body.filters or {}, self._column_types())
+        return Question(body.user_id, body.n, wanted, variant, body.include_metadata)
 
     async def recommend(self, question: Question) -> Answer:
-        """
+        """Answer a question.
+
         Raises:
             Overloaded: too many requests wait.
         """
@@ -112,9 +99,10 @@ class Ingress:
         return NO_BUNDLE if current is None else await self._service.recommend(question, current)
 
     def similar(self, item_id: str, n: int) -> tuple[SimilarItems, Catalogue]:
-        """
+        """List the items that are most similar to an item, with the catalogue of their rows.
+
         Raises:
-            UnknownItem: it is not in the catalogue, or there is none.
+            UnknownItem: the item is not in the catalogue, or no bundle is published.
         """
         current = self._follower.current
         row = MISSING if current is None else current.row_of(item_id)
@@ -125,12 +113,14 @@ class Ingress:
         return similar_items(row, n, catalogue, tables, allowed), catalogue
 
     def user_hash(self, user_id: str) -> str:
-        """A keyed hash that replaces the user id in logs."""
+        """Return the keyed hash that replaces the user id in logs."""
+        # The salt of the experiment is the key: without it, known ids could be hashed and looked
+        # up in the log. blake2b takes a key of at most 64 bytes.
         key = self._experiment.salt.encode()[:64]
         return blake2b(user_id.encode(), key=key, digest_size=6).hexdigest()
 
     def health(self) -> dict[str, Any]:
-        """The served bundle and variants. Asks no store."""
+        """Report the served bundle and variants, without asking a store."""
         current = self._follower.current
         version = current.version if current else None
         weights = self._experiment.weights
@@ -142,7 +132,7 @@ class Ingress:
         }
 
     def missing(self) -> list[str]:
-        """The parts that have not answered yet. The replica is ready if there are none."""
+        """Name the parts that have not answered yet. The replica is ready if there are none."""
         return self._warm_up.missing()
 
     def _column_types(self) -> Mapping[str, type]:

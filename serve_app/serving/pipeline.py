@@ -5,8 +5,9 @@
     candidates┘
 
 Every call goes out from ``recommend`` and comes back to it: stages do not call each other. The
-computation is that of ``domain.recommending``. This module adds deadlines and the floor. It
-imports neither Ray nor a store: the stages are coroutine functions (see ``app``).
+result without failures equals that of ``domain.recommending``. This module adds deadlines, and the
+floor that replaces stages. It imports neither Ray nor a store: the stages are coroutine functions
+(see ``app``).
 """
 
 import asyncio
@@ -31,28 +32,26 @@ from serve_app.domain.ranking.ordering import fused_scores, ranking_batch
 from serve_app.domain.settings import Settings
 from serve_app.errors import StageFailed, StageTimedOut
 
-FEATURES, CANDIDATES, RANKER, HISTORY = "features", "candidates", "ranker", "history"
+FEATURES, CANDIDATES, RANKER = "features", "candidates", "ranker"
+
+HISTORY = "history"
+"""Named in ``degraded`` for users whose history came from the bundle instead of a store."""
 
 
 def scorer_of(variant: str) -> str:
-    """Name of the stage that scores for a variant."""
+    """Return the name of the stage that scores for a variant."""
     return f"scorer-{variant}"
 
 
 class Deadlines(Settings):
     """Seconds that the pipeline waits for each stage before it replaces the stage.
 
-    The first two are longer than the timeouts of both stores together (``StoresConfig``) and the
-    call through the graph. So a stage still answers while a store is down, and names the users for
-    whom no store answered.
+    The first two exceed the timeouts of both stores together (``StoresConfig``) plus the call
+    itself. A stage can then answer while a store is down, and name the users that this affects.
     """
 
     features_s: float = Field(
-        default=0.4,
-        gt=0,
-        description=(
-            "Seconds to wait for FeatureFetcher: for user features, and again for item metadata."
-        ),
+        default=0.4, gt=0, description="Seconds to wait for user features, and again for metadata."
     )
     candidates_s: float = Field(
         default=0.6, gt=0, description="Seconds to wait for CandidateGenerator."
@@ -73,7 +72,7 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Replaces stages that fail. Computed in the process of the ingress, from the bundle alone."""
+    """Replaces stages that fail. Runs in the process of the ingress, on the bundle alone."""
 
     users: Callable[[RequestBatch], UserFeatures]
     candidates: Callable[[RequestBatch], CandidateBatch]
@@ -90,11 +89,10 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """
+    """The lists of a batch, and the candidates that they were chosen from.
+
     Attributes:
-        ranked: the lists, one per request.
-        candidates: what they were chosen from.
-        degraded: per request the stages that were replaced, in the order of the graph.
+        degraded: per request, the stages that were replaced, in the order of the graph.
     """
 
     ranked: RankedBatch
@@ -116,6 +114,7 @@ async def recommend(
         variants: one per request, keys of ``stages.scorers``.
     """
     run = _Run(batch, stages, floor, deadlines, observer)
+    # Neither call needs the other's answer: the batch waits for the slower one only.
     users, candidates = await asyncio.gather(run.users(), run.candidates())
     scores = await run.scores(variants, users, candidates)
     ranked = await run.rank(ranking_batch(candidates, batch.sizes, scores))
@@ -127,7 +126,11 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class _Run:
-    """The state of one batch: which stage was replaced for which request."""
+    """The state of one batch.
+
+    Attributes:
+        replaced: by stage, shape (n_requests,): the requests for which it was replaced.
+    """
 
     batch: RequestBatch
     stages: Stages
@@ -155,9 +158,9 @@ class _Run:
     async def scores(
         self, variants: Sequence[str], users: UserFeatures, candidates: CandidateBatch
     ) -> NDArray[np.float32]:
-        """Scores from each variant's scorer for its requests; the scorers run at the same time."""
-        # The fused scores stay for requests whose scorer fails. Copied: the floor and the ranker
-        # read the candidates too.
+        """Ask each variant's scorer for the scores of its requests, all at the same time."""
+        # Requests whose scorer fails keep the fused scores. A copy, because writing to a view
+        # would change the candidates, which the ranker and the caller still read.
         scores = fused_scores(candidates).copy()
         batch, names = ScoringBatch.of(candidates, users.values, self.batch.at), np.array(variants)
 
@@ -165,10 +168,12 @@ class _Run:
             requests = np.flatnonzero(names == variant)
             part, positions = batch.part(requests)
             stage, call = scorer_of(variant), self.stages.scorers[variant](part)
-            found = await self._within(stage, self.deadlines.scorer_s, call, requests)
-            if found is not None:
-                scores[positions] = found
+            part_scores = await self._within(stage, self.deadlines.scorer_s, call, requests)
+            # Positions of different variants are disjoint: the order of answers does not matter.
+            if part_scores is not None:
+                scores[positions] = part_scores
 
+        # A dict, unlike a set, keeps the order of the variants, and with it that of the calls.
         await asyncio.gather(*(score(variant) for variant in dict.fromkeys(variants)))
         return scores
 
@@ -179,9 +184,10 @@ class _Run:
     def degraded(self) -> tuple[tuple[str, ...], ...]:
         scorers = (scorer_of(variant) for variant in self.stages.scorers)
         order = (FEATURES, HISTORY, CANDIDATES, *scorers, RANKER)
-        found = [(stage, self.replaced[stage]) for stage in order if stage in self.replaced]
+        stages = [(stage, self.replaced[stage]) for stage in order if stage in self.replaced]
         return tuple(
-            tuple(stage for stage, requests in found if requests[i]) for i in range(len(self.batch))
+            tuple(stage for stage, replaced in stages if replaced[i])
+            for i in range(len(self.batch))
         )
 
     async def _within(
@@ -191,7 +197,11 @@ class _Run:
         call: Awaitable[Result],
         requests: NDArray[np.intp] | None = None,
     ) -> Result | None:
-        """The stage's answer, or ``None`` when it has to be replaced."""
+        """Await the stage's answer; ``None`` if the stage has to be replaced.
+
+        Args:
+            requests: positions of the requests that the stage was asked for; all by default.
+        """
         started_at = time.perf_counter()
         try:
             async with asyncio.timeout(deadline_s):
@@ -200,11 +210,12 @@ class _Run:
             failure: StageFailed = StageTimedOut(stage, deadline_s)
         except StageFailed as error:
             failure = error
+        # Any other error is a bug in this process. It fails the batch: a fallback would hide it.
         finally:
             self.observer.stage(stage, time.perf_counter() - started_at)
-        whom = np.zeros(len(self.batch), bool)
-        whom[slice(None) if requests is None else requests] = True
-        self._replace(stage, failure.reason, whom)
+        affected = np.zeros(len(self.batch), bool)
+        affected[slice(None) if requests is None else requests] = True
+        self._replace(stage, failure.reason, affected)
         return None
 
     def _replace(self, stage: str, reason: str, requests: NDArray[np.bool_]) -> None:

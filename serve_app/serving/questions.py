@@ -11,13 +11,11 @@ ANSWER_PREFIX = "recserve:answer:2:"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request, checked.
+    """One checked request for ``n`` recommendations.
 
     Attributes:
-        n: recommendations wanted.
-        wanted: filter, ``None`` for no filter.
-        variant: the model that answers.
-        include_metadata: whether each item is described.
+        wanted: the filter; ``None`` for no filter.
+        variant: the variant that answers.
     """
 
     user_id: str
@@ -29,13 +27,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """
+    """The answer to one question.
+
     Attributes:
-        recommendations: JSON array, as it is sent.
-        n_items: its length.
-        version: of the bundle that answered; empty when there was none.
+        recommendations: JSON array of ``n_items``, as it is sent.
+        version: of the bundle that answered; empty if there was none.
         degraded: stages that were replaced.
-        cached: whether the answer had been computed before.
     """
 
     recommendations: bytes
@@ -46,12 +43,13 @@ class Answer:
 
 
 def answer_key(question: Question, version: str, settings: str) -> str:
-    """Key of everything that shapes an answer; parts are length-prefixed, so none runs over.
+    """Compute the cache key of an answer, from everything that shapes it.
 
     Args:
         version: of the bundle.
-        settings: stands for those of the application.
+        settings: of the application, as text.
     """
+    # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
     digest = blake2b(digest_size=16)
     for part in (
         version,

@@ -9,7 +9,7 @@ from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from serve_app.serving.pipeline import Deadlines, Stages, recommend
 
 PATIENT = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
-"""Longer than in service: stages that just started open a bundle and connect to stores."""
+"""Longer than in service, because starting stages open a bundle and connect to stores."""
 
 PAUSE_S = 0.5
 
@@ -18,7 +18,7 @@ STORE_REASON = "store_unavailable"
 
 
 class WarmUp:
-    """Ready once every stage has answered; from then on the floor answers whatever fails."""
+    """Ready once every stage has answered. It stays ready: the floor replaces later failures."""
 
     def __init__(self, follower: BundleFollower, stages: Stages, variants: Sequence[str]) -> None:
         self._follower = follower
@@ -33,7 +33,7 @@ class WarmUp:
             self._task = asyncio.create_task(repeat(self._look, PAUSE_S))
 
     def missing(self) -> list[str]:
-        """The stages that have not answered yet."""
+        """Name the stages that have not answered yet."""
         if self._follower.current is None:
             return ["bundle: publish one with `recserve fit`"]
         return list(self._missing)
@@ -43,25 +43,26 @@ class WarmUp:
             self._missing = await self._try(self._follower.current)
 
     async def _try(self, current: CurrentBundle) -> tuple[str, ...]:
-        """The stages that do not answer."""
+        """Send one request per variant; return the stages that do not answer."""
         silent = _SilentStages()
+        # No user has the empty id: stages treat it as unknown, which needs no data in the stores.
         users = ("",) * len(self._variants)
         batch = RequestBatch.unfiltered(
             users, 1, at=current.bundle.manifest.until_at, bundle=current.version
         )
         await recommend(batch, self._variants, self._stages, current.floor, PATIENT, silent)
-        return tuple(f"{stage}: {reason}" for stage, reason in silent.found.items())
+        return tuple(f"{stage}: {reason}" for stage, reason in silent.reasons.items())
 
 
 class _SilentStages:
     """Notes the stages that had to be replaced."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
     def stage(self, name: str, duration_s: float) -> None:
-        """Ignored: the warm-up includes opening the bundle."""
+        """Ignore durations: they include opening the bundle."""
 
     def degraded(self, stage: str, reason: str, n_requests: int) -> None:
         if reason != STORE_REASON:
-            self.found[stage] = reason
+            self.reasons[stage] = reason

@@ -98,7 +98,7 @@ FACES = {
     "fitting.report": ("facts", "figures", "writing"),
     "fitting.tuning": ("source_tuning",),
     "loading": ("in_memory", "load"),
-    "serving.http": ("api",),
+    "serving.http": ("api", "bodies"),
 }
 """The modules of a folder that the rest of the package may import."""
 

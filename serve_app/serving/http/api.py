@@ -5,7 +5,6 @@ annotation is a string would become a query parameter.
 """
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Protocol
 
@@ -42,18 +41,11 @@ from serve_app.telemetry.counting import Telemetry
 
 
 class Frontend(Protocol):
-    """The service that the routes call (see ``serving.ingress.Ingress``)."""
+    """The service behind the routes (see ``serving.ingress.Ingress``)."""
 
     telemetry: Telemetry
 
-    def question(
-        self,
-        user_id: str,
-        n: int,
-        filters: Mapping[str, Any],
-        model_name: str | None,
-        include_metadata: bool,
-    ) -> Question: ...
+    def question(self, body: RecommendationsRequest) -> Question: ...
 
     async def recommend(self, question: Question) -> Answer: ...
 
@@ -89,9 +81,7 @@ async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: st
     """Turn a checked request body into the bytes of the answer."""
     started_at = time.perf_counter()
     request_id = fit_request_id(given_id)
-    question = frontend.question(
-        body.user_id, body.n, body.filters or {}, body.model_name, body.include_metadata
-    )
+    question = frontend.question(body)
     answer = await frontend.recommend(question)
     content = {
         "user_id": body.user_id,
@@ -114,7 +104,7 @@ def _shed(frontend: Frontend, refused: Overloaded, given_id: str) -> Response:
 
 
 def _add_recommendations(api: FastAPI, answer: Answering) -> None:
-    """Add the documented route. It also answers what ``HotRoute`` passes on."""
+    """Add the documented route. It also answers the requests that ``HotRoute`` passes on."""
 
     @api.post(
         PATH,
@@ -141,10 +131,10 @@ def _add_similar(api: FastAPI, frontend: Frontend) -> None:
         item_id: Annotated[str, Path(max_length=MAX_ID_CHARS, examples=["i000001"])],
         n: Annotated[int, Query(ge=1, le=MAX_N, examples=[10])] = 10,
     ) -> Response:
-        found, catalogue = frontend.similar(item_id, n)
+        items, catalogue = frontend.similar(item_id, n)
         content = {
             "item_id": item_id,
-            "similar": similar_list(found, catalogue),
+            "similar": similar_list(items, catalogue),
             "model_version": catalogue.version,
         }
         return json_response(content)
@@ -158,7 +148,8 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
     @api.get(
         "/health",
         response_model=Health,
-        summary="Report the served bundle and models, without asking a store",
+        summary="Report the served bundle and variants",
+        description="Answers 200 while the process runs. Asks no store.",
     )
     async def health() -> Response:
         return json_response(frontend.health())
@@ -167,7 +158,8 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
         "/ready",
         response_model=Readiness,
         responses={503: {"model": Readiness}},
-        summary="Report whether the service can answer, and what is missing",
+        summary="Report whether the service is ready",
+        description="Answers 503 and lists the parts that have not answered yet.",
     )
     async def ready() -> Response:
         missing = frontend.missing()

@@ -9,10 +9,15 @@ from serve_app.serving.config import MAX_N
 
 FILTERS = """Conditions by field; an item must meet all of them. A field is any column of the
 catalogue, or `item_id`. A condition is a value, a list of allowed values, or operators: `eq`, `in`,
-`not_in`, `gt`, `gte`, `lt`, `lte`, and for tags `any`, `all`, `none`. Example that excludes an
-item: `{"item_id": {"not_in": ["i000001"]}}`. Unknown values match only `not_in` and `none`."""
+`not_in`, `gt`, `gte`, `lt`, `lte`, and for tags `any`, `all`, `none`. For example,
+`{"item_id": {"not_in": ["i000001"]}}` excludes an item. Unknown values match only `not_in` and
+`none`."""
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
+
+
+def _example(**fields: Any) -> dict[str, Any]:
+    return {"examples": [fields]}
 
 
 class RecommendationsRequest(BaseModel):
@@ -21,18 +26,14 @@ class RecommendationsRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "user_id": "u000001",
-                    "n": 10,
-                    "filters": {"category": ["cookware", "spices"], "price": {"lte": 20}},
-                }
-            ]
-        },
+        json_schema_extra=_example(
+            user_id="u000001",
+            n=10,
+            filters={"category": ["cookware", "spices"], "price": {"lte": 20}},
+        ),
     )
 
-    user_id: Id = Field(description="For anonymous visitors, send the session id.")
+    user_id: Id = Field(description="Id of the user. For anonymous visitors, send the session id.")
     n: int = Field(
         default=10, ge=1, le=MAX_N, strict=True, description="Number of recommended items."
     )
@@ -42,7 +43,7 @@ class RecommendationsRequest(BaseModel):
         description="Variant that answers. Default: the variant that the experiment assigns.",
     )
     include_metadata: bool = Field(
-        default=False, strict=True, description="Adds title, price and the like to each item."
+        default=False, strict=True, description="Adds title, price, tags and so on to each item."
     )
 
 
@@ -51,8 +52,8 @@ class Recommendation(BaseModel):
 
     item_id: str
     score: float = Field(
-        description="Comparable within one answer only. Lists need not be sorted by it: they are"
-        " also made diverse."
+        description="Comparable within one answer only. Lists need not be in order of the scores:"
+        " the order also considers diversity."
     )
     reason: str = Field(description="A sentence that can be shown to the user.")
     metadata: dict[str, Any] | None = Field(
@@ -64,25 +65,17 @@ class Recommendations(BaseModel):
     """Recommended items, best first. No item occurs twice, and none was bought by the user."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "user_id": "u000001",
-                    "request_id": "5f0c6a0e4b1d4c6f9a4e7d1b2c3d4e5f",
-                    "recommendations": [
-                        {
-                            "item_id": "i000007",
-                            "score": 0.93,
-                            "reason": "Because you bought Oak serving board",
-                        }
-                    ],
-                    "model_used": "main",
-                    "model_version": "20261101-740eeeee",
-                    "cached": False,
-                    "degraded": [],
-                }
-            ]
-        }
+        json_schema_extra=_example(
+            user_id="u000001",
+            request_id="5f0c6a0e4b1d4c6f9a4e7d1b2c3d4e5f",
+            recommendations=[
+                {"item_id": "i000007", "score": 0.93, "reason": "Because you bought Oak board"}
+            ],
+            model_used="main",
+            model_version="20261101-740eeeee",
+            cached=False,
+            degraded=[],
+        )
     )
 
     user_id: str
@@ -111,15 +104,11 @@ class Similar(BaseModel):
     """Similar items, most similar first."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "item_id": "i000001",
-                    "similar": [{"item_id": "i000241", "score": 0.42}],
-                    "model_version": "20261101-740eeeee",
-                }
-            ]
-        }
+        json_schema_extra=_example(
+            item_id="i000001",
+            similar=[{"item_id": "i000241", "score": 0.42}],
+            model_version="20261101-740eeeee",
+        )
     )
 
     item_id: str
@@ -140,7 +129,7 @@ class Readiness(BaseModel):
     """Readiness of the service."""
 
     ready: bool
-    missing: list[str] = Field(description="What has not answered yet. Empty if ready.")
+    missing: list[str] = Field(description="Parts that have not answered yet. Empty if ready.")
 
 
 class Problem(BaseModel):

@@ -13,10 +13,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """ASGI middleware that reads the body and answers 413 when it is longer than allowed.
-
-    Counts what arrives rather than what ``Content-Length`` claims.
-    """
+    """ASGI middleware that reads the body, and answers 413 if it is longer than allowed."""
 
     def __init__(self, app: App, limit_bytes: int, on_refused: Callable[[], None]) -> None:
         self._app = app
@@ -32,6 +29,7 @@ class BodyLimit:
         while True:
             message = await receive()
             messages.append(message)
+            # Count the bytes that arrive: ``Content-Length`` can lie, and chunked bodies have none.
             n_bytes += len(message.get("body", b""))
             if n_bytes > self._limit_bytes:
                 self._on_refused()
@@ -39,15 +37,21 @@ class BodyLimit:
                 return
             if message["type"] != "http.request" or not message.get("more_body"):
                 break
+        await self._app(scope, replay(messages, receive), send)
 
-        async def replay() -> Message:
-            return messages.pop(0) if messages else await receive()
 
-        await self._app(scope, replay, send)
+def replay(messages: list[Message], receive: Receive) -> Receive:
+    """Return a ``receive`` that first gives the messages that were read already."""
+
+    async def next_message() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return next_message
 
 
 async def _refuse(send: Send, limit_bytes: int) -> None:
     body = b'{"detail":"%s"}' % str(BodyTooLarge(limit_bytes)).encode()
+    # Closing the connection stops the client from sending the rest of the body.
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send(
         {"type": "http.response.start", "status": BodyTooLarge.http_status, "headers": headers}

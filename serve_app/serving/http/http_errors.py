@@ -1,4 +1,4 @@
-"""Answers requests that fail: in FastAPI's format, counted, with one line in the log.
+"""Answers failed requests in FastAPI's format, counts them, and logs a line for each.
 
 No ``from __future__ import annotations`` here, as in ``serving.http.api``.
 """
@@ -24,23 +24,23 @@ NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type applicatio
 
 
 def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
-    """Handlers for everything that a route or FastAPI itself raises."""
+    """Add handlers for every error that a route or FastAPI itself raises."""
 
     def refuse(request: Request, outcome: str, status: int, detail: object) -> Response:
         return refusal(telemetry, request_id_of(request), outcome, status, detail)
 
     @api.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
-        # Without the input: it may be long, secret, or nothing that JSON can say.
+        # Without the input: it may be long, secret, or impossible to write as JSON.
         problems = [
-            {"type": each["type"], "loc": each["loc"], "msg": _message(each)}
-            for each in error.errors()
+            {"type": problem["type"], "loc": problem["loc"], "msg": _message(problem)}
+            for problem in error.errors()
         ]
         return refuse(request, "invalid", 422, problems)
 
     @api.exception_handler(400)
     async def unreadable(request: Request, _: Exception) -> Response:
-        # FastAPI's own answer to a body that is no UTF-8, or nested deeper than can be read.
+        # FastAPI raises 400 for a body that is not UTF-8, or is nested too deeply.
         problem = {"type": "value_error", "loc": ("body",), "msg": NO_OBJECT}
         return refuse(request, "invalid", 422, [problem])
 
@@ -65,7 +65,7 @@ def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
 
 
 def shed(telemetry: Telemetry, error: Overloaded, request_id: str) -> Response:
-    """Also for the hot route: when most are refused, saying so has to be cheap."""
+    """Refuse a request because too many wait. The hot route calls it too: refusing is cheap."""
     headers = {"retry-after": str(error.retry_after_s)}
     return refusal(telemetry, request_id, "shed", error.http_status, str(error), headers)
 
@@ -78,7 +78,7 @@ def refusal(
     detail: object,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer to a refused request, which is counted and logged."""
+    """Count and log a refused request, and make its answer."""
     telemetry.refused(outcome)
     line = {"request_id": request_id, "outcome": outcome, "status": status}
     access_log.info(orjson.dumps(line).decode())
@@ -88,25 +88,25 @@ def refusal(
 def json_response(
     content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """``content`` as JSON; it may hold ``orjson.Fragment``."""
+    """Write the content as JSON. It may hold ``orjson.Fragment``."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
 def request_id_of(request: Request) -> str:
-    """The same for all that is said of one request."""
+    """Return the id of a request: one id for its answer and all its log lines."""
     if not hasattr(request.state, "request_id"):
         request.state.request_id = fit_request_id(request.headers.get("x-request-id", ""))
     return str(request.state.request_id)
 
 
 def fit_request_id(given: str) -> str:
-    """The caller's own, when it is fit for a log line; a new one otherwise."""
+    """Return the caller's id if it is fit for a log line, else a new one."""
     fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
     return given if fit else uuid4().hex
 
 
 def _message(problem: Mapping[str, Any]) -> str:
-    """The message of a problem; names the allowed fields where pydantic does not."""
+    """Word a problem. Names the allowed fields where pydantic does not."""
     if problem["type"] == "extra_forbidden":
         return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
     return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])

@@ -1,4 +1,4 @@
-"""CandidateGenerator: reads what users did and finds candidates. Holds tables, no model."""
+"""Defines the stage CandidateGenerator: reads what users did, and finds candidates for them."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,10 @@ from serve_app.stores.user_state import CacheTtls, HistoryReader
 
 
 class CandidateGenerator:
-    """Several sources over one catalogue, merged; filters and exclusions before every choice."""
+    """Merges the candidates of several sources. Holds tables, no model.
+
+    Filters and exclusions apply before a source chooses: no choice is lost to them.
+    """
 
     def __init__(
         self,
@@ -25,12 +28,13 @@ class CandidateGenerator:
         self._shelf = BundleShelf(
             bundles, "candidates", lambda bundle: CandidateFinder.of(bundle.fitted, config)
         )
-        # As a scorer's: a batch takes so long that it must not block the event loop, least of all
-        # that of the ingress. A single thread: the masks are not for several.
+        # A thread: a batch takes so long that it must not block the event loop, least of all that
+        # of the ingress. Only one: the finder reuses its masks from batch to batch.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
 
     async def find(self, batch: RequestBatch) -> CandidateBatch:
-        """
+        """Find the candidates of a batch.
+
         Raises:
             StageFailed: the batch's bundle cannot be opened.
         """

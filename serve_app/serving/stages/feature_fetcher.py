@@ -1,4 +1,4 @@
-"""FeatureFetcher: model features of users, and metadata of items. Holds clients, no model."""
+"""Defines the stage FeatureFetcher: reads model features of users, and metadata of items."""
 
 from collections.abc import Sequence
 
@@ -13,26 +13,29 @@ from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
 
 
 class FeatureFetcher:
-    """Redis first, PostgreSQL for what it lacks; defaults for users whom neither knows."""
+    """Reads Redis, then PostgreSQL for absent keys. Holds clients, no model."""
 
     def __init__(self, stores: Stores, ttls: CacheTtls) -> None:
         self._users = user_reader(stores.cache, stores.shop, ttls)
         self._items = item_reader(stores.cache, stores.shop, ttls)
 
     async def users(self, batch: RequestBatch) -> UserFeatures:
-        """Features at the time of the batch; ``defaulted`` marks users no store answered for."""
-        found = await self._users.read(batch.user_ids)
+        """Compute features at the time of the batch; unknown users have defaults.
+
+        ``defaulted`` marks only the users for whom no store answered.
+        """
+        rows = await self._users.read(batch.user_ids)
         unknown = unknown_user()
-        columns = np.stack([found.values.get(user_id, unknown) for user_id in batch.user_ids])
-        defaulted = np.array([user_id in found.unanswered for user_id in batch.user_ids])
+        columns = np.stack([rows.values.get(user_id, unknown) for user_id in batch.user_ids])
+        defaulted = np.array([user_id in rows.unanswered for user_id in batch.user_ids])
         return UserFeatures(user_features(columns, batch.at), defaulted)
 
     async def items(self, item_ids: Sequence[str]) -> ReadResult[ItemRow]:
-        """Metadata of the items that are known, and those that no store answered for."""
+        """Read the metadata of known items; names the items for which no store answered."""
         return await self._items.read(item_ids)
 
 
 def default_users(batch: RequestBatch) -> UserFeatures:
-    """Features that replace those of the stage: all users are unknown."""
+    """Compute the features that replace those of the stage: all users are unknown."""
     columns = np.tile(unknown_user(), (len(batch), 1))
     return UserFeatures(user_features(columns, batch.at), np.ones(len(batch), bool))

@@ -1,4 +1,4 @@
-"""Ranker: order, diversity and reasons. Holds the catalogue."""
+"""Defines the stage Ranker: orders scored candidates, diversifies lists and adds reasons."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +9,21 @@ from serve_app.domain.batches import RankedBatch, RankingBatch
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.ranking.ordering import RankingConfig, rank
 from serve_app.serving.bundle_shelf import BundleShelf
+from serve_app.serving.pipeline import RANKER
 
 
 class Ranker:
-    """Scored candidates in, ordered answers out."""
+    """Turns scored candidates into ordered lists. Holds the catalogue."""
 
     def __init__(self, bundles: BundleLocation, config: RankingConfig) -> None:
-        self._shelf = BundleShelf(bundles, "ranker", _catalogue)
+        self._shelf = BundleShelf(bundles, RANKER, _catalogue)
         self._config = config
-        # As a scorer's: a batch must not block the event loop, least of all that of the ingress.
+        # A batch must not block the event loop, least of all that of the ingress.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
 
     async def rank(self, batch: RankingBatch) -> RankedBatch:
-        """
+        """Order the candidates of a batch.
+
         Raises:
             StageFailed: the batch's bundle cannot be opened.
         """

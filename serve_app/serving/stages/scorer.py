@@ -1,5 +1,4 @@
-"""Scorer: one variant's model. Each variant is a deployment of its own, so that each scales,
-deploys and fails alone."""
+"""Defines the stage Scorer: scores candidates with the model of one variant."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +14,17 @@ from serve_app.serving.pipeline import scorer_of
 
 
 class Scorer:
-    """Features of candidates in, scores out."""
+    """Holds the model of one variant. As a deployment, each variant scales and fails alone."""
 
     def __init__(self, variant: str, bundles: BundleLocation) -> None:
         self._shelf = BundleShelf(
             bundles, scorer_of(variant), lambda bundle: load_model(bundle, variant)
         )
-        # One thread of its own: a prediction must not block the loop that answers health checks.
+        # A prediction must not block the event loop, which also answers health checks.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
     async def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
-        """Scores of ``batch.rows``, shape (total,).
+        """Compute the scores of ``batch.rows``, shape (total,).
 
         Raises:
             StageFailed: the batch's bundle has no usable model of this variant.

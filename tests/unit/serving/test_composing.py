@@ -8,7 +8,7 @@ from serve_app.arrays.columns import MISSING, NumberColumn
 from serve_app.domain.batches import RankedBatch
 from serve_app.domain.ranking.reasons import REASON_CODES
 from serve_app.domain.similar import SimilarItems
-from serve_app.serving.composing import compose, described, item_ids, similar_list
+from serve_app.serving.composing import compose, describe, item_ids, similar_list
 from tests.support.small_world import small_world
 
 CATALOGUE = small_world().fitted.catalogue
@@ -58,7 +58,7 @@ def test_metadata_stands_beside_each_item():
 def test_the_catalogue_describes_an_item_without_a_store():
     rated = int(np.argmax(CATALOGUE.number("num_ratings")))
 
-    found = described(id_of(rated), CATALOGUE)
+    found = describe(id_of(rated), CATALOGUE)
 
     assert found["title"] == CATALOGUE.titles.at(rated)
     assert found["category"] == CATALOGUE.categories.word(rated)
@@ -73,13 +73,13 @@ def test_the_catalogue_prints_an_average_rating_as_the_stores_do():
     ratings = NumberColumn(np.full(len(CATALOGUE), 7 / 3))
     catalogue = replace(CATALOGUE, columns={**CATALOGUE.columns, "avg_rating": ratings})
 
-    assert orjson.dumps(described(id_of(4), catalogue)["avg_rating"]) == b"2.3333333"
+    assert orjson.dumps(describe(id_of(4), catalogue)["avg_rating"]) == b"2.3333333"
 
 
 def test_what_the_catalogue_does_not_know_is_null():
     unrated = int(np.flatnonzero(np.isnan(CATALOGUE.number("avg_rating")))[0])
 
-    found = described(id_of(unrated), CATALOGUE)
+    found = describe(id_of(unrated), CATALOGUE)
 
     assert (found["avg_rating"], found["num_ratings"]) == (None, 0)
     assert orjson.loads(orjson.dumps(found)) == found

@@ -5,6 +5,7 @@ import pytest
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.serving import bundle_shelf
 from serve_app.serving import current_bundle as world
+from serve_app.serving.http.bodies import RecommendationsRequest
 from tests.support.in_process import Api, logged
 from tests.support.small_bundles import damage, publish_world
 
@@ -39,7 +40,7 @@ def soon(monkeypatch):
 
 
 def variant_of(ingress, user_id, model_name=None):
-    return ingress.question(user_id, 10, {}, model_name, False).variant
+    return ingress.question(RecommendationsRequest(user_id=user_id, model_name=model_name)).variant
 
 
 def variants_of(ingress):
