@@ -96,7 +96,7 @@ def servers(home, name):
 def test_answers_while_redis_is_stuck(service, a_buyer):
     user_id, bought = a_buyer
 
-    with stopped(servers(service.home, "redis")):
+    with stopped(servers(service.home, "valkey")):
         answer = service.ask(user_id, n=10)
 
     assert_good(answer, 10, bought)
@@ -114,7 +114,7 @@ def test_answers_while_postgres_is_stuck(service):
 def test_answers_from_the_bundle_while_both_stores_are_stuck(service, a_buyer):
     user_id, bought = a_buyer
 
-    with stopped(servers(service.home, "redis") + servers(service.home, "postgres")):
+    with stopped(servers(service.home, "valkey") + servers(service.home, "postgres")):
         answer = service.ask(user_id, n=10)
 
     assert answer["degraded"] == ["features", "history"]
