@@ -61,7 +61,10 @@ def test_an_error_of_a_part_reaches_the_caller(cluster):
 
 
 def test_several_processes_train_one_model_together(cluster, tmp_path):
-    metrics = fit(cluster, CONFIG.model_copy(update={"n_train_workers": 2}), tmp_path).models
+    # One objective: each model that processes train together costs Ray Train a start of seconds.
+    variant = CONFIG.variants["main"].model_copy(update={"objectives": ("binary:logistic",)})
+    config = CONFIG.model_copy(update={"n_train_workers": 2, "variants": {"main": variant}})
+    model = fit(cluster, config, tmp_path).models["main"]
 
-    assert metrics["main"].metrics["ndcg_at_10"] > 0.2
-    assert metrics["main"].n_trees == 2 * 10, "of each objective"
+    assert model.metrics["ndcg_at_10"] > 0.2
+    assert model.n_trees == 10
