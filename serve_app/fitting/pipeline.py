@@ -1,7 +1,6 @@
 """Fits the models of a shop in six steps, and publishes them as a bundle.
 
 ``fit_and_publish`` fits the data of a database; ``fit`` fits data in memory and returns the result.
-Both run the steps of ``STEPS``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +102,7 @@ def fit(
     """Runs all steps but ``publish`` in this process, in a temporary folder.
 
     Args:
-        items, users, log: see ``FitData``.
+        items, users, log: as ``FitData`` has them.
         measure: measure and judge the models; otherwise only the models to publish are trained.
 
     Raises:

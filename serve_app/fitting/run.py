@@ -18,14 +18,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Everything that a step is given.
-
-    Attributes:
-        work: holds the results of earlier steps.
-        source: gives the data, and the models that are served now.
-        workers: compute the parts of a step.
-        progress: receives the share of the step that is done.
-    """
+    """Everything that a step is given; ``progress`` receives the share of the step that is done."""
 
     work: Workspace
     config: FitConfig
@@ -93,7 +86,7 @@ def run(
             yield StepRun(name, False, done)
         elif only in (None, name):
             job = Job(work, config, source, workers, partial(progress, name))
-            yield StepRun(name, True, _run(name, step, job, keys[name], meter))
+            yield StepRun(name, True, _run_step(name, step, job, keys[name], meter))
         else:
             raise StepMissing(name, only)
         if name == only:
@@ -110,7 +103,7 @@ def keys_of(config: FitConfig, inputs: object) -> dict[str, str]:
     return keys
 
 
-def _run(name: str, step: Step, job: Job, key: str, meter: Meter) -> Done:
+def _run_step(name: str, step: Step, job: Job, key: str, meter: Meter) -> Done:
     job.progress(0.0)
     with job.work.writing(name) as (folder, finish):
         with meter() as cost:

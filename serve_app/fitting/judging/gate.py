@@ -9,14 +9,9 @@ from pydantic import Field
 from serve_app.bundles.manifest import ModelManifest
 from serve_app.domain.scoring.model_features import SOURCES, fingerprint
 from serve_app.domain.settings import Settings
+from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.leaks import Leak
-from serve_app.fitting.judging.window_results import (
-    FUSED,
-    POPULARITY,
-    SERVED,
-    WindowResults,
-    ndcg_by_order,
-)
+from serve_app.fitting.judging.window_results import FUSED, POPULARITY, SERVED, WindowResults
 from serve_app.measuring.bootstrap import Interval
 from serve_app.measuring.comparing import Comparison, comparisons
 
@@ -65,7 +60,7 @@ class Judgement:
 class GateVerdict:
     """
     Attributes:
-        main: name of the judged variant.
+        main: the judged variant.
         k: length of the compared lists.
         reason: half a sentence, to follow "because".
     """
@@ -93,19 +88,17 @@ def judge(
         leaks: of all sources; a suspicious source fails the fit.
     """
     # All demands must hold at once, so the intervals need no correction for their number.
-    compared = comparisons(
-        main,
-        {name: {"ndcg": values} for name, values in ndcg_by_order(results, config.k).items()},
-        ("ndcg",),
-        config.n_resamples,
-        seed,
-    )
-    others: dict[str, Demand] = {**dict.fromkeys(SIMPLER, "better"), SERVED: config.served}
-    absent = {SERVED: served_absent}
+    ndcg = window_results.ndcg_by_order(results, config.k)
+    per_user = {name: {"ndcg": values} for name, values in ndcg.items()}
+    compared = comparisons(main, per_user, ("ndcg",), config.n_resamples, seed)
+    others: dict[str, Demand] = {
+        **dict.fromkeys(SIMPLER, "better"),
+        SERVED: config.served,
+    }
     judgements = tuple(
         _judge(main, other, demand, compared[other], config.k)
         if results.offers(other)
-        else _skip(other, demand, absent.get(other, "it has no lists"))
+        else _skip(other, demand, served_absent if other == SERVED else "it has no lists")
         for other, demand in others.items()
     )
     promoted, reason = _decide(main, judgements, leaks)
@@ -153,14 +146,10 @@ def _decide(main: str, judgements: Sequence[Judgement], leaks: Sequence[Leak]) -
     compared = [judgement for judgement in judgements if judgement.difference is not None]
     failed = [judgement for judgement in compared if not judgement.passed]
     if suspicious:
-        reason = f"{_join(suspicious)} may have seen what the models learn from"
-    elif failed:
-        reason = f"{main} is {_in_words(failed)}"
-    elif not compared:
-        reason = f"there was nothing to compare {main} with"
-    else:
-        reason = f"{main} is {_in_words(compared)}"
-    return bool(compared) and not suspicious and not failed, reason
+        return False, f"{_join(suspicious)} may have seen what the models learn from"
+    if not compared:
+        return False, f"there was nothing to compare {main} with"
+    return not failed, f"{main} is {_in_words(failed or compared)}"
 
 
 _PHRASES: Mapping[tuple[Demand, bool], str] = {
@@ -173,14 +162,9 @@ _PHRASES: Mapping[tuple[Demand, bool], str] = {
 
 def _in_words(judgements: Sequence[Judgement]) -> str:
     """For example "better than a, b and c and not worse than d"."""
-    groups = {
-        phrase: [
-            judgement.other
-            for judgement in judgements
-            if (judgement.demand, judgement.passed) == key
-        ]
-        for key, phrase in _PHRASES.items()
-    }
+    groups: dict[str, list[str]] = {phrase: [] for phrase in _PHRASES.values()}
+    for judgement in judgements:
+        groups[_PHRASES[judgement.demand, judgement.passed]].append(judgement.other)
     return " and ".join(f"{phrase} {_join(names)}" for phrase, names in groups.items() if names)
 
 

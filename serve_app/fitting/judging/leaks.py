@@ -1,6 +1,6 @@
 """Finds sources that knew the outcomes that models learn to predict.
 
-Such a source was fitted on the window whose purchases are the labels. It is far better there than
+Such a source was fitted on the window whose outcomes are the labels. It is far better there than
 in the window after it, where it is honest. A model that learns to trust it is worse than it looks.
 An honest source is about as good in both windows.
 """
@@ -68,16 +68,13 @@ def find_leaks(
     first = _resample(learnt, n_resamples, seed)
     # The windows have different users and are not paired: another seed draws other resamples.
     second = _resample(later, n_resamples, seed + 1)
-    return tuple(
-        _check(
-            source,
-            interval(learnt[source].mean(), first[source]),
-            interval(later[source].mean(), second[source]),
-            interval(learnt[source].mean() - later[source].mean(), first[source] - second[source]),
-            config,
-        )
-        for source in learnt
-    )
+    leaks = []
+    for source in learnt:
+        means = learnt[source].mean(), later[source].mean()
+        in_window, after = interval(means[0], first[source]), interval(means[1], second[source])
+        difference = interval(means[0] - means[1], first[source] - second[source])
+        leaks.append(_check(source, in_window, after, difference, config))
+    return tuple(leaks)
 
 
 def _resample(

@@ -12,30 +12,18 @@ from serve_app.arrays.ragged import Offsets, Scalar, gather, offsets_of, owners,
 from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.candidates.finding import keys_of
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.interactions import GRADE_GAINS
+from serve_app.domain.interactions import GRADE_GAINS, Histories
 from serve_app.domain.ranking.ordering import RankingConfig, rank, ranking_batch
-from serve_app.domain.scoring.model_features import (
-    CANDIDATE_FEATURES,
-    FEATURES,
-    LOG_BUYERS,
-    SOURCES,
-)
+from serve_app.domain.scoring import model_features
+from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.windows import Outcomes
-from serve_app.fitting.judging.window_results import (
-    POPULARITY,
-    SERVED,
-    WIDTH,
-    Order,
-    WindowResults,
-    baselines,
-    count_wanted,
-    select_wanted,
-)
+from serve_app.fitting.judging import window_results
+from serve_app.fitting.judging.window_results import POPULARITY, SERVED, WIDTH, Order, WindowResults
 from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import hits_of
 
-_CANDIDATE_COLUMNS = [FEATURES.index(name) for name in CANDIDATE_FEATURES]
+_CANDIDATE_COLUMNS = [FEATURES.index(name) for name in model_features.CANDIDATE_FEATURES]
 
 N_BINS = 16
 # Logarithmic: most candidates are wanted rarely, and would all fall into one bin of equal width.
@@ -76,35 +64,35 @@ def measure_block(
         outcomes: of all users of the window.
         snapshot: at the beginning of the window.
     """
-    buyers = np.flatnonzero(count_wanted(outcomes)[users])
-    candidates, examples = _candidates(examples, rows, buyers), examples.lists(buyers)
+    buyers = np.flatnonzero(window_results.count_wanted(outcomes)[users])
+    histories = snapshot.fitted.archive.of_rows(outcomes.users[users][buyers], stale=False)
+    candidates, examples = _take_candidates(examples, rows, buyers), examples.lists(buyers)
     orders = {**contest.variants, **({SERVED: contest.served} if contest.served else {})}
     scores = {name: order(examples) for name, order in orders.items()}
-    lists = {name: _best(values, candidates) for name, values in scores.items()}
+    lists = {name: _list_best(values, candidates) for name, values in scores.items()}
     for name in contest.variants:
         lists[f"{name}_diverse"] = _diversify(scores[name], candidates, snapshot, contest.ranking)
-    for name, order in baselines().items():
-        lists[name] = _best(order(examples), candidates)
-    lists[POPULARITY] = _most_bought(outcomes.users[users][buyers], snapshot)
-    relevant = select_wanted(outcomes, users.start + buyers)
+    for name, order in window_results.baselines().items():
+        lists[name] = _list_best(order(examples), candidates)
+    lists[POPULARITY] = _list_most_bought(histories, snapshot)
+    relevant = window_results.select_wanted(outcomes, users.start + buyers)
+    n_rows = len(snapshot.fitted.catalogue)
     calibrated = tuple(name for name in contest.variants if name in contest.calibrated)
     return WindowResults(
         names=tuple(lists),
         calibrated=calibrated,
         lists=np.stack(list(lists.values())),
-        hits=np.stack(
-            [hits_of(rows, relevant, len(snapshot.fitted.catalogue)) for rows in lists.values()]
-        ),
-        n_past=_count_past(snapshot, outcomes.users[users][buyers]),
+        hits=np.stack([hits_of(listed, relevant, n_rows) for listed in lists.values()]),
+        n_past=_count_past(histories, snapshot),
         relevant=relevant.items,
         offsets=relevant.offsets,
-        n_found=count_wanted(examples),
-        offered=_offered(scores[next(iter(contest.variants))], examples),
-        calibration=_calibration([scores[name] for name in calibrated], examples),
+        n_found=window_results.count_wanted(examples),
+        offered=_find_offers(scores[next(iter(contest.variants))], examples),
+        calibration=_sum_bins([scores[name] for name in calibrated], examples),
     )
 
 
-def _candidates(examples: Examples, rows: Rows, numbers: NDArray[np.int64]) -> CandidateBatch:
+def _take_candidates(examples: Examples, rows: Rows, numbers: NDArray[np.int64]) -> CandidateBatch:
     """Candidates of some users, in the form of the ranker and without reasons."""
     positions, offsets = gather(examples.offsets, numbers)
     return CandidateBatch(
@@ -131,7 +119,7 @@ def _best_positions(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np
     return pad(order, offsets_of(lengths), WIDTH, MISSING)
 
 
-def _best(scores: NDArray[np.float32], candidates: CandidateBatch) -> Rows:
+def _list_best(scores: NDArray[np.float32], candidates: CandidateBatch) -> Rows:
     return _take(candidates.rows, _best_positions(scores, candidates.offsets), MISSING)
 
 
@@ -156,35 +144,32 @@ def _diversify(
     return pad(ranked.rows, ranked.offsets, WIDTH, MISSING)
 
 
-def _most_bought(users: NDArray[np.int32], snapshot: Snapshot) -> Rows:
-    """The items with the most buyers of all time, without those that are excluded for the user."""
-    histories = snapshot.fitted.archive.of_rows(users, stale=False)
-    done = keys_of(histories, snapshot.fitted.tables.ending_types, len(snapshot.fitted.catalogue))
-    allowed = AllowedItems(snapshot.fitted.catalogue, include_out_of_stock=True)
+def _list_most_bought(histories: Histories, snapshot: Snapshot) -> Rows:
+    """Lists the items with the most buyers of all time that are not excluded for the user."""
+    catalogue = snapshot.fitted.catalogue
+    done = keys_of(histories, snapshot.fitted.tables.ending_types, len(catalogue))
+    allowed = AllowedItems(catalogue, include_out_of_stock=True)
     # Stable: items with equally many buyers stand in the order of their rows.
-    rows = np.argsort(-snapshot.fitted.catalogue.features[:, LOG_BUYERS], kind="stable").astype(
-        np.int32
-    )
-    first = allowed.for_requests([None] * len(users), done).first(rows, WIDTH)
+    rows = np.argsort(-catalogue.features[:, model_features.LOG_BUYERS], kind="stable")
+    requests = allowed.for_requests([None] * len(histories), done)
+    first = requests.first(rows.astype(np.int32), WIDTH)
     return pad(*first, WIDTH, MISSING)
 
 
-def _count_past(snapshot: Snapshot, users: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Interactions of each user before the window that the label counts."""
-    histories = snapshot.fitted.archive.of_rows(users, stale=False)
+def _count_past(histories: Histories, snapshot: Snapshot) -> NDArray[np.int64]:
     counts = histories.events["type"] == snapshot.label.type
     owner = owners(histories.offsets)
-    return np.bincount(owner, counts, minlength=len(users)).astype(np.int64)
+    return np.bincount(owner, counts, minlength=len(histories)).astype(np.int64)
 
 
-def _offered(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.bool_]:
+def _find_offers(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.bool_]:
     """Sources that offered the items of each list, shape (n, WIDTH, len(SOURCES))."""
-    columns = [FEATURES.index(f"candidate.{source}_rank") for source in SOURCES]
+    columns = [FEATURES.index(f"candidate.{source}_rank") for source in model_features.SOURCES]
     known = np.isfinite(examples.matrix[:, columns])
     return _take(known, _best_positions(scores, examples.offsets), 0)
 
 
-def _calibration(log_odds: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
+def _sum_bins(log_odds: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
     """See ``WindowResults.calibration``."""
     # The label of training: the quantity that a binary objective learns to predict.
     labels = (GRADE_GAINS / GRADE_GAINS.max())[examples.strengths]

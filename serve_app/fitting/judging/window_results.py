@@ -154,16 +154,11 @@ def mean_metrics(results: WindowResults, n_items: int) -> dict[str, dict[str, fl
         By name of the order, the metrics of ``metrics_per_user`` and ``coverage_at_20``; under
         ``CANDIDATES`` the ``recall`` of all candidates and the number of users.
     """
-    by_order = {
-        name: {
-            **{
-                metric: float(values.mean())
-                for metric, values in metrics_per_user(results, name).items()
-            },
-            "coverage_at_20": item_coverage(results, name, n_items),
-        }
-        for name in results.names
-    }
+    by_order = {}
+    for name in results.names:
+        per_user = metrics_per_user(results, name)
+        by_order[name] = {metric: float(values.mean()) for metric, values in per_user.items()}
+        by_order[name]["coverage_at_20"] = item_coverage(results, name, n_items)
     recall = float(results.candidate_recall.mean())
     return {**by_order, CANDIDATES: {"recall": recall, "n_users": float(len(results))}}
 
@@ -192,11 +187,9 @@ def select_wanted(outcomes: Outcomes, users: NDArray[np.int64]) -> Wanted:
 def source_ndcgs(examples: Examples, n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """NDCG@10 of the list that each source gives alone, shape (len(examples), len(SOURCES))."""
     wanted = examples.strengths == WANTED
-    columns = []
-    for source in SOURCES:
-        hits = ranked_hits(_by_rank(source)(examples), wanted, examples.offsets, 10)
-        columns.append(ndcg_at(hits, n_relevant, 10))
-    return np.column_stack(columns)
+    scores = [_by_rank(source)(examples) for source in SOURCES]
+    hits = [ranked_hits(values, wanted, examples.offsets, 10) for values in scores]
+    return np.column_stack([ndcg_at(mask, n_relevant, 10) for mask in hits])
 
 
 def _by_rank(source: str) -> Order:

@@ -29,8 +29,6 @@ ACCENT = "#e67e22"
 # Narrow: letters stay readable when a phone shows the whole width.
 _WIDTH_INCHES = 4.8
 
-_ROW_INCHES = 0.24
-
 _STYLE: Mapping[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -54,9 +52,6 @@ _STYLE: Mapping[Any, Any] = {
     "svg.hashsalt": "recserve",
     "svg.fonttype": "none",
 }
-
-# Matplotlib writes its version and the time here.
-_SVG_METADATA = ("Creator", "Date", "Format", "Type")
 
 
 @contextmanager
@@ -91,11 +86,12 @@ def as_png(sheet: Sheet) -> bytes:
 def as_svg(sheet: Sheet, name: str) -> str:
     """An ``<svg>`` element to stand inside a page, in the page's own colour of letters.
 
-    Args:
-        name: of the plot; becomes the prefix of all ids, which are unique in the page.
+    The name of the plot becomes the prefix of all ids, which are unique in the page.
     """
+    # Matplotlib would write its version and the time here.
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     buffer = BytesIO()
-    sheet.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(_SVG_METADATA))
+    sheet.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     # Without a size of its own the drawing scales to the width of the page.
@@ -106,7 +102,7 @@ def as_svg(sheet: Sheet, name: str) -> str:
 
 def height_of(n_rows: float) -> float:
     """Inches of a sheet with so many rows."""
-    return 1.1 + _ROW_INCHES * n_rows
+    return 1.1 + 0.24 * n_rows
 
 
 def limits_from_zero(values: Sequence[float], room: float = 0.04) -> tuple[float, float]:
@@ -135,12 +131,9 @@ def show_percent(axis: Axis, decimals: int | None = None) -> None:
 
 def draw_intervals(axes: Axes, names: Sequence[str], values: Sequence[Interval], main: str) -> None:
     """Draws one row per name, the last on top."""
-    groups = {
-        MAIN: [i for i, name in enumerate(names) if name in (main, f"{main}_diverse")],
-        ACCENT: [i for i, name in enumerate(names) if name == SERVED],
-    }
-    groups[OTHER] = [i for i in range(len(names)) if i not in groups[MAIN] + groups[ACCENT]]
-    for colour, rows in groups.items():
+    colours = {main: MAIN, f"{main}_diverse": MAIN, SERVED: ACCENT}
+    for colour in (MAIN, ACCENT, OTHER):
+        rows = [i for i, name in enumerate(names) if colours.get(name, OTHER) == colour]
         draw_errors(axes, np.array(rows, float), [values[i] for i in rows], colour, "")
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="x")

@@ -6,13 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from serve_app.arrays.columns import MISSING
-from serve_app.fitting.judging.window_results import (
-    CANDIDATES,
-    WindowResults,
-    item_coverage,
-    mean_metrics,
-    metrics_per_user,
-)
+from serve_app.fitting.judging import window_results
+from serve_app.fitting.judging.window_results import CANDIDATES, WindowResults, item_coverage
 from serve_app.fitting.report import groups
 from serve_app.fitting.report.facts import Facts
 from serve_app.measuring.bootstrap import Interval
@@ -83,7 +78,7 @@ def compute_figures(facts: Facts) -> Figures:
         gains={name: _largest_shares(gains) for name, gains in facts.gains.items()},
         calibration=_calibration(results),
         recommended=_most_recommended(facts),
-        changes=_changes(facts, mean_metrics(results, n_listed)),
+        changes=_changes(facts, window_results.mean_metrics(results, n_listed)),
     )
 
 
@@ -91,7 +86,7 @@ def _intervals(facts: Facts) -> dict[str, dict[str, Interval]]:
     columns = {
         (name, metric): values
         for name in facts.results.names
-        for metric, values in metrics_per_user(facts.results, name).items()
+        for metric, values in window_results.metrics_per_user(facts.results, name).items()
     }
     columns[CANDIDATES, "recall"] = facts.results.candidate_recall
     orders: dict[str, dict[str, Interval]] = {}

@@ -57,29 +57,22 @@ def _as_json(facts: Facts, figures: Figures) -> str:
         "verdict": asdict(facts.verdict),
         "data": {
             "first_at": facts.first_at,
-            "train_at": facts.split.train_at,
-            "evaluate_at": facts.split.evaluate_at,
-            "end_at": facts.split.end_at,
+            **asdict(facts.split),
             "n_users": facts.n_users,
             "n_items": facts.n_items,
             "n_interactions": facts.n_interactions,
             "n_test_users": len(facts.results),
         },
         **asdict(figures),
-        "changes": _changes(figures),
+        # Keys of JSON objects are strings: order and metric become one.
+        "changes": {
+            " ".join(key).strip(): asdict(change) for key, change in figures.changes.items()
+        },
         "tuned": dict(facts.tuned),
         "leaks": [asdict(leak) for leak in facts.leaks],
         "intervals": {"n_resamples": facts.n_resamples, "seed": facts.seed},
     }
     return json.dumps(_plain(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _changes(figures: Figures) -> dict[str, Any]:
-    # Keys of JSON objects are strings: order and metric become one.
-    return {
-        " ".join((order, metric)).strip(): asdict(change)
-        for (order, metric), change in figures.changes.items()
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -13,16 +13,7 @@ from serve_app.fitting.data.items import catalogue_of
 from serve_app.fitting.data.labels import Label, label_of
 from serve_app.fitting.data.windows import FitWindows, split_of
 from serve_app.fitting.run import Job
-from serve_app.fitting.workspace.array_folders import (
-    load,
-    load_array,
-    load_catalogue,
-    load_log,
-    save,
-    save_array,
-    save_catalogue,
-    save_log,
-)
+from serve_app.fitting.workspace import array_folders
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 
 STEP = "check"
@@ -35,8 +26,6 @@ class CheckedData:
         items: all items, without any number that is learnt from interactions.
         index: finds the users of the log.
         created_at: shape (n_users,), epoch seconds when each user came, NaN where unknown.
-        split: moments that part the data.
-        label: interactions that recommendations should lead to.
     """
 
     items: Catalogue
@@ -55,12 +44,12 @@ def check_data(job: Job, folder: Path) -> None:
     items, users, log = job.source.read()
     # First of all, because it refuses: a hopeless fit should fail before it copies anything.
     split = split_of(log, job.config.label_share)
-    save_catalogue(folder / "items", catalogue_of(items, log, n_dimensions=0))
-    save_log(folder / "log", log)
-    save(folder / "index", IdIndex.of(log.user_ids))
+    array_folders.save_catalogue(folder / "items", catalogue_of(items, log, n_dimensions=0))
+    array_folders.save_log(folder / "log", log)
+    array_folders.save(folder / "index", IdIndex.of(log.user_ids))
     known = dict(zip(users["user_id"], users["created_at"], strict=True))
     created_at = np.array([known.get(user_id, np.nan) for user_id in log.user_ids], np.float64)
-    save_array(folder, "created_at", created_at)
+    array_folders.save_array(folder, "created_at", created_at)
     write_json(folder / "split.json", asdict(split))
     write_json(folder / "label.json", asdict(label_of(log, job.config.label)))
 
@@ -68,10 +57,10 @@ def check_data(job: Job, folder: Path) -> None:
 def load_data(work: Workspace) -> CheckedData:
     folder = work.folder_of(STEP)
     return CheckedData(
-        load_catalogue(folder / "items"),
-        load_log(folder / "log"),
-        load(IdIndex, folder / "index"),
-        load_array(folder, "created_at"),
+        array_folders.load_catalogue(folder / "items"),
+        array_folders.load_log(folder / "log"),
+        array_folders.load(IdIndex, folder / "index"),
+        array_folders.load_array(folder, "created_at"),
         FitWindows(**read_json(folder / "split.json")),
         Label(**read_json(folder / "label.json")),
     )

@@ -15,22 +15,12 @@ from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.windows import FitWindows, before, find_outcomes
-from serve_app.fitting.moments.snapshot import (
-    Numbers,
-    SnapshotConfig,
-    listed_at,
-    numbers_at,
-    take_snapshot,
-)
+from serve_app.fitting.moments import snapshot
+from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps.check_data import CheckedData, load_data
 from serve_app.fitting.tuning.source_tuning import tune_sources
-from serve_app.fitting.workspace.array_folders import (
-    load_array,
-    load_catalogue,
-    save_array,
-    save_catalogue,
-)
+from serve_app.fitting.workspace import array_folders
 from serve_app.fitting.workspace.step_folders import Workspace, read_json
 
 STEP = "features"
@@ -62,7 +52,7 @@ def known_at(data: CheckedData, moment: str) -> Known:
         # The bundle serves the future: it lists items that are announced, and knows the last
         # interaction, which happened at the moment itself.
         return Known(data.log, at, data.items.listed)
-    return Known(before(data.log, at), at, listed_at(data.items, at))
+    return Known(before(data.log, at), at, snapshot.listed_at(data.items, at))
 
 
 def compute_features(job: Job, folder: Path) -> None:
@@ -70,11 +60,10 @@ def compute_features(job: Job, folder: Path) -> None:
     settings = _choose_settings(data, job)
     (folder / "settings.json").write_text(settings.model_dump_json(indent=1))
     job.progress(0.5)
-    for i, (moment, numbers) in enumerate(
-        zip(MOMENTS, job.workers.map(_numbers, (data, settings), MOMENTS), strict=True), start=1
-    ):
-        save_catalogue(folder / moment / "catalogue", numbers.catalogue)
-        save_array(folder / moment, "users", numbers.users)
+    by_moment = job.workers.map(_compute_numbers, (data, settings), MOMENTS)
+    for i, (moment, numbers) in enumerate(zip(MOMENTS, by_moment, strict=True), start=1):
+        array_folders.save_catalogue(folder / moment / "catalogue", numbers.catalogue)
+        array_folders.save_array(folder / moment, "users", numbers.users)
         job.progress(0.5 + 0.5 * i / len(MOMENTS))
 
 
@@ -84,20 +73,18 @@ def load_settings(work: Workspace) -> SnapshotConfig:
 
 
 def load_catalogue_at(work: Workspace, moment: str) -> Catalogue:
-    return load_catalogue(work.folder_of(STEP) / moment / "catalogue")
+    return array_folders.load_catalogue(work.folder_of(STEP) / moment / "catalogue")
 
 
 def load_users_at(work: Workspace, moment: str) -> NDArray[np.float64]:
     """Shape (n_users, len(USER_COLUMNS))."""
-    return load_array(work.folder_of(STEP) / moment, "users")
+    return array_folders.load_array(work.folder_of(STEP) / moment, "users")
 
 
-def _numbers(shared: tuple[CheckedData, SnapshotConfig], moment: str) -> Numbers:
+def _compute_numbers(shared: tuple[CheckedData, SnapshotConfig], moment: str) -> snapshot.Numbers:
     data, settings = shared
-    known = known_at(data, moment)
-    return numbers_at(
-        data.items, known.log, known.at, known.listed, data.created_at, settings, data.label
-    )
+    log, at, listed = known_at(data, moment)
+    return snapshot.numbers_at(data.items, log, at, listed, data.created_at, settings, data.label)
 
 
 def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
@@ -106,7 +93,7 @@ def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
     past = take_snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
     # Cut off where measuring begins: settings that knew the last window would flatter the fit.
     later = before(data.log, split.evaluate_at)
-    found = find_outcomes(later, at, split.evaluate_at, listed, data.label)
+    outcomes = find_outcomes(later, at, split.evaluate_at, listed, data.label)
     return tune_sources(
-        past, log, found, config.snapshot, config.candidates, config.n_tuning_users, config.seed
+        past, log, outcomes, config.snapshot, config.candidates, config.n_tuning_users, config.seed
     )

@@ -23,23 +23,13 @@ from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import Outcomes, before, find_outcomes, sample
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.judging.window_results import count_wanted, source_ndcgs
-from serve_app.fitting.moments.examples import (
-    Examples,
-    block_of,
-    drop_negatives,
-    have_touched,
-    parts_of,
-)
+from serve_app.fitting.moments import examples
+from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.moments.snapshot import Snapshot, archive_of
 from serve_app.fitting.run import Job
+from serve_app.fitting.steps import compute_features
 from serve_app.fitting.steps.check_data import CheckedData, load_data
-from serve_app.fitting.steps.compute_features import (
-    MOMENTS,
-    known_at,
-    load_catalogue_at,
-    load_settings,
-    load_users_at,
-)
+from serve_app.fitting.steps.compute_features import MOMENTS, known_at, load_settings
 from serve_app.fitting.tables.fit_tables import fit_tables
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.workspace.array_folders import load, save
@@ -69,7 +59,7 @@ class Shard:
 
 class _Window(NamedTuple):
     snapshot: Snapshot
-    found: Outcomes
+    outcomes: Outcomes
     config: FitConfig
     is_measured: bool
 
@@ -80,16 +70,19 @@ def find_candidates(job: Job, folder: Path) -> None:
         NotEnoughData: too few users did something new, or wanted any of their candidates.
     """
     data = load_data(job.work)
-    tables = dict(zip(MOMENTS, _fit_tables(data, job), strict=True))
+    catalogues = {
+        moment: compute_features.load_catalogue_at(job.work, moment) for moment in MOMENTS
+    }
+    shared = (data, catalogues, load_settings(job.work).tables)
+    tables = dict(zip(MOMENTS, job.workers.map(_fit_tables_at, shared, MOMENTS), strict=True))
     for moment, fitted in tables.items():
         save(folder / "tables" / moment, fitted)
     job.progress(0.3)
     for i, name in enumerate(WINDOWS):
-        found = _outcomes(data, name, job.config)
-        save(folder / "outcomes" / name, found)
-        window = _Window(
-            _snapshot(data, name, tables[name], job.work), found, job.config, name == "latest"
-        )
+        outcomes = _find_outcomes(data, name, job.config)
+        save(folder / "outcomes" / name, outcomes)
+        snapshot = _assemble_snapshot(data, name, tables[name], job.work)
+        window = _Window(snapshot, outcomes, job.config, is_measured=name == "latest")
         _save_shards(folder / name, window, job, i)
 
 
@@ -113,27 +106,16 @@ def load_source_ndcgs(work: Workspace, window: str) -> NDArray[np.float64]:
 
 
 def load_snapshot(work: Workspace, data: CheckedData, moment: str) -> Snapshot:
-    return _snapshot(data, moment, load_tables(work, moment), work)
+    return _assemble_snapshot(data, moment, load_tables(work, moment), work)
 
 
-def _snapshot(data: CheckedData, moment: str, tables: CandidateTables, work: Workspace) -> Snapshot:
+def _assemble_snapshot(
+    data: CheckedData, moment: str, tables: CandidateTables, work: Workspace
+) -> Snapshot:
     known = known_at(data, moment)
-    return Snapshot(
-        known.at,
-        data.label,
-        Fitted(
-            load_catalogue_at(work, moment),
-            tables,
-            archive_of(known.log, data.index, load_settings(work).max_events_per_user),
-        ),
-        load_users_at(work, moment),
-    )
-
-
-def _fit_tables(data: CheckedData, job: Job) -> list[CandidateTables]:
-    config = load_settings(job.work).tables
-    catalogues = {moment: load_catalogue_at(job.work, moment) for moment in MOMENTS}
-    return list(job.workers.map(_fit_tables_at, (data, catalogues, config), MOMENTS))
+    archive = archive_of(known.log, data.index, load_settings(work).max_events_per_user)
+    fitted = Fitted(compute_features.load_catalogue_at(work, moment), tables, archive)
+    return Snapshot(known.at, data.label, fitted, compute_features.load_users_at(work, moment))
 
 
 def _fit_tables_at(
@@ -144,40 +126,40 @@ def _fit_tables_at(
     return fit_tables(catalogues[moment], known.log, known.at, config, data.label)
 
 
-def _outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcomes:
+def _find_outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcomes:
     split = data.split
     until_at, log = split.end_at, data.log
     if window == "past":
         # Both ends of a window count, so the first must not see the beginning of the second.
         until_at, log = split.evaluate_at, before(data.log, split.evaluate_at)
     start = known_at(data, window)
-    found = find_outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
-    found = sample(found, config.max_examples_users, config.seed)
-    _check_enough(int((count_wanted(found) > 0).sum()), "wanted anything new", start.at, config)
-    return found
+    outcomes = find_outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
+    outcomes = sample(outcomes, config.max_examples_users, config.seed)
+    n_users = int((count_wanted(outcomes) > 0).sum())
+    _check_enough(n_users, "wanted anything new", start.at, config)
+    return outcomes
 
 
 def _save_shards(folder: Path, window: _Window, job: Job, i_window: int) -> None:
-    parts = list(enumerate(parts_of(len(window.found))))
+    parts = list(enumerate(examples.parts_of(len(window.outcomes))))
     n_users = 0
-    for (number, _), shard in zip(parts, job.workers.map(_shard, window, parts), strict=True):
+    for (number, _), shard in zip(parts, job.workers.map(_make_shard, window, parts), strict=True):
         save(folder / f"{number:06}", shard)
-        n_users += int(have_touched(shard.examples).sum())
+        n_users += int(examples.have_touched(shard.examples).sum())
         job.progress(0.3 + 0.7 * (i_window + (number + 1) / len(parts)) / len(WINDOWS))
     _check_enough(n_users, "wanted any of their candidates", window.snapshot.at, job.config)
 
 
-def _shard(window: _Window, part: tuple[int, slice]) -> Shard:
-    number, users = part
-    config = window.config
-    block = block_of(window.snapshot, window.found, users, config.candidates)
-    relevant = count_wanted(window.found)[users]
+def _make_shard(window: _Window, part: tuple[int, slice]) -> Shard:
+    (number, users), config = part, window.config
+    block = examples.block_of(window.snapshot, window.outcomes, users, config.candidates)
+    relevant = count_wanted(window.outcomes)[users]
     buyers = np.flatnonzero(relevant)
     ndcgs = source_ndcgs(block.examples.lists(buyers), relevant[buyers])
     if window.is_measured:
         return Shard(block.examples, block.candidates.rows, ndcgs)
     rng = random_generator(config.seed, number)
-    return Shard(drop_negatives(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)
+    return Shard(examples.drop_negatives(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)
 
 
 def random_generator(seed: int, block: int) -> np.random.Generator:

@@ -18,14 +18,9 @@ from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.moments.snapshot import archive_of
 from serve_app.fitting.run import Job
+from serve_app.fitting.steps import evaluate_models
 from serve_app.fitting.steps.check_data import load_data
 from serve_app.fitting.steps.compute_features import load_catalogue_at, load_settings, load_users_at
-from serve_app.fitting.steps.evaluate_models import (
-    is_promoted,
-    load_metrics,
-    report_folder,
-    tuned_settings,
-)
 from serve_app.fitting.steps.find_candidates import load_tables
 from serve_app.fitting.steps.train_models import load_objectives, read_booster
 from serve_app.fitting.training.boosting import booster_from
@@ -43,8 +38,6 @@ UserColumn = Sequence[Any] | NDArray[np.float64]
 class FitResult:
     """
     Attributes:
-        contents: of the bundle.
-        user_ids: of all users.
         users: columns of ``user_features`` by name, as long as ``user_ids``.
     """
 
@@ -62,18 +55,18 @@ def publish_bundle(
         created_at: epoch seconds, written into the manifest.
         force: promote the bundle whatever the gate says.
     """
-    result = assemble_result(job.work, job.config, load_metrics(job.work))
+    result = assemble_result(job.work, job.config, evaluate_models.load_metrics(job.work))
     # The bundle comes last. A fit that dies before has changed columns, which the next fit writes
     # again, but no bundle is served whose columns are missing.
     _write_columns(job, target, result)
-    passed = is_promoted(job.work)
+    passed = evaluate_models.is_promoted(job.work)
     manifest = publish(
         target.bundle_root,
         result.contents,
         created_at=created_at,
         n_kept=job.config.n_versions_kept,
         promote=passed,
-        report=report_folder(job.work),
+        report=evaluate_models.report_folder(job.work),
     )
     if force and not passed:
         promote(target.bundle_root, manifest.version, at=created_at, by="forced")
@@ -90,14 +83,11 @@ def assemble_result(
     """
     data, settings = load_data(work), load_settings(work)
     catalogue = load_catalogue_at(work, "final")
+    archive = archive_of(data.log, data.index, settings.max_events_per_user)
     contents = BundleContents(
-        fitted=Fitted(
-            catalogue,
-            load_tables(work, "final"),
-            archive_of(data.log, data.index, settings.max_events_per_user),
-        ),
+        fitted=Fitted(catalogue, load_tables(work, "final"), archive),
         models={
-            name: _model(work, config, name, metrics.get(name, {})) for name in config.variants
+            name: _load_model(work, config, name, metrics.get(name, {})) for name in config.variants
         },
         until_at=data.split.end_at,
         n_interactions=len(data.log),
@@ -105,12 +95,11 @@ def assemble_result(
         horizon_s=data.split.end_at - data.split.evaluate_at,
         metrics={
             **{name: values for name, values in metrics.items() if name not in config.variants},
-            "tuning": tuned_settings(settings),
+            "tuning": evaluate_models.tuned_settings(settings),
         },
     )
-    columns: dict[str, UserColumn] = dict(
-        zip(USER_COLUMNS, load_users_at(work, "final").T, strict=True)
-    )
+    users = load_users_at(work, "final")
+    columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users.T, strict=True))
     # Loading owns this column. The fit knows no time for some users, and must not write NaN.
     del columns["created_at"]
     columns["favorite_categories"] = favorite_categories(catalogue, data.log)
@@ -118,7 +107,7 @@ def assemble_result(
     return FitResult(contents, data.log.user_ids, columns)
 
 
-def _model(work: Workspace, config: FitConfig, variant: str, metrics: Metrics) -> FittedModel:
+def _load_model(work: Workspace, config: FitConfig, variant: str, metrics: Metrics) -> FittedModel:
     booster = read_booster(work, "published", variant)
     return FittedModel(
         features=config.variants[variant].feature_names,

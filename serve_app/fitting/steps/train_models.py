@@ -52,7 +52,7 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     members = {name: variant.members(n_users) for name, variant in job.config.variants.items()}
     wanted = list(product(kinds, members))
     tasks = [_Task(kind, name, member) for kind, name in wanted for member in members[name]]
-    boosters = _boosters(learning, tasks, job)
+    boosters = _train_boosters(learning, tasks, job)
     # The workers hold the examples now. They are most of the memory that a fit needs, and this
     # name would keep a second copy alive until the last booster is trained.
     del learning
@@ -62,10 +62,10 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
         # Boosters arrive in the order of the tasks: the next ones belong to this variant.
         file.write_bytes(average_boosters(list(islice(boosters, len(members[name])))))
         job.progress((i + 1) / len(wanted))
+    # A dict removes repeats and, unlike a set, keeps the declared order.
     objectives = {
-        # A dict removes repeats and, unlike a set, keeps the declared order.
-        name: list(dict.fromkeys(member.objective for member in members[name]))
-        for name in members
+        name: list(dict.fromkeys(member.objective for member in learners))
+        for name, learners in members.items()
     }
     write_json(folder / _OBJECTIVES, objectives)
 
@@ -101,7 +101,7 @@ def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
     return _Learning(concatenate_examples([*past, *latest]), sum(map(len, past)), config)
 
 
-def _boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:
+def _train_boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:
     """Trains side by side, or one after the other with several processes for each."""
     n_workers = job.config.n_train_workers
     if n_workers == 1:
