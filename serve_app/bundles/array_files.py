@@ -66,10 +66,8 @@ def build_columns(
     kinds: Mapping[str, ColumnKind], read: Callable[[str], Array]
 ) -> dict[str, Column]:
     """The columns of a catalogue, by the kinds that ``column_kinds`` gave."""
-    return {
-        name: build(COLUMN_TYPES[kind], read, f"columns.{i}.")
-        for i, (name, kind) in enumerate(kinds.items())
-    }
+    numbered = enumerate(kinds.items())
+    return {name: build(COLUMN_TYPES[kind], read, f"columns.{i}.") for i, (name, kind) in numbered}
 
 
 _HEADER = threading.Lock()

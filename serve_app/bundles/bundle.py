@@ -139,9 +139,5 @@ def _check_shapes(fitted: Fitted) -> None:
 
 
 def _fit(offsets: Offsets, n_lists: int, n_values: int) -> bool:
-    return (
-        len(offsets) == n_lists + 1
-        and offsets[0] == 0
-        and offsets[-1] == n_values
-        and bool(np.all(offsets[:-1] <= offsets[1:]))
-    )
+    is_covering = len(offsets) == n_lists + 1 and offsets[0] == 0 and offsets[-1] == n_values
+    return is_covering and bool(np.all(offsets[:-1] <= offsets[1:]))

@@ -41,7 +41,6 @@ class ModelManifest(Settings):
         features: names of the features, in the order of the columns of the model.
         fingerprint: ``fingerprint(features)`` in the build that fitted the model.
         objective: XGBoost's names of the objectives, joined by " + ".
-        n_trees: number of trees in the model.
         metrics: measured on the evaluation window, by name.
         held_out: file of the model that was measured, which has not learnt from the evaluation
             window; ``None`` when it was not kept.
@@ -145,9 +144,8 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
         except FileNotFoundError as error:
             raise BundleDamaged(manifest.version, f"{name} is missing") from error
         if size != expected.size:
-            raise BundleDamaged(
-                manifest.version, f"{name} has {size} bytes instead of {expected.size}"
-            )
+            reason = f"{name} has {size} bytes instead of {expected.size}"
+            raise BundleDamaged(manifest.version, reason)
 
 
 def check_hashes(folder: Path, manifest: Manifest) -> None:

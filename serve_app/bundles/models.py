@@ -26,10 +26,7 @@ def load_model(bundle: Bundle, variant: str) -> VariantModel:
 
 
 def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
-    """
-    Args:
-        path: ``<bundle>/models/<variant>.ubj``.
-        model: its entry in the bundle's manifest.
+    """Load ``<bundle>/models/<variant>.ubj``, which ``model`` describes.
 
     Raises:
         FingerprintMismatch: this build assembles the model's features differently.
@@ -46,9 +43,6 @@ def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
         raise BundleDamaged(version, f"{path.name} holds no model") from error
     # XGBoost itself would not complain before the first prediction.
     if booster.num_features() != len(model.features):
-        raise BundleDamaged(
-            version,
-            f"{path.name} takes {booster.num_features()} features,"
-            f" the manifest names {len(model.features)}",
-        )
+        numbers = f"{booster.num_features()} features, the manifest names {len(model.features)}"
+        raise BundleDamaged(version, f"{path.name} takes {numbers}")
     return booster

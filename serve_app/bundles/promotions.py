@@ -6,8 +6,8 @@ is replaced as a whole, also in one step, and keeps the latest ``N_REMEMBERED`` 
 
 A promotion is logged first and done second, and its entry names the version that it replaces. If
 the process dies in between, ``current`` still names that version, and ``drop_unfinished``
-recognises the entry. In the other order, a rollback whose process died in between would look like
-a promotion of an older version, and the next rollback would lead forward again.
+recognises the entry. In the other order, a rollback that died in between would look like a
+promotion of an older version. The next rollback would then lead forward again.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ PROMOTIONS = "promotions.jsonl"
 N_REMEMBERED = 100
 
 Cause = Literal["fit", "operator", "forced", "rollback"]
-"""Who made a version current; ``forced``: an operator, against the version's report or models."""
+"""Cause of a promotion; ``forced``: an operator, against the version's report or models."""
 
 
 class Promotion(BaseModel):
@@ -32,8 +32,7 @@ class Promotion(BaseModel):
 
     Attributes:
         version: version that became current.
-        at: time of the promotion, epoch seconds.
-        by: cause of the promotion.
+        at: epoch seconds.
         over: version that was replaced; ``None`` when there was none.
     """
 
@@ -125,9 +124,8 @@ def drop_unfinished(log: Sequence[Promotion], current: str | None) -> Sequence[P
 
     The last one did not if the version that it was to replace is still current.
     """
-    if log and log[-1].over == current != log[-1].version:
-        return log[:-1]
-    return log
+    is_unfinished = log and log[-1].over == current != log[-1].version
+    return log[:-1] if is_unfinished else log
 
 
 def served_before(log: Sequence[Promotion], current: str | None) -> list[str]:
@@ -135,7 +133,7 @@ def served_before(log: Sequence[Promotion], current: str | None) -> list[str]:
 
     A rollback undoes the promotions after the one that it returns to, so the next rollback goes
     further back. A version may have become current without an entry, because ``current`` was
-    edited or the log was lost. The ``over`` of the next entry then tells of it.
+    edited or the log was lost. The ``over`` of the next entry then names that version.
 
     Args:
         log: oldest first.
@@ -166,10 +164,8 @@ def _read_log(root: BundleRoot) -> Sequence[Promotion]:
         try:
             log.append(Promotion.model_validate_json(line))
         except ValidationError as error:
-            reason = (
-                f"line {number} is no promotion; delete the file to begin a new log (the served"
-                " version stays)"
-            )
+            advice = "delete the file to begin a new log (the served version stays)"
+            reason = f"line {number} is no promotion; {advice}"
             raise SettingsInvalid(f"{root.name}/{PROMOTIONS}", reason) from error
     return log
 

@@ -31,7 +31,6 @@ class FittedModel:
         features: names, in the order of the matrix that it was fitted on.
         objective: XGBoost's names of the objectives, joined by " + ".
         booster: the model in XGBoost's own binary form (UBJSON).
-        n_trees: number of trees in the model.
         metrics: measured on the evaluation window, by name.
         held_out: the model that was measured, which has not learnt from the evaluation window, in
             UBJSON too; ``None`` when it is not kept.
@@ -55,7 +54,7 @@ class BundleContents:
         horizon_s: length of the window that the labels come from.
         metrics: measured on the evaluation window, by list compared.
         measured_from_at: beginning of the evaluation window, epoch seconds.
-        n_interactions: number of interactions, including those that the archive leaves out.
+        n_interactions: includes the interactions that the archive leaves out.
     """
 
     fitted: Fitted
@@ -144,9 +143,7 @@ def _manifest(
         n_interactions=contents.n_interactions,
         files=files,
         columns=column_kinds(catalogue.columns),
-        models={
-            variant: _model_manifest(variant, model) for variant, model in contents.models.items()
-        },
+        models={name: _model_manifest(name, model) for name, model in contents.models.items()},
         metrics=contents.metrics,
     )
 
@@ -164,10 +161,9 @@ def _model_manifest(variant: str, model: FittedModel) -> ModelManifest:
 
 
 def _lines_beside_files(contents: BundleContents) -> Iterator[str]:
-    # What the files do not show. Columns, for example, are files with numbers for names.
-    yield from (
-        f"{name} {kind}" for name, kind in column_kinds(contents.fitted.catalogue.columns).items()
-    )
+    # Lines for all that the files do not show. Columns are files with numbers for names.
+    for name, kind in column_kinds(contents.fitted.catalogue.columns).items():
+        yield f"{name} {kind}"
     for variant, model in sorted(contents.models.items()):
         yield f"{variant} {model.objective} {fingerprint(model.features)}"
 

@@ -38,13 +38,7 @@ def remote_root(uri: str) -> "RemoteRoot":
 
 @dataclass(frozen=True, slots=True)
 class RemoteRoot:
-    """A :class:`serve_app.bundles.roots.BundleRoot` in a file system of ``pyarrow.fs``.
-
-    Attributes:
-        name: the URI.
-        files: the file system.
-        path: path of the root within ``files``.
-    """
+    """A :class:`serve_app.bundles.roots.BundleRoot` at ``path`` of a file system; named by URI."""
 
     name: str
     files: FileSystem
@@ -121,9 +115,8 @@ class RemoteRoot:
 
     def version_folders(self, name: str) -> list[str]:
         with self._reachable():
-            below = self.files.get_file_info(
-                FileSelector(f"{self.path}/{name}".rstrip("/"), allow_not_found=True)
-            )
+            selector = FileSelector(f"{self.path}/{name}".rstrip("/"), allow_not_found=True)
+            below = self.files.get_file_info(selector)
         return [info.base_name for info in below if VERSION_PATTERN.fullmatch(info.base_name)]
 
     def open(self, version: str, cache_dir: Path) -> Path:

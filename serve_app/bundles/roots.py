@@ -24,27 +24,21 @@ class BundleRoot(Protocol):
     @property
     def name(self) -> str:
         """Folder or URI, for messages."""
-        ...
 
     def locked(self) -> AbstractContextManager[None]:
-        """Excludes other writers meanwhile, if the root can. ``workspace`` does it too."""
-        ...
+        """Exclude other writers, if the root can. ``workspace`` excludes them too."""
 
     def read(self, file: str) -> bytes | None:
         """The bytes of a small file below the root, ``None`` when it does not exist."""
-        ...
 
     def write(self, file: str, content: bytes) -> None:
         """Write or replace a small file in the root, in one step."""
-        ...
 
     def versions(self) -> list[str]:
         """All versions, in the order in which they were published."""
-        ...
 
     def holds(self, manifest: Manifest) -> bool:
         """True if this version is there and complete."""
-        ...
 
     def workspace(self) -> AbstractContextManager[Path]:
         """A folder to write a version in; deleted at the end, also after an error.
@@ -52,23 +46,19 @@ class BundleRoot(Protocol):
         Raises:
             SettingsInvalid: nothing can be written there.
         """
-        ...
 
     def add_version(self, folder: Path, manifest: Manifest) -> None:
         """Add the contents of a ``workspace``, with their manifest, as a version."""
-        ...
 
     def remove_version(self, version: str) -> None: ...
 
     def copy_folder(self, folder: Path, name: str) -> None:
         """Copy a folder into the root, over any folder of that name; within a ``workspace``."""
-        ...
 
     def remove_folder(self, name: str) -> None: ...
 
     def version_folders(self, name: str) -> list[str]:
         """Names of the folders in a folder of the root that are named like a version."""
-        ...
 
     def open(self, version: str, cache_dir: Path) -> Path:
         """A local folder that holds the version; it may be a copy below ``cache_dir``.
@@ -76,7 +66,6 @@ class BundleRoot(Protocol):
         Raises:
             BundleMissing: no such version.
         """
-        ...
 
 
 def open_root(root: str) -> BundleRoot:

@@ -34,7 +34,7 @@ class StoredVerdict(BaseModel):
 
 def report_location(root: str, version: str) -> str:
     """Folder or URI of a version's report, even if there is none."""
-    below = f"{REPORTS}/{version}"
+    below = report_name(version)
     if "://" not in root:
         return f"{root}/{below}"
     # A URI may end with options of the object store, behind the path.

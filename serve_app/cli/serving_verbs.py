@@ -52,9 +52,9 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
     An empty database is filled with a demo shop first. A version is fitted if none can be served.
     """
     workplace = workplace_of(config)
+    home, base_url = workplace.location.home, workplace.http.url
     environment = child_environment(os.environ, parse_env_file(profile))
-    environment["RECSERVE_HOME"] = str(workplace.location.home)
-    base_url = workplace.http.url
+    environment["RECSERVE_HOME"] = str(home)
     ports = needed_ports(workplace.http.port, environment)
     ensure_free(ports)  # checked before a fit takes minutes, and again when Serve starts
     with workplace.stores():
@@ -66,7 +66,7 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
             command=serve_run(config),
             environment=environment,
             ready_url=f"{base_url}/ready",
-            log=workplace.location.home / "serve.log",
+            log=home / "serve.log",
             failure=lambda: deploy_failure(client_of(DEFAULT_ADDRESS)),
         )
         ready = partial(ready_message, base_url, user_id)

@@ -4,16 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 STYLES = (
-    "rustic",
-    "modern",
-    "vintage",
-    "nordic",
-    "floral",
-    "industrial",
-    "playful",
-    "classic",
-    "coastal",
-    "bohemian",
+    *("rustic", "modern", "vintage", "nordic", "floral"),
+    *("industrial", "playful", "classic", "coastal", "bohemian"),
 )
 
 
@@ -200,16 +192,10 @@ def _category(nouns: str, line: str) -> Category:
     name, department, made_of, price, appeal, goes_with, season, bought = (
         cell.strip() for cell in line.split("|")
     )
+    words = tuple(nouns.removeprefix(f"{name}: ").split(", "))
+    numbers = float(price), float(appeal)
     return Category(
-        name=name,
-        department=department,
-        made_of=made_of,
-        nouns=tuple(nouns.removeprefix(f"{name}: ").split(", ")),
-        price=float(price),
-        appeal=float(appeal),
-        goes_with=goes_with,
-        season=season,
-        consumable=bought == "again",
+        name, department, made_of, words, *numbers, goes_with, season, bought == "again"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,20 +38,17 @@ class DemoConfig:
     n_days: int = 365
 
     def __post_init__(self) -> None:
-        for name in ("n_users", "n_items", "n_interactions", "n_days"):
-            number = getattr(self, name)
-            if number < 1:
-                raise SettingsInvalid("demo", f"{name} must be at least 1, not {number}")
-        if self.seed < 0:
-            raise SettingsInvalid("demo", f"seed must be at least 0, not {self.seed}")
+        for name in ("n_users", "n_items", "n_interactions", "seed", "n_days"):
+            lowest, number = int(name != "seed"), getattr(self, name)
+            if number < lowest:
+                raise SettingsInvalid("demo", f"{name} must be at least {lowest}, not {number}")
 
     @property
     def start_at(self) -> float:
         return self.end_at - self.n_days * DAY_S
 
 
-@dataclass(frozen=True, slots=True)
-class DemoShop:
+class DemoShop(NamedTuple):
     """
     Attributes:
         items: item_id, title, category, price, tags, in_stock, created_at, brand.
@@ -63,8 +61,7 @@ class DemoShop:
     interactions: pa.Table
 
 
-@dataclass(frozen=True, slots=True)
-class DemoFiles:
+class DemoFiles(NamedTuple):
     items: Path
     users: Path
     interactions: Path
@@ -102,13 +99,9 @@ def _make(config: DemoConfig) -> tuple[HiddenShop, np.random.Generator, np.rando
 def write_demo(shop: DemoShop, folder: Path) -> DemoFiles:
     """Write three Parquet files; each appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = DemoFiles(*(folder / f"{name}.parquet" for name in ("items", "users", "interactions")))
+    files = DemoFiles(*(folder / f"{name}.parquet" for name in DemoFiles._fields))
     with TemporaryDirectory(dir=folder) as unfinished:
-        for table, file in (
-            (shop.items, files.items),
-            (shop.users, files.users),
-            (shop.interactions, files.interactions),
-        ):
+        for table, file in zip(shop, files, strict=True):
             pq.write_table(table, Path(unfinished) / file.name, compression="zstd")
             os.replace(Path(unfinished) / file.name, file)
     return files

@@ -97,9 +97,8 @@ def make_folders(home: HomeFolder) -> None:
     if os.geteuid() == 0 and (account := known_account()) is not None:
         owners.add(account.uid)
     if status.st_uid not in owners or stat.S_IMODE(status.st_mode) != 0o700:
-        raise EmbeddedStoresFailed(
-            home.path, f"{home.sockets} must belong to the present user, with mode 0700"
-        )
+        reason = f"{home.sockets} must belong to the present user, with mode 0700"
+        raise EmbeddedStoresFailed(home.path, reason)
 
 
 def remaining_s(deadline_s: float) -> float:

@@ -28,11 +28,7 @@ class StoreUrls:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Keeps the embedded stores running while it is open.
-
-    Attributes:
-        urls: addresses of the stores, equal for all leases of a home folder.
-    """
+    """Keeps the embedded stores running while it is open."""
 
     urls: StoreUrls
     _connection: socket.socket
@@ -77,12 +73,9 @@ def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
         while (granted := _request(home, deadline_s)) is None:
             pass
     except (TimeoutError, subprocess.TimeoutExpired) as error:
-        log = home.log("keeper")
-        raise EmbeddedStoresFailed(
-            home.path,
-            f"not ready within {start_timeout_s:g} s; the last lines of {log} and of"
-            " the logs beside it may say why",
-        ) from error
+        logs = f"the last lines of {home.log('keeper')} and of the logs beside it"
+        reason = f"not ready within {start_timeout_s:g} s; {logs} may say why"
+        raise EmbeddedStoresFailed(home.path, reason) from error
     except OSError as error:
         raise EmbeddedStoresFailed(home.path, str(error)) from error
     return granted

@@ -102,11 +102,9 @@ def _new_account(home: HomeFolder, name: str) -> Account:
         reason = str(error)
     # The exit code does not decide: the keeper of another home folder may have added the user.
     if (account := known_account(name)) is None:
-        raise EmbeddedStoresFailed(
-            home.path,
-            f"PostgreSQL does not run as root, and the user {name!r} cannot be added ({reason}):"
-            " run as another user, or set DATABASE_URL and REDIS_URL",
-        )
+        fault = f"PostgreSQL does not run as root, and the user {name!r} cannot be added ({reason})"
+        advice = "run as another user, or set DATABASE_URL and REDIS_URL"
+        raise EmbeddedStoresFailed(home.path, f"{fault}: {advice}")
     return account
 
 

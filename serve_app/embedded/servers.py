@@ -81,8 +81,7 @@ def find_program(home: HomeFolder, program: Program) -> Path:
         path = Path(spec.origin).parent / program.path
         if path.is_file():
             return path
-    missing = f"{Path(program.path).name} of the package {program.package}"
-    raise EmbeddedStoresFailed(
-        home.path,
-        f"{ExtraMissing('embedded', missing)}, or set DATABASE_URL and REDIS_URL to other servers",
-    )
+    name = f"{Path(program.path).name} of the package {program.package}"
+    missing = ExtraMissing("embedded", name)
+    advice = "or set DATABASE_URL and REDIS_URL to other servers"
+    raise EmbeddedStoresFailed(home.path, f"{missing}, {advice}")

@@ -59,13 +59,10 @@ def postgres_server(home: HomeFolder, lock_fd: int) -> Server:
     if not home.postgres_data.exists():
         make_data_folder(program.with_name("initdb"), home, lock_fd, account)
     settings = _POSTGRES_SETTINGS | {"unix_socket_directories": home.sockets}
+    options = (f"--{name}={value}" for name, value in settings.items())
     return Server(
         name="PostgreSQL",
-        command=[
-            program,
-            f"-D{home.postgres_data}",
-            *(f"--{name}={value}" for name, value in settings.items()),
-        ],
+        command=[program, f"-D{home.postgres_data}", *options],
         log=home.log("postgres"),
         stop_signal=signal.SIGINT,  # "fast": it ends sessions, where SIGTERM would wait for them
         account=account,
@@ -118,12 +115,10 @@ def redis_server(home: HomeFolder, lock_fd: int) -> Server:
         EmbeddedStoresFailed: its program is missing.
     """
     settings = _REDIS_SETTINGS | {"unixsocket": home.redis_socket}
+    words = (word for name, value in settings.items() for word in (f"--{name}", str(value)))
     return Server(
         name="Redis",
-        command=[
-            find_program(home, REDIS),
-            *(word for name, value in settings.items() for word in (f"--{name}", str(value))),
-        ],
+        command=[find_program(home, REDIS), *words],
         log=home.log("redis"),
         stop_signal=signal.SIGTERM,
         account=None,

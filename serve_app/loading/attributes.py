@@ -48,12 +48,8 @@ def read_attributes(
     for i, row in enumerate(zip(*typed, strict=True)):
         text = ""
         try:
-            text = json.dumps(
-                dict(zip(columns, row, strict=True)),
-                allow_nan=False,
-                ensure_ascii=False,
-                default=_plain,
-            )
+            attributes = dict(zip(columns, row, strict=True))
+            text = json.dumps(attributes, allow_nan=False, ensure_ascii=False, default=_plain)
         except ValueError:
             faults.setdefault(i, "an attribute is an infinite number")
         if _UNSTORABLE.search(text):

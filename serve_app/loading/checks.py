@@ -85,11 +85,8 @@ def bound_rejects(
         DataRejected: more than ``max_share`` of the rows are rejected.
     """
     if rejects.total() > max_share * n_rows:
-        raise DataRejected(
-            file,
-            f"{rejects.total()} of {n_rows} rows are bad, at most {max_share:.0%} may be:"
-            f" {in_words(rejects)}{hint}",
-        )
+        bad = f"{rejects.total()} of {n_rows} rows are bad, at most {max_share:.0%} may be"
+        raise DataRejected(file, f"{bad}: {in_words(rejects)}{hint}")
 
 
 def in_words(rejects: Counter[str]) -> str:

@@ -90,9 +90,8 @@ def _numbered(text: TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
     if any(map(_NOT_TEXT.search, names)):
-        raise DataRejected(
-            file, "its first line is not UTF-8 text; the file may be compressed or in UTF-16"
-        )
+        reason = "its first line is not UTF-8 text; the file may be compressed or in UTF-16"
+        raise DataRejected(file, reason)
     if not any(names):
         raise DataRejected(file, "it has no header line that names the columns")
     repeated = sorted({name for name in names if name and names.count(name) > 1})
@@ -109,11 +108,8 @@ def _csv_chunk(
         for line, row in rows
         if len(row) != len(names)
     ]
-    columns = {
-        name: [row[i].strip() or None for _, row in complete]
-        for i, name in enumerate(names)
-        if name
-    }
+    named = [(i, name) for i, name in enumerate(names) if name]
+    columns = {name: [row[i].strip() or None for _, row in complete] for i, name in named}
     return Chunk([line for line, _ in complete], columns, misshapen, share_read)
 
 

@@ -119,32 +119,25 @@ def _log(events: pd.DataFrame, item_ids: pd.Index) -> InteractionLog:
 
 
 def _item_table(described: pd.DataFrame) -> pd.DataFrame:
-    n = len(described)
     ids = described["item_id"]
-    price = _column(described, "price").astype("float64")
-    created_at = _column(described, "created_at").astype("float64")
     return pd.DataFrame(
         {
-            "item_row": np.arange(n, dtype=np.int32),
+            "item_row": np.arange(len(described), dtype=np.int32),
             "item_id": ids,
             "title": _column(described, "title").where(lambda title: title.notna(), ids),
             "category": _filled(described, "category", lambda: UNCATEGORISED),
-            "price": price,
+            "price": _column(described, "price").astype("float64"),
             "tags": _filled(described, "tags", list),
             "in_stock": np.array(_filled(described, "in_stock", lambda: True), bool),
             "attributes": [_attributes(text) for text in _filled(described, "attributes", str)],
-            "created_at": created_at,
+            "created_at": _column(described, "created_at").astype("float64"),
         }
     )
 
 
 def _user_table(users: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "user_id": users["user_id"],
-            "created_at": _column(users, "created_at").astype("float64"),
-        }
-    )
+    created_at = _column(users, "created_at").astype("float64")
+    return pd.DataFrame({"user_id": users["user_id"], "created_at": created_at})
 
 
 def _column(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":

@@ -78,7 +78,6 @@ class FileSummary:
         n_rows: rows read, rejected ones included.
         counts: rows added, changed and unchanged.
         rejects: rejected rows by reason.
-        rejects_file: lists the rejected rows; ``None`` without any.
     """
 
     kind: Kind
@@ -86,7 +85,11 @@ class FileSummary:
     n_rows: int
     counts: MergeCounts
     rejects: Mapping[str, int]
-    rejects_file: Path | None
+
+    @property
+    def rejects_file(self) -> Path | None:
+        """Lists the rejected rows; ``None`` without any."""
+        return rejects_file_of(self.file) if self.rejects else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,11 @@ def load(
             _stage_file(conn, kind, file, config, limits, progress) for kind, file in files.given()
         ]
         merged = [_merge(conn, file) for file in staged]
-    return LoadSummary(
-        tuple(_summary(*outcome) for outcome in zip(staged, merged, strict=True)),
-        n_bare_items=sum(n_bare_items for _, n_bare_items in merged),
-    )
+    summaries = [
+        FileSummary(file.kind, file.file, file.n_rows, counts, file.rejects)
+        for file, (counts, _) in zip(staged, merged, strict=True)
+    ]
+    return LoadSummary(tuple(summaries), sum(n_bare_items for _, n_bare_items in merged))
 
 
 def _stage_file(
@@ -173,9 +177,3 @@ def _merge(conn: Connection, file: _StagedFile) -> tuple[MergeCounts, int]:
     if file.kind == "interactions":
         return merge_interactions(conn)
     return merge_described(conn, file.kind, file.columns[1:]), 0
-
-
-def _summary(file: _StagedFile, merged: tuple[MergeCounts, int]) -> FileSummary:
-    rejects_file = rejects_file_of(file.file) if file.rejects else None
-    counts, _ = merged
-    return FileSummary(file.kind, file.file, file.n_rows, counts, file.rejects, rejects_file)

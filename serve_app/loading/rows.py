@@ -4,6 +4,7 @@ Pure: cells in, values and reasons out. Columns are checked one by one; a bad ro
 reason.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -109,24 +110,21 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
     # The first fault of a row is kept: the order of these calls is that of the reasons.
     faults: Faults = {}
     empty: Cells = [None] * len(chunk.lines)
-    users = cells.read_ids("user_id", chunk.columns["user_id"], faults)
-    items = cells.read_ids("item_id", chunk.columns["item_id"], faults)
+    given = defaultdict(lambda: empty, chunk.columns)
+    users = cells.read_ids("user_id", given["user_id"], faults)
+    items = cells.read_ids("item_id", given["item_id"], faults)
     at = cells.read_times(
         "timestamp",
-        chunk.columns["timestamp"],
+        given["timestamp"],
         faults,
         required=True,
         earliest_at=limits.earliest_at,
         latest_at=limits.latest_at,
     )
-    types = _read_types(chunk.columns.get("type", empty), faults)
-    values = _read_values(chunk.columns.get("value", empty), types, limits, faults)
-    sessions = cells.read_ids(
-        "session_id", chunk.columns.get("session_id", empty), faults, required=False
-    )
-    event_ids = cells.read_ids(
-        "event_id", chunk.columns.get("event_id", empty), faults, required=False
-    )
+    types = _read_types(given["type"], faults)
+    values = _read_values(given["value"], types, limits, faults)
+    sessions = cells.read_ids("session_id", given["session_id"], faults, required=False)
+    event_ids = cells.read_ids("event_id", given["event_id"], faults, required=False)
     parts = zip(users, items, at, types, values, sessions, strict=True)
     events = [event or event_id_of(*row) for event, row in zip(event_ids, parts, strict=True)]
     return _sort_out(chunk, [events, users, items, types, values, at, sessions], faults)
@@ -167,7 +165,5 @@ def _read_values(
 def _sort_out(chunk: Chunk, columns: Sequence[Cells], faults: Faults) -> CheckedRows:
     rows = zip(chunk.lines, *columns, strict=True)
     rejects = [(chunk.lines[i], reason) for i, reason in faults.items()]
-    return CheckedRows(
-        [row for i, row in enumerate(rows) if i not in faults],
-        sorted([*rejects, *chunk.misshapen]),
-    )
+    good = [row for i, row in enumerate(rows) if i not in faults]
+    return CheckedRows(good, sorted([*rejects, *chunk.misshapen]))

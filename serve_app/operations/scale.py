@@ -28,10 +28,6 @@ class Replicas:
     n_min: int
     n_max: int
 
-    def is_settled(self) -> bool:
-        """Return whether the target is reached and lies within the bounds."""
-        return self.n_running == self.n_target and self.n_min <= self.n_running <= self.n_max
-
 
 @dataclass(frozen=True, slots=True)
 class ScaleReport:
@@ -76,8 +72,9 @@ def scale(
     while True:
         application = application_of(client.details(), APPLICATION, client.address)
         after = replicas_of(application, deployment)
+        is_settled = after.n_min <= after.n_running == after.n_target <= after.n_max
         # Serve reports the old bounds for a moment, and the old replicas already satisfy those.
-        if (after.n_min, after.n_max) == bounds and after.is_settled():
+        if is_settled and (after.n_min, after.n_max) == bounds:
             return ScaleReport(deployment, before, after)
         if clock() >= deadline:
             raise ServeUnreachable(client.address, _unsettled(application, deployment, after))

@@ -23,15 +23,14 @@ _KEYS_PER_STEP = 1_000
 
 
 class RedisConfig(Settings):
-    """How Redis is asked."""
+    """Limits of a connection to Redis."""
 
     timeout_s: float = Field(
         default=0.1,
         gt=0,
         le=5,
-        description=(
-            "Longest wait in seconds for a command, for a free connection, and for connecting."
-        ),
+        description="Longest wait in seconds for a command, for a free connection, and for"
+        " connecting.",
     )
     max_connections: int = Field(
         default=16, ge=1, description="Commands that one process runs at the same time."

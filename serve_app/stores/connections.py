@@ -21,7 +21,7 @@ _PAUSE_S = 1.0
 
 
 class StoresConfig(Settings):
-    """How the serving side reads its stores."""
+    """Limits with which the serving side reads its stores."""
 
     redis: RedisConfig = RedisConfig()
     postgres: PostgresConfig = PostgresConfig()
@@ -43,11 +43,8 @@ class StoreLocation:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], home: Path) -> "StoreLocation":
         """Reads ``DATABASE_URL`` and ``REDIS_URL``; an empty variable counts as not set."""
-        return cls(
-            home,
-            environment.get("DATABASE_URL") or None,
-            environment.get("REDIS_URL") or None,
-        )
+        database, redis = (environment.get(name) or None for name in ("DATABASE_URL", "REDIS_URL"))
+        return cls(home, database, redis)
 
     def urls(self) -> tuple[StoreUrls, Lease | None]:
         """URLs of the stores, and a lease that must be held for as long as they are used.

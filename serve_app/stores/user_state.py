@@ -20,7 +20,7 @@ _USER, _ITEM, _HISTORY = CACHE_PREFIXES
 
 
 class CacheTtls(Settings):
-    """How long Redis keeps what was read from PostgreSQL, in seconds."""
+    """Seconds for which Redis keeps values that were read from PostgreSQL."""
 
     features_s: float = Field(
         default=3_600,
@@ -30,18 +30,14 @@ class CacheTtls(Settings):
     history_s: float = Field(
         default=600,
         gt=0,
-        description=(
-            "Seconds for which a user's history is kept. Events that another program writes to"
-            " PostgreSQL count after that time at the latest; loaded ones count at once."
-        ),
+        description="Seconds for which a user's history is kept. Events that another program writes"
+        " to PostgreSQL count after that time at the latest; loaded ones count at once.",
     )
     unknown_s: float = Field(
         default=60,
         gt=0,
-        description=(
-            "Seconds for which it is kept that an id is unknown. Short, because a new user or item"
-            " may be added at any time."
-        ),
+        description="Seconds for which it is kept that an id is unknown. Short, because a new user"
+        " or item may be added at any time.",
     )
 
 

@@ -77,7 +77,7 @@ def _bucket_of(duration_s: float) -> int:
 
 @dataclass(slots=True)
 class Minute:
-    """What one replica measured in one minute.
+    """The measurements of one replica in one minute.
 
     Attributes:
         number: epoch seconds // 60.

@@ -26,9 +26,9 @@ FROM user_features ORDER BY user_id COLLATE "C"
 def read_items(conn: Connection) -> pd.DataFrame:
     """All items in order of ``item_row`` (int32).
 
-    Further columns: item_id, title (the item id where there is none), category, price (float64,
-    NaN where unknown), tags (lists), in_stock (bool), attributes (dicts), created_at (epoch
-    seconds, float64, NaN where unknown).
+    Further columns: item_id, title (the id for items without one), category, price (float64), tags
+    (lists), in_stock (bool), attributes (dicts), created_at (epoch seconds, float64). Unknown
+    numbers are NaN.
     """
     types = {"item_row": "int32", "price": "float64", "in_stock": "bool", "created_at": "float64"}
     return _read_frame(conn, _READ_ITEMS).astype(types)
@@ -58,16 +58,11 @@ COPY (
 _COPIED = np.dtype(
     [
         ("n_fields", ">i2"),
-        ("user_bytes", ">i4"),
-        ("user", ">i4"),
-        ("row_bytes", ">i4"),
-        ("row", ">i4"),
-        ("type_bytes", ">i4"),
-        ("type", ">i2"),
-        ("value_bytes", ">i4"),
-        ("value", ">f4"),
-        ("at_bytes", ">i4"),
-        ("at", ">f8"),
+        *(("user_bytes", ">i4"), ("user", ">i4")),
+        *(("row_bytes", ">i4"), ("row", ">i4")),
+        *(("type_bytes", ">i4"), ("type", ">i2")),
+        *(("value_bytes", ">i4"), ("value", ">f4")),
+        *(("at_bytes", ">i4"), ("at", ">f8")),
     ]
 )
 """A row of COPY's binary format. No column is null, so all rows have one length.

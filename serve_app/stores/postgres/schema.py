@@ -72,9 +72,8 @@ def _create_tables(conn: Connection) -> None:
     try:
         # The client puts the parameters into the text: the server takes none in DDL, nor in
         # several statements at once.
-        psycopg.ClientCursor(conn).execute(
-            statements, {"version": SCHEMA_VERSION, "purchase": PURCHASE}
-        )
+        parameters = {"version": SCHEMA_VERSION, "purchase": PURCHASE}
+        psycopg.ClientCursor(conn).execute(statements, parameters)
     except psycopg.errors.DuplicateTable as error:
         reason = f"holds a table of another application: {error.diag.message_primary}"
         raise SettingsInvalid("DATABASE_URL", reason) from error

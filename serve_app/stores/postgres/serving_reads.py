@@ -19,7 +19,7 @@ from serve_app.stores.records import ItemRow, UserRow, shortest_float32
 
 
 class PostgresConfig(Settings):
-    """How the serving side reads PostgreSQL."""
+    """Limits with which the serving side reads PostgreSQL."""
 
     pool_size: int = Field(
         default=4, ge=1, description="Connections per replica of a stage that reads PostgreSQL."
@@ -27,10 +27,8 @@ class PostgresConfig(Settings):
     timeout_s: float = Field(
         default=0.2,
         ge=0.001,
-        description=(
-            "Longest wait in seconds for a query, including the wait for a connection. Also the"
-            " server's `statement_timeout`."
-        ),
+        description="Longest wait in seconds for a query, including the wait for a connection. Also"
+        " the server's `statement_timeout`.",
     )
     connect_timeout_s: int = Field(
         default=2, ge=2, description="Longest wait in seconds for a new connection."
@@ -44,9 +42,8 @@ class PostgresConfig(Settings):
     max_events_per_user: int = Field(
         default=MAX_EVENTS,
         ge=1,
-        description=(
-            "Latest events of a history. The last purchase of every other item is kept too."
-        ),
+        description="Latest events of a history. The last purchase of every other item is kept"
+        " too.",
     )
 
 
@@ -175,9 +172,8 @@ class ShopReader:
 
 
 def _connection_options(url: str, config: PostgresConfig) -> dict[str, Any]:
-    limits = (
-        f"-c default_transaction_read_only=on -c statement_timeout={config.timeout_s * 1e3:.0f}ms"
-    )
+    timeout = f"statement_timeout={config.timeout_s * 1e3:.0f}ms"
+    limits = f"-c default_transaction_read_only=on -c {timeout}"
     return {
         # Without it every read would be a transaction of three round trips.
         "autocommit": True,

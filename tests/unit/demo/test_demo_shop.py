@@ -160,7 +160,7 @@ def test_every_written_row_can_be_loaded(shop: DemoShop, tmp_path: Path) -> None
 def test_a_failed_write_leaves_the_earlier_files(shop: DemoShop, tmp_path: Path) -> None:
     files = write_demo(shop, tmp_path)
     before = files.items.read_bytes()
-    unwritable = replace(shop, items=None)
+    unwritable = shop._replace(items=None)
 
     with pytest.raises(AttributeError):
         write_demo(unwritable, tmp_path)
