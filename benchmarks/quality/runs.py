@@ -24,7 +24,7 @@ from serve_app.evaluation.evaluation_report import as_json
 from serve_app.evaluation.evaluator import EvaluationConfig, MakeScorer, evaluate
 from serve_app.evaluation.list_measures import ndcgs
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
-from serve_app.evaluation.served import ServedConfig, fit_and_list
+from serve_app.evaluation.served import ServedConfig, fit_on_training, list_from_bundle
 from serve_app.loading.in_memory import read_files
 from serve_app.loading.load import InputFiles
 from serve_app.operations.fit_settings import ours_config
@@ -139,7 +139,8 @@ def _fit_without_each_source(files: InputFiles, plan: Plan, progress: Progress) 
             def tell(step: str, share: float) -> None:
                 progress(f"{name}: {step}", share)
 
-            lists = fit_and_list(loaded, split, 10, ours, tell)
+            result = fit_on_training(loaded, split, ours, tell)
+            lists = list_from_bundle(result, split, 10, ours, tell)
             return {
                 "ndcg": ndcgs(lists.plain, split, 10).tolist(),
                 "recall": float(lists.candidate_recall.mean()),

@@ -18,7 +18,8 @@ def best_items(score: ScoreItems, split: EvaluationSplit, width: int) -> Lists:
     width = min(width, n_items)
     lists = np.empty((len(split.users), width), np.int32)
     for block in blocks(len(split.users), n_items):
-        # A copy, for the lines below write to it. float32 for every rival: equal scores are equal.
+        # A copy, because the next lines write to it. float32 for every rival: float64 would tell
+        # scores apart that differ by rounding alone, and ties would follow chance.
         scores = np.array(score(split.users[block]), np.float32)
         users, items = _items_of_block(split.excluded, block)
         scores[users, items] = -np.inf

@@ -8,7 +8,6 @@ from serve_app.evaluation.evaluator import OURS, Evaluation
 from serve_app.evaluation.protocol import EvaluationSplit, iso_time
 from serve_app.evaluation.rivals import RIVALS
 from serve_app.measuring.bootstrap import Interval
-from serve_app.measuring.comparing import Comparison
 
 MEASURES = (
     "ndcg", "recall", "mrr", "hit_rate", "coverage", "gini", "novelty", "diversity",
@@ -22,18 +21,18 @@ _WITH_INTERVAL = "ndcg"
 def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
     """Collect everything that is needed to repeat the comparison."""
     config, split, inner = evaluation.config, evaluation.split, evaluation.inner
-    chosen, label = config.protocol, split.label
+    protocol, label = config.protocol, split.label
     return {
         "split": "global, at one moment; all models are fitted on earlier interactions only",
-        "test_share": chosen.test_share,
-        "days_earlier": chosen.days_earlier,
+        "test_share": protocol.test_share,
+        "days_earlier": protocol.days_earlier,
         **_counts(split),
         "hit": label.hit,
         "repeats": label.repeats,
         "ranking": "full catalogue, no sampled negatives",
-        "min_buyers": chosen.min_buyers,
+        "min_buyers": protocol.min_buyers,
         "users": "with training interactions and at least one hit in the test",
-        "max_users": chosen.max_users,
+        "max_users": protocol.max_users,
         "k": list(config.ks),
         "tuning": {
             "by": "ndcg@10 on an inner split of the training interactions, by the same protocol",
@@ -68,7 +67,10 @@ def as_json(evaluation: Evaluation) -> str:
         "models": {name: _as_dicts(of_model) for name, of_model in evaluation.models.items()},
         "best": dict(evaluation.best),
         "comparisons": {
-            name: {other: _compared(pair) for other, pair in others.items()}
+            name: {
+                other: {kind: _as_dicts(figures) for kind, figures in pair._asdict().items()}
+                for other, pair in others.items()
+            }
             for name, others in evaluation.comparisons.items()
         },
         "sources": _as_dicts(evaluation.sources),
@@ -84,13 +86,6 @@ def as_json(evaluation: Evaluation) -> str:
 
 def _as_dicts(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     return {name: interval._asdict() for name, interval in measures.items()}
-
-
-def _compared(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "difference": _as_dicts(comparison.difference),
-        "ratio": _as_dicts(comparison.ratio),
-    }
 
 
 def as_text(evaluation: Evaluation) -> str:
@@ -126,7 +121,7 @@ def _protocol_lines(evaluation: Evaluation) -> str:
 
 
 def _warning_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Warn of rows that were not used and of items that no file describes."""
+    """Warn of rows that were not used, and of items that no file describes."""
     for kind, n in evaluation.n_rejected.items():
         if n:
             yield f"left out: {n} bad rows of {kind}; `recserve load` lists their faults"

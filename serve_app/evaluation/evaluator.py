@@ -49,14 +49,10 @@ class EvaluationConfig(Settings):
         default=(10, 20), min_length=1, description="Lengths of the measured lists, ascending."
     )
     max_points: int = Field(
-        default=60,
-        ge=1,
-        description="Most points of a rival's grid that are tried on the inner split.",
+        default=60, ge=1, description="Most points of a rival's grid tried on the inner split."
     )
     max_tuning_users: int = Field(
-        default=2_000,
-        ge=1,
-        description="Most users of the inner split. More are sampled at random.",
+        default=2_000, ge=1, description="Most users of the inner split, sampled at random."
     )
     n_resamples: int = Field(default=1_000, ge=1, description="Resamples of the bootstrap.")
     seed: int = Field(default=7, ge=0, description="Seed of the tried points and the bootstrap.")
@@ -66,20 +62,19 @@ class EvaluationConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """
+    """All results of an evaluation; mappings by the name of a model, a source or a step.
+
     Attributes:
-        split: what models knew, and what they were tested on.
-        inner: the split of the training interactions that parameters were chosen on.
+        inner: the split of the training interactions on which parameters were chosen.
         n_rejected: bad rows of the files, by kind of file.
         n_bare_items: items that interactions name and the items' file does not; 0 without a file.
-        models: by name, measures such as ``ndcg@10``.
-        comparisons: by name of ours, by name of the other model.
-        sources: by name, the NDCG at the first k of the lists of each source alone.
+        models: measures such as ``ndcg@10``.
+        comparisons: of each of our lists with each other model.
+        sources: the NDCG at the first k of the lists of each source alone.
         best: names of the best textbook model ("library") and the best rival of any kind
             ("single"), chosen in hindsight.
-        parameters: by name, the chosen parameters and their NDCG@10 on the inner split.
-        skipped: by name, why a model is missing.
-        seconds: by step.
+        parameters: the chosen parameters and their NDCG@10 on the inner split.
+        skipped: the reason why a model is missing.
     """
 
     config: EvaluationConfig
@@ -137,18 +132,17 @@ def evaluate(
 
     Args:
         inputs: in the format of ``recserve load``; interactions are required.
-        progress: is told the name of each step and the share of it that is done.
+        progress: takes the name of a step, and its share that is done.
         now_at: epoch seconds.
         clock: seconds since any moment, for the durations.
         further: by name, makes the scorer of another model to compare with. It is not tuned.
-        keep: computes a rival's lists, or returns kept ones.
 
     Raises:
         DataRejected: a file cannot be read or has too many bad rows.
         ExtraMissing: the extra ``evaluate`` is not installed.
-        NotEnoughData: nothing to train on, or nobody to test.
+        NotEnoughData: nothing is left to train on or to test.
     """
-    import_libraries()  # before minutes are spent on the files
+    import_libraries()  # Fails before minutes are spent on the files.
     start_s = clock()
     files = read_files(inputs, config.reading, partial(progress, "reading"), now_at=now_at)
     split = split_at_share(files.log, config.protocol)
@@ -165,11 +159,8 @@ def evaluate(
 
 def _inner_split(split: EvaluationSplit, config: EvaluationConfig) -> EvaluationSplit:
     """Split the training interactions as the whole log was split, by the same share."""
-    inner = {
-        "max_users": config.max_tuning_users,
-        "days_earlier": 0.0,
-        "label": split.label.config,
-    }
+    # The log ends where the training does: it has moved back by ``days_earlier`` already.
+    inner = {"max_users": config.max_tuning_users, "days_earlier": 0.0, "label": split.label.config}
     try:
         return split_at_share(split.known, config.protocol.model_copy(update=inner))
     except NotEnoughData as error:
@@ -205,12 +196,8 @@ def _add_fusion(run: _Run) -> None:
     sources = [name for name in FUSED_SOURCES if name in run.lists]
     with run.timed(FUSED):
         k, ndcg_inner = best_fusion_constant([run.inner_lists[name] for name in sources], run.inner)
-        run.parameters[FUSED] = {
-            "k": k,
-            "sources": sources,
-            "inner_ndcg@10": ndcg_inner,
-            "points": len(FUSION_KS),
-        }
+        chosen = {"k": k, "sources": sources, "inner_ndcg@10": ndcg_inner}
+        run.parameters[FUSED] = {**chosen, "points": len(FUSION_KS)}
         lists = [run.lists[name] for name in sources]
         run.lists[FUSED] = fuse(lists, run.split.training.n_items, run.width, k)
 

@@ -1,7 +1,4 @@
-"""Measures the lists of the test users, by user and measure.
-
-Lists are ranked from all items: no measure depends on a sample of items.
-"""
+"""Measures the lists of the test users. Lists are ranked from all items, not from a sample."""
 
 from collections.abc import Mapping
 

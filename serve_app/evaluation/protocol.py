@@ -48,8 +48,7 @@ class ProtocolConfig(Settings):
     min_buyers: int = Field(
         default=5,
         ge=1,
-        description="Fewest users who interacted with an item before the test period. Items with"
-        " fewer are not ranked.",
+        description="Items that fewer users interacted with before the test period are not ranked.",
     )
     label: LabelConfig = Field(default=LabelConfig(), description="Defines a hit.")
     max_users: int = Field(
@@ -65,7 +64,6 @@ class EvaluationSplit:
     Attributes:
         cut_at: epoch seconds; training interactions lie before it.
         end_at: epoch seconds; last moment of the test period.
-        label: defines a hit.
         known: training interactions with the ranked items; users and rows as in the whole log.
         item_rows: shape (training.n_items,), int32, catalogue rows of the ranked items.
         user_numbers: shape (training.n_users,), int32, numbers of the users in the log.
@@ -143,7 +141,7 @@ class _Numbering(NamedTuple):
     n_items: int
 
     def keys(self, log: InteractionLog) -> NDArray[np.int64]:
-        """Distinct pairs of a known user and a ranked item, one number each, ascending."""
+        """Number the distinct pairs of a known user and a ranked item, ascending."""
         users, items = self.user_of_number[log.users], self.item_of_row[log.rows]
         both = (users != MISSING) & (items != MISSING)
         return np.unique(users[both].astype(np.int64) * self.n_items + items[both])
@@ -163,13 +161,9 @@ def _number(
 
 
 def _wanted_and_excluded(
-    log: InteractionLog,
-    numbering: _Numbering,
-    label: Label,
-    cut_at: float,
-    end_at: float,
+    log: InteractionLog, numbering: _Numbering, label: Label, cut_at: float, end_at: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keys of the pairs that are hits, and of those that must not be recommended; ascending."""
+    """Return the ascending keys of hits, and of pairs that must not be recommended."""
     within = (log.at >= cut_at) & (log.at <= end_at)
     wanted = numbering.keys(chosen(log, label.counts(log) & within))
     excluded = numbering.keys(chosen(log, label.ending_types[log.types] & (log.at < cut_at)))
@@ -184,14 +178,14 @@ def _why_no_hits(test: InteractionLog, numbering: _Numbering, label: Label) -> s
     users = np.unique(hits.users)
     n_known = int((numbering.user_of_number[users] != MISSING).sum())
     return (
-        f"no user with history wanted anything new in the test: {len(hits)} of its"
-        f" {len(test)} interactions are a {label.hit}, by {len(users)} users;"
-        f" {n_known} of them have a history with the ranked items"
+        f"no user with history has a hit in the test period: {len(hits)} of its {len(test)}"
+        f" interactions are a {label.hit}, by {len(users)} users; {n_known} of them have a history"
+        " with the ranked items"
     )
 
 
 def _ranked_rows(earlier: InteractionLog, min_buyers: int) -> Rows:
-    """Rows of items with enough users, most users first."""
+    """Return the rows of items with enough users, most users first."""
     n_rows = int(earlier.rows.max(initial=-1)) + 1
     pairs = np.unique(earlier.users.astype(np.int64) * n_rows + earlier.rows)
     n_buyers = np.bincount(pairs % max(n_rows, 1), minlength=n_rows)
@@ -205,7 +199,7 @@ def _training_matrix(known: InteractionLog, numbering: _Numbering, cut_at: float
     users_and_items = (numbering.user_of_number[pairs.users], numbering.item_of_row[pairs.rows])
     shape = (numbering.n_users, numbering.n_items)
     age_days = ((cut_at - pairs.at) / DAY_S).astype(np.float32)
-    # Built alike, both have their values in one order: decayed() multiplies them as they stand.
+    # Both are built from one list of pairs: their values have one order, which decayed() needs.
     return TrainingMatrix(
         matrix=csr_array((pairs.weights, users_and_items), shape=shape),
         ages=csr_array((age_days, users_and_items), shape=shape),
@@ -220,7 +214,7 @@ def _sample(users: NDArray[np.int32], config: ProtocolConfig) -> NDArray[np.int3
 
 
 def _of_users(keys: NDArray[np.int64], users: NDArray[np.int32], numbering: _Numbering) -> Wanted:
-    """Items of some users, from ascending keys."""
+    """Take the items of some users from ascending keys."""
     offsets = offsets_of(np.bincount(keys // numbering.n_items, minlength=numbering.n_users))
     positions, taken = gather(offsets, users)
     return Wanted(taken, (keys[positions] % numbering.n_items).astype(np.int32))

@@ -37,9 +37,9 @@ TUNING_K = 10
 
 
 class RivalLists(NamedTuple):
-    """
+    """The lists of a rival at its chosen point.
+
     Attributes:
-        lists: on the split.
         inner_lists: on the inner split; only for ``FUSED_SOURCES``, else ``None``.
         parameters: the chosen point, its NDCG on the inner split and the number of points tried.
         seconds: duration of tuning and listing.
@@ -56,12 +56,7 @@ Keep = Callable[[str, Callable[[], RivalLists]], RivalLists]
 
 
 class Tuned(NamedTuple):
-    """
-    Attributes:
-        point: the chosen parameters.
-        ndcg: on the inner split; ``None`` if the grid has a single point.
-        n_points: number of points tried.
-    """
+    """The chosen point, and its NDCG on the inner split; ``None`` if the grid has one point."""
 
     point: Point
     ndcg: float | None
@@ -77,11 +72,7 @@ def make_rival_lists(
     seed: int,
     progress: Callable[[float], None],
 ) -> RivalLists:
-    """Tune a rival on the inner split, fit it at the chosen point and list its best items.
-
-    Args:
-        width: least width of the lists.
-    """
+    """Tune a rival on the inner split; list its best items, at least ``width``, at that point."""
     tuned = tune(rival, inner, max_points, seed, lambda share: progress(0.9 * share))
 
     def lists_on(part: EvaluationSplit) -> Lists:
@@ -102,11 +93,7 @@ def tune(
     seed: int,
     progress: Callable[[float], None],
 ) -> Tuned:
-    """Choose the point with the largest NDCG@10 on the inner split.
-
-    Args:
-        max_points: larger grids are cut to this many points, chosen at random.
-    """
+    """Choose the point with the largest NDCG@10 on the inner split."""
     points = points_within(rival.grid, max_points, seed)
     if len(points) == 1:
         return Tuned(points[0], None, 0)
@@ -120,7 +107,7 @@ def tune(
 
 
 def points_within(grid: tuple[Point, ...], max_points: int, seed: int) -> tuple[Point, ...]:
-    """At most ``max_points`` of the grid, in its order."""
+    """Sample at most ``max_points`` of the grid, in its order."""
     if len(grid) <= max_points:
         return grid
     kept = np.random.default_rng(seed).choice(len(grid), max_points, replace=False)

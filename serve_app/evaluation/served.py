@@ -57,13 +57,13 @@ class ServedConfig(Settings):
 
 
 class ServedLists(NamedTuple):
-    """
+    """Lists of all test users.
+
     Attributes:
-        plain: lists in the order of the scores.
-        diverse: lists after the diversity step, as they are served.
-        by_source: candidates of each source in its own order.
-        candidate_recall: shape (n_users,), share of each user's wanted items that are among their
-            candidates.
+        plain: in the order of the scores.
+        diverse: after the diversity step, as they are served.
+        by_source: candidates of each source, in the order of the source.
+        candidate_recall: shape (n_users,), share of each user's wanted items among the candidates.
         n_candidates: mean per user.
     """
 
@@ -74,40 +74,22 @@ class ServedLists(NamedTuple):
     n_candidates: float
 
 
-def fit_and_list(
-    files: LoadedFiles, split: EvaluationSplit, width: int, config: ServedConfig, progress: Progress
-) -> ServedLists:
-    """Fit, publish and answer.
-
-    Args:
-        width: recommendations per user.
-
-    Raises:
-        NotEnoughData: there are too few training interactions to fit.
-    """
-    result = fit_on_training(files, split, config, progress)
-    return list_from_bundle(result, split, width, config, progress)
-
-
 def fit_on_training(
     files: LoadedFiles, split: EvaluationSplit, config: ServedConfig, progress: Progress
 ) -> FitResult:
-    """
+    """Fit the served system on the training interactions.
+
     Raises:
         NotEnoughData: there are too few training interactions to fit.
     """
-    # Only the items that all models rank: no model can list another one.
+    # Only the ranked items: no rival can list another one, and neither may the served system.
     items = files.items[files.items["item_row"].isin(split.item_rows)]
     settings = config.fit.model_copy(update={"label": split.label.config})
     return fit(items, files.users, split.known, settings, progress, measure=False)
 
 
 def list_from_bundle(
-    result: FitResult,
-    split: EvaluationSplit,
-    width: int,
-    config: ServedConfig,
-    progress: Progress,
+    result: FitResult, split: EvaluationSplit, width: int, config: ServedConfig, progress: Progress
 ) -> ServedLists:
     """Publish a fit to a temporary folder, and list recommendations from the published bundle."""
     with TemporaryDirectory() as folder:
@@ -116,6 +98,7 @@ def list_from_bundle(
         bundle = open_bundle(root, version, cache_dir=Path(folder) / "copies")
         columns = _user_columns(result.users, len(split.known.user_ids))
         parts = [*_list_blocks(bundle, columns, split, width, config, partial(progress, _STEP))]
+    # The last block is shorter: its mean counts less.
     n_users = [len(part.plain) for part in parts]
     return ServedLists(
         np.concatenate([part.plain for part in parts]),
@@ -136,13 +119,15 @@ def _list_blocks(
 ) -> Iterator[ServedLists]:
     model = load_model(bundle, next(iter(config.fit.variants)))
     catalogue = bundle.fitted.catalogue
-    # The files know today's stock, not that of the test period.
+    # The files know the stock of today, not that of the test period: stock is ignored.
     finder = CandidateFinder.of(bundle.fitted, config.fit.candidates, include_out_of_stock=True)
     for start in range(0, len(split.users), _BLOCK_USERS):
         block = slice(start, min(start + _BLOCK_USERS, len(split.users)))
-        batch = _requests(split, block, width)
+        numbers = split.user_numbers[split.users[block]]
+        ids = tuple(split.known.user_ids[number] for number in numbers)
+        batch = RequestBatch.unfiltered(ids, width, split.cut_at)
         histories = bundle.fitted.archive.read(batch.user_ids, stale=False)
-        features = user_features(user_columns[split.user_numbers[split.users[block]]], batch.at)
+        features = user_features(user_columns[numbers], batch.at)
         lists = recommend_batch(batch, histories, features, finder, model, config.ranking)
         candidates, diverse = lists.candidates, lists.ranked
         plain = rank_plainly(lists.scored, catalogue, config.ranking)
@@ -156,14 +141,8 @@ def _list_blocks(
         progress(block.stop / len(split.users))
 
 
-def _requests(split: EvaluationSplit, block: slice, width: int) -> RequestBatch:
-    numbers = split.user_numbers[split.users[block]]
-    ids = tuple(split.known.user_ids[number] for number in numbers)
-    return RequestBatch.unfiltered(ids, width, split.cut_at)
-
-
 def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.float64]:
-    """Columns that the store would keep of the users, shape (n_users, len(USER_COLUMNS))."""
+    """Arrange the columns of users as the store does, shape (n_users, len(USER_COLUMNS))."""
     columns = np.tile(unknown_user(), (n_users, 1))
     for i, name in enumerate(USER_COLUMNS):
         if name in fitted:
@@ -172,7 +151,7 @@ def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.
 
 
 def _items_of(rows: NDArray[np.integer], split: EvaluationSplit) -> NDArray[np.int32]:
-    """Numbers of the ranked items with these catalogue rows."""
+    """Translate catalogue rows into numbers of ranked items."""
     # item_rows are ordered by users, not ascending: the search needs a sorter.
     order = np.argsort(split.item_rows)
     positions = np.searchsorted(split.item_rows, rows, sorter=order)
@@ -193,7 +172,7 @@ def _lists_by_source(
 
 
 def _lists(rows: Rows, offsets: Offsets, split: EvaluationSplit, block: slice, width: int) -> Lists:
-    """Lists of item numbers without the excluded items, which no model may list."""
+    """Make lists of item numbers, without the excluded items, which no model may list."""
     items = _items_of(rows, split)
     kept = ~_among(items, offsets, split.excluded, block, split.training.n_items)
     lengths = np.bincount(owners(offsets)[kept], minlength=block.stop - block.start)
@@ -210,11 +189,7 @@ def _candidate_recall(
 
 
 def _among(
-    items: NDArray[np.int32],
-    offsets: NDArray[np.int64],
-    listed: Wanted,
-    block: slice,
-    n_items: int,
+    items: NDArray[np.int32], offsets: Offsets, listed: Wanted, block: slice, n_items: int
 ) -> NDArray[np.bool_]:
     """Mark the items that are listed for their user, shape of ``items``."""
     positions, taken = gather(listed.offsets, np.arange(block.start, block.stop))

@@ -13,7 +13,7 @@ ScoreItems = Callable[[NDArray[np.int32]], NDArray[np.floating]]
 """Scores all items for some users, shape (n_users, n_items); the largest is best."""
 
 Point = dict[str, Any]
-"""One choice of a rival's parameters; can be written as JSON."""
+"""One choice of a rival's parameters. Its values can be written as JSON."""
 
 HALF_LIVES_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 """The half-lives that time-aware rivals try; an interaction's weight halves with each."""
@@ -58,11 +58,9 @@ class Rival:
     """A model that the served system is compared with.
 
     Attributes:
-        name: in the report.
-        uses_time: the model knows when interactions happened; without it, a textbook model.
+        uses_time: the model knows when interactions happened. Others are textbook models.
         grid: the points to choose from.
-        fit: yields a scorer for each point, in order. Points that share a computation share
-            its result.
+        fit: yields a scorer for each point, in order. Neighbouring points share computations.
         max_items: largest catalogue that the model can take; ``None`` for any.
     """
 
@@ -74,7 +72,7 @@ class Rival:
 
 
 def combinations(**choices: Sequence[float]) -> tuple[Point, ...]:
-    """All combinations of the parameters; the last one changes fastest."""
+    """List all combinations of the parameters; the last one changes fastest."""
     grid: list[Point] = [{}]
     for name, values in choices.items():
         grid = [{**point, name: value} for point in grid for value in values]
@@ -98,17 +96,17 @@ def blocks(n: int, width: int) -> Iterator[slice]:
 
 
 def with_values(matrix: csr_array, values: NDArray[np.floating]) -> csr_array:
-    """A matrix of the same sparsity with other values."""
+    """Return a matrix with the sparsity of another one, and other values."""
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def scaled_rows(matrix: csr_array, factors: NDArray[np.floating]) -> csr_array:
-    """Each row times its factor, shape (n_rows,)."""
+    """Multiply each row by its factor, shape (n_rows,)."""
     return with_values(matrix, matrix.data * np.repeat(factors, np.diff(matrix.indptr)))
 
 
 def inverse(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """One over each value, zero for zero."""
+    """Divide one by each value; zero gives zero."""
     inverses = np.zeros(len(values))
     np.divide(1.0, values, out=inverses, where=values != 0)
     return inverses

@@ -14,10 +14,9 @@ _CATALOGUE_RESAMPLES = 200
 
 
 class Comparison(NamedTuple):
-    """
-    Attributes:
-        difference: by measure, the model minus the other.
-        ratio: by measure, the model over the other; absent where the other may be zero.
+    """Intervals by measure: the model minus the other, and the model over the other.
+
+    The ratio is absent if the other is zero in any resample.
     """
 
     difference: Mapping[str, Interval]
@@ -32,7 +31,7 @@ def intervals(
     n_resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Interval]]:
-    """Compute intervals by model and measure; all models are resampled with the same users."""
+    """Compute intervals by model and measure. The seed gives all models the same resamples."""
     by_model: dict[str, dict[str, Interval]] = {}
     for name, measures in per_user.items():
         values = np.column_stack(list(measures.values()))
@@ -50,15 +49,11 @@ def intervals(
 
 
 def comparisons(
-    name: str,
-    per_user: Mapping[str, PerUser],
-    measures: Sequence[str],
-    n_resamples: int,
-    seed: int,
+    name: str, per_user: Mapping[str, PerUser], measures: Sequence[str], n_resamples: int, seed: int
 ) -> dict[str, Comparison]:
     """Compute paired intervals of a model against every other, by the name of the other."""
     names = [name, *(other for other in per_user if other != name)]
-    # One matrix resamples all models with the same users; the model itself is column block 0.
+    # One matrix: each resample draws the same users for all models. Block 0 is the model itself.
     values = np.column_stack([per_user[model][measure] for model in names for measure in measures])
     means = values.mean(axis=0).reshape(len(names), len(measures))
     resampled = resampled_means(values, n_resamples, seed)
@@ -68,6 +63,8 @@ def comparisons(
         difference, ratio = {}, {}
         for i, measure in enumerate(measures):
             model, rival = resampled[:, 0, i], resampled[:, j, i]
+            # Paired within each resample: easy users raise both models, and cancel out. Intervals
+            # of the single figures would be wider.
             difference[measure] = interval(means[0, i] - means[j, i], model - rival)
             if rival.min() > 0:
                 ratio[measure] = interval(means[0, i] / means[j, i], model / rival)

@@ -1,7 +1,7 @@
 """Computes measures of ordered lists, for many lists at once.
 
 Every formula of a measure lives here. ``hits`` has the best position first and may be narrower
-than k. ``n_wanted`` counts a user's wanted items, in the list or not; it is at least 1.
+than k. ``n_wanted`` counts a user's wanted items, listed or not. It is at least 1.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,6 +40,7 @@ def ndcg_at(hits: Mask, n_wanted: NDArray[np.integer], k: int) -> NDArray[np.flo
     Every wanted item has gain 1; the ideal list begins with all of them (Jarvelin and Kekalainen,
     TOIS 2002).
     """
+    # Rank i (from 1) is discounted by log2(i + 1): the first position counts fully.
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(n_wanted, k) - 1]
     gains: NDArray[np.float64] = hits[:, :k] @ discounts[: hits.shape[1]] / ideal
@@ -84,8 +85,10 @@ def novelty(lists: Lists, n_buyers: NDArray[np.integer], n_users: int) -> NDArra
     Args:
         n_buyers: shape (n_items,), users of each item.
     """
+    # An item that nobody had counts as if one user had it: the logarithm stays finite.
     surprise = -np.log2(np.maximum(n_buyers, 1) / n_users)
     listed = lists != MISSING
+    # MISSING is -1 and would take the last item: take item 0 instead, and drop it afterwards.
     total = np.where(listed, surprise[np.where(listed, lists, 0)], 0.0).sum(axis=1)
     return np.asarray(total / np.maximum(listed.sum(axis=1), 1))
 
@@ -130,6 +133,7 @@ def gini(counts: NDArray[np.floating]) -> NDArray[np.float64]:
         counts: shape (…, n_items), number of lists that hold each item.
     """
     n = counts.shape[-1]
+    # With counts ascending, the weight of rank i is 2i - n - 1: no pair of items is compared.
     ranks = 2 * np.arange(1, n + 1) - n - 1
     totals = np.maximum(counts.sum(axis=-1), 1)
     return np.asarray((np.sort(counts, axis=-1) * ranks).sum(axis=-1) / (n * totals), np.float64)

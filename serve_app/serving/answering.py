@@ -48,19 +48,6 @@ class _Asked:
 ItemsStage = Callable[[Sequence[str]], Awaitable[ReadResult[ItemRow]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """Metadata by item id.
-
-    Attributes:
-        replaced: ids whose metadata came from the catalogue, because no store answered.
-    """
-
-    metadata: Mapping[str, Metadata]
-    replaced: frozenset[str]
-    reason: str
-
-
 class RecommendationService:
     """Answers one question at a time; those that wait travel through the stages together."""
 
@@ -154,13 +141,13 @@ class RecommendationService:
         }
         # Popular items are in many lists: the batch reads each of them once.
         ids = list(dict.fromkeys(chain.from_iterable(listed.values())))
-        shown = await self._read_metadata(ids, current)
-        replaced = {i for i, ids in listed.items() if not shown.replaced.isdisjoint(ids)}
+        metadata, reason = await self._read_metadata(ids, current)
+        replaced = {i for i, ids in listed.items() if not metadata.unanswered.isdisjoint(ids)}
         if replaced:
-            self._telemetry.degraded(METADATA, shown.reason, len(replaced))
+            self._telemetry.degraded(METADATA, reason, len(replaced))
         return [
             Answer(
-                compose(ranked, i, catalogue, shown.metadata if i in listed else None),
+                compose(ranked, i, catalogue, metadata.values if i in listed else None),
                 int(ranked.offsets[i + 1] - ranked.offsets[i]),
                 current.version,
                 answers.degraded[i] + ((METADATA,) if i in replaced else ()),
@@ -168,22 +155,23 @@ class RecommendationService:
             for i in range(len(questions))
         ]
 
-    async def _read_metadata(self, ids: Sequence[str], current: CurrentBundle) -> _Shown:
-        if not ids:
-            return _Shown({}, frozenset(), "")
+    async def _read_metadata(
+        self, ids: Sequence[str], current: CurrentBundle
+    ) -> tuple[ReadResult[Metadata], str]:
+        """Read metadata; the catalogue describes items for which no store answers, for a reason."""
+        rows: ReadResult[ItemRow] = ReadResult({})
         reason = "store_unavailable"
         try:
-            async with asyncio.timeout(self._config.deadlines.features_s):
-                rows = await self._items(ids)
+            if ids:
+                async with asyncio.timeout(self._config.deadlines.features_s):
+                    rows = await self._items(ids)
         except (StageFailed, TimeoutError) as failure:
             rows = ReadResult({}, frozenset(ids))
             reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
-        metadata: dict[str, Metadata] = {
-            item_id: asdict(row) for item_id, row in rows.values.items()
-        }
+        metadata: dict[str, Metadata] = {key: asdict(row) for key, row in rows.values.items()}
         catalogue = current.bundle.fitted.catalogue
         metadata |= {item_id: describe(item_id, catalogue) for item_id in rows.unanswered}
-        return _Shown(metadata, rows.unanswered, reason)
+        return ReadResult(metadata, rows.unanswered), reason
 
     def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """Cache the answers, except degraded ones: the next answer may be complete."""

@@ -108,8 +108,9 @@ class Ingress:
         row = MISSING if current is None else current.row_of(item_id)
         if current is None or row == MISSING:
             raise UnknownItem(item_id)
-        allowed = current.allowed.for_request(None, np.array([row], np.int32))
         catalogue, tables = current.bundle.fitted.catalogue, current.bundle.fitted.tables
+        # The item itself is excluded: it is the most similar of all.
+        allowed = current.allowed.for_request(None, np.array([row], np.int32))
         return similar_items(row, n, catalogue, tables, allowed), catalogue
 
     def user_hash(self, user_id: str) -> str:

@@ -47,7 +47,7 @@ def score_by_item_neighbours(
 def _item_neighbours(
     similarities: Similarities, n_items: int, ks: Sequence[int]
 ) -> list[csr_array]:
-    """For each k a table, shape (n_items, n_items): the k items most similar to each item."""
+    """For each k, make the table of the k items most similar to each, (n_items, n_items)."""
     parts: list[list[csr_array]] = [[] for _ in ks]
     for block in blocks(n_items, n_items):
         similar = similarities(block)
@@ -59,7 +59,7 @@ def _item_neighbours(
 
 
 def _by_item_neighbours(matrix: csr_array, neighbours: csr_array) -> ScoreItems:
-    """An item scores the summed similarity of those of its neighbours that the user has."""
+    """Score an item by the summed similarity of its neighbours that the user has."""
     to_targets = csr_array(neighbours.T)
     return lambda users: (matrix[users] @ to_targets).toarray()
 
@@ -92,10 +92,9 @@ def _fit_item_bm25(training: TrainingMatrix, points: Sequence[Point]) -> Iterato
 
 
 def bm25_weights(matrix: csr_array, k1: float, b: float) -> csr_array:
-    """Weight items as documents, with their users as words, by Okapi BM25.
+    """Weight items as documents, with their users as words, by Okapi BM25 as in ``implicit``.
 
-    tf · (k1 + 1) / (tf + k1 · (1 - b + b · length / mean length)) · ln(n_items / (1 + n of user)),
-    as in the library ``implicit``.
+    ``tf · (k1 + 1) / (tf + k1 · (1 - b + b · length / mean)) · ln(n_items / (1 + n of user))``
 
     Returns:
         Shape (n_items, n_users).
@@ -128,7 +127,7 @@ def _unit_rows(matrix: csr_array) -> csr_array:
 
 
 def _by_user_neighbours(baskets: csr_array, votes: csr_array, k: int) -> ScoreItems:
-    """An item scores the votes for it of the k nearest users, each times the user's similarity.
+    """Score an item by the votes of the k nearest users, each times the user's similarity.
 
     Args:
         baskets: shape (n_users, n_items), rows of unit length.

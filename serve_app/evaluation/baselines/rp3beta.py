@@ -62,10 +62,7 @@ def _walk(
 
 
 RP3BETA = Rival(
-    "rp3beta",
-    False,
-    combinations(beta=(0.0, 0.2, 0.4, 0.6), n_neighbours=(50, 200, 800)),
-    _fit,
+    "rp3beta", False, combinations(beta=(0.0, 0.2, 0.4, 0.6), n_neighbours=(50, 200, 800)), _fit
 )
 RP3BETA_TIME = Rival(
     "rp3beta_time",

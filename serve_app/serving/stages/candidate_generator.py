@@ -18,11 +18,7 @@ class CandidateGenerator:
     """
 
     def __init__(
-        self,
-        stores: Stores,
-        bundles: BundleLocation,
-        ttls: CacheTtls,
-        config: CandidatesConfig,
+        self, stores: Stores, bundles: BundleLocation, ttls: CacheTtls, config: CandidatesConfig
     ) -> None:
         self._histories = HistoryReader(stores.cache, stores.shop, ttls)
         self._shelf = BundleShelf(

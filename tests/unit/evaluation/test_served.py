@@ -6,7 +6,7 @@ from serve_app.arrays.columns import MISSING
 from serve_app.domain.interactions import PURCHASE
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
-from serve_app.evaluation.served import ServedConfig, fit_and_list
+from serve_app.evaluation.served import ServedConfig, fit_on_training, list_from_bundle
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
@@ -31,7 +31,11 @@ def served_and_split():
 
 
 def lists_of(files, split, width=10):
-    return fit_and_list(files, split, width, QUICK, lambda step, share: None)
+    def ignore(step, share):
+        pass
+
+    result = fit_on_training(files, split, QUICK, ignore)
+    return list_from_bundle(result, split, width, QUICK, ignore)
 
 
 class TestServedLists:
