@@ -9,7 +9,7 @@ from serve_app.arrays.columns import Mask, Rows
 from serve_app.demo.tastes import Assortment, Floats
 from serve_app.domain.interactions import TYPE_CODES, InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S
-from serve_app.fitting.data.windows import chosen
+from serve_app.fitting.data.windows import select_interactions
 
 
 class Looks(NamedTuple):
@@ -74,7 +74,7 @@ def collect_events(
     """
     number_of = np.full(len(log.user_ids), -1, np.int32)
     number_of[users] = np.arange(len(users))
-    part = chosen(log, number_of[log.users] >= 0)
+    part = select_interactions(log, number_of[log.users] >= 0)
     numbers, items = number_of[part.users], item_of_row[part.rows]
     is_rating = part.types == TYPE_CODES["rating"]
     return UserEvents(

@@ -20,9 +20,9 @@ from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
 from serve_app.evaluation.training_matrix import TrainingMatrix
-from serve_app.fitting.data.labels import Label, LabelConfig, label_of
-from serve_app.fitting.data.pairs import pairs_of
-from serve_app.fitting.data.windows import before, chosen
+from serve_app.fitting.data.labels import Label, LabelConfig, choose_label
+from serve_app.fitting.data.pairs import find_pairs
+from serve_app.fitting.data.windows import select_before, select_interactions
 from serve_app.measuring.lists import Wanted
 
 
@@ -95,11 +95,11 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSpl
     """
     if not len(log):
         raise NotEnoughData("there are no interactions")
-    label = label_of(log, config.label)
+    label = choose_label(log, config.label)
     shift_s = config.days_earlier * DAY_S
     cut_at = float(np.quantile(log.at, 1 - config.test_share)) - shift_s
     end_at = float(log.at.max()) - shift_s
-    earlier = before(log, cut_at)
+    earlier = select_before(log, cut_at)
     if not len(earlier):
         raise NotEnoughData(f"no interaction lies before the test, which begins {iso_time(cut_at)}")
     rows = _ranked_rows(earlier, config.min_buyers)
@@ -153,7 +153,7 @@ def _number(
     """Number the ranked items and their users; return the interactions between them as well."""
     item_of_row = np.full(int(log.rows.max()) + 1, MISSING, np.int32)
     item_of_row[rows] = np.arange(len(rows))
-    known = chosen(earlier, item_of_row[earlier.rows] != MISSING)
+    known = select_interactions(earlier, item_of_row[earlier.rows] != MISSING)
     numbers = np.unique(known.users)
     user_of_number = np.full(len(log.user_ids), MISSING, np.int32)
     user_of_number[numbers] = np.arange(len(numbers))
@@ -165,16 +165,18 @@ def _wanted_and_excluded(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the ascending keys of hits, and of pairs that must not be recommended."""
     within = (log.at >= cut_at) & (log.at <= end_at)
-    wanted = numbering.keys(chosen(log, label.counts(log) & within))
-    excluded = numbering.keys(chosen(log, label.ending_types[log.types] & (log.at < cut_at)))
+    wanted = numbering.keys(select_interactions(log, label.counts(log) & within))
+    excluded = numbering.keys(
+        select_interactions(log, label.ending_types[log.types] & (log.at < cut_at))
+    )
     wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
     if not len(wanted):
-        raise NotEnoughData(_why_no_hits(chosen(log, within), numbering, label))
+        raise NotEnoughData(_why_no_hits(select_interactions(log, within), numbering, label))
     return wanted, excluded
 
 
 def _why_no_hits(test: InteractionLog, numbering: _Numbering, label: Label) -> str:
-    hits = chosen(test, label.counts(test))
+    hits = select_interactions(test, label.counts(test))
     users = np.unique(hits.users)
     n_known = int((numbering.user_of_number[users] != MISSING).sum())
     return (
@@ -195,7 +197,7 @@ def _ranked_rows(earlier: InteractionLog, min_buyers: int) -> Rows:
 
 
 def _training_matrix(known: InteractionLog, numbering: _Numbering, cut_at: float) -> TrainingMatrix:
-    pairs = pairs_of(known, TYPE_WEIGHTS)
+    pairs = find_pairs(known, TYPE_WEIGHTS)
     users_and_items = (numbering.user_of_number[pairs.users], numbering.item_of_row[pairs.rows])
     shape = (numbering.n_users, numbering.n_items)
     age_days = ((cut_at - pairs.at) / DAY_S).astype(np.float32)

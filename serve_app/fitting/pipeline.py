@@ -26,7 +26,7 @@ from serve_app.fitting.steps.publish_bundle import (
     publish_bundle,
 )
 from serve_app.fitting.steps.train_models import train_models
-from serve_app.fitting.workspace.step_folders import Workspace, code_key, read_json
+from serve_app.fitting.workspace.step_folders import Workspace, compute_code_key, read_json
 from serve_app.fitting.workspace.workers import LocalWorkers, Workers
 from serve_app.stores.postgres.fit_input import data_state
 from serve_app.stores.postgres.schema import check_schema
@@ -81,7 +81,7 @@ def fit_and_publish(
     check_schema(source.conn)
     publish = partial(publish_bundle, target=source, created_at=created_at, force=force)
     steps: Mapping[str, Step] = {**STEPS, PUBLISH: publish}
-    inputs = [code_key(), data_state(source.conn)]
+    inputs = [compute_code_key(), data_state(source.conn)]
     return run(steps, work, config, source, workers, progress, meter, inputs=inputs, only=only)
 
 

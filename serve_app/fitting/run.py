@@ -9,7 +9,7 @@ from pathlib import Path
 from serve_app.errors import StepMissing
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.fit_source import FitInput
-from serve_app.fitting.workspace.step_folders import Done, Workspace, key_of
+from serve_app.fitting.workspace.step_folders import Done, Workspace, compute_key
 from serve_app.fitting.workspace.workers import Workers
 
 Progress = Callable[[str, float], None]
@@ -96,9 +96,9 @@ def run(
 def keys_of(config: FitConfig, inputs: object) -> dict[str, str]:
     """By step, a key of the inputs, its settings, and the settings of all steps before it."""
     values = config.model_dump(mode="json")
-    keys, key = {}, key_of(inputs)
+    keys, key = {}, compute_key(inputs)
     for step, names in STEP_SETTINGS.items():
-        key = key_of(key, {name: values[name] for name in names})
+        key = compute_key(key, {name: values[name] for name in names})
         keys[step] = key
     return keys
 

@@ -151,7 +151,7 @@ def test_another_build_does_not_go_on_with_what_this_one_left(
         ALWAYS_AGAIN
     )
 
-    monkeypatch.setattr(publish, "code_key", lambda: "of another build")
+    monkeypatch.setattr(publish, "compute_code_key", lambda: "of another build")
 
     assert all(each.again for each in ran_by(shop, tmp_path / "bundles"))
 

@@ -17,12 +17,12 @@ from serve_app.embedded.lease import StoreUrls
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
-from serve_app.fitting.moments.examples import block_of
+from serve_app.fitting.moments.examples import make_block
 from serve_app.fitting.pipeline import fit_and_publish, load_published
 from serve_app.fitting.steps.check_data import load_data
 from serve_app.fitting.steps.find_candidates import load_snapshot
 from serve_app.fitting.steps.train_models import read_booster
-from serve_app.fitting.training.boosting import VariantConfig, booster_from, columns_of
+from serve_app.fitting.training.boosting import VariantConfig, parse_booster, select_columns
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
@@ -95,12 +95,12 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     batch, scores = run(
         served(work, urls, tuple(data.log.user_ids[user] for user in range(USERS)), world.at)
     )
-    replayed = block_of(world, viewed, slice(0, USERS), CONFIG.candidates)
+    replayed = make_block(world, viewed, slice(0, USERS), CONFIG.candidates)
 
     np.testing.assert_array_equal(batch.offsets, replayed.candidates.offsets)
     np.testing.assert_array_equal(batch.rows, replayed.candidates.rows)
     np.testing.assert_array_equal(batch.candidate_features, replayed.candidates.features)
-    matrix = columns_of(replayed.examples.matrix, CONFIG.variants["main"].feature_names)
-    expected = predict(booster_from(read_booster(work, "published", "main")), matrix)
+    matrix = select_columns(replayed.examples.matrix, CONFIG.variants["main"].feature_names)
+    expected = predict(parse_booster(read_booster(work, "published", "main")), matrix)
     # PostgreSQL keeps some numbers of a user in single precision.
     np.testing.assert_allclose(scores, expected, rtol=1e-5)

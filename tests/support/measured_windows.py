@@ -8,9 +8,15 @@ from numpy.typing import NDArray
 
 from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import FEATURES
-from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import FitWindows, Outcomes, before, find_outcomes, split_of
+from serve_app.fitting.data.windows import (
+    FitWindows,
+    Outcomes,
+    choose_windows,
+    find_outcomes,
+    select_before,
+)
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import (
     ItemFacts,
@@ -18,7 +24,7 @@ from serve_app.fitting.judging.window_results import (
     concatenate_results,
     describe_items,
 )
-from serve_app.fitting.moments.examples import Block, Examples, blocks
+from serve_app.fitting.moments.examples import Block, Examples, make_blocks
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, listed_at, take_snapshot
 from serve_app.fitting.tables.tables_config import TablesConfig
 from tests.support.hand_made_logs import demo_shop
@@ -26,7 +32,7 @@ from tests.support.hand_made_logs import demo_shop
 
 @cache
 def split() -> FitWindows:
-    return split_of(demo_shop()[2], 0.15)
+    return choose_windows(demo_shop()[2], 0.15)
 
 
 @cache
@@ -39,15 +45,17 @@ def world_at(at: float, known_until_at: float | None = None) -> Snapshot:
             later than ``at`` is a leak.
     """
     items, _, log = demo_shop()
-    catalogue = catalogue_of(items, log, 8)
+    catalogue = build_catalogue(items, log, 8)
     unknown = np.full(len(log.user_ids), np.nan)
     # What a fit finds for this shop.
     tables = TablesConfig(regularization=30.0, content_weight=0.0)
     config, listed = SnapshotConfig(embedding_dim=8, tables=tables), listed_at(catalogue, at)
-    world = take_snapshot(catalogue, before(log, at), at, listed, unknown, config)
+    world = take_snapshot(catalogue, select_before(log, at), at, listed, unknown, config)
     if known_until_at is None:
         return world
-    later = take_snapshot(catalogue, before(log, known_until_at), at, listed, unknown, config)
+    later = take_snapshot(
+        catalogue, select_before(log, known_until_at), at, listed, unknown, config
+    )
     return replace(world, fitted=replace(world.fitted, tables=later.fitted.tables))
 
 
@@ -64,7 +72,7 @@ CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
 
 
 def outcomes_at(at: float, until_at: float) -> Outcomes:
-    known = before(demo_shop()[2], until_at)
+    known = select_before(demo_shop()[2], until_at)
     return find_outcomes(known, at, until_at, world_at(at).fitted.catalogue.listed, least=CLICKED)
 
 
@@ -79,7 +87,7 @@ def measured_at(
 ) -> WindowResults:
     """The window between two moments."""
     world, found = world_at(at, until_at if leaking else None), outcomes_at(at, until_at)
-    found_blocks = blocks(world, found, CandidatesConfig())
+    found_blocks = make_blocks(world, found, CandidatesConfig())
     return concatenate_results(
         [measured_block(block, found, world, contest) for block in found_blocks]
     )

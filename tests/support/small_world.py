@@ -11,7 +11,7 @@ from serve_app.domain.batches import RequestBatch
 from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.filters.masks import Filter
 from serve_app.domain.interactions import PURCHASE, TYPE_CODES, Events, InteractionLog
-from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, take_snapshot
 
 AT = DemoConfig().end_at
@@ -30,7 +30,7 @@ def small_world(*, categorised: bool = True) -> Snapshot:
     items["attributes"] = [{"brand": brand} for brand in items["brand"]]
     log = _log(shop.interactions.to_pandas(), items)
     created_at = np.full(len(log.user_ids), np.nan)
-    catalogue = catalogue_of(items, log, CONFIG.embedding_dim)
+    catalogue = build_catalogue(items, log, CONFIG.embedding_dim)
     return take_snapshot(catalogue, log, AT, catalogue.listed, created_at, CONFIG)
 
 

@@ -23,7 +23,7 @@ from serve_app.domain.scoring.model_features import ITEM_FEATURES
 from serve_app.errors import NotEnoughData
 
 
-def catalogue_of(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:
+def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:
     """All items, without anything that is learnt from interactions: features and vectors are zero.
 
     An item exists since its creation or its first interaction, whichever is earlier.

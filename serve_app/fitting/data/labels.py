@@ -99,7 +99,7 @@ class Label:
 BOUGHT = Label(PURCHASE)
 
 
-def label_of(log: InteractionLog, config: LabelConfig) -> Label:
+def choose_label(log: InteractionLog, config: LabelConfig) -> Label:
     """Chooses the label for the interactions of a shop."""
     kind = _strongest(log) if config.type is None else TYPE_CODES[config.type]
     return Label(kind, config.min_rating, config.repeats)

@@ -17,8 +17,8 @@ from serve_app.domain.scoring.model_features import (
 )
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
-from serve_app.fitting.data.pairs import pairs_of
-from serve_app.fitting.data.windows import chosen
+from serve_app.fitting.data.pairs import find_pairs
+from serve_app.fitting.data.windows import select_interactions
 
 N_FAVORITE_CATEGORIES = 3
 EVER = np.inf
@@ -62,7 +62,7 @@ class ItemNumbers(NamedTuple):
     num_ratings: NDArray[np.float64]
 
 
-def item_numbers(
+def compute_item_numbers(
     catalogue: Catalogue,
     log: InteractionLog,
     at: float,
@@ -84,7 +84,7 @@ def item_numbers(
     last_at = np.full(n, -np.inf)
     np.maximum.at(last_at, log.rows, log.at)
     times = np.bincount(log.rows, minlength=n)
-    buyers = pairs_of(chosen(log, label.counts(log)), TYPE_WEIGHTS).rows
+    buyers = find_pairs(select_interactions(log, label.counts(log)), TYPE_WEIGHTS).rows
     avg_rating, num_ratings = _mean_by(log, log.rows, n)
     n_buyers = np.bincount(buyers, minlength=n)
     features = {
@@ -129,7 +129,7 @@ def _mean_of(sums: NDArray[np.floating]) -> float:
     return float(sums.mean()) if len(sums) else _FEW
 
 
-def user_columns(
+def compute_user_columns(
     catalogue: Catalogue,
     log: InteractionLog,
     created_at: NDArray[np.float64],
@@ -144,7 +144,7 @@ def user_columns(
         label: prices and numbers of items come from its interactions.
     """
     n = len(log.user_ids)
-    bought = chosen(log, label.counts(log))
+    bought = select_interactions(log, label.counts(log))
     prices = catalogue.number("price")[bought.rows]
     avg_price, std_price = _mean_and_deviation(bought.users, prices, n)
     avg_rating, num_ratings = _mean_by(log, log.users, n)
@@ -165,7 +165,7 @@ def user_columns(
     return np.column_stack([columns[name] for name in USER_COLUMNS]).astype(np.float64)
 
 
-def favorite_categories(catalogue: Catalogue, log: InteractionLog) -> list[list[str]]:
+def find_favorite_categories(catalogue: Catalogue, log: InteractionLog) -> list[list[str]]:
     """For each user, the names of the categories with the largest weight, at most three."""
     codes = catalogue.categories.codes[log.rows]
     n_words = max(catalogue.categories.n_words, 1)
@@ -182,9 +182,9 @@ def favorite_categories(catalogue: Catalogue, log: InteractionLog) -> list[list[
     return favorites
 
 
-def recent_views(catalogue: Catalogue, log: InteractionLog) -> list[list[str]]:
+def find_recent_views(catalogue: Catalogue, log: InteractionLog) -> list[list[str]]:
     """For each user, ids of the last viewed distinct items, latest first, at most ten."""
-    viewed = pairs_of(chosen(log, log.types == TYPE_CODES["view"]), TYPE_WEIGHTS)
+    viewed = find_pairs(select_interactions(log, log.types == TYPE_CODES["view"]), TYPE_WEIGHTS)
     recent: list[list[str]] = [[] for _ in log.user_ids]
     # Stable: items viewed at one moment stay in the order of their rows.
     for i in np.argsort(-viewed.at, kind="stable").tolist():

@@ -24,7 +24,7 @@ class Pairs(NamedTuple):
     weights: NDArray[np.float32]
 
 
-def pairs_of(log: InteractionLog, type_weights: NDArray[np.float32]) -> Pairs:
+def find_pairs(log: InteractionLog, type_weights: NDArray[np.float32]) -> Pairs:
     """Distinct pairs, ordered by user, then row.
 
     Args:

@@ -25,7 +25,7 @@ class FitWindows:
     end_at: float
 
 
-def split_of(log: InteractionLog, label_share: float) -> FitWindows:
+def choose_windows(log: InteractionLog, label_share: float) -> FitWindows:
     """Chooses the moments as quantiles of the interactions' times.
 
     Both windows hold an equal share of the interactions, however unevenly these come.
@@ -48,7 +48,7 @@ def split_of(log: InteractionLog, label_share: float) -> FitWindows:
     return split
 
 
-def chosen(log: InteractionLog, mask: Mask) -> InteractionLog:
+def select_interactions(log: InteractionLog, mask: Mask) -> InteractionLog:
     """Interactions of a mask of shape (len(log),); users keep their numbers."""
     return InteractionLog(
         log.user_ids,
@@ -60,8 +60,8 @@ def chosen(log: InteractionLog, mask: Mask) -> InteractionLog:
     )
 
 
-def before(log: InteractionLog, at: float) -> InteractionLog:
-    return chosen(log, log.at < at)
+def select_before(log: InteractionLog, at: float) -> InteractionLog:
+    return select_interactions(log, log.at < at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,18 +64,20 @@ class Block(NamedTuple):
     examples: Examples
 
 
-def blocks(snapshot: Snapshot, outcomes: Outcomes, config: CandidatesConfig) -> Iterator[Block]:
+def make_blocks(
+    snapshot: Snapshot, outcomes: Outcomes, config: CandidatesConfig
+) -> Iterator[Block]:
     """Makes the blocks of all users."""
-    return (block_of(snapshot, outcomes, part, config) for part in parts_of(len(outcomes)))
+    return (make_block(snapshot, outcomes, part, config) for part in cut_parts(len(outcomes)))
 
 
-def parts_of(n_users: int) -> list[slice]:
+def cut_parts(n_users: int) -> list[slice]:
     """Slices of users, one for each block."""
     starts = range(0, n_users, BLOCK_USERS)
     return [slice(start, min(start + BLOCK_USERS, n_users)) for start in starts]
 
 
-def block_of(
+def make_block(
     snapshot: Snapshot, outcomes: Outcomes, part: slice, config: CandidatesConfig
 ) -> Block:
     """Finds the candidates that a block of users would have got at the moment of the snapshot.

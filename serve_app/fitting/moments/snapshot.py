@@ -20,10 +20,14 @@ from serve_app.domain.interactions import (
 )
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
-from serve_app.fitting.data.numbers import PopularityConfig, item_numbers, user_columns
+from serve_app.fitting.data.numbers import (
+    PopularityConfig,
+    compute_item_numbers,
+    compute_user_columns,
+)
 from serve_app.fitting.tables.fit_tables import fit_tables
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.fitting.tables.vectors import item_vectors
+from serve_app.fitting.tables.vectors import compute_item_vectors
 
 
 class SnapshotConfig(Settings):
@@ -77,7 +81,7 @@ class Numbers(NamedTuple):
     users: NDArray[np.float64]
 
 
-def numbers_at(
+def compute_numbers(
     items: Catalogue,
     log: InteractionLog,
     at: float,
@@ -88,14 +92,14 @@ def numbers_at(
 ) -> Numbers:
     """
     Args:
-        items: all items, as ``fitting.data.items.catalogue_of`` gives them.
+        items: all items, as ``fitting.data.items.build_catalogue`` gives them.
         log: interactions that were known.
         at: epoch seconds.
         listed: shape (len(items),), items that existed.
         user_created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
     """
     items = replace(items, listed=listed)
-    numbers = item_numbers(items, log, at, config.popularity, label)
+    numbers = compute_item_numbers(items, log, at, config.popularity, label)
     catalogue = replace(
         items,
         columns={
@@ -104,10 +108,10 @@ def numbers_at(
             "avg_rating": NumberColumn(numbers.avg_rating),
             "num_ratings": NumberColumn(numbers.num_ratings),
         },
-        vectors=item_vectors(log, len(items), config.embedding_dim),
+        vectors=compute_item_vectors(log, len(items), config.embedding_dim),
         features=numbers.features,
     )
-    return Numbers(catalogue, user_columns(catalogue, log, user_created_at, label))
+    return Numbers(catalogue, compute_user_columns(catalogue, log, user_created_at, label))
 
 
 def take_snapshot(
@@ -119,11 +123,11 @@ def take_snapshot(
     config: SnapshotConfig,
     label: Label = BOUGHT,
 ) -> Snapshot:
-    """Args: see ``numbers_at``."""
-    catalogue, users = numbers_at(items, log, at, listed, user_created_at, config, label)
+    """Args: see ``compute_numbers``."""
+    catalogue, users = compute_numbers(items, log, at, listed, user_created_at, config, label)
     tables = fit_tables(catalogue, log, at, config.tables, label)
     index = IdIndex.of(log.user_ids)
-    archive = archive_of(log, index, config.max_events_per_user)
+    archive = build_archive(log, index, config.max_events_per_user)
     return Snapshot(at, label, Fitted(catalogue, tables, archive), users)
 
 
@@ -133,7 +137,7 @@ def listed_at(items: Catalogue, at: float) -> Mask:
     return items.listed & ~(items.number("created_at") > at)
 
 
-def archive_of(log: InteractionLog, index: IdIndex, limit: int = MAX_EVENTS) -> HistoryArchive:
+def build_archive(log: InteractionLog, index: IdIndex, limit: int = MAX_EVENTS) -> HistoryArchive:
     """Histories as the store returns them.
 
     Args:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import IdIndex
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.items import catalogue_of
-from serve_app.fitting.data.labels import Label, label_of
-from serve_app.fitting.data.windows import FitWindows, split_of
+from serve_app.fitting.data.items import build_catalogue
+from serve_app.fitting.data.labels import Label, choose_label
+from serve_app.fitting.data.windows import FitWindows, choose_windows
 from serve_app.fitting.run import Job
 from serve_app.fitting.workspace import array_folders
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
@@ -43,15 +43,15 @@ def check_data(job: Job, folder: Path) -> None:
     """
     items, users, log = job.source.read()
     # First of all, because it refuses: a hopeless fit should fail before it copies anything.
-    split = split_of(log, job.config.label_share)
-    array_folders.save_catalogue(folder / "items", catalogue_of(items, log, n_dimensions=0))
+    split = choose_windows(log, job.config.label_share)
+    array_folders.save_catalogue(folder / "items", build_catalogue(items, log, n_dimensions=0))
     array_folders.save_log(folder / "log", log)
     array_folders.save(folder / "index", IdIndex.of(log.user_ids))
     known = dict(zip(users["user_id"], users["created_at"], strict=True))
     created_at = np.array([known.get(user_id, np.nan) for user_id in log.user_ids], np.float64)
     array_folders.save_array(folder, "created_at", created_at)
     write_json(folder / "split.json", asdict(split))
-    write_json(folder / "label.json", asdict(label_of(log, job.config.label)))
+    write_json(folder / "label.json", asdict(choose_label(log, job.config.label)))
 
 
 def load_data(work: Workspace) -> CheckedData:

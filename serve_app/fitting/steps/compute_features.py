@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.windows import FitWindows, before, find_outcomes
+from serve_app.fitting.data.windows import FitWindows, find_outcomes, select_before
 from serve_app.fitting.moments import snapshot
 from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.run import Job
@@ -52,7 +52,7 @@ def known_at(data: CheckedData, moment: str) -> Known:
         # The bundle serves the future: it lists items that are announced, and knows the last
         # interaction, which happened at the moment itself.
         return Known(data.log, at, data.items.listed)
-    return Known(before(data.log, at), at, snapshot.listed_at(data.items, at))
+    return Known(select_before(data.log, at), at, snapshot.listed_at(data.items, at))
 
 
 def compute_features(job: Job, folder: Path) -> None:
@@ -84,7 +84,9 @@ def load_users_at(work: Workspace, moment: str) -> NDArray[np.float64]:
 def _compute_numbers(shared: tuple[CheckedData, SnapshotConfig], moment: str) -> snapshot.Numbers:
     data, settings = shared
     log, at, listed = known_at(data, moment)
-    return snapshot.numbers_at(data.items, log, at, listed, data.created_at, settings, data.label)
+    return snapshot.compute_numbers(
+        data.items, log, at, listed, data.created_at, settings, data.label
+    )
 
 
 def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
@@ -92,7 +94,7 @@ def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
     log, at, listed = known_at(data, "past")
     past = take_snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
     # Cut off where measuring begins: settings that knew the last window would flatter the fit.
-    later = before(data.log, split.evaluate_at)
+    later = select_before(data.log, split.evaluate_at)
     outcomes = find_outcomes(later, at, split.evaluate_at, listed, data.label)
     return tune_sources(
         past, log, outcomes, config.snapshot, config.candidates, config.n_tuning_users, config.seed

@@ -21,7 +21,7 @@ from serve_app.fitting.judging.gate import GateVerdict, judge, why_not_comparabl
 from serve_app.fitting.judging.leaks import Leak, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import WindowResults
-from serve_app.fitting.moments.examples import Examples, parts_of
+from serve_app.fitting.moments.examples import Examples, cut_parts
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
 from serve_app.fitting.report.facts import Facts
 from serve_app.fitting.report.writing import write_report
@@ -30,7 +30,7 @@ from serve_app.fitting.steps import find_candidates
 from serve_app.fitting.steps.check_data import CheckedData, load_data
 from serve_app.fitting.steps.compute_features import load_settings
 from serve_app.fitting.steps.train_models import calibrated_variants, read_booster
-from serve_app.fitting.training.boosting import booster_from, columns_of
+from serve_app.fitting.training.boosting import parse_booster, select_columns
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 
 STEP = "evaluate"
@@ -43,8 +43,8 @@ class _Model(NamedTuple):
     booster: bytes
 
     def __call__(self, examples: Examples) -> NDArray[np.float32]:
-        scoring = scoring_of(booster_from(self.booster))
-        return scoring(columns_of(examples.matrix, self.features))
+        scoring = scoring_of(parse_booster(self.booster))
+        return scoring(select_columns(examples.matrix, self.features))
 
 
 def evaluate_models(job: Job, folder: Path) -> None:
@@ -106,7 +106,7 @@ def _measure(job: Job, latest: Snapshot, served: _Model | None) -> WindowResults
     contest = Contest(variants, calibrated_variants(job.work), served, job.config.ranking)
     outcomes = find_candidates.load_outcomes(job.work, "latest")
     shards = find_candidates.load_shards(job.work, "latest")
-    blocks = zip(shards, parts_of(len(outcomes)), strict=True)
+    blocks = zip(shards, cut_parts(len(outcomes)), strict=True)
     parts = []
     for part in job.workers.map(_measure_shard, (latest, outcomes, contest), blocks):
         parts.append(part)
@@ -178,7 +178,7 @@ def _read_gains(job: Job) -> dict[str, dict[str, float]]:
     """Reads the published models; by variant, how much each feature reduced the loss."""
     gains_by_variant: dict[str, dict[str, float]] = {}
     for name, variant in job.config.variants.items():
-        booster = booster_from(read_booster(job.work, "published", name))
+        booster = parse_booster(read_booster(job.work, "published", name))
         gains: Mapping[str, Any] = booster.get_score(importance_type="total_gain")
         # Training gives XGBoost a matrix without names; it calls the columns f0, f1 ...
         gains_by_variant[name] = {

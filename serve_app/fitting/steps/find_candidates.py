@@ -20,12 +20,12 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import Outcomes, before, find_outcomes, sample
+from serve_app.fitting.data.windows import Outcomes, find_outcomes, sample, select_before
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.judging.window_results import count_wanted, source_ndcgs
 from serve_app.fitting.moments import examples
 from serve_app.fitting.moments.examples import Examples
-from serve_app.fitting.moments.snapshot import Snapshot, archive_of
+from serve_app.fitting.moments.snapshot import Snapshot, build_archive
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps import compute_features
 from serve_app.fitting.steps.check_data import CheckedData, load_data
@@ -113,7 +113,7 @@ def _assemble_snapshot(
     data: CheckedData, moment: str, tables: CandidateTables, work: Workspace
 ) -> Snapshot:
     known = known_at(data, moment)
-    archive = archive_of(known.log, data.index, load_settings(work).max_events_per_user)
+    archive = build_archive(known.log, data.index, load_settings(work).max_events_per_user)
     fitted = Fitted(compute_features.load_catalogue_at(work, moment), tables, archive)
     return Snapshot(known.at, data.label, fitted, compute_features.load_users_at(work, moment))
 
@@ -131,7 +131,7 @@ def _find_outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcome
     until_at, log = split.end_at, data.log
     if window == "past":
         # Both ends of a window count, so the first must not see the beginning of the second.
-        until_at, log = split.evaluate_at, before(data.log, split.evaluate_at)
+        until_at, log = split.evaluate_at, select_before(data.log, split.evaluate_at)
     start = known_at(data, window)
     outcomes = find_outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
     outcomes = sample(outcomes, config.max_examples_users, config.seed)
@@ -141,7 +141,7 @@ def _find_outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcome
 
 
 def _save_shards(folder: Path, window: _Window, job: Job, i_window: int) -> None:
-    parts = list(enumerate(examples.parts_of(len(window.outcomes))))
+    parts = list(enumerate(examples.cut_parts(len(window.outcomes))))
     n_users = 0
     for (number, _), shard in zip(parts, job.workers.map(_make_shard, window, parts), strict=True):
         save(folder / f"{number:06}", shard)
@@ -152,7 +152,7 @@ def _save_shards(folder: Path, window: _Window, job: Job, i_window: int) -> None
 
 def _make_shard(window: _Window, part: tuple[int, slice]) -> Shard:
     (number, users), config = part, window.config
-    block = examples.block_of(window.snapshot, window.outcomes, users, config.candidates)
+    block = examples.make_block(window.snapshot, window.outcomes, users, config.candidates)
     relevant = count_wanted(window.outcomes)[users]
     buyers = np.flatnonzero(relevant)
     ndcgs = source_ndcgs(block.examples.lists(buyers), relevant[buyers])

@@ -13,17 +13,17 @@ from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.scoring.model_features import USER_COLUMNS
-from serve_app.fitting.data.numbers import favorite_categories, recent_views
+from serve_app.fitting.data.numbers import find_favorite_categories, find_recent_views
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
-from serve_app.fitting.moments.snapshot import archive_of
+from serve_app.fitting.moments.snapshot import build_archive
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps import evaluate_models
 from serve_app.fitting.steps.check_data import load_data
 from serve_app.fitting.steps.compute_features import load_catalogue_at, load_settings, load_users_at
 from serve_app.fitting.steps.find_candidates import load_tables
 from serve_app.fitting.steps.train_models import load_objectives, read_booster
-from serve_app.fitting.training.boosting import booster_from
+from serve_app.fitting.training.boosting import parse_booster
 from serve_app.fitting.workspace.step_folders import Workspace, write_json
 from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
 
@@ -83,7 +83,7 @@ def assemble_result(
     """
     data, settings = load_data(work), load_settings(work)
     catalogue = load_catalogue_at(work, "final")
-    archive = archive_of(data.log, data.index, settings.max_events_per_user)
+    archive = build_archive(data.log, data.index, settings.max_events_per_user)
     contents = BundleContents(
         fitted=Fitted(catalogue, load_tables(work, "final"), archive),
         models={
@@ -102,8 +102,8 @@ def assemble_result(
     columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users.T, strict=True))
     # Loading owns this column. The fit knows no time for some users, and must not write NaN.
     del columns["created_at"]
-    columns["favorite_categories"] = favorite_categories(catalogue, data.log)
-    columns["recent_views"] = recent_views(catalogue, data.log)
+    columns["favorite_categories"] = find_favorite_categories(catalogue, data.log)
+    columns["recent_views"] = find_recent_views(catalogue, data.log)
     return FitResult(contents, data.log.user_ids, columns)
 
 
@@ -113,7 +113,7 @@ def _load_model(work: Workspace, config: FitConfig, variant: str, metrics: Metri
         features=config.variants[variant].feature_names,
         objective=" + ".join(load_objectives(work)[variant]),
         booster=booster,
-        n_trees=booster_from(booster).num_boosted_rounds(),
+        n_trees=parse_booster(booster).num_boosted_rounds(),
         metrics=metrics,
         held_out=read_booster(work, "held_out", variant) if metrics else None,
     )

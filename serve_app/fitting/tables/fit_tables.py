@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets
@@ -13,13 +12,17 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import DAY_S, TREND_DAYS
 from serve_app.fitting.data.labels import BOUGHT, Label
-from serve_app.fitting.data.pairs import Pairs, latest_first, pairs_of
-from serve_app.fitting.data.windows import chosen
-from serve_app.fitting.tables.linear import LinearWeights, linear_weights
-from serve_app.fitting.tables.neighbours import neighbours
-from serve_app.fitting.tables.popularity_tables import orders_of, periods_of
+from serve_app.fitting.data.pairs import Pairs, find_pairs, latest_first
+from serve_app.fitting.data.windows import select_interactions
+from serve_app.fitting.tables.linear import fit_linear_weights
+from serve_app.fitting.tables.neighbours import find_neighbours
+from serve_app.fitting.tables.popularity_tables import count_periods, order_catalogue
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.fitting.tables.vectors import content_matrix, content_vectors, item_factors
+from serve_app.fitting.tables.vectors import (
+    compute_content_matrix,
+    compute_content_vectors,
+    compute_item_factors,
+)
 
 
 def fit_tables(
@@ -37,30 +40,32 @@ def fit_tables(
         label: its interactions make buyers and baskets.
     """
     # Items that are gone would take positions that no source may offer.
-    log = chosen(log, catalogue.listed[log.rows])
+    log = select_interactions(log, catalogue.listed[log.rows])
     n_rows, n_users = len(catalogue), len(log.user_ids)
-    bought = pairs_of(chosen(log, label.counts(log)), TYPE_WEIGHTS)
-    touched = pairs_of(log, TYPE_WEIGHTS)
-    near = neighbours(touched, n_rows, n_users, config)
-    content = content_matrix(catalogue)
-    linear = linear_of(touched, n_rows, n_users, content, config)
-    factors = item_factors(touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage)
-    periods = periods_of(log, n_rows, at, config.period_days, config.max_periods)
+    bought = find_pairs(select_interactions(log, label.counts(log)), TYPE_WEIGHTS)
+    touched = find_pairs(log, TYPE_WEIGHTS)
+    near = find_neighbours(touched, n_rows, n_users, config)
+    content = compute_content_matrix(catalogue)
+    linear = fit_linear_weights(touched, n_rows, n_users, content, config)
+    factors = compute_item_factors(
+        touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage
+    )
+    periods = count_periods(log, n_rows, at, config.period_days, config.max_periods)
     return CandidateTables(
         source_weights=np.array(config.source_weights, np.float32),
-        **orders_of(catalogue)._asdict(),
+        **order_catalogue(catalogue)._asdict(),
         neighbour_offsets=near.offsets,
         neighbour_rows=near.rows,
         neighbour_scores=near.scores,
-        **baskets_of(bought, n_rows, n_users, at, config)._asdict(),
+        **collect_baskets(bought, n_rows, n_users, at, config)._asdict(),
         linear_offsets=linear.offsets,
         linear_rows=linear.rows,
         linear_weights=linear.weights,
-        trends=trends(touched, n_rows, at, config),
-        recent_trends=recent_trends(touched, n_rows, at),
+        trends=compute_trends(touched, n_rows, at, config),
+        recent_trends=compute_recent_trends(touched, n_rows, at),
         factors_in=factors.taken,
         factors_out=factors.offered,
-        content_vectors=content_vectors(content, config.content_dim),
+        content_vectors=compute_content_vectors(content, config.content_dim),
         ending_types=label.ending_types,
         period_starts_at=periods.starts_at,
         period_counts=periods.counts,
@@ -79,7 +84,7 @@ class Baskets(NamedTuple):
     basket_weights: NDArray[np.float32]
 
 
-def baskets_of(
+def collect_baskets(
     bought: Pairs, n_rows: int, n_users: int, at: float, config: TablesConfig
 ) -> Baskets:
     """The latest buyers of each item and the latest items of each user."""
@@ -106,19 +111,21 @@ def decay(
     return np.exp2(-age_days / half_life_days).astype(np.float32)
 
 
-def trends(pairs: Pairs, n_rows: int, at: float, config: TablesConfig) -> NDArray[np.float32]:
+def compute_trends(
+    pairs: Pairs, n_rows: int, at: float, config: TablesConfig
+) -> NDArray[np.float32]:
     """Recent share of an item's users, to a power, shape (n_rows,), float32, above 0."""
-    shares = shares_lately(pairs, n_rows, at, config.trend_half_life_days)
+    shares = compute_recent_shares(pairs, n_rows, at, config.trend_half_life_days)
     return (shares**config.trend_exponent).astype(np.float32)
 
 
-def recent_trends(pairs: Pairs, n_rows: int, at: float) -> NDArray[np.float32]:
+def compute_recent_trends(pairs: Pairs, n_rows: int, at: float) -> NDArray[np.float32]:
     """Recent share at each half-life of ``TREND_DAYS``, shape (n_rows, len(TREND_DAYS))."""
-    shares = [shares_lately(pairs, n_rows, at, days) for days in TREND_DAYS]
+    shares = [compute_recent_shares(pairs, n_rows, at, days) for days in TREND_DAYS]
     return np.column_stack(shares).astype(np.float32)
 
 
-def shares_lately(
+def compute_recent_shares(
     pairs: Pairs, n_rows: int, at: float, half_life_days: float
 ) -> NDArray[np.float64]:
     """Share of an item's users who came lately, shape (n_rows,), float64, above 0."""
@@ -127,18 +134,3 @@ def shares_lately(
     ever = np.bincount(pairs.rows, pairs.weights, minlength=n_rows)
     # The prior keeps items without users above 0 and pulls items with few users towards it.
     return np.asarray((late + 0.01) / (ever + 1), np.float64)
-
-
-def linear_of(
-    pairs: Pairs, n_rows: int, n_users: int, content: csr_array, config: TablesConfig
-) -> LinearWeights:
-    return linear_weights(
-        pairs,
-        n_rows,
-        n_users,
-        content,
-        config.content_weight,
-        config.regularization,
-        config.max_linear_items,
-        config.max_linear_weights,
-    )

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, offsets_of
 from serve_app.fitting.data.pairs import Pairs
+from serve_app.fitting.tables.tables_config import TablesConfig
 
 
 class LinearWeights(NamedTuple):
@@ -25,15 +26,12 @@ class LinearWeights(NamedTuple):
     weights: NDArray[np.float32]
 
 
-def linear_weights(
+def fit_linear_weights(
     pairs: Pairs,
     n_rows: int,
     n_users: int,
     content: csr_array,
-    content_weight: float,
-    regularization: float,
-    max_items: int,
-    max_weights: int,
+    config: TablesConfig,
 ) -> LinearWeights:
     """Fits a linear autoencoder (EASE) whose training data are users and words.
 
@@ -46,25 +44,24 @@ def linear_weights(
     X'X + content_weight · CC'.
 
     Args:
-        content: C, shape (n_rows, n_words), as ``vectors.content_matrix`` returns it.
-        content_weight: number of users that a word counts for; 0 ignores words.
-        max_items: only the items with the most users get weights. Time grows with the cube of this
-            number, memory with its square: 6,000 items took 13 s of CPU and 0.65 GB.
-        max_weights: weights to keep of each item, the largest of either sign.
+        content: C, shape (n_rows, n_words), as ``vectors.compute_content_matrix`` returns it.
     """
+    # Time grows with the cube of the items, memory with their square: 6,000 items took 13 s of CPU
+    # and 0.65 GB.
     n_of_item = np.bincount(pairs.rows, minlength=n_rows)
-    chosen = np.lexsort((np.arange(n_rows), -n_of_item))[:max_items]
+    chosen = np.lexsort((np.arange(n_rows), -n_of_item))[: config.max_linear_items]
     # An item with a single user has nothing to share.
     chosen = np.sort(chosen[n_of_item[chosen] > 1])
     if len(chosen) < 2:
         none = np.zeros(n_rows + 1, np.int64)
         return LinearWeights(none, np.empty(0, np.int32), np.empty(0, np.float32))
     gram = _gram(pairs, chosen, n_rows, n_users)
-    if content_weight:
+    if config.content_weight:
         words = content[chosen]
-        gram += content_weight * (words @ words.T).toarray()
-    weights = _weights(gram, regularization)
-    n_kept = min(max_weights, len(chosen) - 1)
+        gram += config.content_weight * (words @ words.T).toarray()
+    weights = _weights(gram, config.regularization)
+    n_kept = min(config.max_linear_weights, len(chosen) - 1)
+    # The largest of either sign.
     strongest = np.argpartition(-np.abs(weights), n_kept - 1, axis=1)[:, :n_kept]
     # Partition picks the largest in any order; lists must be ascending.
     strongest = np.sort(strongest, axis=1)

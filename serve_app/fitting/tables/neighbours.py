@@ -28,7 +28,7 @@ class Neighbours(NamedTuple):
     scores: NDArray[np.float32]
 
 
-def neighbours(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> Neighbours:
+def find_neighbours(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> Neighbours:
     """The items with the most similar users.
 
     Similarity is the cosine of two columns of the user-item matrix, with a shrunk denominator

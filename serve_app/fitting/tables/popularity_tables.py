@@ -21,7 +21,7 @@ class Orders(NamedTuple):
     newest_rows: Rows
 
 
-def orders_of(catalogue: Catalogue) -> Orders:
+def order_catalogue(catalogue: Catalogue) -> Orders:
     """Listed items by popularity, overall and in each category, and by age."""
     popular = _descending(catalogue.listed, catalogue.number("popularity"))
     category_rows, category_offsets = _by_category(catalogue, popular)
@@ -65,7 +65,7 @@ class Periods(NamedTuple):
     users: NDArray[np.float32]
 
 
-def periods_of(
+def count_periods(
     log: InteractionLog, n_rows: int, at: float, period_days: float, max_periods: int
 ) -> Periods:
     """

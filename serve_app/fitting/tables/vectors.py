@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import TagsColumn
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
-from serve_app.fitting.data.pairs import Pairs, pairs_of
+from serve_app.fitting.data.pairs import Pairs, find_pairs
 
 # Vectors shorter than this share of the longest are rounding errors.
 _NOISE = 1e-6
@@ -24,7 +24,9 @@ _OVERSAMPLING = 10
 _N_ITERATIONS = 6
 
 
-def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray[np.float32]:
+def compute_item_vectors(
+    log: InteractionLog, n_rows: int, n_dimensions: int
+) -> NDArray[np.float32]:
     """Vectors of unit length; their cosine is the similarity of the users of two items.
 
     Rows of users with many items and columns of items with many users are scaled down: neither
@@ -34,7 +36,7 @@ def item_vectors(log: InteractionLog, n_rows: int, n_dimensions: int) -> NDArray
         Shape (n_rows, n_dimensions), float32, all zero for items without interactions.
     """
     vectors = np.zeros((n_rows, n_dimensions), np.float32)
-    matrix = _scaled(pairs_of(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
+    matrix = _scaled(find_pairs(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
     k = min(n_dimensions, *(length - 1 for length in matrix.shape))
     if k < 1 or not matrix.nnz:
         return vectors
@@ -53,7 +55,7 @@ class Factors(NamedTuple):
     offered: NDArray[np.float32]
 
 
-def item_factors(
+def compute_item_factors(
     pairs: Pairs, n_rows: int, n_users: int, n_dimensions: int, shrinkage: float
 ) -> Factors:
     """Factorises the user-item matrix with quadratic loss and both sides regularised, in closed
@@ -61,8 +63,8 @@ def item_factors(
 
     The factors are the leading singular vectors, whose values are all reduced by one amount
     (Mazumder, Hastie and Tibshirani, "Spectral Regularization Algorithms for Learning Large
-    Incomplete Matrices", JMLR 2010). The matrix is scaled as for ``item_vectors``; ``offered``
-    undoes the scaling of the items.
+    Incomplete Matrices", JMLR 2010). The matrix is scaled as for ``compute_item_vectors``;
+    ``offered`` undoes the scaling of the items.
 
     Args:
         shrinkage: the amount, as a share of the largest singular value.
@@ -83,13 +85,13 @@ def item_factors(
     return Factors(taken, offered)
 
 
-def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
+def compute_content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
     """Vectors of unit length; their cosine is the similarity of the words of two items.
 
     Latent semantic analysis (Deerwester et al., JASIS 1990).
 
     Args:
-        content: as ``content_matrix`` returns it.
+        content: as ``compute_content_matrix`` returns it.
 
     Returns:
         Shape (n_rows, n_dimensions), float32, zero for items whose words no other item has.
@@ -102,7 +104,7 @@ def content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32
     return _of_unit_length(axes.T * strengths, vectors)
 
 
-def content_matrix(catalogue: Catalogue) -> csr_array:
+def compute_content_matrix(catalogue: Catalogue) -> csr_array:
     """Weights of the words of titles and tags in each item, tf-idf: rare words count more.
 
     Returns:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from serve_app.fitting.training.boosting import booster_from
+from serve_app.fitting.training.boosting import parse_booster
 
 
 def average_boosters(models: Sequence[bytes]) -> bytes:
@@ -19,7 +19,7 @@ def average_boosters(models: Sequence[bytes]) -> bytes:
     if len(models) == 1:
         return models[0]
     # XGBoost has no function to merge boosters. Its JSON format is documented.
-    documents = [json.loads(booster_from(model).save_raw("json")) for model in models]
+    documents = [json.loads(parse_booster(model).save_raw("json")) for model in models]
     merged = documents[-1]
     trees = [tree for document in documents for tree in _scaled_trees(document, len(models))]
     # Ids restart at 0 in every document.
@@ -30,7 +30,7 @@ def average_boosters(models: Sequence[bytes]) -> bytes:
     forest["tree_info"] = [0] * len(trees)
     forest["iteration_indptr"] = list(range(len(trees) + 1))
     forest["gbtree_model_param"]["num_trees"] = str(len(trees))
-    return bytes(booster_from(json.dumps(merged).encode()).save_raw("ubj"))
+    return bytes(parse_booster(json.dumps(merged).encode()).save_raw("ubj"))
 
 
 def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any]]:

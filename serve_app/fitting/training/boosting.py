@@ -168,12 +168,12 @@ def train_booster(
     )
 
 
-def booster_from(raw: bytes) -> xgboost.Booster:
+def parse_booster(raw: bytes) -> xgboost.Booster:
     """The inverse of ``Booster.save_raw``."""
     return xgboost.Booster(model_file=bytearray(raw))
 
 
-def user_weights(examples: Examples) -> NDArray[np.float32]:
+def weigh_users(examples: Examples) -> NDArray[np.float32]:
     """Weights of the examples, shape (len(examples.matrix),), float32.
 
     The weight is sqrt(mean / n) for a user with n touched candidates: a user counts by the square
@@ -187,7 +187,7 @@ def user_weights(examples: Examples) -> NDArray[np.float32]:
     return np.asarray(weights[lists], np.float32)
 
 
-def columns_of(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
+def select_columns(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
     """The columns of some features; the matrix itself, without a copy, for all of them."""
     if names == FEATURES:
         return matrix
@@ -217,8 +217,8 @@ def _matrix(
     examples: Examples, config: VariantConfig, member: Member, n_threads: int
 ) -> xgboost.QuantileDMatrix:
     """A ``QuantileDMatrix`` bins the numbers at once and keeps no second copy of them."""
-    gains, weights = GRADE_GAINS[examples.strengths], user_weights(examples)
-    columns = columns_of(examples.matrix, config.feature_names)
+    gains, weights = GRADE_GAINS[examples.strengths], weigh_users(examples)
+    columns = select_columns(examples.matrix, config.feature_names)
     if member.is_binary:
         # A probability as label: an item that was only clicked is wanted in part.
         return xgboost.QuantileDMatrix(

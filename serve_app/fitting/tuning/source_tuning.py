@@ -21,14 +21,14 @@ from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.candidates.sources.similar_users import similar_users
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.fitting.data.pairs import latest_first, pairs_of
-from serve_app.fitting.data.windows import Outcomes, chosen, sample
+from serve_app.fitting.data.pairs import find_pairs, latest_first
+from serve_app.fitting.data.windows import Outcomes, sample, select_interactions
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.tables.fit_tables import decay, linear_of, trends
-from serve_app.fitting.tables.linear import LinearWeights
+from serve_app.fitting.tables.fit_tables import compute_trends, decay
+from serve_app.fitting.tables.linear import LinearWeights, fit_linear_weights
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.fitting.tables.vectors import content_matrix
+from serve_app.fitting.tables.vectors import compute_content_matrix
 from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers
 
 HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
@@ -65,7 +65,7 @@ def tune_sources(
         outcomes: of the window.
         n_users: users to measure the values with.
     """
-    log = chosen(log, snapshot.fitted.catalogue.listed[log.rows])
+    log = select_interactions(log, snapshot.fitted.catalogue.listed[log.rows])
     trial = _Trial(
         snapshot, log, sample(outcomes, n_users, seed), candidates, config.tables.max_items_per_user
     )
@@ -78,7 +78,7 @@ def tune_sources(
     return config.model_copy(update={"tables": tables, "popularity": popularity})
 
 
-def clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
+def choose_clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
     """Returns the index of the point with the largest mean if its lead is significant, otherwise 0.
 
     A lead over the first point is significant if it exceeds two standard errors of the users'
@@ -115,13 +115,13 @@ class _Trial:
             for start in range(0, len(self._buyers), _BATCH)
         ]
         self._snapshot, self._log, self._candidates = snapshot, log, candidates
-        self._touched = pairs_of(log, TYPE_WEIGHTS)
-        counted = pairs_of(chosen(log, snapshot.label.counts(log)), TYPE_WEIGHTS)
+        self._touched = find_pairs(log, TYPE_WEIGHTS)
+        counted = find_pairs(select_interactions(log, snapshot.label.counts(log)), TYPE_WEIGHTS)
         kept, _ = latest_first(
             counted.users, counted.rows, counted.at, len(log.user_ids), max_items_per_user
         )
         self._basket_at = counted.at[kept]
-        self._content = content_matrix(snapshot.fitted.catalogue)
+        self._content = compute_content_matrix(snapshot.fitted.catalogue)
         self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
 
     @property
@@ -172,7 +172,7 @@ class _Trial:
                 [*weights[:i], weight, *weights[i + 1 :]]
                 for weight in (weights[i], *SOURCE_WEIGHTS)
             ]
-            weights = points[clearly_best([recalls(point) for point in points])]
+            weights = points[choose_clearly_best([recalls(point) for point in points])]
         return config.model_copy(update={"source_weights": tuple(weights)})
 
     def best_popularity(self) -> float:
@@ -196,10 +196,10 @@ class _Trial:
     ) -> TablesConfig:
         """Returns the settings of the best point, or unchanged if no point is clearly better."""
         changed = (config.model_copy(update=dict(point)) for point in points)
-        # The configured point comes first: `clearly_best` keeps it unless another one leads.
+        # The configured point comes first: `choose_clearly_best` keeps it unless another one leads.
         configs = list(dict.fromkeys((config, *changed)))
         tables = (with_point(self._snapshot.fitted.tables, candidate) for candidate in configs)
-        return configs[clearly_best([self._ndcgs(trial, lists_of) for trial in tables])]
+        return configs[choose_clearly_best([self._ndcgs(trial, lists_of) for trial in tables])]
 
     def _similar_users(self, queries: Queries) -> Ragged:
         hits = similar_users(queries, self._candidates.similar_users)
@@ -220,7 +220,7 @@ class _Trial:
             linear_offsets=linear.offsets,
             linear_rows=linear.rows,
             linear_weights=linear.weights,
-            trends=trends(
+            trends=compute_trends(
                 self._touched, len(self._snapshot.fitted.catalogue), self._snapshot.at, config
             ),
         )
@@ -230,7 +230,7 @@ class _Trial:
         key = (config.regularization, config.content_weight)
         if self._last_linear is None or self._last_linear[0] != key:
             small = min(config.max_linear_items, _MAX_LINEAR_ITEMS)
-            made = linear_of(
+            made = fit_linear_weights(
                 self._touched,
                 len(self._snapshot.fitted.catalogue),
                 len(self._log.user_ids),

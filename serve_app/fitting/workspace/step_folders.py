@@ -81,13 +81,13 @@ class Workspace:
             shutil.rmtree(done.parent)
 
 
-def key_of(*parts: object) -> str:
+def compute_key(*parts: object) -> str:
     """Identifies values that JSON can hold; 16 hex digits."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def code_key(packages: Sequence[Path] = PACKAGES) -> str:
+def compute_code_key(packages: Sequence[Path] = PACKAGES) -> str:
     """Identifies the code of some packages; 16 hex digits.
 
     A changed module changes the key, and a fit then uses no results of the build before.

@@ -5,7 +5,7 @@ from serve_app.domain.interactions import PURCHASE, RATING
 from serve_app.errors import NotEnoughData
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.fitting.data.labels import LabelConfig
-from serve_app.fitting.data.windows import before
+from serve_app.fitting.data.windows import select_before
 from tests.support.hand_made_logs import DAY_S, demo_shop, log_of
 
 CONFIG = ProtocolConfig(test_share=0.4, min_buyers=1)
@@ -161,7 +161,7 @@ def test_only_good_ratings_are_hits():
 class TestTooLittleData:
     def test_without_interactions(self):
         with pytest.raises(NotEnoughData, match="no interactions"):
-            split_at_share(before(SMALL, 0.0), CONFIG)
+            split_at_share(select_before(SMALL, 0.0), CONFIG)
 
     def test_when_no_item_has_enough_buyers(self):
         with pytest.raises(NotEnoughData, match="of 4 users"):
@@ -169,7 +169,7 @@ class TestTooLittleData:
 
     def test_when_no_user_returns(self):
         with pytest.raises(NotEnoughData, match=r"no user with history .* have a") as failed:
-            split_at_share(before(SMALL, 3.5 * DAY_S), CONFIG)
+            split_at_share(select_before(SMALL, 3.5 * DAY_S), CONFIG)
 
         assert "are a purchase, by" in str(failed.value)
 

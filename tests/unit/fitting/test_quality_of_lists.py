@@ -10,11 +10,11 @@ from serve_app.arrays.ragged import gather
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.labels import LabelConfig
-from serve_app.fitting.data.windows import Outcomes, before, find_outcomes
+from serve_app.fitting.data.windows import Outcomes, find_outcomes, select_before
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.fitting.moments.examples import blocks
+from serve_app.fitting.moments.examples import make_blocks
 from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
@@ -29,7 +29,7 @@ def silent(step, share):
 
 
 def world_at(items, log, at):
-    catalogue = catalogue_of(items, log, 8)
+    catalogue = build_catalogue(items, log, 8)
     nobody = np.full(len(log.user_ids), np.nan)
     return take_snapshot(
         catalogue, log, at, catalogue.listed, nobody, SnapshotConfig(embedding_dim=8)
@@ -60,8 +60,8 @@ def test_later_interactions_leave_every_feature_unchanged():
 
     matrices = []
     for each in (log, shuffled_after(log, at, seed=3)):
-        world = world_at(items, before(each, at), at)
-        [block] = blocks(world, found, CandidatesConfig())
+        world = world_at(items, select_before(each, at), at)
+        [block] = make_blocks(world, found, CandidatesConfig())
         matrices.append(block.examples.matrix)
 
     np.testing.assert_array_equal(*matrices)
@@ -87,11 +87,17 @@ def test_half_lives_are_chosen_from_the_outcomes():
     late = [(f"v{i}", 9 + i % 3, "purchase", 99) for i in range(9)]
     then = [(f"u{i}", 9 + i % 3, "purchase", 101) for i in range(30)]
     log = log_of(*past, *late, *then)
-    world = world_at(items_of(12), before(log, 100 * DAY_S), 100 * DAY_S)
+    world = world_at(items_of(12), select_before(log, 100 * DAY_S), 100 * DAY_S)
     found = find_outcomes(log, world.at, float(log.at.max()), world.fitted.catalogue.listed)
 
     settings = tune_sources(
-        world, before(log, world.at), found, SnapshotConfig(), CandidatesConfig(), 100, seed=1
+        world,
+        select_before(log, world.at),
+        found,
+        SnapshotConfig(),
+        CandidatesConfig(),
+        100,
+        seed=1,
     )
 
     assert settings.popularity.half_life_days == HALF_LIVES_DAYS[0]
@@ -170,12 +176,12 @@ def lists_of(contents, user_ids, n):
 def test_keeps_the_settings_where_nobody_came_back():
     items, log = odd_shop("anonymous")
     at = float(np.quantile(log.at, 0.5))
-    world = world_at(items, before(log, at), at)
+    world = world_at(items, select_before(log, at), at)
     late = np.unique(log.users[log.at < at])
     found = find_outcomes(log, at, float(log.at.max()), world.fitted.catalogue.listed)
     settings = tune_sources(
         world,
-        before(log, at),
+        select_before(log, at),
         sample_without(found, late),
         SnapshotConfig(),
         CandidatesConfig(),

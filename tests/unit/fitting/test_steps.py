@@ -11,14 +11,14 @@ from serve_app.bundles.publishing import publish
 from serve_app.errors import StepMissing
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.fit_source import DataInMemory, FitData
-from serve_app.fitting.moments.snapshot import archive_of
+from serve_app.fitting.moments.snapshot import build_archive
 from serve_app.fitting.pipeline import STEPS
 from serve_app.fitting.run import ALWAYS_AGAIN, StepCost, keys_of, run
 from serve_app.fitting.steps.find_candidates import load_shards
 from serve_app.fitting.steps.publish_bundle import assemble_result
 from serve_app.fitting.steps.train_models import calibrated_variants, load_objectives, read_booster
-from serve_app.fitting.training.boosting import VariantConfig, booster_from
-from serve_app.fitting.workspace.step_folders import Workspace, key_of
+from serve_app.fitting.training.boosting import VariantConfig, parse_booster
+from serve_app.fitting.workspace.step_folders import Workspace, compute_key
 from serve_app.fitting.workspace.workers import LocalWorkers
 from tests.support.hand_made_logs import demo_shop
 
@@ -96,7 +96,7 @@ class TestTrain:
         fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))
 
         trees = {
-            kind: booster_from(read_booster(work, kind, "main")).num_boosted_rounds()
+            kind: parse_booster(read_booster(work, kind, "main")).num_boosted_rounds()
             for kind in n_users
         }
         assert trees == {kind: 2 * main.for_users(n).n_trees for kind, n in n_users.items()}
@@ -197,7 +197,7 @@ class TestSettings:
     def test_a_key_depends_on_all_that_came_before(self):
         keys = keys_of(SMALL, None)
 
-        assert len({*keys.values(), key_of(None)}) == len(STEP_SETTINGS) + 1
+        assert len({*keys.values(), compute_key(None)}) == len(STEP_SETTINGS) + 1
 
 
 class TestResults:
@@ -237,7 +237,7 @@ class TestResults:
         made = assemble_result(filled, SMALL, {})
 
         assert list(made.user_ids) == list(log.user_ids)
-        expected = archive_of(log, IdIndex.of(log.user_ids))
+        expected = build_archive(log, IdIndex.of(log.user_ids))
         np.testing.assert_array_equal(
             made.contents.fitted.archive.events["row"], expected.events["row"]
         )

@@ -7,7 +7,7 @@ from serve_app.bundles.publishing import publish
 from serve_app.domain.scoring.boosters import predict
 from serve_app.domain.scoring.model_features import SOURCES, USER_COLUMNS
 from serve_app.errors import NotEnoughData
-from serve_app.fitting.data.windows import chosen
+from serve_app.fitting.data.windows import select_interactions
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
@@ -59,7 +59,7 @@ class TestFit:
         last = items.index[-1]
         items = items.copy()
         items.loc[last, "created_at"] = log.at.max() + DAY_S
-        log = chosen(log, log.rows != items.loc[last, "item_row"])
+        log = select_interactions(log, log.rows != items.loc[last, "item_row"])
 
         contents = fit(items, users, log, CONFIG, silent).contents
 

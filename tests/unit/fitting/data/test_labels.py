@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
-from serve_app.fitting.data.labels import BOUGHT, WANTED, Label, LabelConfig, label_of
+from serve_app.fitting.data.labels import BOUGHT, WANTED, Label, LabelConfig, choose_label
 from tests.support.hand_made_logs import log_of
 
 
@@ -17,14 +17,16 @@ class TestTypeThatCounts:
         many = [("ann", row, "cart", 1) for row in range(50)]
 
         assert (
-            label_of(log_of(*many, ("ann", 1, "view", 1)), LabelConfig()).type
+            choose_label(log_of(*many, ("ann", 1, "view", 1)), LabelConfig()).type
             == (TYPE_CODES["cart"])
         )
-        assert label_of(log_of(*many, ("ann", 1, "purchase", 1)), LabelConfig()).type == PURCHASE
+        assert (
+            choose_label(log_of(*many, ("ann", 1, "purchase", 1)), LabelConfig()).type == PURCHASE
+        )
 
     def test_ignores_what_hardly_happens(self):
         clicks = [("ann", row, "click", 1) for row in range(200)]
-        found = label_of(log_of(*clicks, ("ann", 1, "purchase", 1)), LabelConfig())
+        found = choose_label(log_of(*clicks, ("ann", 1, "purchase", 1)), LabelConfig())
 
         assert found.type == TYPE_CODES["click"]
 
@@ -32,12 +34,12 @@ class TestTypeThatCounts:
     def test_can_be_set(self, name):
         log = log_of(("ann", 0, "purchase", 1))
 
-        assert label_of(log, LabelConfig(type=name)).type == TYPE_CODES[name]
+        assert choose_label(log, LabelConfig(type=name)).type == TYPE_CODES[name]
 
     def test_stands_in_the_settings_that_give_it_again(self):
         label = Label(RATING, min_rating=3.5, repeats=True)
 
-        assert label_of(log_of(("ann", 0, "view", 1)), label.config) == label
+        assert choose_label(log_of(("ann", 0, "view", 1)), label.config) == label
 
 
 class TestWhatEnds:

@@ -4,13 +4,13 @@ import pytest
 from serve_app.arrays.columns import MISSING, FlagColumn, NumberColumn, TagsColumn, TextColumn
 from serve_app.domain.scoring.model_features import DAY_S, ITEM_FEATURES, USER_COLUMNS
 from serve_app.errors import NotEnoughData
-from serve_app.fitting.data.items import attribute_columns, catalogue_of
+from serve_app.fitting.data.items import attribute_columns, build_catalogue
 from serve_app.fitting.data.numbers import (
     PopularityConfig,
-    favorite_categories,
-    item_numbers,
-    recent_views,
-    user_columns,
+    compute_item_numbers,
+    compute_user_columns,
+    find_favorite_categories,
+    find_recent_views,
 )
 from tests.support.hand_made_logs import items_of, log_of
 
@@ -19,13 +19,13 @@ CONFIG = PopularityConfig(half_life_days=10.0, trend_days=30.0, trend_prior=1.0)
 
 
 def features_of(items, log, day=100):
-    numbers = item_numbers(catalogue_of(items, log, 2), log, day * DAY_S, CONFIG)
+    numbers = compute_item_numbers(build_catalogue(items, log, 2), log, day * DAY_S, CONFIG)
     return dict(zip(ITEM_FEATURES, numbers.features.T, strict=True))
 
 
 def columns_of(items, log):
     created_at = np.full(len(log.user_ids), np.nan)
-    found = user_columns(catalogue_of(items, log, 2), log, created_at)
+    found = compute_user_columns(build_catalogue(items, log, 2), log, created_at)
     return dict(zip(USER_COLUMNS, found.T, strict=True))
 
 
@@ -73,7 +73,9 @@ class TestItemNumbers:
     def test_rating_is_unknown_without_ratings(self):
         log = log_of(("ann", 0, "rating", 1, 5.0), ("bob", 0, "rating", 1, 2.0))
 
-        numbers = item_numbers(catalogue_of(items_of(2), log, 2), log, 100 * DAY_S, CONFIG)
+        numbers = compute_item_numbers(
+            build_catalogue(items_of(2), log, 2), log, 100 * DAY_S, CONFIG
+        )
 
         np.testing.assert_array_equal(numbers.avg_rating, [3.5, np.nan])
         np.testing.assert_array_equal(numbers.num_ratings, [2, 0])
@@ -142,13 +144,16 @@ class TestUserTexts:
             users=("ann", "bob"),
         )
 
-        assert favorite_categories(catalogue_of(items, log, 2), log) == [["d", "b", "a"], []]
+        assert find_favorite_categories(build_catalogue(items, log, 2), log) == [
+            ["d", "b", "a"],
+            [],
+        ]
 
     def test_recent_views_come_latest_first_and_once(self):
         views = [("ann", row, "view", row) for row in range(12)]
         log = log_of(*views, ("ann", 3, "view", 20), ("ann", 0, "purchase", 21))
 
-        (recent,) = recent_views(catalogue_of(items_of(12), log, 2), log)
+        (recent,) = find_recent_views(build_catalogue(items_of(12), log, 2), log)
 
         assert recent == ["i3", "i11", "i10", "i9", "i8", "i7", "i6", "i5", "i4", "i2"]
 
@@ -157,7 +162,7 @@ class TestCatalogue:
     def test_leaves_rows_empty_that_hold_no_item(self):
         items = items_of(2, item_row=np.array([0, 2], np.int32))
 
-        catalogue = catalogue_of(items, NOTHING, 2)
+        catalogue = build_catalogue(items, NOTHING, 2)
 
         np.testing.assert_array_equal(catalogue.listed, [True, False, True])
         assert catalogue.item_ids.take(range(3)) == ["i0", "", "i1"]
@@ -168,13 +173,13 @@ class TestCatalogue:
         items = items_of(4, created_at=[5 * DAY_S, 5 * DAY_S, np.nan, np.nan])
         log = log_of(("ann", 0, "view", 3), ("ann", 2, "view", 4))
 
-        created_at = catalogue_of(items, log, 2).number("created_at")
+        created_at = build_catalogue(items, log, 2).number("created_at")
 
         np.testing.assert_array_equal(created_at / DAY_S, [3, 5, 4, np.nan])
 
     def test_needs_items(self):
         with pytest.raises(NotEnoughData, match="no items"):
-            catalogue_of(items_of(0), NOTHING, 2)
+            build_catalogue(items_of(0), NOTHING, 2)
 
 
 class TestAttributeColumns:

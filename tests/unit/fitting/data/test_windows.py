@@ -1,7 +1,7 @@
 import numpy as np
 
 from serve_app.fitting.data.labels import CLICKED, WANTED
-from serve_app.fitting.data.windows import before, find_outcomes, sample, split_of
+from serve_app.fitting.data.windows import choose_windows, find_outcomes, sample, select_before
 from tests.support.hand_made_logs import DAY_S, log_of
 
 
@@ -9,7 +9,7 @@ class TestWindows:
     def test_both_windows_hold_the_same_share_of_the_interactions(self):
         log = log_of(*[("ann", 0, "view", day**2) for day in range(101)])
 
-        split = split_of(log, 0.2)
+        split = choose_windows(log, 0.2)
 
         assert [round(at / DAY_S) for at in (split.train_at, split.evaluate_at, split.end_at)] == [
             60**2,
@@ -60,4 +60,4 @@ class TestWindows:
     def test_before_leaves_out_the_moment_itself(self):
         log = log_of(("ann", 0, "view", 1), ("ann", 0, "view", 2))
 
-        assert before(log, 2 * DAY_S).at.tolist() == [DAY_S]
+        assert select_before(log, 2 * DAY_S).at.tolist() == [DAY_S]

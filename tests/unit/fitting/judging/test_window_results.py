@@ -9,7 +9,7 @@ from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.data.labels import CLICKED, WANTED
-from serve_app.fitting.data.windows import before
+from serve_app.fitting.data.windows import select_before
 from serve_app.fitting.judging.measuring_window import N_BINS
 from serve_app.fitting.judging.window_results import (
     POPULARITY,
@@ -24,7 +24,7 @@ from serve_app.fitting.judging.window_results import (
     ndcg_by_order,
     source_ndcgs,
 )
-from serve_app.fitting.moments.examples import Examples, blocks
+from serve_app.fitting.moments.examples import Examples, make_blocks
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import measured_block, outcomes_at, split, world_at
 
@@ -34,7 +34,7 @@ def window():
     """World, outcomes and blocks of the latest window of the demo shop."""
     at = split()
     world, found = world_at(at.evaluate_at), outcomes_at(at.evaluate_at, at.end_at)
-    return world, found, list(blocks(world, found, CandidatesConfig()))
+    return world, found, list(make_blocks(world, found, CandidatesConfig()))
 
 
 @cache
@@ -106,7 +106,7 @@ def test_a_diverse_list_holds_other_items_than_a_plain_one():
 def test_popularity_lists_what_most_bought_without_what_the_user_bought():
     world, _, _ = window()
     items, _, log = demo_shop()
-    past = before(log, world.at)
+    past = select_before(log, world.at)
     bought = past.types == 3
     pairs = np.unique(np.stack([past.users[bought], past.rows[bought]]), axis=1)
     n_buyers = np.bincount(pairs[1], minlength=len(items))
@@ -152,7 +152,7 @@ def test_parts_join_to_what_one_block_would_give(monkeypatch):
     world, found, all_blocks = window()
     monkeypatch.setattr("serve_app.fitting.moments.examples.BLOCK_USERS", 37)
 
-    small = list(blocks(world, found, CandidatesConfig()))
+    small = list(make_blocks(world, found, CandidatesConfig()))
     again = concatenate_results([measured_block(block, found, world) for block in small])
 
     assert len(small) > len(all_blocks)

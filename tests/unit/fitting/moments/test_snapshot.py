@@ -1,8 +1,8 @@
 import numpy as np
 
 from serve_app.arrays.columns import IdIndex
-from serve_app.fitting.data.items import catalogue_of
-from serve_app.fitting.moments.snapshot import archive_of, listed_at
+from serve_app.fitting.data.items import build_catalogue
+from serve_app.fitting.moments.snapshot import build_archive, listed_at
 from tests.support.hand_made_logs import DAY_S, items_of, log_of
 
 NOTHING = log_of(users=())
@@ -12,7 +12,7 @@ class TestSnapshot:
     def test_archive_holds_the_events_of_every_user_in_order(self):
         log = log_of(("bob", 3, "view", 2), ("ann", 1, "rating", 9, 5.0), ("ann", 2, "purchase", 1))
 
-        histories = archive_of(log, IdIndex.of(log.user_ids)).read(
+        histories = build_archive(log, IdIndex.of(log.user_ids)).read(
             ["bob", "ann", "nobody"], stale=True
         )
 
@@ -24,7 +24,7 @@ class TestSnapshot:
     def test_lists_items_from_their_first_moment_on(self):
         items = items_of(3, created_at=[1 * DAY_S, 3 * DAY_S, np.nan])
 
-        listed = listed_at(catalogue_of(items, NOTHING, 2), 2 * DAY_S)
+        listed = listed_at(build_catalogue(items, NOTHING, 2), 2 * DAY_S)
 
         assert listed.tolist() == [True, False, True]
 
@@ -38,7 +38,7 @@ def test_models_learn_from_histories_of_the_length_that_is_served():
         ("bob", 2, "view", 5),
     )
 
-    archive = archive_of(log, IdIndex.of(log.user_ids), 2)
+    archive = build_archive(log, IdIndex.of(log.user_ids), 2)
 
     histories = archive.read(["ann", "bob"], stale=False)
     assert (histories.of_user(0)["at"] / DAY_S).tolist() == [1, 3, 4]

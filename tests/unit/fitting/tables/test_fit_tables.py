@@ -5,7 +5,7 @@ import pytest
 
 from serve_app.arrays.columns import NumberColumn
 from serve_app.domain.scoring.model_features import TREND_DAYS
-from serve_app.fitting.data.items import catalogue_of
+from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.tables.fit_tables import (
     fit_tables,
 )
@@ -14,7 +14,7 @@ from tests.support.hand_made_logs import DAY_S, items_of, log_of
 
 
 def shop(items, log, popularity=None):
-    catalogue = catalogue_of(items, log, 2)
+    catalogue = build_catalogue(items, log, 2)
     numbers = np.zeros(len(items)) if popularity is None else np.array(popularity, float)
     return replace(catalogue, columns={**catalogue.columns, "popularity": NumberColumn(numbers)})
 

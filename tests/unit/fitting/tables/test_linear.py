@@ -4,10 +4,8 @@ from scipy.sparse import csr_array
 
 from serve_app.arrays.ragged import owners
 from serve_app.domain.interactions import TYPE_WEIGHTS
-from serve_app.fitting.data.pairs import pairs_of
-from serve_app.fitting.tables.fit_tables import (
-    linear_of,
-)
+from serve_app.fitting.data.pairs import find_pairs
+from serve_app.fitting.tables.linear import fit_linear_weights
 from serve_app.fitting.tables.tables_config import TablesConfig
 from tests.support.hand_made_logs import log_of
 
@@ -18,13 +16,15 @@ class TestLinear:
 
     def weights(self, words=None, **config):
         content = csr_array((4, 1)) if words is None else csr_array(np.array(words, float))
-        found = linear_of(pairs_of(self.LOG, TYPE_WEIGHTS), 4, 9, content, TablesConfig(**config))
+        found = fit_linear_weights(
+            find_pairs(self.LOG, TYPE_WEIGHTS), 4, 9, content, TablesConfig(**config)
+        )
         dense = np.zeros((4, 4))
         dense[owners(found.offsets), found.rows] = found.weights
         return dense
 
     def test_is_the_best_linear_map_of_baskets_to_themselves_without_a_diagonal(self):
-        pairs = pairs_of(self.LOG, TYPE_WEIGHTS)
+        pairs = find_pairs(self.LOG, TYPE_WEIGHTS)
         baskets = np.zeros((9, 4))
         baskets[pairs.users, pairs.rows] = 1
         expected = np.zeros((4, 4))
@@ -45,7 +45,7 @@ class TestLinear:
         log = log_of(("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1))
 
         content = csr_array((2, 1))
-        found = linear_of(pairs_of(log, TYPE_WEIGHTS), 2, 2, content, TablesConfig())
+        found = fit_linear_weights(find_pairs(log, TYPE_WEIGHTS), 2, 2, content, TablesConfig())
 
         assert found.offsets.tolist() == [0, 0, 0]
 
@@ -54,8 +54,8 @@ class TestLinear:
         users = [(f"w{i}", row, "purchase", 1) for i in range(3) for row in (1, 2)]
         users += [(f"v{i}", 0, "purchase", 1) for i in range(3)]
         log = log_of(*self.DEEDS, *users)
-        pairs = pairs_of(log, TYPE_WEIGHTS)
-        more_users = linear_of(
+        pairs = find_pairs(log, TYPE_WEIGHTS)
+        more_users = fit_linear_weights(
             pairs, 4, len(log.user_ids), csr_array((4, 1)), TablesConfig(regularization=2)
         )
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from serve_app.domain.interactions import TYPE_WEIGHTS
-from serve_app.fitting.data.pairs import pairs_of
-from serve_app.fitting.tables.neighbours import neighbours
+from serve_app.fitting.data.pairs import find_pairs
+from serve_app.fitting.tables.neighbours import find_neighbours
 from serve_app.fitting.tables.tables_config import TablesConfig
 from tests.support.hand_made_logs import log_of
 
@@ -13,8 +13,8 @@ def the_list(values, offsets, i):
 
 
 def neighbours_of(log, row, n_rows, **config):
-    found = neighbours(
-        pairs_of(log, TYPE_WEIGHTS), n_rows, len(log.user_ids), TablesConfig(**config)
+    found = find_neighbours(
+        find_pairs(log, TYPE_WEIGHTS), n_rows, len(log.user_ids), TablesConfig(**config)
     )
     return dict(
         zip(
@@ -77,10 +77,10 @@ class TestNeighbours:
         log = log_of(
             *[(f"u{rng.integers(9)}", int(rng.integers(30)), "purchase", i) for i in range(200)]
         )
-        whole = neighbours(pairs_of(log, TYPE_WEIGHTS), 30, 9, TablesConfig())
+        whole = find_neighbours(find_pairs(log, TYPE_WEIGHTS), 30, 9, TablesConfig())
 
         monkeypatch.setattr("serve_app.fitting.tables.neighbours._BLOCK_ROWS", 7)
-        parts = neighbours(pairs_of(log, TYPE_WEIGHTS), 30, 9, TablesConfig())
+        parts = find_neighbours(find_pairs(log, TYPE_WEIGHTS), 30, 9, TablesConfig())
 
         for one, other in zip(whole, parts, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from serve_app.fitting.tables.popularity_tables import periods_of
+from serve_app.fitting.tables.popularity_tables import count_periods
 from tests.support.hand_made_logs import DAY_S, log_of
 
 
@@ -14,7 +14,7 @@ class TestPeriodsOf:
     )
 
     def test_counts_the_users_of_each_item_and_all_users(self):
-        found = periods_of(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=60)
+        found = count_periods(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=60)
 
         np.testing.assert_allclose(found.starts_at / DAY_S, [1, 8])
         assert found.counts.tolist() == [[1, 2], [0, 1], [0, 0]]
@@ -22,12 +22,12 @@ class TestPeriodsOf:
         assert found.users.tolist() == [1, 2]
 
     def test_keeps_the_latest_periods(self):
-        found = periods_of(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=1)
+        found = count_periods(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=1)
 
         assert found.counts.tolist() == [[2], [1], [0]]
 
     def test_of_no_interactions_is_one_empty_period(self):
-        found = periods_of(log_of(users=()), 2, 15 * DAY_S, period_days=7, max_periods=60)
+        found = count_periods(log_of(users=()), 2, 15 * DAY_S, period_days=7, max_periods=60)
 
         assert found.counts.tolist() == [[0], [0]]
         assert found.users.tolist() == [0]

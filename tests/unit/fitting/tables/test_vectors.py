@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from serve_app.domain.interactions import TYPE_WEIGHTS
-from serve_app.fitting.data.items import catalogue_of
-from serve_app.fitting.data.pairs import pairs_of
+from serve_app.fitting.data.items import build_catalogue
+from serve_app.fitting.data.pairs import find_pairs
 from serve_app.fitting.tables.vectors import (
-    content_matrix,
-    content_vectors,
-    item_factors,
-    item_vectors,
+    compute_content_matrix,
+    compute_content_vectors,
+    compute_item_factors,
+    compute_item_vectors,
 )
 from tests.support.hand_made_logs import items_of, log_of
 
@@ -18,9 +18,9 @@ NOTHING = log_of(users=())
 class TestContentVectors:
     def test_items_of_the_same_words_point_the_same_way(self):
         titles = ["Red mug", "red mug", "Blue oak lamp", "blue OAK lamp", "nothing alike"]
-        catalogue = catalogue_of(items_of(5, title=titles), NOTHING, 2)
+        catalogue = build_catalogue(items_of(5, title=titles), NOTHING, 2)
 
-        vectors = content_vectors(content_matrix(catalogue), 2)
+        vectors = compute_content_vectors(compute_content_matrix(catalogue), 2)
 
         cosines = vectors @ vectors.T
         assert cosines[0, 1] == pytest.approx(1.0, abs=1e-5)
@@ -36,7 +36,7 @@ class TestItemVectors:
     )
 
     def test_items_of_the_same_users_point_the_same_way(self):
-        vectors = item_vectors(self.LOG, 5, 2)
+        vectors = compute_item_vectors(self.LOG, 5, 2)
 
         cosines = vectors @ vectors.T
         assert cosines[0, 1] == pytest.approx(1.0, abs=1e-4)
@@ -44,24 +44,26 @@ class TestItemVectors:
         assert cosines[0, 2] == pytest.approx(0.0, abs=1e-4)
 
     def test_have_unit_length_or_are_zero_without_interactions(self):
-        lengths = np.linalg.norm(item_vectors(self.LOG, 5, 2), axis=1)
+        lengths = np.linalg.norm(compute_item_vectors(self.LOG, 5, 2), axis=1)
 
         np.testing.assert_allclose(lengths, [1, 1, 1, 1, 0], rtol=1e-5)
 
     def test_are_the_same_every_time(self):
-        np.testing.assert_array_equal(item_vectors(self.LOG, 5, 3), item_vectors(self.LOG, 5, 3))
+        np.testing.assert_array_equal(
+            compute_item_vectors(self.LOG, 5, 3), compute_item_vectors(self.LOG, 5, 3)
+        )
 
     @pytest.mark.parametrize("log", [NOTHING, log_of(("ann", 0, "view", 1))])
     def test_are_zero_where_there_is_too_little_to_decompose(self, log):
-        np.testing.assert_array_equal(item_vectors(log, 3, 4), np.zeros((3, 4)))
+        np.testing.assert_array_equal(compute_item_vectors(log, 3, 4), np.zeros((3, 4)))
 
 
 class TestItemFactors:
     LOG = TestItemVectors.LOG
 
     def factors(self, log, n_dimensions=4, shrinkage=0.0):
-        pairs = pairs_of(log, TYPE_WEIGHTS)
-        return item_factors(pairs, 5, len(log.user_ids), n_dimensions, shrinkage)
+        pairs = find_pairs(log, TYPE_WEIGHTS)
+        return compute_item_factors(pairs, 5, len(log.user_ids), n_dimensions, shrinkage)
 
     def test_expect_of_a_user_what_those_took_who_took_the_same(self):
         found = self.factors(self.LOG, 2)

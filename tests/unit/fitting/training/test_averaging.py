@@ -4,7 +4,7 @@ import xgboost
 
 from serve_app.domain.scoring.boosters import predict
 from serve_app.fitting.training.averaging import average_boosters
-from serve_app.fitting.training.boosting import booster_from
+from serve_app.fitting.training.boosting import parse_booster
 
 ROWS = np.random.default_rng(0).random((400, 3)).astype(np.float32)
 
@@ -17,7 +17,7 @@ def model_of(objective, seed, n_trees=4):
 
 
 def margins_of(model):
-    booster = booster_from(model)
+    booster = parse_booster(model)
     return booster.inplace_predict(ROWS, predict_type="margin", validate_features=False)
 
 
@@ -28,14 +28,14 @@ def test_averages_the_margins_of_models_of_one_objective():
 
     expected = np.mean([margins_of(model) for model in models], axis=0)
     np.testing.assert_allclose(margins_of(whole), expected, rtol=1e-5, atol=1e-6)
-    probabilities = booster_from(whole).inplace_predict(ROWS, validate_features=False)
+    probabilities = parse_booster(whole).inplace_predict(ROWS, validate_features=False)
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-expected)), rtol=1e-5)
 
 
 def test_models_of_several_objectives_order_by_the_mean_of_their_margins():
     models = [model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]
 
-    scores = predict(booster_from(average_boosters(models)), ROWS)
+    scores = predict(parse_booster(average_boosters(models)), ROWS)
 
     difference = scores - np.mean([margins_of(model) for model in models], axis=0)
     np.testing.assert_allclose(difference, difference[0], atol=1e-6)
@@ -45,11 +45,11 @@ def test_models_of_several_objectives_order_by_the_mean_of_their_margins():
 def test_holds_the_trees_of_all():
     whole = average_boosters([model_of("binary:logistic", 1, 4), model_of("rank:ndcg", 1, 7)])
 
-    assert booster_from(whole).num_boosted_rounds() == 11
+    assert parse_booster(whole).num_boosted_rounds() == 11
 
 
 def test_each_model_counts_alike_in_what_features_gained():
-    whole = booster_from(
+    whole = parse_booster(
         average_boosters([model_of("binary:logistic", 1), model_of("rank:ndcg", 1)])
     )
 

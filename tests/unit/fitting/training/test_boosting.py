@@ -3,7 +3,7 @@ import pytest
 
 from serve_app.fitting.data.labels import WANTED
 from serve_app.fitting.moments.examples import Examples
-from serve_app.fitting.training.boosting import user_weights
+from serve_app.fitting.training.boosting import weigh_users
 
 
 class TestUserWeights:
@@ -14,7 +14,7 @@ class TestUserWeights:
             np.zeros((111, 1), np.float32), strengths, np.array([0, 100, *range(101, 111), 111])
         )
 
-        weights = user_weights(examples)
+        weights = weigh_users(examples)
 
         assert weights[:100].sum() == pytest.approx(weights[100:110].sum())
         assert weights[110] == weights[109], "who touched nothing counts as who touched one"
@@ -24,4 +24,4 @@ class TestUserWeights:
             np.zeros((8, 1), np.float32), np.array([1, 1, 0, 0] * 2, np.uint8), np.array([0, 4, 8])
         )
 
-        assert user_weights(examples).tolist() == [1.0] * 8
+        assert weigh_users(examples).tolist() == [1.0] * 8

@@ -3,9 +3,9 @@ import pytest
 from serve_app.domain.candidates.finding import CandidatesConfig
 from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.labels import BOUGHT
-from serve_app.fitting.data.windows import before, find_outcomes, sample
+from serve_app.fitting.data.windows import find_outcomes, sample, select_before
 from serve_app.fitting.moments.snapshot import SnapshotConfig
-from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, clearly_best, tune_sources
+from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, choose_clearly_best, tune_sources
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import split, world_at
 
@@ -18,9 +18,9 @@ def chosen():
 def settings_chosen(*, n_back=None):
     """``n_back``: how many of the users who came back are known; all of them when ``None``."""
     at = split()
-    log = before(demo_shop()[2], at.train_at)
+    log = select_before(demo_shop()[2], at.train_at)
     world = world_at(at.train_at)
-    later = before(demo_shop()[2], at.evaluate_at)
+    later = select_before(demo_shop()[2], at.evaluate_at)
     found = find_outcomes(later, at.train_at, at.evaluate_at, world.fitted.catalogue.listed, BOUGHT)
     if n_back is not None:
         found = sample(found, n_back, 7)
@@ -30,16 +30,16 @@ def settings_chosen(*, n_back=None):
 
 class TestClearlyBest:
     def test_takes_the_point_that_nearly_everybody_is_better_off_with(self):
-        assert clearly_best([[0.1, 0.2, 0.3], [0.2, 0.3, 0.4], [0.0, 0.1, 0.2]]) == 1
+        assert choose_clearly_best([[0.1, 0.2, 0.3], [0.2, 0.3, 0.4], [0.0, 0.1, 0.2]]) == 1
 
     def test_keeps_the_first_where_one_user_makes_the_difference(self):
-        assert clearly_best([[0.1] * 50, [0.1] * 49 + [1.0]]) == 0
+        assert choose_clearly_best([[0.1] * 50, [0.1] * 49 + [1.0]]) == 0
 
     def test_keeps_the_first_where_there_is_but_one_user(self):
-        assert clearly_best([[0.1], [0.9]]) == 0
+        assert choose_clearly_best([[0.1], [0.9]]) == 0
 
     def test_keeps_the_first_of_equals(self):
-        assert clearly_best([[0.1, 0.2], [0.1, 0.2]]) == 0
+        assert choose_clearly_best([[0.1, 0.2], [0.1, 0.2]]) == 0
 
 
 class TestTuned:

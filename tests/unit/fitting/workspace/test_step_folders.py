@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.fitting.workspace.step_folders import PACKAGES, code_key
+from serve_app.fitting.workspace.step_folders import PACKAGES, compute_code_key
 
 
 class TestCodeKey:
@@ -18,19 +18,19 @@ class TestCodeKey:
         ids=["changed", "inner", "added"],
     )
     def test_another_build_has_another_key(self, package, file, content):
-        before = code_key([package])
+        before = compute_code_key([package])
 
         (package / file).write_text(content)
 
-        assert code_key([package]) != before
+        assert compute_code_key([package]) != before
 
     def test_where_the_code_lies_and_what_else_lies_there_does_not_count(self, package, tmp_path):
-        before = code_key([package])
+        before = compute_code_key([package])
         (package / "a.pyc").write_bytes(b"\0")
         (tmp_path / "elsewhere").mkdir()
 
-        assert code_key([package.rename(tmp_path / "elsewhere" / "package")]) == before
+        assert compute_code_key([package.rename(tmp_path / "elsewhere" / "package")]) == before
 
     def test_it_is_of_the_packages_that_learn(self):
         assert all((folder / "__init__.py").is_file() for folder in PACKAGES)
-        assert code_key() == code_key(PACKAGES)
+        assert compute_code_key() == compute_code_key(PACKAGES)
