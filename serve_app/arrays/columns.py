@@ -1,7 +1,7 @@
 """Defines columns that need more than one array: texts, ids, categories, tags.
 
-All of them are a few flat arrays, so that a bundle can memory-map them and the replicas of a
-node share their pages.
+Each column is a few flat arrays. A bundle memory-maps them, and the replicas of a node share the
+pages.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.arrays.ragged import offsets_of
+
 Rows = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 MISSING = -1
-"""Row or code that stands for "there is none"."""
+"""Stands for a row or a code that does not exist."""
 
 MAX_ID_CHARS = 128
-"""Of a user, an item, an event or a session: longer ones are neither loaded nor asked for."""
+"""Longest id of a user, item, event or session. Loading and the API reject longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +40,22 @@ class Texts:
     @classmethod
     def of(cls, strings: Iterable[str]) -> "Texts":
         encoded = [text.encode() for text in strings]
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(text) for text in encoded], out=offsets[1:])
+        # Bytes, not characters: offsets cut the buffer before anything is decoded.
+        offsets = offsets_of([len(text) for text in encoded])
         return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __iter__(self) -> Iterator[str]:
+        # One copy of the buffer: a slice of bytes is much cheaper than a slice of an array.
         data, offsets = self.data.tobytes(), self.offsets.tolist()
         return (data[start:end].decode() for start, end in pairwise(offsets))
 
     def __getitem__(self, row: int) -> str:
-        return self.at(row)
-
-    def at(self, row: int) -> str:
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
+
+    at = __getitem__
 
     def take(self, rows: Iterable[int]) -> list[str]:
         return [self.at(row) for row in rows]
@@ -61,7 +63,9 @@ class Texts:
 
 def hash_ids(ids: Iterable[str]) -> NDArray[np.uint64]:
     """64 bits of BLAKE2b per id, shape (n,)."""
+    # Not Python's `hash`: it differs between processes, and bundles store the hashes.
     digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in ids)
+    # The byte order is fixed for the same reason; `astype` makes it that of the machine.
     return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
@@ -69,8 +73,8 @@ def hash_ids(ids: Iterable[str]) -> NDArray[np.uint64]:
 class IdIndex:
     """Finds the row of an id without a dictionary of all ids in every process.
 
-    Two ids with equal hashes would share a row: at ten million ids that happens to any pair at
-    all with a probability of 3e-6.
+    Two ids with equal hashes would share a row. Among ten million ids, the probability that any
+    pair collides is 3e-6.
 
     Attributes:
         hashes: shape (n,), uint64, ascending.
@@ -93,13 +97,14 @@ class IdIndex:
         if not len(self.hashes) or not ids:
             return np.full(len(ids), MISSING, np.int32)
         wanted = hash_ids(ids)
+        # Hashes above the last one would point behind the end; the comparison rejects them.
         at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
         return np.where(self.hashes[at] == wanted, self.rows[at], MISSING).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """A number per row; NaN where it is not known. Times are epoch seconds (UTC).
+    """A number per row, NaN if unknown. Times are epoch seconds (UTC).
 
     Attributes:
         values: shape (n,), float64 or float32.
@@ -113,7 +118,7 @@ class FlagColumn:
     """Yes or no per row.
 
     Attributes:
-        values: shape (n,), int8, 1 for yes, 0 for no, ``MISSING`` where it is not known.
+        values: shape (n,), int8, 1 for yes, 0 for no, ``MISSING`` if unknown.
     """
 
     values: NDArray[np.int8]
@@ -128,11 +133,11 @@ class FlagColumn:
 
 @dataclass(frozen=True)
 class TextColumn:
-    """One of a vocabulary per row.
+    """One word of a vocabulary per row.
 
     Attributes:
-        codes: shape (n,), int32, ``MISSING`` where there is none.
-        vocabulary: the words that the codes number.
+        codes: shape (n,), int32, ``MISSING`` for rows without a word.
+        vocabulary: the words in the order of their codes.
     """
 
     codes: NDArray[np.int32]
@@ -140,7 +145,7 @@ class TextColumn:
 
     @cached_property
     def code_of(self) -> dict[str, int]:
-        return {word: code for code, word in enumerate(self.vocabulary.take(range(self.n_words)))}
+        return {word: code for code, word in enumerate(self.vocabulary)}
 
     @property
     def n_words(self) -> int:
@@ -148,6 +153,7 @@ class TextColumn:
 
     @classmethod
     def of(cls, words: Sequence[str | None]) -> "TextColumn":
+        # Sorted: sets have another order in every process, and bundles must be reproducible.
         vocabulary = sorted({word for word in words if word is not None})
         code_of = {word: code for code, word in enumerate(vocabulary)}
         codes = [MISSING if word is None else code_of[word] for word in words]
@@ -160,12 +166,12 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class TagsColumn:
-    """Any number of a vocabulary's words per row.
+    """Any number of words of a vocabulary per row.
 
     Attributes:
         codes: shape (total,), int32, distinct within a row.
         offsets: shape (n + 1,), int64; the codes of row i are ``codes[offsets[i]:offsets[i + 1]]``.
-        vocabulary: the words that the codes number.
+        vocabulary: the words in the order of their codes.
     """
 
     codes: NDArray[np.int32]
@@ -174,16 +180,14 @@ class TagsColumn:
 
     @cached_property
     def code_of(self) -> dict[str, int]:
-        words = self.vocabulary.take(range(len(self.vocabulary)))
-        return {word: code for code, word in enumerate(words)}
+        return {word: code for code, word in enumerate(self.vocabulary)}
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[str]]) -> "TagsColumn":
         distinct = [sorted(set(words)) for words in rows]
         vocabulary = sorted({word for words in distinct for word in words})
         code_of = {word: code for code, word in enumerate(vocabulary)}
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(words) for words in distinct], out=offsets[1:])
+        offsets = offsets_of([len(words) for words in distinct])
         codes = [code_of[word] for words in distinct for word in words]
         return cls(np.array(codes, np.int32), offsets, Texts.of(vocabulary))
 

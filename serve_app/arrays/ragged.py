@@ -18,7 +18,8 @@ def offsets_of(lengths: NDArray[np.integer] | Sequence[int]) -> Offsets:
 
 
 def lengths_of(offsets: Offsets) -> NDArray[np.int64]:
-    """Lengths of the lists, shape (n,); a tenth of the time of ``np.diff`` for few of them."""
+    """Lengths of the lists, shape (n,)."""
+    # For few lists this takes a tenth of the time of ``np.diff``.
     return offsets[1:] - offsets[:-1]
 
 
@@ -30,7 +31,7 @@ def owners(offsets: Offsets) -> NDArray[np.int64]:
 def gather(offsets: Offsets, lists: NDArray[np.integer]) -> tuple[NDArray[np.int64], Offsets]:
     """Positions of all values of some lists, one list after the other, and their new offsets.
 
-    ``values[positions]`` then holds ``values[offsets[i]:offsets[i + 1]]`` for each i in ``lists``.
+    ``values[positions]`` holds ``values[offsets[i]:offsets[i + 1]]`` for each i in ``lists``.
     """
     starts = offsets[lists]
     return spans(starts, offsets[np.asarray(lists) + 1] - starts)
@@ -39,10 +40,11 @@ def gather(offsets: Offsets, lists: NDArray[np.integer]) -> tuple[NDArray[np.int
 def spans(
     starts: NDArray[np.integer], lengths: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], Offsets]:
-    """The numbers from each start on, as many as its length, one span after the other."""
-    taken = offsets_of(lengths)
-    positions = (starts - taken[:-1]).repeat(lengths) + np.arange(taken[-1])
-    return positions, taken
+    """The numbers ``start ... start + length - 1`` of each span, and the offsets of the spans."""
+    offsets = offsets_of(lengths)
+    # One ``arange`` over all spans, shifted span by span: no loop in Python.
+    positions = (starts - offsets[:-1]).repeat(lengths) + np.arange(offsets[-1])
+    return positions, offsets
 
 
 def positions_within(offsets: Offsets) -> NDArray[np.int64]:
@@ -64,39 +66,45 @@ def pad(
 def best_of_each(
     scores: NDArray[np.floating], offsets: Offsets, limits: NDArray[np.integer] | int
 ) -> tuple[NDArray[np.int64], Offsets]:
-    """Positions of the largest scores of each list, largest first, and their offsets; equal scores
-    keep their order.
+    """Positions of the largest scores of each list, largest first, and their offsets.
+
+    Equal scores keep their order.
 
     Args:
         scores: shape (total,), without NaN.
-        limits: how many of each list at most, shape (n,) or one for all.
+        limits: largest number of each list, shape (n,) or one for all.
     """
     lengths = lengths_of(offsets)
     limits = np.full(len(lengths), limits) if isinstance(limits, int) else limits
     widest, most = int(lengths.max(initial=0)), int(limits.max(initial=0))
     lists = owners(offsets)
     if widest > most > 0:
-        # Cheaper than to sort all: what is below the last that any list may keep is left out.
+        # Sort only the scores that some limit could keep: a partition takes linear time. Lists of
+        # one length need no padding, and padding with -inf never displaces a score.
         is_even = widest * len(lengths) == len(scores)
         padded = scores.reshape(-1, widest) if is_even else pad(scores, offsets, widest, -np.inf)
         least = np.partition(padded, widest - most, axis=1)[:, widest - most]
+        # `>=` keeps all ties of the last score: the sort below decides between them.
         kept = (scores >= least[lists]).nonzero()[0]
         lists = lists[kept]
+        # ``lexsort`` is stable: equal scores keep their order.
         order = kept[np.lexsort((-scores[kept], lists))]
         offsets = offsets_of(np.bincount(lists, minlength=len(lengths)))
     else:
         order = np.lexsort((-scores, lists))
-    if (lengths_of(offsets) <= limits).all():
+    lengths = lengths_of(offsets)
+    if (lengths <= limits).all():
         return order, offsets
-    within = positions_within(offsets) < limits.repeat(lengths_of(offsets))
-    return order[within], offsets_of(np.minimum(lengths_of(offsets), limits))
+    within = positions_within(offsets) < limits.repeat(lengths)
+    return order[within], offsets_of(np.minimum(lengths, limits))
 
 
 def sum_of_each(values: NDArray[Scalar], offsets: Offsets) -> NDArray[Scalar]:
-    """Sums of the rows of each list, shape (n, d), zero for an empty one; values (total, d)."""
+    """Sums of the rows of each list, shape (n, d), zero for empty lists; values (total, d)."""
     lengths = lengths_of(offsets)
     sums = np.zeros((len(lengths), values.shape[1]), values.dtype)
     filled = lengths > 0
+    # ``reduceat`` refuses an empty array, and returns a wrong value for an empty list.
     if len(values):
         sums[filled] = np.add.reduceat(values, offsets[:-1][filled], dtype=values.dtype)
     return sums
