@@ -1,4 +1,4 @@
-"""From a filter in a request to the items that it allows.
+"""Turns the filter of a request into the items that it allows.
 
-Says which items may be shown. Says nothing about their order.
+Decides which items may be shown, and nothing about their order.
 """

@@ -1,6 +1,7 @@
-"""Which items requests may show: masks that every source applies before it takes its best.
+"""Computes masks of the items that requests may show.
 
-So a narrow filter still fills the list: nothing is cut away after the choice.
+Every source applies them before it takes its best rows. Therefore a narrow filter still fills the
+list: nothing is cut away after the choice.
 """
 
 from collections import OrderedDict
@@ -17,6 +18,10 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.masks import Filter, filter_mask
 
 _LEAST_CHUNK = 32
+"""Rows that the first round reads beyond twice the limit, so that small limits need one round."""
+
+_GROWTH = 4
+"""Factor between the chunks of two rounds. A narrow filter needs a logarithmic number of rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,9 @@ class Allowed:
     """The items that each request of a batch may show.
 
     Attributes:
-        masks: each shape (n_rows,), bool, items that may be shown to anybody with a filter.
-        mask_of: shape (n,), which of the masks each request has.
-        excluded: ascending keys (request * n_rows + row) of what a user must not see.
+        masks: one per distinct filter, shape (n_rows,), bool.
+        mask_of: shape (n,), index of each request's mask.
+        excluded: ascending keys (request * n_rows + row) of the items that a user must not see.
     """
 
     masks: tuple[Mask, ...]
@@ -41,17 +46,19 @@ class Allowed:
         return len(self.masks[0]) if self.masks else 0
 
     def keeps(self, requests: NDArray[np.int64], rows: Rows) -> Mask:
-        """Which of the rows may be shown to their requests; both shape (m,)."""
+        """Tells for each row whether its request may show it; all shape (m,)."""
         return self._shown(requests, rows) & ~in_sorted(
             requests * self.n_rows + rows, self.excluded
         )
 
     def keeps_ascending(self, keys: Keys, requests: NDArray[np.int64], rows: Rows) -> Mask:
-        """The same, faster, of rows whose keys are given and ascend."""
+        """Does what ``keeps`` does, faster, for rows whose keys are given and ascend."""
         kept = self._shown(requests, rows)
+        # The few exclusions are looked up among the many keys, not the other way round. An empty
+        # array of keys has no valid position.
         if len(keys):
-            places = positions_in(self.excluded, keys)
-            kept[places[keys[places] == self.excluded]] = False
+            positions = positions_in(self.excluded, keys)
+            kept[positions[keys[positions] == self.excluded]] = False
         return kept
 
     def first(self, ordered: Rows, limits: NDArray[np.integer] | int) -> tuple[Rows, Offsets]:
@@ -68,34 +75,38 @@ class Allowed:
         requests: NDArray[np.int64],
         limits: NDArray[np.integer] | int,
     ) -> tuple[Rows, Offsets]:
-        """The first rows of each stretch ``ordered[start:end]`` that its request may show, at most
-        its limit of them, in their order; looks no further than needed.
+        """The first rows of each stretch ``ordered[start:end]`` that its request may show.
+
+        Rows keep their order. No stretch gives more than its limit, or is read further than needed.
 
         Args:
             starts, ends, requests: shape (m,), one for each stretch.
         """
+        # Adding copies: the rounds below count ``missing`` down in place.
         missing = np.zeros(len(starts), np.int64) + limits
+        # Twice the limit leaves room for excluded rows in the first round.
         length = 2 * int(missing.max(initial=0)) + _LEAST_CHUNK
-        starts, found = starts.copy(), [(np.empty(0, np.int32), np.empty(0, np.int64))]
-        while len(open_ones := ((missing > 0) & (starts < ends)).nonzero()[0]):
-            lengths = np.minimum(length, ends[open_ones] - starts[open_ones])
-            positions, _ = spans(starts[open_ones], lengths)
-            rows, stretches = ordered[positions], open_ones.repeat(lengths)
+        starts, rounds = starts.copy(), [(np.empty(0, np.int32), np.empty(0, np.int64))]
+        while len(unfilled := ((missing > 0) & (starts < ends)).nonzero()[0]):
+            lengths = np.minimum(length, ends[unfilled] - starts[unfilled])
+            positions, _ = spans(starts[unfilled], lengths)
+            rows, stretches = ordered[positions], unfilled.repeat(lengths)
             kept = self.keeps(requests[stretches], rows)
-            found.append(_first_of_each(rows[kept], stretches[kept], missing))
-            missing -= np.bincount(found[-1][1], minlength=len(starts))
-            starts[open_ones] += lengths
-            length *= 4
-        return _in_order(found, len(starts))
+            rounds.append(_first_of_each(rows[kept], stretches[kept], missing))
+            missing -= np.bincount(rounds[-1][1], minlength=len(starts))
+            starts[unfilled] += lengths
+            length *= _GROWTH
+        return _join_rounds(rounds, len(starts))
 
     def _shown(self, requests: NDArray[np.int64], rows: Rows) -> Mask:
+        # A batch with one filter needs one look-up instead of a pass per mask.
         if len(self.masks) == 1:
             return self.masks[0][rows]
         shown = np.zeros(len(rows), bool)
-        which = self.mask_of[requests]
+        numbers = self.mask_of[requests]
         for number, mask in enumerate(self.masks):
-            own = np.flatnonzero(which == number)
-            shown[own] = mask[rows[own]]
+            positions = np.flatnonzero(numbers == number)
+            shown[positions] = mask[rows[positions]]
         return shown
 
 
@@ -109,18 +120,19 @@ def _first_of_each(
     return rows[kept], stretches[kept]
 
 
-def _in_order(found: Sequence[tuple[Rows, NDArray[np.int64]]], n: int) -> tuple[Rows, Offsets]:
-    """What was found in each round, as lists by stretch; the first round is empty."""
-    rows, stretches = found[-1]
-    if len(found) > 2:
-        rows, stretches = (np.concatenate(each) for each in zip(*found, strict=True))
+def _join_rounds(rounds: Sequence[tuple[Rows, NDArray[np.int64]]], n: int) -> tuple[Rows, Offsets]:
+    """Rows and stretches of all rounds, as one list per stretch; the first round is empty."""
+    rows, stretches = rounds[-1]
+    # One round is in order already. Of several, a stable sort keeps the rounds of a stretch apart.
+    if len(rounds) > 2:
+        rows, stretches = (np.concatenate(arrays) for arrays in zip(*rounds, strict=True))
         order = stretches.argsort(kind="stable")
         rows, stretches = rows[order], stretches[order]
     return rows, offsets_of(np.bincount(stretches, minlength=n))
 
 
 class AllowedItems:
-    """Masks of one catalogue by filter; the ones used last are kept."""
+    """Masks of one catalogue by filter. Keeps those that were used last, for one thread."""
 
     def __init__(
         self, catalogue: Catalogue, *, include_out_of_stock: bool = False, n_kept: int = 128
@@ -131,23 +143,21 @@ class AllowedItems:
         self._masks: OrderedDict[Filter, Mask] = OrderedDict()
 
     def for_requests(self, wanted: Sequence[Filter | None], excluded: Keys) -> Allowed:
-        """
-        Args:
-            wanted: the filter of each request.
-            excluded: ascending keys of what the users must not see.
-        """
+        """The items of a batch: a filter for each request, and ``Allowed.excluded``."""
         distinct = list(dict.fromkeys(wanted))
-        places = {each: place for place, each in enumerate(distinct)}
-        mask_of = np.array([places[each] for each in wanted], np.intp)
-        return Allowed(tuple(self._mask(each) for each in distinct), mask_of, excluded)
+        numbers = {filter: number for number, filter in enumerate(distinct)}
+        mask_of = np.array([numbers[filter] for filter in wanted], np.intp)
+        return Allowed(tuple(self._mask(filter) for filter in distinct), mask_of, excluded)
 
     def for_request(self, wanted: Filter | None, excluded: Rows) -> Allowed:
-        """The same for one; ``excluded`` are rows."""
+        """The items of a single request; ``excluded`` are ascending rows."""
+        # Request 0 has keys that equal its rows.
         return self.for_requests([wanted], excluded.astype(np.int64))
 
     def _mask(self, wanted: Filter | None) -> Mask:
         if wanted is None:
             return self._everything
+        # Taken out and put back: the dictionary stays in the order of the last use.
         mask = self._masks.pop(wanted, None)
         if mask is None:
             mask = self._everything & filter_mask(wanted, self._catalogue)

@@ -1,4 +1,4 @@
-"""Filters: which items a request allows. How they look on the wire is in ``filter_parsing``."""
+"""Defines filters, and computes the items that they allow. ``parsing`` reads them."""
 
 import json
 import operator
@@ -27,7 +27,7 @@ ITEM_ID = "item_id"
 Operand = str | float | bool
 
 NEGATIONS: Mapping[str, str] = {"not_in": "in", "none": "any"}
-"""Operators that hold exactly where another one does not, unknown values included."""
+"""Operators that hold exactly where another one does not, also for unknown values."""
 
 COMPARISONS: Mapping[str, Callable[[NDArray[np.floating], np.floating], Mask]] = {
     "gt": operator.gt,
@@ -39,11 +39,11 @@ COMPARISONS: Mapping[str, Callable[[NDArray[np.floating], np.floating], Mask]] =
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one operator asks of one field.
+    """One operator on one field.
 
     Attributes:
         field: a column of the catalogue, or ``ITEM_ID``.
-        kind: class of the column that it was written for; ``IdIndex`` for ``ITEM_ID``.
+        kind: class of the column that the condition expects; ``IdIndex`` for ``ITEM_ID``.
         operator: one of ``in``, ``any``, ``all``, ``COMPARISONS`` and ``NEGATIONS``.
         operands: distinct, ascending; a comparison has one.
     """
@@ -58,7 +58,7 @@ class Condition:
 class Filter:
     """Allows the items for which all conditions hold.
 
-    Equal however it was spelt: with ``eq`` or a list of one, in any order, with repetitions.
+    Filters with the same meaning are equal: ``eq`` or a list of one, any order, repetitions.
 
     Attributes:
         conditions: distinct, at least one, in a fixed order.
@@ -70,9 +70,9 @@ class Filter:
 def filter_mask(filter: Filter, catalogue: Catalogue) -> Mask:
     """Rows that the filter allows, shape (n,), bool.
 
-    A value that is not known (NaN, no category, no tags) satisfies ``not_in`` and ``none`` alone,
-    and so does every row where the catalogue lacks the field or holds another kind of column
-    under its name. Rows that hold no item are not treated apart: combine with ``listed``.
+    Unknown values (NaN, no category, no tags) match only ``not_in`` and ``none``. All values are
+    unknown if the catalogue lacks the field, or has another kind of column under its name. Rows
+    without an item may be allowed, too: combine the mask with ``listed``.
     """
     allowed = np.ones(len(catalogue), bool)
     for condition in filter.conditions:
@@ -81,7 +81,7 @@ def filter_mask(filter: Filter, catalogue: Catalogue) -> Mask:
 
 
 def cache_key(filter: Filter | None) -> str:
-    """Text that is equal for equal filters, in every process; ``None`` has one too."""
+    """Text that is equal for equal filters, in every process; also for ``None``."""
     conditions = () if filter is None else filter.conditions
     return json.dumps(
         [(c.field, c.operator, c.operands) for c in conditions], separators=(",", ":")
@@ -96,6 +96,7 @@ def _condition_mask(condition: Condition, catalogue: Catalogue) -> Mask:
         holds = _matches(column, positive, condition.operands, len(catalogue))
     else:
         holds = np.zeros(len(catalogue), bool)
+    # Negated last: an unknown value fails the positive operator, and so matches its negation.
     return ~holds if condition.operator in NEGATIONS else holds
 
 
@@ -108,7 +109,7 @@ def _matches(
         case FlagColumn():
             return np.asarray(column.values == int(bool(operands[0])))
         case TextColumn():
-            # Code MISSING reads the last entry, which stands for no word.
+            # Code MISSING is -1 and reads the last entry, which stands for rows without a word.
             return _wanted_words(column.vocabulary, column.code_of, operands)[column.codes]
         case TagsColumn():
             return _tags_match(column, operator, operands)
@@ -122,7 +123,8 @@ def _matches(
 def _numbers_match(
     values: NDArray[np.floating], operator: str, operands: Sequence[Operand]
 ) -> Mask:
-    # In the column's precision: 19.99 must meet the 19.99 of a float32 column.
+    # In the column's precision: 19.99 must equal the 19.99 of a float32 column. A bound that is too
+    # large for float32 becomes infinite, which compares correctly.
     with np.errstate(over="ignore"):
         bounds = np.array(operands, np.float64).astype(values.dtype)
     if operator == "in":
@@ -135,12 +137,12 @@ def _tags_match(column: TagsColumn, operator: str, operands: Sequence[Operand]) 
     hits = np.flatnonzero(wanted[column.codes])
     owners = np.searchsorted(column.offsets, hits, side="right") - 1
     n_hits = np.bincount(owners, minlength=len(column.offsets) - 1)
-    # A row has no tag twice, so it has all of them when it has as many.
+    # Tags are distinct within a row: as many hits as operands means all operands.
     return n_hits >= (len(operands) if operator == "all" else 1)
 
 
 def _wanted_words(vocabulary: Texts, code_of: Mapping[str, int], words: Sequence[Operand]) -> Mask:
-    """Which codes are wanted, shape (n_words + 1,); the last is for rows without a word."""
+    """Tells for each code whether it is wanted, shape (n_words + 1,); the last entry is False."""
     wanted = np.zeros(len(vocabulary) + 1, bool)
     wanted[[code_of[str(word)] for word in words if word in code_of]] = True
     return wanted

@@ -1,4 +1,4 @@
-"""Filters as they come over the wire: checked, and brought to one spelling."""
+"""Reads the filters of requests: checks them, and brings them to one spelling."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +19,9 @@ from serve_app.errors import InvalidRequest
 
 MAX_FIELDS = 20
 MAX_VALUES = 1_000
-"""Most values in one list."""
+"""Largest number of values in one list."""
 MAX_TEXT_CHARS = MAX_ID_CHARS
-"""The id of an item has to fit."""
+"""Every id of an item has to fit."""
 
 LIST_OPERATORS = frozenset({"in", "not_in", "any", "all", "none"})
 HOLD_WITHOUT_OPERANDS = frozenset({"not_in", "all", "none"})
@@ -29,12 +29,12 @@ HOLD_WITHOUT_OPERANDS = frozenset({"not_in", "all", "none"})
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """How conditions on one kind of column are written.
+    """The syntax of conditions on one kind of column.
 
     Attributes:
-        operators: all that the kind takes; the first one is meant where none is named.
-        operand: what an operand must be, for messages.
-        read: gives the operand, or ``None`` where it is not one.
+        operators: the operators of the kind; the first one is the default.
+        operand: describes a valid operand in messages.
+        read: returns the operand, or ``None`` if the value is no valid one.
     """
 
     operators: tuple[str, ...]
@@ -43,25 +43,22 @@ class Grammar:
 
 
 def parse_filter(raw: Mapping[str, object], columns: Mapping[str, type]) -> Filter | None:
-    """Read the ``filters`` of a request.
+    """Read the ``filters`` of a request; ``None`` if there is no condition.
 
-    Each field is given as a value, a list of values (any of them), or operators that must all
-    hold: ``{"category": ["a", "b"], "price": {"gt": 5, "lte": 20}, "tags": {"none": ["x"]}}``.
-    A list may be empty: nothing is in it, and ``not_in``, ``none`` and ``all`` of it always hold.
+    Each field has a value, a list of values (any of them), or operators that must all hold:
+    ``{"category": ["a", "b"], "price": {"gt": 5, "lte": 20}, "tags": {"none": ["x"]}}``. A list may
+    be empty: it contains nothing, and ``not_in``, ``none`` and ``all`` always hold.
 
     Args:
         raw: the decoded JSON object.
-        columns: kind of column by name (``TextColumn`` …), for instance ``STANDARD_COLUMNS``;
-            ``item_id`` comes by itself.
-
-    Returns:
-        ``None`` where nothing is asked for.
+        columns: kind of column by name, for instance ``STANDARD_COLUMNS``; ``item_id`` is implied.
 
     Raises:
-        InvalidRequest: located at the field and, where one is named, the operator.
+        InvalidRequest: located at the field and, if one is named, the operator.
     """
     if len(raw) > MAX_FIELDS:
         raise InvalidRequest(("body", "filters"), f"at most {MAX_FIELDS} fields are allowed")
+    # A set, then a fixed order: equal filters have to be equal keys of caches.
     conditions = {
         condition
         for field, spelt in raw.items()
@@ -98,6 +95,7 @@ def _condition(
 
 def _read(spelt: object, operator: str, grammar: Grammar, *where: str) -> tuple[Operand, ...]:
     """Operands, distinct and ascending."""
+    # Where no list is allowed, a list is one value, which `read` then rejects.
     takes_list = operator in LIST_OPERATORS
     values = spelt if takes_list and isinstance(spelt, list | tuple) else [spelt]
     if len(values) > MAX_VALUES:
@@ -113,7 +111,7 @@ def _read(spelt: object, operator: str, grammar: Grammar, *where: str) -> tuple[
 
 
 def _location(*where: str) -> tuple[str, ...]:
-    # What the caller made up may be long, or hold half a surrogate pair, which no answer can.
+    # A made-up name may be long, or contain half a surrogate pair, which JSON in UTF-8 cannot.
     shown = (word[:MAX_TEXT_CHARS].encode(errors="replace").decode() for word in where)
     return ("body", "filters", *shown)
 
@@ -122,7 +120,7 @@ def _number(value: object) -> float | None:
     # True is an int to Python.
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    # Not for NaN, infinities and integers too large for a float either.
+    # Rejects NaN, infinities, and integers too large for a float.
     if not -sys.float_info.max <= value <= sys.float_info.max:
         return None
     return float(value) + 0.0  # -0.0 and 0.0 are one number and need one spelling
@@ -131,7 +129,7 @@ def _number(value: object) -> float | None:
 def _time(value: object) -> float | None:
     if not isinstance(value, str):
         return _number(value)
-    if value[4:5] != "-":  # Python also reads dates in a row of digits, which may be seconds
+    if value[4:5] != "-":  # Python also reads dates without hyphens; those may be epoch seconds
         return None
     try:
         moment = datetime.fromisoformat(value)

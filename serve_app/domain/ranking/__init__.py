@@ -1,4 +1,4 @@
-"""From scores to the ordered answer: diversity, and a reason for each item.
+"""Turns scores into the ordered answer: diversity, and a reason for each item.
 
 Adds no candidate.
 """

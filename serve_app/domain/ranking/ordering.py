@@ -15,7 +15,7 @@ from serve_app.domain.settings import Settings
 
 
 class RankingConfig(Settings):
-    """How the lists are ordered and explained."""
+    """The order of the lists, and the reasons of their items."""
 
     diversity: DiversityConfig = DiversityConfig()
     high_rating: float = Field(
@@ -31,11 +31,7 @@ class RankingConfig(Settings):
 def ranking_batch(
     candidates: CandidateBatch, sizes: NDArray[np.int32], scores: NDArray[np.float32]
 ) -> RankingBatch:
-    """
-    Args:
-        sizes: shape (n,), recommendations wanted.
-        scores: shape (total,), of the candidates.
-    """
+    """Candidates with their scores, shape (total,), and the sizes of the lists, shape (n,)."""
     return RankingBatch(
         bundle=candidates.bundle,
         offsets=candidates.offsets,
@@ -50,35 +46,38 @@ def ranking_batch(
 
 def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
     """For each request min(size, number of its candidates) items, best first."""
-    places, offsets = _picked(batch, catalogue, config.diversity)
-    rows = batch.rows[places]
+    picks, offsets = _pick(batch, catalogue, config.diversity)
+    rows = batch.rows[picks]
     reasons, subjects = choose_reasons(
-        batch.source_ranks[places],
+        batch.source_ranks[picks],
         SOURCES,
-        batch.because[places],
-        batch.because_type[places],
+        batch.because[picks],
+        batch.because_type[picks],
         catalogue.categories.codes[rows],
         _highly_rated(rows, catalogue, config),
     )
-    scores = batch.scores[places].astype(np.float32)
+    scores = batch.scores[picks].astype(np.float32)
     return RankedBatch(offsets, rows, scores, reasons, subjects)
 
 
 def rank_plainly(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
-    """The same in the order of the scores alone; cheap enough for any process."""
+    """Ranks by the scores alone; cheap enough for any process."""
     plain = DiversityConfig(mmr_lambda=1.0, max_per_category=None)
     return rank(batch, catalogue, config.model_copy(update={"diversity": plain}))
 
 
-def _picked(
+def _pick(
     batch: RankingBatch, catalogue: Catalogue, config: DiversityConfig
 ) -> tuple[NDArray[np.int64], Offsets]:
-    """Places of the chosen candidates, request by request, and where each request's start."""
-    pool, pool_offsets = _pool(batch, config)
-    rows = batch.rows[pool]
+    """Positions of the chosen candidates, request by request, and the offsets of the requests."""
+    # Only the pool is padded: vectors of all candidates would take several times the memory.
+    scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
+    limits = np.maximum(batch.sizes, config.pool_size)
+    pool, pool_offsets = best_of_each(scores, batch.offsets, limits)
     lengths = lengths_of(pool_offsets)
     width = int(lengths.max(initial=0))
-    padded_rows = pad(rows, pool_offsets, width, 0)
+    # Row 0 fills up, because it exists; the mask of valid entries leaves it out.
+    padded_rows = pad(batch.rows[pool], pool_offsets, width, 0)
     picks = diversify(
         pad(batch.scores[pool], pool_offsets, width, np.nan),
         catalogue.categories.codes[padded_rows],
@@ -92,19 +91,13 @@ def _picked(
     return pool[pool_offsets[owner] + picks[chosen]], offsets_of(chosen.sum(axis=1))
 
 
-def _pool(batch: RankingBatch, config: DiversityConfig) -> tuple[NDArray[np.int64], Offsets]:
-    """Places of the best-scored candidates of each request: what a list is picked from."""
-    scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
-    return best_of_each(scores, batch.offsets, np.maximum(batch.sizes, config.pool_size))
-
-
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:
     ratings = catalogue.number("avg_rating")[rows]
     enough = catalogue.number("num_ratings")[rows] >= config.min_ratings
-    good: Mask = enough & (ratings >= config.high_rating)
-    return good
+    # An unknown rating is NaN, and no comparison holds for NaN.
+    return np.asarray(enough & (ratings >= config.high_rating))
 
 
 def fused_scores(candidates: CandidateBatch) -> NDArray[np.float32]:
-    """What stands in for a model's scores: how the sources rank the candidates."""
+    """The fused ranks of the sources, shape (total,), in place of the scores of a model."""
     return candidates.features[:, FUSED]

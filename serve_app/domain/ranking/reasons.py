@@ -13,7 +13,7 @@ from serve_app.domain.interactions import TYPES
 
 
 class Subject(Enum):
-    """What a reason speaks of."""
+    """The kind of thing that a reason mentions."""
 
     NOTHING = 0
     ITEM = 1
@@ -24,10 +24,10 @@ class Subject(Enum):
 class Reason:
     """
     Attributes:
-        name: identifies it in code and metrics.
-        subject: what kind of thing fills the blank in ``about``.
-        text: the words where there is no subject.
-        about: the words around a subject.
+        name: identifies the reason in code and metrics.
+        text: the sentence without a subject.
+        subject: the kind of thing that fills the blank in ``about``.
+        about: the sentence with a blank for the subject.
     """
 
     name: str
@@ -46,7 +46,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("highly_rated", "Highly rated", Subject.CATEGORY, "Highly rated in {}"),
     Reason("popular", "Popular right now"),
 )
-"""In the order of their codes."""
+"""In the order of their codes, which answers carry from the ranker to the API."""
 
 REASON_CODES: Mapping[str, int] = {reason.name: code for code, reason in enumerate(REASONS)}
 
@@ -60,7 +60,7 @@ SOURCE_REASONS: Mapping[str, str] = {
     "new_items": "new_items",
     POPULAR: "popular",
 }
-"""Reason by source; for ``RECENT_ITEMS`` it depends on what the user did."""
+"""Reason by source. The reason of ``RECENT_ITEMS`` depends on the user's interaction."""
 
 INTERACTION_REASONS: Mapping[str, str] = {kind.name: kind.reason for kind in TYPES}
 
@@ -76,17 +76,17 @@ def choose_reasons(
     categories: NDArray[np.int32],
     highly_rated: Mask,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Reasons of some candidates, and what they speak of.
+    """Reasons of some candidates, and the subjects of the reasons.
 
-    The source that ranks a candidate best decides; of several, the first in ``sources``. What no
-    source but ``popular`` knows is called popular, or highly rated where it is.
+    The source that ranks a candidate best decides; of several, the first in ``sources``. A
+    candidate of ``popular`` alone is called highly rated if it is, and popular otherwise.
 
     Args:
-        source_ranks: shape (total, n_sources), rank in each source, NaN where it is not there.
+        source_ranks: shape (total, n_sources), NaN where the source did not offer the candidate.
         sources: names of the columns, keys of ``SOURCE_REASONS`` or ``RECENT_ITEMS``.
-        because: shape (total,), the item of the user's history that led to the candidate;
-            where it is ``MISSING``, ``RECENT_ITEMS`` does not count.
-        because_type: shape (total,), what the user did with it, codes of ``INTERACTION_TYPES``.
+        because: shape (total,), the item of the user's history that led to the candidate.
+            ``RECENT_ITEMS`` does not count if it is ``MISSING``.
+        because_type: shape (total,), the interaction with that item, codes of ``TYPES``.
         categories: shape (total,), category codes of the candidates.
         highly_rated: shape (total,).
 
@@ -99,6 +99,7 @@ def choose_reasons(
     only_popular = np.ones(len(because), bool)
     for source, ranks in zip(sources, source_ranks.T, strict=True):
         counts = ~np.isnan(ranks) & ((because != MISSING) | (source != RECENT_ITEMS))
+        # Strictly better: the first source keeps a tie.
         better = counts & (ranks < best)
         best[better] = ranks[better]
         if source == RECENT_ITEMS:
@@ -113,11 +114,11 @@ def choose_reasons(
 
 def reason_text(reason: int, subject: int, catalogue: Catalogue) -> str:
     """The reason as a sentence, such as "Because you bought Oak serving board"."""
-    said = REASONS[reason]
-    if subject == MISSING or said.subject is Subject.NOTHING:
-        return said.text
-    names = catalogue.titles if said.subject is Subject.ITEM else catalogue.categories.vocabulary
-    return said.about.format(names.at(subject))
+    chosen = REASONS[reason]
+    if subject == MISSING or chosen.subject is Subject.NOTHING:
+        return chosen.text
+    names = catalogue.titles if chosen.subject is Subject.ITEM else catalogue.categories.vocabulary
+    return chosen.about.format(names.at(subject))
 
 
 def _subjects(
