@@ -39,16 +39,16 @@ def hash_fraction(*parts: str) -> float:
     for part in parts:
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    # One bit more, and the largest value plus half a step would round to 1.
+    # 52 bits: with 53, the largest value plus half a step would round to 1.
     return ((int.from_bytes(digest.digest(), "big") >> 12) + 0.5) * 2.0**-52
 
 
 def assign(experiment: Experiment, user_id: str) -> str:
-    """The user's variant; each gets users in proportion to its weight, one of weight 0 gets none.
+    """The user's variant. Each variant gets users in proportion to its weight.
 
-    Weighted rendezvous: the smallest of -ln(u) / weight wins, with u a ``hash_fraction`` of user
-    and variant. A raised weight only draws users to its variant, a lowered one only sends users
-    away, and without a variant only its own users move.
+    Weighted rendezvous: the variant with the smallest -ln(u) / weight wins, where u is the
+    ``hash_fraction`` of user and variant. A raised weight only moves users to its variant, and a
+    lowered one only moves users away. Removing a variant moves only the users of that variant.
 
     Source:
         Schindelhauer, Schomaker, "Weighted Distributed Hash Tables", SPAA 2005 (the logarithmic

@@ -1,7 +1,7 @@
 """Defines the messages between the stages: batches of requests as flat arrays.
 
-A request is a batch of one. Lists of unequal length are values and offsets; items are row numbers
-of the catalogue whose version travels beside them.
+A single request is a batch of one. Lists of unequal length are values and offsets. Items are row
+numbers of the catalogue whose version is in the message.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from serve_app.domain.filters.masks import Filter
 class RequestBatch:
     """
     Attributes:
-        bundle: version of the bundle that answers the whole batch.
+        bundle: version of the bundle that answers all requests.
         user_ids: one per request.
-        sizes: shape (n,), int32, recommendations wanted.
-        filters: one per request, ``None`` for no filter.
+        sizes: shape (n,), int32, lengths of the lists.
+        filters: one per request, or ``None``.
         at: epoch seconds at which the batch is answered.
     """
 
@@ -48,8 +48,8 @@ class UserFeatures:
     """
     Attributes:
         values: shape (n, f), float32, columns as ``domain.scoring.model_features.USER_FEATURES``.
-        defaulted: shape (n,), bool, rows that hold defaults because no store answered (an unknown
-            user also has defaults, but nothing failed there).
+        defaulted: shape (n,), bool, rows of defaults because no store answered. The defaults of an
+            unknown user do not count.
     """
 
     values: NDArray[np.float32]
@@ -67,8 +67,8 @@ class CandidateBatch:
         features: shape (total, f), float32, columns as ``CANDIDATE_FEATURES``.
         because: shape (total,), int32, the item of the user's history that led to the candidate,
             or ``MISSING``.
-        because_type: shape (total,), uint8, what the user did with it (see ``INTERACTION_TYPES``).
-        stale: shape (n,), bool, the user's history came from the archive.
+        because_type: shape (total,), uint8, the user's interaction with it, a code of ``TYPES``.
+        stale: shape (n,), bool, True if the user's history came from the archive.
     """
 
     bundle: str
@@ -108,27 +108,15 @@ class ScoringBatch:
         cls, candidates: CandidateBatch, user_features: NDArray[np.float32], at: float
     ) -> "ScoringBatch":
         """All candidates of a batch, with the features of its users; copies nothing."""
-        return cls(
-            bundle=candidates.bundle,
-            at=at,
-            offsets=candidates.offsets,
-            rows=candidates.rows,
-            candidate_features=candidates.features,
-            user_features=user_features,
-        )
+        offsets, rows = candidates.offsets, candidates.rows
+        return cls(candidates.bundle, at, offsets, rows, candidates.features, user_features)
 
     def part(self, requests: NDArray[np.integer]) -> tuple["ScoringBatch", NDArray[np.int64]]:
         """Some of the requests, and the positions of their candidates in this batch."""
         positions, offsets = gather(self.offsets, requests)
-        part = ScoringBatch(
-            bundle=self.bundle,
-            at=self.at,
-            offsets=offsets,
-            rows=self.rows[positions],
-            candidate_features=self.candidate_features[positions],
-            user_features=self.user_features[requests],
-        )
-        return part, positions
+        rows, features = self.rows[positions], self.candidate_features[positions]
+        users = self.user_features[requests]
+        return ScoringBatch(self.bundle, self.at, offsets, rows, features, users), positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +125,8 @@ class RankingBatch:
 
     Attributes:
         bundle, offsets, rows, because, because_type: as in ``CandidateBatch``.
-        source_ranks: shape (total, n_sources), float32, rank in each source, NaN where it is not.
-        sizes: shape (n,), int32, recommendations wanted.
+        source_ranks: shape (total, n_sources), float32, NaN if the source did not offer the row.
+        sizes: shape (n,), int32, lengths of the lists.
         scores: shape (total,), float32; NaN ranks last.
     """
 
@@ -161,7 +149,7 @@ class RankedBatch:
         rows: shape (total,), int32.
         scores: shape (total,), float32.
         reasons: shape (total,), uint8, index into ``domain.ranking.reasons.REASONS``.
-        subjects: shape (total,), int32, what the reason speaks of: an item row, a category code or
+        subjects: shape (total,), int32, the subject of the reason: an item row, a category code or
             ``MISSING``.
     """
 

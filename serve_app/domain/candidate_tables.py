@@ -1,4 +1,4 @@
-"""Defines the tables in which the sources look up candidates. They are part of the bundle."""
+"""Defines the tables of a bundle in which the sources look up candidates."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from serve_app.arrays.ragged import Offsets
 
 @dataclass(frozen=True, slots=True)
 class CandidateTables:
-    """Every order holds listed rows only, best first; ties go to the smaller row.
+    """Arrays of the fit. Orders contain listed rows only, best first; ties go to the smaller row.
 
     Attributes:
-        source_weights: shape (n_sources,), float32, how much the ranks of each source count when
-            they are fused, in the order of ``features.SOURCES``.
+        source_weights: shape (n_sources,), float32, factor of each source's ranks in the fusion, in
+            the order of ``model_features.SOURCES``.
         popular_rows: shape (n,), int32, all listed items by popularity.
         category_offsets: shape (n_categories + 1,), int64.
         category_rows: shape (n,), int32, per category code its items by popularity.
@@ -24,8 +24,8 @@ class CandidateTables:
         neighbour_rows: shape (total,), int32, items most similar to the row, best first.
         neighbour_scores: shape (total,), float32, cosine in (0, 1].
         buyer_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
-        buyers: shape (total,), int32, users who bought the row, or had the interaction that counts
-            in this shop; numbered as in the archive, most recent first, cut at
+        buyers: shape (total,), int32, users with a purchase of the row, or with the interaction
+            that counts in this shop. Numbered as in the archive, most recent first, cut at
             ``FitConfig.max_buyers_per_item``.
         basket_offsets: shape (n_users + 1,), int64, one list per user.
         basket_rows: shape (total,), int32, distinct items the user bought, most recent first,
@@ -34,18 +34,18 @@ class CandidateTables:
             purchase.
         linear_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
         linear_rows: shape (total,), int32, the rows that the row speaks for or against.
-        linear_weights: shape (total,), float32, how much, of either sign.
-        trends: shape (n_rows,), float32, the share of its buyers that a row had lately, to a power.
-        recent_trends: shape (n_rows, len(TREND_DAYS)), float32, the same share at each of
-            ``features.TREND_DAYS``.
-        factors_in: shape (n_rows, f), float32, what a row adds to the factors of its users.
-        factors_out: shape (n_rows, f), float32, what the factors of a user are held against.
-        content_vectors: shape (n_rows, d), float32, unit length or zero, of the words of the row.
-        ending_types: shape (n_types,), bool, by code of the type of interaction: whether an item is
-            not recommended again to a user who did this with it.
+        linear_weights: shape (total,), float32, strength, of either sign.
+        trends: shape (n_rows,), float32, the share of recent buyers among all buyers, to a power.
+        recent_trends: shape (n_rows, len(TREND_DAYS)), float32, that share at each of
+            ``model_features.TREND_DAYS``.
+        factors_in: shape (n_rows, f), float32, added to the factors of users of the row.
+        factors_out: shape (n_rows, f), float32, multiplied with the factors of a user.
+        content_vectors: shape (n_rows, d), float32, of the words of the row, unit length or zero.
+        ending_types: shape (n_types,), bool, by code of the type. True if an item is not
+            recommended again after this interaction.
         period_starts_at: shape (n_periods,), float64, epoch seconds, ascending; the last period
             ends with the fit.
-        period_counts: shape (n_rows, n_periods), float32, users who had to do with the row.
+        period_counts: shape (n_rows, n_periods), float32, users with an interaction with the row.
         period_totals: shape (n_periods,), float32, the sums of the counts.
         period_users: shape (n_periods,), float32, distinct users of the period.
     """

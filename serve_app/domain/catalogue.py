@@ -1,7 +1,7 @@
-"""All items as columns: an immutable snapshot that every stage of a batch reads.
+"""Defines the catalogue: all items as columns, an immutable snapshot for all stages.
 
-Row numbers are PostgreSQL's ``item_row``: given out once, never reused. A row may be empty
-(its item was deleted, or came after the snapshot): ``listed`` says which rows hold an item.
+Row numbers are PostgreSQL's ``item_row``, which is never reused. A row is empty if its item was
+deleted, or came after the snapshot. ``listed`` marks the rows with an item.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from serve_app.arrays.columns import (
 )
 
 UNCATEGORISED = "unknown"
-"""Category of items without one, as the stores call it. The catalogue has no code for it."""
+"""The stores' name for items without a category. The catalogue has no code for it."""
 
 STANDARD_COLUMNS: Mapping[str, type] = {
     "category": TextColumn,
@@ -34,7 +34,7 @@ STANDARD_COLUMNS: Mapping[str, type] = {
     "num_ratings": NumberColumn,
     "popularity": NumberColumn,
 }
-"""Columns that every catalogue has; declared attributes stand beside them under ``columns``."""
+"""Columns of every catalogue. ``Catalogue.columns`` also contains the declared attributes."""
 
 TIME_COLUMNS = frozenset({"created_at"})
 
@@ -43,12 +43,12 @@ TIME_COLUMNS = frozenset({"created_at"})
 class Catalogue:
     """
     Attributes:
-        version: the bundle it belongs to.
-        item_ids: shape (n,); empty text in rows that hold no item.
-        titles: shape (n,); the item id where an item has no title.
-        index: finds rows by item id, listed rows only.
-        listed: shape (n,), bool, rows that hold an item.
-        columns: what filters can name, each of length n; at least ``STANDARD_COLUMNS``.
+        version: the version of the bundle.
+        item_ids: shape (n,); empty text in rows without an item.
+        titles: shape (n,); the item id if an item has no title.
+        index: finds listed rows by item id.
+        listed: shape (n,), bool, rows with an item.
+        columns: the fields of filters, each of length n; at least ``STANDARD_COLUMNS``.
         vectors: shape (n, d), float32, unit length, or all zero for items without history.
         features: shape (n, f), float32, columns as ``domain.scoring.model_features.ITEM_FEATURES``.
     """
@@ -64,7 +64,7 @@ class Catalogue:
     sellable: Mask = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Computed once: each request starts from it.
+        # Computed once: masks of filters start from it. The class is frozen, hence `object`.
         object.__setattr__(self, "sellable", self.listed & self.in_stock)
 
     def __len__(self) -> int:

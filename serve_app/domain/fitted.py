@@ -1,4 +1,4 @@
-"""Defines what a fit leaves beside the models: catalogue, candidate tables, histories."""
+"""Defines the result of a fit beside the models: catalogue, candidate tables, histories."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,7 @@ from serve_app.domain.interactions import HistoryArchive
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The fitted arrays that belong together: they number items and users alike.
-
-    Attributes:
-        catalogue: all items; the rows of the tables and of the archive's events are its rows.
-        tables: the sources look up candidates in them.
-        archive: the users' histories; its users are numbered as the baskets of the tables.
-    """
+    """Arrays of one fit. All of them number items as the catalogue, and users as the archive."""
 
     catalogue: Catalogue
     tables: CandidateTables

@@ -1,4 +1,4 @@
-"""What users did: kinds of interaction, and histories as flat arrays of events."""
+"""Defines the kinds of interaction, and histories as flat arrays of events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class InteractionType:
     """One kind of interaction. The numbers differ because they answer different questions.
 
     Attributes:
-        name: in files and in the API.
-        code: in the database, in histories and in bundles. Codes are never changed, only added.
-        weight: how much one interaction says about the user's taste, relative to a purchase.
-        grade: how desirable the interaction is for the shop, 1 to 5. The fit takes the type of the
-            highest frequent grade as its label.
+        name: the type in files and in the API.
+        code: the type in the database, in histories and in bundles. Codes never change.
+        weight: strength as a sign of the user's taste, relative to a purchase.
+        grade: value of the interaction for the shop, 1 to 5. The fit takes the type of the highest
+            frequent grade as its label.
         gain: relevance that the models learn for an item on which the user did this.
         priority: the reason for an item names the interaction of the largest priority.
         reason: name of the reason that refers to the interaction (see ``domain.ranking.reasons``).
@@ -66,8 +66,8 @@ GRADE_GAINS = np.array(
 """Relevance by grade, shape (6,), float32; grade 0 stands for no interaction."""
 
 EVENT = np.dtype([("row", "<i4"), ("value", "<f2"), ("type", "u1"), ("spare", "u1"), ("at", "<f8")])
-"""One interaction in 16 bytes: item row, value (rating or quantity, NaN when absent), kind, time
-in epoch seconds. Histories are stored and cached in exactly this form."""
+"""One interaction in 16 bytes: item row, value (rating or quantity, or NaN), type, time in epoch
+seconds. Stores and caches keep histories in exactly this form."""
 
 Events = NDArray[np.void]
 
@@ -83,25 +83,24 @@ def make_events(
     """Events in the order given, shape (n,), dtype ``EVENT``."""
     events = np.zeros(len(rows), EVENT)
     events["row"], events["type"], events["at"] = rows, types, at
-    # Quantities above what 16 bits hold say no more than the largest that they do.
+    # float16 ends at 65,504. Larger quantities say no more about a user than 60,000.
     events["value"] = np.nan if values is None else np.clip(values, -60_000, 60_000)
     return events
 
 
 MAX_EVENTS = 500
-"""How many events of a user are read when his recommendations are made, if nothing else is set."""
+"""Default of the number of events that are read per user."""
 
 
 def latest(events: Events, offsets: Offsets, limit: int) -> Mask:
-    """Which events a history keeps: each user's last ``limit``, and his last purchase of every
-    item, which has to stay excluded however long ago it was.
+    """Mask of the events that a history keeps, shape (len(events),).
+
+    A history keeps each user's last ``limit`` events, and the last purchase of every item. A bought
+    item has to stay excluded after any time.
 
     Args:
         events: each user's oldest first.
         offsets: shape (n_users + 1,).
-
-    Returns:
-        Shape (len(events),).
     """
     kept = np.repeat(offsets[1:], np.diff(offsets)) - np.arange(len(events)) <= limit
     if not kept.all():
@@ -110,6 +109,7 @@ def latest(events: Events, offsets: Offsets, limit: int) -> Mask:
 
 
 def _last_purchases(events: Events, offsets: Offsets) -> NDArray[np.int64]:
+    # Latest first: ``unique`` returns the first position of each key. User and row take 32 bits.
     purchases = np.flatnonzero(events["type"] == PURCHASE)[::-1]
     keys = owners(offsets)[purchases] << 32 | events["row"][purchases].astype(np.int64)
     _, last = np.unique(keys, return_index=True)
@@ -123,8 +123,7 @@ class Histories:
     Attributes:
         events: shape (total,), dtype ``EVENT``, each user's oldest first.
         offsets: shape (n_users + 1,), int64.
-        stale: shape (n_users,), bool: no store answered, so what the user did since the fit is
-            missing.
+        stale: shape (n_users,), bool, True if no store answered. Events since the fit are missing.
     """
 
     events: Events
@@ -151,9 +150,9 @@ class Histories:
 
 @dataclass(frozen=True, slots=True)
 class HistoryArchive:
-    """What every user had done by the time of the fit; part of the bundle.
+    """All histories at the time of the fit; part of the bundle.
 
-    It answers when no store does: purchases are then still left out, and lists still personal.
+    The archive answers when no store does. Lists stay personal, and purchases stay excluded.
 
     Attributes:
         index: finds the archive's user row by user id.
@@ -170,7 +169,7 @@ class HistoryArchive:
         return self.of_rows(self.index.find(user_ids), stale=stale)
 
     def of_rows(self, users: Rows, *, stale: bool) -> Histories:
-        """The same by the archive's own user rows, shape (n,); empty for ``MISSING``."""
+        """Histories by the user rows of the archive, shape (n,); empty for ``MISSING``."""
         known = users != MISSING
         positions, taken = gather(self.offsets, users[known])
         lengths = np.zeros(len(users), np.int64)
@@ -182,14 +181,14 @@ class HistoryArchive:
 
 @dataclass(frozen=True, slots=True)
 class InteractionLog:
-    """Every interaction, by user and then oldest first.
+    """Every interaction, ordered by user and then by time.
 
     Attributes:
-        user_ids: the users that did anything, in order of their code points.
+        user_ids: the users with interactions, in order of their code points.
         users: shape (n,), int32, position in ``user_ids``; ascending.
         rows: shape (n,), int32, ``item_row``.
         types: shape (n,), uint8, codes of ``TYPE_CODES``.
-        values: shape (n,), float32, rating or quantity, NaN where there is none.
+        values: shape (n,), float32, rating or quantity, or NaN.
         at: shape (n,), float64, epoch seconds.
     """
 

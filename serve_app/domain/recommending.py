@@ -24,13 +24,7 @@ from serve_app.domain.scoring.boosters import VariantModel
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """The lists of a batch, and the steps that led to them.
-
-    Attributes:
-        candidates: the items that were scored.
-        scored: the candidates with their scores.
-        ranked: the lists.
-    """
+    """The lists of a batch, and the steps that led to them."""
 
     candidates: CandidateBatch
     scored: RankingBatch
@@ -49,9 +43,7 @@ def recommend_batch(
     Args:
         histories: the users' events, one history per request.
         user_features: shape (len(batch), len(USER_FEATURES)), at the time of the batch.
-        finder: what was fitted, and how candidates are found in it.
         model: scores the candidates of all requests.
-        config: how the lists are ordered.
     """
     candidates = finder.find(batch, histories)
     scores = model.score(ScoringBatch.of(candidates, user_features, batch.at))

@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Base of all settings. Unknown keys are errors; so are NaN and infinities."""
+    """Base of all settings. Unknown keys, NaN and infinities are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

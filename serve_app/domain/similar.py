@@ -17,7 +17,7 @@ class SimilarItems:
     """
     Attributes:
         rows: shape (k,), int32, best first.
-        scores: shape (k,), float32: cosine, or 0 for those that only share the category.
+        scores: shape (k,), float32: cosine, or 0 for items that are no neighbours.
     """
 
     rows: Rows
@@ -27,18 +27,20 @@ class SimilarItems:
 def similar_items(
     row: int, n: int, catalogue: Catalogue, tables: CandidateTables, allowed: Allowed
 ) -> SimilarItems:
-    """The item's nearest neighbours, then what is popular in its category, then what is popular:
-    min(n, number of other allowed items) of them.
+    """The item's nearest neighbours, then popular items of its category, then popular items.
+
+    Gives min(n, number of other allowed items) rows.
     """
-    own = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])
-    neighbours = tables.neighbour_rows[own]
+    entries = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])
+    neighbours = tables.neighbour_rows[entries]
     kept = allowed.keeps(np.zeros(len(neighbours), np.int64), neighbours)
     near = neighbours[kept][:n]
     scores = np.zeros(n, np.float32)
-    scores[: len(near)] = tables.neighbour_scores[own][kept][:n]
+    scores[: len(near)] = tables.neighbour_scores[entries][kept][:n]
     rows = near
     for ordered in (_of_category(row, catalogue, tables), tables.popular_rows):
         if len(rows) < n:
+            # Enough rows, even if the first ones repeat the item and all rows so far.
             more, _ = allowed.first(ordered, n + len(rows) + 1)
             known = np.sort(np.append(rows, row))
             rows = np.concatenate([rows, more[~in_sorted(more, known)]])[:n]

@@ -16,27 +16,22 @@ _FEW = 1e-4
 """Added before the logarithm, which has no value at zero."""
 
 _LATE_PERIODS = 2
+"""Number of the latest periods whose choices count as those of now."""
 
 
 def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
-    """
-    Args:
-        merged: the candidates.
-        queries: the requests that they were found for.
-
-    Returns:
-        Shape (n_candidates, len(CANDIDATE_FEATURES)).
-    """
+    """Features of the candidates, shape (n_candidates, len(CANDIDATE_FEATURES)), float32."""
     catalogue, tables = queries.catalogue, queries.tables
     histories, profiles = queries.histories, queries.profiles
     rows, scores, offsets = merged.rows, merged.scores, merged.offsets
     requests = owners(offsets)
-    n_seen, last_at = _seen(rows, requests, histories, len(catalogue))
+    n_seen, last_at = _count_seen(rows, requests, histories, len(catalogue))
     codes = catalogue.categories.codes[rows]
-    # Columns have no infinite values: an item without a price simply has no such feature.
+    # An item without a price is NaN, and so are its features. XGBoost takes that for missing.
     log_prices = np.log1p(catalogue.number("price")[rows])
     by_linear = _by_linear(scores[:, SOURCES.index("autoencoder")], rows, tables)
     by_factors = _by_factors(rows, requests, histories, tables)
+    # In the order of ``CANDIDATE_FEATURES``, by which ``assemble`` picks the columns.
     columns = (
         scores,
         merged.ranks,
@@ -64,9 +59,11 @@ def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
 def _by_linear(
     scores: NDArray[np.float32], rows: Rows, tables: CandidateTables
 ) -> NDArray[np.float32]:
-    """The autoencoder as it is, and scaled by the item's trend at each of ``TREND_DAYS``; shape
-    (n_candidates, 1 + len(TREND_DAYS)).
+    """Scores of the autoencoder: plain, then scaled by the item's trend at each of ``TREND_DAYS``.
+
+    Shape (n_candidates, 1 + len(TREND_DAYS)).
     """
+    # The source multiplied its scores by ``trends``; the division takes that back.
     plain = (scores / tables.trends[rows])[:, None]
     return np.column_stack((plain, plain * tables.recent_trends[rows]))
 
@@ -74,14 +71,15 @@ def _by_linear(
 def _by_factors(
     rows: Rows, requests: NDArray[np.int64], histories: Histories, tables: CandidateTables
 ) -> NDArray[np.float32]:
-    """Affinity by factors as it is, and scaled by the item's trend; shape (n_candidates, 2)."""
+    """Affinity by factors: plain, then scaled by the item's trend; shape (n_candidates, 2)."""
     of_users = user_factors(histories, tables.factors_in)
     plain = affinities(rows, requests, of_users, tables.factors_out)
     return np.column_stack((plain, plain * tables.trends[rows]))
 
 
 def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32]:
-    """Each score in relation to the best of its request; NaN where there is none."""
+    """Each score divided by the best of its request; NaN for candidates without score."""
+    # ``reduceat`` refuses an empty array, and returns wrong values for empty lists.
     if not len(scores):
         return scores
     filled = np.where(np.isnan(scores), np.float32(0), scores)
@@ -92,10 +90,11 @@ def _shares(scores: NDArray[np.float32], offsets: Offsets) -> NDArray[np.float32
     return np.divide(scores, divisors, out=np.full_like(scores, np.nan), where=divisors > 0)
 
 
-def _seen(
+def _count_seen(
     rows: Rows, requests: NDArray[np.int64], histories: Histories, n_rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Number of the user's events on each candidate, and time of the last one (NaN: none)."""
+    # A stable sort keeps the events of a user oldest first: the last of a key is the latest.
     keys = histories.keys(n_rows)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
@@ -112,8 +111,8 @@ def count_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDA
     """Counts the distinct items of each user's events in each period.
 
     Args:
-        starts_at: shape (n_periods,), ascending; what was before the first is left out, and the
-            last has no end.
+        starts_at: shape (n_periods,), epoch seconds, ascending. Earlier events are left out. The
+            last period has no end.
 
     Returns:
         Shape (n_users, n_periods).
@@ -122,6 +121,7 @@ def count_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDA
     events = histories.events
     periods = np.searchsorted(starts_at, events["at"], side="right") - 1
     within = periods >= 0
+    # Visit and row in one number, 32 bits each: ``unique`` is fast on one array of integers.
     visits = (owners(histories.offsets) * n_periods + periods)[within]
     distinct = np.unique(visits << 32 | events["row"][within].astype(np.int64)) >> 32
     counts = np.bincount(distinct, minlength=len(histories) * n_periods)
@@ -134,23 +134,24 @@ def expectations(
     taken: NDArray[np.float32],
     tables: CandidateTables,
 ) -> NDArray[np.float32]:
-    """Logarithms of three numbers of each candidate: how often the user is expected to have taken
-    it, counting as many choices a period as they made; the same, counting one chance a period; and
-    the item's share of all choices now, in relation to the first.
+    """Estimates how often a user passed over each candidate, shape (n, 3), logarithms.
+
+    A user who was active while an item sold well, and did not take it, wants it less than a user
+    who was away. The first number is how often the user would have taken the item, had they chosen
+    as all users did in the same periods. The second counts one choice in each period in which the
+    user was active. The third is the item's share of all choices now, divided by the first.
 
     Args:
         rows: shape (n,).
         requests: shape (n,), the number of each candidate's user in ``taken``.
-        taken: shape (n_users, n_periods), as ``count_by_period`` gives it.
-
-    Returns:
-        Shape (n, 3).
+        taken: shape (n_users, n_periods), from ``count_by_period``.
     """
     counts = tables.period_counts[rows]
     choices = taken / np.maximum(tables.period_totals, 1)
     chances = (taken > 0) / np.maximum(tables.period_users, 1)
     by_choices = np.log(np.einsum("ij,ij->i", counts, choices[requests]) + _FEW)
     by_chances = np.log(np.einsum("ij,ij->i", counts, chances[requests]) + _FEW)
+    # A share of all choices is far smaller than a number of choices, and so is its constant.
     late = slice(-_LATE_PERIODS, None)
     n_late = max(float(tables.period_totals[late].sum()), 1.0)
     pace = np.log(counts[:, late].sum(axis=1) / n_late + _FEW / 100)

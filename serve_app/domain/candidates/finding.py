@@ -45,10 +45,7 @@ class CandidatesConfig(Settings):
         default=300,
         ge=100,
         le=2_000,
-        description=(
-            "Candidates of a request that are scored. At least the largest `n` of a request; more "
-            "cost time."
-        ),
+        description="Scored candidates of a request, never fewer than its `n`. More cost time.",
     )
     half_life_days: float = Field(
         default=60.0,
@@ -58,14 +55,12 @@ class CandidatesConfig(Settings):
     rrf_k: float = Field(
         default=60.0,
         gt=0,
-        description=(
-            "Constant of reciprocal rank fusion. A larger value makes the first ranks count less."
-        ),
+        description="Constant of rank fusion. A larger value makes the first ranks count less.",
     )
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """Of the sources, in the order of ``SOURCES``."""
+        """Weights of the sources, in the order of ``SOURCES``."""
         return np.array([getattr(self, source).weight for source in SOURCES], np.float32)
 
 
@@ -77,7 +72,7 @@ _ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
     "new_items": new_items,
     "popular": popular,
 }
-"""By the name of its settings in ``CandidatesConfig``."""
+"""The function of each source, by the name of its settings in ``CandidatesConfig``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +97,8 @@ class CandidateFinder:
     def find(self, batch: RequestBatch, histories: Histories) -> CandidateBatch:
         """Candidates of every request of the batch.
 
-        Every request gets at least min(size, number of allowed items) of them. Items that the user
-        is done with (``CandidateTables.ending_types``) are not allowed.
+        Every request gets at least min(size, number of allowed items) candidates. Items that the
+        user is done with (``CandidateTables.ending_types``) are not allowed.
 
         Args:
             histories: the users' events, one history per request.
@@ -113,6 +108,7 @@ class CandidateFinder:
             hits_of(queries, config),
             self.fitted.tables.source_weights * config.weights,
             config.rrf_k,
+            # A longer list needs more candidates than the setting allows.
             np.maximum(config.max_candidates, batch.sizes),
             queries.n_rows,
         )
@@ -128,6 +124,7 @@ class CandidateFinder:
 
     def queries(self, batch: RequestBatch, histories: Histories) -> Queries:
         """The batch as the sources see it; the arguments are those of ``find``."""
+        # Stores may be ahead of the bundle: an event may name a row that the arrays do not have.
         catalogue, tables = self.fitted.catalogue, self.fitted.tables
         histories = drop_unknown_items(histories, catalogue)
         done = keys_of(histories, tables.ending_types, len(catalogue))
@@ -145,25 +142,27 @@ class CandidateFinder:
 
 
 def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
-    """Distinct rows that the users did something of these types with, as ascending keys."""
+    """Distinct rows with an interaction of these types, as ascending keys."""
     return np.unique(histories.keys(n_rows)[types[histories.events["type"]]])
 
 
 def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
     """The hits of each source, in the order of ``SOURCES``."""
-    found = []
-    for source in SOURCES:
-        own = getattr(config, source)
-        found.append(_ASK[source](queries, own) if own.enabled else no_hits(len(queries)))
-    return found
+    settings = {source: getattr(config, source) for source in SOURCES}
+    # A disabled source offers nothing, but keeps its columns: features have fixed positions.
+    return [
+        _ASK[source](queries, of_source) if of_source.enabled else no_hits(len(queries))
+        for source, of_source in settings.items()
+    ]
 
 
 def _because_types(merged: Merged, histories: Histories, n_rows: int) -> NDArray[np.uint8]:
-    """The most that the user did with the item that led to each candidate."""
+    """The strongest interaction with the item that led to each candidate."""
     types = histories.events["type"]
     keys, strongest = strongest_by_key(histories.keys(n_rows), REASON_PRIORITIES[types])
-    found = np.zeros(len(merged.rows), np.uint8)
+    because_types = np.zeros(len(merged.rows), np.uint8)
     led = np.flatnonzero(merged.because != MISSING)
-    own = owners(merged.offsets)[led] * n_rows + merged.because[led]
-    found[led] = types[strongest][positions_in(own, keys)]
-    return found
+    because_keys = owners(merged.offsets)[led] * n_rows + merged.because[led]
+    # Every such item is in the history, so each key occurs among ``keys``.
+    because_types[led] = types[strongest][positions_in(because_keys, keys)]
+    return because_types

@@ -21,7 +21,7 @@ from serve_app.domain.scoring.model_features import DAY_S, LOG_BUYERS
 class Profiles:
     """
     Attributes:
-        weights: shape (n_events,), float32, what each event of the histories says at this time.
+        weights: shape (n_events,), float32, see ``event_weights``.
         category_shares: shape (n_users, max(n_categories, 1)), float32, sums of 1, or of 0 without
             history.
         tastes: shape (n_users, d), float32, weighted mean of item vectors, unit length or zero.
@@ -39,7 +39,7 @@ class Profiles:
 
 
 def drop_unknown_items(histories: Histories, catalogue: Catalogue) -> Histories:
-    """The histories without events on items that came after the catalogue."""
+    """The histories without events on items that are newer than the catalogue."""
     known = histories.events["row"] < len(catalogue)
     if known.all():
         return histories
@@ -48,8 +48,9 @@ def drop_unknown_items(histories: Histories, catalogue: Catalogue) -> Histories:
 
 
 def event_weights(histories: Histories, at: float, half_life_days: float) -> NDArray[np.float32]:
-    """By type, halved every ``half_life_days``; shape (n_events,)."""
+    """Weights of the events by their type, halved every ``half_life_days``; shape (n_events,)."""
     events = histories.events
+    # An event later than ``at``, by the clock of another machine, counts fully.
     age_days = np.maximum(at - events["at"], 0.0) / DAY_S
     decay = np.exp2(-age_days / half_life_days).astype(np.float32)
     weights: NDArray[np.float32] = TYPE_WEIGHTS[events["type"]] * decay
@@ -71,10 +72,11 @@ def profiles_of(
     """
     rows, users = histories.events["row"], owners(histories.offsets)
     weights = event_weights(histories, at, half_life_days)
-    # Without any category there is one that nobody likes: ``MISSING`` has a column to point at.
+    # Without categories there is one column of zeros: ``MISSING`` (-1) needs a column to read.
     n_categories = max(catalogue.categories.n_words, 1)
     codes = catalogue.categories.codes[rows]
     known = codes >= 0
+    # One dense count over users and categories; ``bincount`` adds up in float64.
     totals = np.bincount(
         users[known] * n_categories + codes[known],
         weights=weights[known],
@@ -82,7 +84,7 @@ def profiles_of(
     ).reshape(len(histories), n_categories)
     return Profiles(
         weights,
-        _rows_divided(totals, totals.sum(axis=1)),
+        _divide_rows(totals, totals.sum(axis=1)),
         _tastes(histories, catalogue.vectors, weights),
         _tastes(histories, content_vectors, weights),
         _means(users, weights, np.log1p(catalogue.number("price")[rows]), len(histories)),
@@ -104,6 +106,7 @@ def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[
     weights = TYPE_WEIGHTS[histories.events["type"]]
     taken, strongest = strongest_by_key(histories.keys(n_rows), weights)
     added = weights[strongest, None] * factors[histories.events["row"][strongest]]
+    # Ascending keys lie user by user. An empty catalogue has no keys, but still divides.
     offsets = offsets_of(np.bincount(taken // max(n_rows, 1), minlength=n_users))
     return np.asarray(sum_of_each(added, offsets), np.float32)
 
@@ -114,27 +117,25 @@ def affinities(
     of_users: NDArray[np.float32],
     factors: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Affinity of each candidate to its user: the product of their factors.
+    """Affinity of each candidate to its user, shape (n,): the product of their factors.
 
     Args:
         rows: shape (n,).
         requests: shape (n,), the number of each candidate's user.
         of_users: shape (n_users, d).
-        factors: shape (n_rows, d), what users' factors are held against.
-
-    Returns:
-        Shape (n,).
+        factors: shape (n_rows, d), of ``CandidateTables.factors_out``.
     """
-    found: NDArray[np.float32] = np.einsum("ij,ij->i", of_users[requests], factors[rows])
-    return found
+    # One product per pair; a matmul would also multiply users with the items of others.
+    return np.asarray(np.einsum("ij,ij->i", of_users[requests], factors[rows]), np.float32)
 
 
 def _tastes(
     histories: Histories, vectors: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    said = weights[:, None] * vectors[histories.events["row"]]
-    means = sum_of_each(said, histories.offsets)
-    return _rows_divided(means, np.sqrt(np.einsum("ij,ij->i", means, means)))
+    weighted = weights[:, None] * vectors[histories.events["row"]]
+    # Not divided by the weights: the division by the length makes up for it.
+    means = sum_of_each(weighted, histories.offsets)
+    return _divide_rows(means, np.sqrt(np.einsum("ij,ij->i", means, means)))
 
 
 def _means(
@@ -143,6 +144,7 @@ def _means(
     values: NDArray[np.floating],
     n_users: int,
 ) -> NDArray[np.float32]:
+    # An item without a price must not turn the mean of its user into NaN.
     known = np.isfinite(values)
     users, weights = users[known], weights[known]
     sums = np.bincount(users, weights * values[known], minlength=n_users)
@@ -151,9 +153,8 @@ def _means(
     return np.asarray(means, np.float32)
 
 
-def _rows_divided(
-    matrix: NDArray[np.number], divisors: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def _divide_rows(matrix: NDArray[np.number], divisors: NDArray[np.floating]) -> NDArray[np.float32]:
+    # Users without history keep rows of zeros, which all products ignore; NaN would spread.
     nonzero = divisors[:, None] > 0
     quotients = np.zeros(matrix.shape, np.float32)
     np.divide(matrix, divisors[:, None], out=quotients, where=nonzero, casting="same_kind")

@@ -17,7 +17,6 @@ from serve_app.arrays.columns import (
     NumberColumn,
     TagsColumn,
     TextColumn,
-    Texts,
 )
 from serve_app.domain.catalogue import Catalogue
 
@@ -110,7 +109,7 @@ def _matches(
             return np.asarray(column.values == int(bool(operands[0])))
         case TextColumn():
             # Code MISSING is -1 and reads the last entry, which stands for rows without a word.
-            return _wanted_words(column.vocabulary, column.code_of, operands)[column.codes]
+            return _wanted_words(column, operands)[column.codes]
         case TagsColumn():
             return _tags_match(column, operator, operands)
         case IdIndex():
@@ -133,7 +132,7 @@ def _numbers_match(
 
 
 def _tags_match(column: TagsColumn, operator: str, operands: Sequence[Operand]) -> Mask:
-    wanted = _wanted_words(column.vocabulary, column.code_of, operands)
+    wanted = _wanted_words(column, operands)
     hits = np.flatnonzero(wanted[column.codes])
     owners = np.searchsorted(column.offsets, hits, side="right") - 1
     n_hits = np.bincount(owners, minlength=len(column.offsets) - 1)
@@ -141,8 +140,8 @@ def _tags_match(column: TagsColumn, operator: str, operands: Sequence[Operand]) 
     return n_hits >= (len(operands) if operator == "all" else 1)
 
 
-def _wanted_words(vocabulary: Texts, code_of: Mapping[str, int], words: Sequence[Operand]) -> Mask:
+def _wanted_words(column: TextColumn | TagsColumn, words: Sequence[Operand]) -> Mask:
     """Tells for each code whether it is wanted, shape (n_words + 1,); the last entry is False."""
-    wanted = np.zeros(len(vocabulary) + 1, bool)
+    wanted, code_of = np.zeros(len(column.vocabulary) + 1, bool), column.code_of
     wanted[[code_of[str(word)] for word in words if word in code_of]] = True
     return wanted

@@ -62,8 +62,6 @@ SOURCE_REASONS: Mapping[str, str] = {
 }
 """Reason by source. The reason of ``RECENT_ITEMS`` depends on the user's interaction."""
 
-INTERACTION_REASONS: Mapping[str, str] = {kind.name: kind.reason for kind in TYPES}
-
 _OF_INTERACTION = np.array([REASON_CODES[kind.reason] for kind in TYPES], np.uint8)
 _SUBJECT_OF = np.array([reason.subject.value for reason in REASONS])
 

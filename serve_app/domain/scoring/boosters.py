@@ -1,4 +1,4 @@
-"""Gradient-boosted trees: from a file of a bundle to scores."""
+"""Scores candidates with gradient-boosted trees."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from serve_app.domain.scoring.model_features import assemble
 from serve_app.domain.scoring.trees import scores_of, trees_of
 
 Scoring = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From features, shape (n, f), one row per candidate, to scores, shape (n,)."""
+"""Turns features, shape (n, f), one row per candidate, into scores, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class VariantModel:
 
     Attributes:
         features: names, in the order that the booster was fitted with.
-        catalogue: of the bundle that holds the booster.
+        catalogue: the items of the bundle that contains the booster.
     """
 
     scoring: Scoring
@@ -36,20 +36,22 @@ class VariantModel:
 
 
 def scoring_of(booster: xgboost.Booster) -> Scoring:
-    """The model in its fastest form; the scores are those of ``predict``."""
+    """The booster in its fastest form; scores equal those of ``predict``."""
     trees = trees_of(booster.save_raw("json"))
     return partial(predict, booster) if trees is None else partial(scores_of, trees)
 
 
 def predict(booster: xgboost.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores of one row per candidate, shape (n,): what the trees add up to, whatever the
-    objective, so that diversity weighs the same for every variant. For ``binary:logistic`` they are
-    log-odds, for a ranking objective only their order has a meaning.
+    """Sums of the leaves, shape (n,), for one row per candidate.
+
+    For ``binary:logistic`` they are log-odds. For a ranking objective only their order has a
+    meaning.
 
     Args:
-        matrix: shape (n, f), as ``domain.scoring.model_features.assemble`` makes it.
+        matrix: shape (n, f), from ``domain.scoring.model_features.assemble``.
     """
     if not len(matrix):
         return np.empty(0, np.float32)
+    # Margins for every objective: diversity then weighs equally for all variants.
     scores = booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
     return np.asarray(scores, np.float32)

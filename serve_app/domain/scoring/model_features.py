@@ -1,8 +1,8 @@
 """Names and assembles the model features. Training and serving call the same functions.
 
-Four groups, side by side in a row per candidate: of the user, of the item, of the candidate (what
-the candidate stage knows of this user and this item) and crosses of these. A missing number is NaN,
-which XGBoost sends down a branch of its own.
+A row per candidate has four groups side by side: features of the user, of the item, of the
+candidate (this user and this item), and crosses of these. A missing number is NaN, for which each
+node of XGBoost has a default direction.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ USER_COLUMNS = (
     "last_at",
     "created_at",
 )
-"""What a store keeps of a user, as float64; times in epoch seconds; NaN where unknown."""
+"""Columns that a store keeps of a user, float64; times in epoch seconds; NaN if unknown."""
 
 USER_FEATURES = (
     "user.log_purchases",
@@ -47,10 +47,10 @@ USER_FEATURES = (
 )
 
 HALF_LIVES_DAYS = (1, 3, 7, 14, 30, 90)
-"""Of the popularities that the models see side by side."""
+"""Half-lives of the popularities that the models see side by side."""
 
 TREND_DAYS = (7, 30)
-"""Half-lives of the trends by which the models see the autoencoder scaled, side by side."""
+"""Half-lives of the trends that scale the autoencoder's scores, side by side."""
 
 ITEM_FEATURES = (
     "item.popularity",
@@ -78,7 +78,7 @@ SOURCES = (
     "new_items",
     "popular",
 )
-"""Sources in the order of their columns; also the order in which ties between them are broken."""
+"""Sources in the order of their columns. The first source wins a tie between reasons."""
 
 CANDIDATE_FEATURES = (
     *(f"candidate.{source}_score" for source in SOURCES),
@@ -115,12 +115,12 @@ FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES
 FUSED = CANDIDATE_FEATURES.index("candidate.fused")
 LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
 SHARED = slice(0, 3)
-"""Sources whose scores are also seen in relation to the best score of the request."""
+"""Sources whose scores are also divided by the best score of the request."""
 
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
 DEFINITION = 4
-"""Raised whenever a formula changes under an unchanged name."""
+"""Version of the formulas. Raised when a formula changes under an unchanged name."""
 
 
 def fingerprint(names: Sequence[str]) -> str:
@@ -132,14 +132,15 @@ def unknown_user() -> NDArray[np.float64]:
     """Columns of a user that no store knows, shape (len(USER_COLUMNS),)."""
     columns = np.full(len(USER_COLUMNS), np.nan)
     counts = ("total_purchases", "num_ratings", "n_items", "n_categories", "n_active_days")
+    # Counts of nothing are known to be zero; everything else is unknown.
     columns[[USER_COLUMNS.index(name) for name in counts]] = 0.0
     return columns
 
 
 def days_since(moments: NDArray[np.floating], at: float) -> NDArray[np.float64]:
-    """Days from moments to ``at``, NaN where unknown, and never below zero: the clock of a bundle
-    stands still some time after its fit, and users go on.
-    """
+    """Days from moments to ``at``, at least 0; NaN if unknown."""
+    # Moments may be later than ``at``: the clock of a bundle stops some time after its fit, and
+    # users go on.
     return np.asarray(np.maximum(at - moments, 0.0) / DAY_S, np.float64)
 
 
@@ -182,6 +183,7 @@ def assemble(
         Shape (len(batch.rows), len(names)); each column is contiguous.
     """
     requests = owners(batch.offsets)
+    # Filled by column and transposed at the end: the compiled trees read columns.
     columns = np.empty((len(names), len(batch.rows)), np.float32)
     blocks = (
         (USER_FEATURES, lambda i: batch.user_features[requests, i]),

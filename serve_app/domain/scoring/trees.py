@@ -1,7 +1,7 @@
-"""The walk through a model's trees in compiled form: a tenth of XGBoost's own time.
+"""Walks through the trees of a model in compiled form, in a tenth of XGBoost's own time.
 
-`_trees.c` is built at installation where there is a C compiler; where there is none, and for trees
-that are too deep, XGBoost walks by itself, and says the same.
+The installation builds `_trees.c` if there is a C compiler. Without the compiled form, and for
+trees that are too deep, XGBoost walks through the trees itself, with equal scores.
 """
 
 import ctypes
@@ -15,22 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_DEPTH = 6
-"""Every node is asked for every row, so the time doubles with each level."""
+"""Deepest trees of the compiled form, which evaluates every node for every row: the time doubles
+with each level. `_trees.c` reserves memory for this depth."""
 
 _OBJECTIVES = ("binary:logistic", "rank:ndcg", "rank:pairwise")
+"""Objectives whose common start ``_base`` knows how to convert."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """Complete trees of one depth; the children of node i are 2 i + 1 and 2 i + 2, and where a tree
-    ends above that depth, the leaf is repeated.
+    """Complete trees of one depth. The children of node i are 2 i + 1 and 2 i + 2.
+
+    A leaf above that depth is repeated in all positions below it.
 
     Attributes:
-        features: shape (n_trees, n_nodes), int32, the column that a node looks at.
-        thresholds: the same shape, float32; what is below goes left.
-        missing_left: the same shape, uint8, whether a missing number goes left, too.
+        features: shape (n_trees, n_nodes), int32, the column that a node reads.
+        thresholds: shape (n_trees, n_nodes), float32; smaller values go left.
+        missing_left: shape (n_trees, n_nodes), uint8, 1 if missing numbers also go left.
         leaves: shape (n_trees, n_nodes + 1), float32.
-        base: what every row starts with.
+        base: the sum that every row starts with.
     """
 
     features: NDArray[np.int32]
@@ -41,25 +44,27 @@ class Trees:
 
 
 def is_compiled() -> bool:
-    """Whether `_trees.c` was built when this package was installed."""
+    """Tells whether the installation of this package built `_trees.c`."""
     return _ADD_TREES is not None
 
 
 def trees_of(model: bytes | bytearray) -> Trees | None:
-    """None where only XGBoost itself can walk: no compiled form, trees too deep, another objective.
+    """The trees of a model in XGBoost's JSON form; None if only XGBoost can walk through them.
 
-    Args:
-        model: in XGBoost's JSON form.
+    That is the case without the compiled form, for trees that are too deep, and for objectives
+    other than binary:logistic, rank:ndcg and rank:pairwise.
     """
     if not is_compiled():
         return None
     learner = json.loads(model)["learner"]
     grown = learner["gradient_booster"]["model"]["trees"]
     objective = learner["objective"]["name"]
+    # At least one level: a tree of a single leaf becomes a node with two equal leaves.
     depth = max([1, *map(_depth, grown)])
     if objective not in _OBJECTIVES or depth > MAX_DEPTH:
         return None
     n_nodes = 2**depth - 1
+    # float32, as XGBoost keeps thresholds and leaves: any other precision changes some scores.
     trees = Trees(
         np.zeros((len(grown), n_nodes), np.int32),
         np.zeros((len(grown), n_nodes), np.float32),
@@ -73,13 +78,15 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
 
 
 def scores_of(trees: Trees, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores of rows, shape (n,): what the leaves say, added up in XGBoost's order and precision.
+    """Sums of the leaves, shape (n,), added up in XGBoost's order and precision.
 
     Args:
-        matrix: shape (n, f); fastest where columns are contiguous.
+        matrix: shape (n, f), float32; fastest if the columns are contiguous.
     """
     assert _ADD_TREES is not None, "there are trees only where it was compiled"
+    # The function reads raw memory column by column. The array lives until the call returns.
     columns = np.ascontiguousarray(matrix.T)
+    # The function adds to the margins in position, tree by tree.
     margins = np.full(len(matrix), trees.base, np.float32)
     _ADD_TREES(
         columns.ctypes.data,
@@ -94,46 +101,50 @@ def scores_of(trees: Trees, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return margins
 
 
-def _compiled() -> Any:
-    """The function of `_trees.c`; it runs without Python's lock."""
-    found = find_spec("serve_app.domain.scoring._trees")
-    if found is None or found.origin is None:
+def _load_compiled() -> Any:
+    """The function of `_trees.c`, or None."""
+    spec = find_spec("serve_app.domain.scoring._trees")
+    if spec is None or spec.origin is None:
         return None
-    function = ctypes.CDLL(found.origin).add_trees
+    # Loaded as a plain library: ``CDLL`` releases Python's lock during a call.
+    function = ctypes.CDLL(spec.origin).add_trees
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     function.argtypes = [pointer, number, *(pointer,) * 4, number, number, pointer]
     function.restype = None
     return function
 
 
-_ADD_TREES = _compiled()
+_ADD_TREES = _load_compiled()
 
 
 def _depth(tree: Mapping[str, Any], node: int = 0) -> int:
-    """Of what is below a node."""
+    """Number of levels below a node."""
     left, right = tree["left_children"][node], tree["right_children"][node]
     return 0 if left < 0 else 1 + max(_depth(tree, left), _depth(tree, right))
 
 
 def _base(learner: Mapping[str, Any], objective: str) -> np.float32:
-    """The common start, which XGBoost keeps on the scale of the objective."""
+    """The common start as a margin; XGBoost keeps it on the scale of the objective."""
+    # Newer versions of XGBoost write a list, "[0.5]".
     score = np.float32(learner["learner_model_param"]["base_score"].strip("[]"))
     one = np.float32(1)
+    # In float32, as XGBoost computes the logit: the scores agree to the last bit.
     return -np.log(one / score - one) if objective == "binary:logistic" else score
 
 
-def _lay_out(trees: Trees, number: int, tree: Mapping[str, Any], node: int, place: int) -> None:
-    """Writes a node, and all below it, to its place in the complete tree."""
+def _lay_out(trees: Trees, number: int, tree: Mapping[str, Any], node: int, position: int) -> None:
+    """Writes a node, and all nodes below it, to its position in the complete tree."""
     n_nodes = trees.features.shape[1]
     left, right = tree["left_children"][node], tree["right_children"][node]
-    if place >= n_nodes:
-        trees.leaves[number, place - n_nodes] = tree["split_conditions"][node]
+    if position >= n_nodes:
+        trees.leaves[number, position - n_nodes] = tree["split_conditions"][node]
         return
     if left >= 0:
-        trees.features[number, place] = tree["split_indices"][node]
-        trees.thresholds[number, place] = tree["split_conditions"][node]
-        trees.missing_left[number, place] = tree["default_left"][node]
+        trees.features[number, position] = tree["split_indices"][node]
+        trees.thresholds[number, position] = tree["split_conditions"][node]
+        trees.missing_left[number, position] = tree["default_left"][node]
     else:
+        # A leaf goes on as both its children. The node keeps feature 0, and its result is equal.
         left = right = node
-    _lay_out(trees, number, tree, left, 2 * place + 1)
-    _lay_out(trees, number, tree, right, 2 * place + 2)
+    _lay_out(trees, number, tree, left, 2 * position + 1)
+    _lay_out(trees, number, tree, right, 2 * position + 2)

@@ -7,15 +7,11 @@ offline; they are applied to the history as it is now.
 from pydantic import Field
 
 from serve_app.arrays.grouping import sum_by_key
-from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig, best_hits
+from serve_app.domain.candidates.sources.query import Hits, Limit, Queries, SourceConfig, best_hits
 
 
 class AutoencoderConfig(SourceConfig):
-    """Items that a linear autoencoder predicts."""
-
-    limit: int = Field(
-        default=300, ge=1, le=1_000, description="Candidates that the source offers at most."
-    )
+    limit: Limit = 300
     n_seeds: int = Field(
         default=300,
         ge=1,
@@ -29,5 +25,6 @@ def autoencoder(queries: Queries, config: AutoencoderConfig) -> Hits:
         tables.linear_offsets, tables.linear_rows, tables.linear_weights, n_rows
     )
     keys, sums = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    # Weights have either sign. An item that the history speaks against is no candidate.
     keys, sums = keys[sums > 0], sums[sums > 0]
     return best_hits(queries, keys, sums * tables.trends[keys % n_rows], config.limit)

@@ -9,8 +9,6 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfi
 
 
 class FavoriteCategoriesConfig(SourceConfig):
-    """Popular items of the user's favourite categories."""
-
     n_categories: int = Field(
         default=3, ge=1, description="Favourite categories whose popular items are offered."
     )
@@ -28,12 +26,12 @@ def favorite_categories(queries: Queries, config: FavoriteCategoriesConfig) -> H
         bounds[codes],
         bounds[codes + 1],
         requests,
+        # Rounded up: the categories together fill the limit.
         -(-config.limit // n_liked[requests]),
     )
-    # The best item of a category scores the category's share, the second half as much, and so on:
-    # the lists of the categories interleave.
-    each = owners(offsets)
+    # The best item of a category scores the category's share, the second one half of that, and so
+    # on: the lists of the categories interleave.
     ranks = (positions_within(offsets) + 1).astype(np.float32)
-    scores: NDArray[np.float32] = shares[requests, codes][each] / ranks
+    scores: NDArray[np.float32] = shares[requests, codes][owners(offsets)] / ranks
     top, offsets = best_of_each(scores, offsets[offsets_of(n_liked)], config.limit)
     return Hits(rows[top], scores[top], offsets)

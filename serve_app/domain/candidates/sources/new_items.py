@@ -4,16 +4,12 @@ import numpy as np
 from pydantic import Field
 
 from serve_app.arrays.ragged import best_of_each, offsets_of, owners
-from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig
+from serve_app.domain.candidates.sources.query import Hits, Limit, Queries, SourceConfig
 from serve_app.domain.scoring.model_features import DAY_S
 
 
 class NewItemsConfig(SourceConfig):
-    """New items, first those of the user's categories."""
-
-    limit: int = Field(
-        default=30, ge=1, le=1_000, description="Candidates that the source offers at most."
-    )
+    limit: Limit = 30
     max_age_days: float = Field(
         default=45.0, gt=0, description="Days for which an item counts as new."
     )
@@ -32,7 +28,7 @@ def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
     rows, requests, age_days = rows[is_new], requests[is_new], age_days[is_new]
     codes = queries.catalogue.categories.codes[rows]
     shares = np.where(codes >= 0, queries.profiles.category_shares[requests, codes], 0.0)
-    # The small constant lets age order the items of categories that the user does not know.
+    # The small constant orders the items of unknown categories by age. Age at most halves a score.
     scores = ((shares + 0.01) * (1 - age_days / (2 * config.max_age_days))).astype(np.float32)
     offsets = offsets_of(np.bincount(requests, minlength=len(queries)))
     top, offsets = best_of_each(scores, offsets, config.limit)

@@ -1,7 +1,8 @@
-"""Defines what sources read and return, for all requests of a batch at once."""
+"""Defines the input and output of the sources, for all requests of a batch at once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,16 @@ NO_SCORES: NDArray[np.float32] = np.empty(0, np.float32)
 NO_KEYS: Keys = np.empty(0, np.int64)
 
 
+Limit = Annotated[
+    int, Field(ge=1, le=1_000, description="Candidates that the source offers at most.")
+]
+
+
 class SourceConfig(Settings):
     """Settings that every source has."""
 
     enabled: bool = Field(default=True, description="Enables the source.")
-    limit: int = Field(
-        default=100, ge=1, le=1_000, description="Candidates that the source offers at most."
-    )
+    limit: Limit = 100
     weight: float = Field(
         default=1.0,
         ge=0,
@@ -38,7 +42,7 @@ class SourceConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Some rows of each request with a number.
+    """Some rows of each request, each with a score.
 
     Attributes:
         requests: shape (total,), ascending.
@@ -55,7 +59,7 @@ class Scored:
 
     @classmethod
     def of(cls, keys: Keys, scores: NDArray[np.float32], n_rows: int) -> "Scored":
-        """``keys`` ascend."""
+        """The rows of ascending ``keys``."""
         requests = keys // n_rows
         return cls(requests, keys - requests * n_rows, scores)
 
@@ -66,8 +70,8 @@ class Scored:
             return self
         return self.at(best_of_each(self.scores, offsets_of(lengths), limit)[0])
 
-    def at(self, places: NDArray[np.int64]) -> "Scored":
-        return Scored(self.requests[places], self.rows[places], self.scores[places])
+    def at(self, positions: NDArray[np.int64]) -> "Scored":
+        return Scored(self.requests[positions], self.rows[positions], self.scores[positions])
 
     def votes(
         self,
@@ -78,8 +82,7 @@ class Scored:
     ) -> "Votes":
         """Looks up each row in a table of ragged lists, and weights the values by the scores.
 
-        Args:
-            offsets, columns, values: the table; without values they are 1.
+        Without ``values`` every entry of the table counts 1.
         """
         positions, taken = gather(offsets, self.rows)
         voters = owners(taken)
@@ -90,11 +93,12 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """
+    """Entries of a table that the rows of a ``Scored`` lead to.
+
     Attributes:
-        keys: shape (total,), request and column.
+        keys: shape (total,), request * n_columns + column.
         strengths: shape (total,), float32.
-        voters: shape (total,), place of each one's row in the ``Scored``.
+        voters: shape (total,), position of the row in the ``Scored``.
     """
 
     keys: Keys
@@ -108,8 +112,8 @@ class Queries:
 
     Attributes:
         histories: the users' events, on rows of the catalogue only.
-        profiles: what the histories say about the users' taste.
-        sizes: shape (n,), recommendations wanted.
+        profiles: the users' taste, computed from the histories.
+        sizes: shape (n,), lengths of the lists.
         at: epoch seconds.
     """
 
@@ -129,19 +133,21 @@ class Queries:
         return len(self.catalogue)
 
     def seeds(self, limit: int) -> Scored:
-        """The items that each history speaks of most, and how much; at most ``limit``."""
+        """The items of each history with the largest sums of event weights, at most ``limit``."""
         return self._liked.best(limit, len(self))
 
     def touched(self, limit: int) -> Scored:
-        """The latest items of each history, at most ``limit``, and what each says by its type."""
+        """The latest items of each history, at most ``limit``, with their largest type weights."""
         keys, events = self._event_keys, self.histories.events
         distinct, strongest = strongest_by_key(keys, TYPE_WEIGHTS[events["type"]])
-        found = Scored.of(distinct, TYPE_WEIGHTS[events["type"][strongest]], self.n_rows)
-        lengths = np.bincount(found.requests, minlength=len(self))
+        items = Scored.of(distinct, TYPE_WEIGHTS[events["type"][strongest]], self.n_rows)
+        lengths = np.bincount(items.requests, minlength=len(self))
         if lengths.max(initial=0) <= limit:
-            return found
+            return items
+        # Positions of events ascend in time, so the largest position of a key is its last event.
         _, latest = strongest_by_key(keys, np.arange(len(keys), dtype=float))
-        return found.at(np.sort(best_of_each(latest.astype(float), offsets_of(lengths), limit)[0]))
+        # Sorted: ``Scored.requests`` has to ascend.
+        return items.at(np.sort(best_of_each(latest.astype(float), offsets_of(lengths), limit)[0]))
 
     @cached_property
     def _liked(self) -> Scored:
@@ -161,11 +167,11 @@ class Hits:
         rows: shape (total,), int32.
         scores: shape (total,), float32, on the source's own scale, descending.
         offsets: shape (n + 1,), int64.
-        because: shape (total,), int32, the item of the history that led to each, or empty where
-            the source does not say.
-        known_keys: shape (m,), ascending, request * n_rows + row: all that the source has a score
-            for, offered or not. Empty where it has none for others.
-        known_scores: shape (m,), float32, of these.
+        because: shape (total,), int32, the item of the history that led to each candidate. Empty if
+            the source does not know.
+        known_keys: shape (m,), ascending, request * n_rows + row, of all rows that the source has a
+            score for, offered or not. Empty if it scores only the offered rows.
+        known_scores: shape (m,), float32, the scores of ``known_keys``.
     """
 
     rows: Rows
@@ -181,7 +187,7 @@ def no_hits(n_requests: int) -> Hits:
 
 
 def best_hits(queries: Queries, keys: Keys, scores: NDArray[np.float32], limit: int) -> Hits:
-    """The best of what a source scored, as far as it may be shown; ties go to the smaller row.
+    """The allowed rows of a source with the best scores; ties go to the smaller row.
 
     Args:
         keys: shape (m,), ascending, request * n_rows + row.

@@ -7,15 +7,11 @@ from pydantic import Field
 
 from serve_app.arrays.grouping import strongest_by_key, sum_by_key
 from serve_app.arrays.ragged import owners
-from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfig, best_hits
+from serve_app.domain.candidates.sources.query import Hits, Limit, Queries, SourceConfig, best_hits
 
 
 class RecentItemsConfig(SourceConfig):
-    """Items similar to those of the user's history."""
-
-    limit: int = Field(
-        default=200, ge=1, le=1_000, description="Candidates that the source offers at most."
-    )
+    limit: Limit = 200
     n_seeds: int = Field(
         default=60, ge=1, description="Items of the user's history whose neighbours are offered."
     )

@@ -1,9 +1,8 @@
 """Offers items that similar users bought lately (user-based nearest neighbours).
 
-Similarity is the cosine of baskets: a shared item counts its weight in the user's profile, and the
+Similarity is the cosine of baskets. A shared item counts its weight in the user's profile, and the
 sum is divided by the square root of the neighbour's number of items. Older purchases of a neighbour
-count less. Neighbours are found from the history as it is now, so a new user has neighbours after
-their first event.
+count less. Neighbours come from the current history: a new user has some after their first event.
 """
 
 from dataclasses import replace
@@ -12,15 +11,18 @@ import numpy as np
 from pydantic import Field
 
 from serve_app.arrays.grouping import sum_by_key
-from serve_app.domain.candidates.sources.query import Hits, Queries, Scored, SourceConfig, best_hits
+from serve_app.domain.candidates.sources.query import (
+    Hits,
+    Limit,
+    Queries,
+    Scored,
+    SourceConfig,
+    best_hits,
+)
 
 
 class SimilarUsersConfig(SourceConfig):
-    """Items that similar users bought."""
-
-    limit: int = Field(
-        default=300, ge=1, le=1_000, description="Candidates that the source offers at most."
-    )
+    limit: Limit = 300
     n_seeds: int = Field(
         default=100,
         ge=1,
@@ -32,12 +34,12 @@ class SimilarUsersConfig(SourceConfig):
 
 
 def similar_users(queries: Queries, config: SimilarUsersConfig) -> Hits:
-    """Scores are the weighted share of the neighbours who bought an item, lately counting most."""
+    """Scores are weighted shares of neighbours who bought an item; the latest count most."""
     tables, n_rows = queries.tables, queries.n_rows
     baskets = (tables.basket_offsets, tables.basket_rows, tables.basket_weights)
     votes = _neighbours(queries, config).votes(*baskets, n_rows)
-    found = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
-    return best_hits(queries, *found, config.limit)
+    sums = sum_by_key(votes.keys, votes.strengths, len(queries) * n_rows)
+    return best_hits(queries, *sums, config.limit)
 
 
 def _neighbours(queries: Queries, config: SimilarUsersConfig) -> Scored:
@@ -46,9 +48,11 @@ def _neighbours(queries: Queries, config: SimilarUsersConfig) -> Scored:
     starts, n_users = tables.basket_offsets, len(tables.basket_offsets) - 1
     shared = queries.seeds(config.n_seeds).votes(tables.buyer_offsets, tables.buyers, None, n_users)
     keys, overlaps = sum_by_key(shared.keys, shared.strengths, n * n_users)
-    found = Scored.of(keys, overlaps, n_users)
-    sizes = np.maximum(starts[found.rows + 1] - starts[found.rows], 1)
+    users = Scored.of(keys, overlaps, n_users)
+    # An empty basket must not divide by zero.
+    sizes = np.maximum(starts[users.rows + 1] - starts[users.rows], 1)
     similarities = overlaps / np.sqrt(sizes).astype(np.float32)
-    nearest = replace(found, scores=similarities).best(config.n_neighbours, n)
+    nearest = replace(users, scores=similarities).best(config.n_neighbours, n)
+    # The cosine leaves out the length of the user's basket, because this division cancels it.
     totals = np.bincount(nearest.requests, nearest.scores, minlength=n)[nearest.requests]
     return replace(nearest, scores=(nearest.scores / totals).astype(np.float32))

@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 
 from serve_app.arrays.columns import MISSING, FlagColumn, IdIndex, TextColumn, Texts
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.interactions import INTERACTION_TYPES, TYPE_CODES
+from serve_app.domain.interactions import TYPE_CODES, TYPES
 from serve_app.domain.ranking.reasons import (
-    INTERACTION_REASONS,
     REASON_CODES,
     REASONS,
     RECENT_ITEMS,
@@ -98,7 +97,7 @@ class TestChooseReasons:
         ranks[rng.random(ranks.shape) < 0.5] = ABSENT
         columns = (
             rng.integers(MISSING, 3, n).astype(np.int32),
-            rng.integers(0, len(INTERACTION_TYPES), n).astype(np.uint8),
+            rng.integers(0, len(TYPES), n).astype(np.uint8),
             rng.integers(MISSING, 2, n).astype(np.int32),
             rng.random(n) < 0.5,
         )
@@ -118,10 +117,11 @@ class TestTables:
         assert {*SOURCE_REASONS, RECENT_ITEMS} == set(SOURCES)
 
     def test_every_kind_of_interaction_has_a_reason(self):
-        assert set(INTERACTION_REASONS) == set(INTERACTION_TYPES)
+        assert all(kind.reason in REASON_CODES for kind in TYPES)
 
     def test_names_are_distinct_and_used(self):
-        named = {*SOURCE_REASONS.values(), *INTERACTION_REASONS.values(), "highly_rated"}
+        of_interactions = {kind.reason for kind in TYPES}
+        named = {*SOURCE_REASONS.values(), *of_interactions, "highly_rated"}
 
         assert named == {reason.name for reason in REASONS}
         assert len(REASON_CODES) == len(REASONS)
