@@ -84,7 +84,7 @@ class Ingress:
         """
         if body.model_name is not None and body.model_name not in self._config.variants:
             allowed = ", ".join(self._config.variants)
-            raise InvalidRequest(("body", "model_name"), f"is none of the models: {allowed}")
+            raise InvalidRequest(("body", "model_name"), f"must be one of: {allowed}")
         variant = body.model_name or assign(self._experiment, body.user_id)
         wanted = parse_filter(body.filters or {}, self._column_types())
         return Question(body.user_id, body.n, wanted, variant, body.include_metadata)

@@ -204,6 +204,7 @@ class _Run:
         """
         started_at = time.perf_counter()
         try:
+            # The timeout also cancels the call: nobody would use a late answer.
             async with asyncio.timeout(deadline_s):
                 return await call
         except TimeoutError:
@@ -212,6 +213,7 @@ class _Run:
             failure = error
         # Any other error is a bug in this process. It fails the batch: a fallback would hide it.
         finally:
+            # Failed calls count too: without them, a slow stage would look fast.
             self.observer.stage(stage, time.perf_counter() - started_at)
         affected = np.zeros(len(self.batch), bool)
         affected[slice(None) if requests is None else requests] = True
@@ -220,8 +222,8 @@ class _Run:
 
     def _replace(self, stage: str, reason: str, requests: NDArray[np.bool_]) -> None:
         n_requests = int(requests.sum())
-        if not n_requests:
+        if not n_requests:  # A batch without defaults or stale histories is not degraded.
             return
         self.observer.degraded(stage, reason, n_requests)
-        before = self.replaced.get(stage, np.zeros(len(self.batch), bool))
-        self.replaced[stage] = before | requests
+        # Each stage is replaced at most once per batch: nothing is overwritten.
+        self.replaced[stage] = requests

@@ -71,7 +71,7 @@ class TestAssignment:
         assert variant_of(ingress, "u", "challenger") == "challenger"
 
     def test_a_model_that_is_not_served_is_refused(self, ingress):
-        with pytest.raises(InvalidRequest, match="none of the models: main, challenger"):
+        with pytest.raises(InvalidRequest, match="must be one of: main, challenger"):
             variant_of(ingress, "u", "Main")
 
 
