@@ -19,12 +19,7 @@ REPORT_FILE = "report.json"
 
 
 class StoredVerdict(BaseModel):
-    """The verdict of the fit, in the report of its version. Unknown keys are ignored.
-
-    Attributes:
-        promoted: the fit made the version current.
-        reason: why, or why not.
-    """
+    """The fit's decision to make its version current, with the reason. Unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True)
 

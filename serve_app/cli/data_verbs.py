@@ -32,7 +32,6 @@ max_rating_option = click.option(
     "--max-rating",
     type=FiniteRange(0, min_open=True),
     default=LoadConfig().max_rating,
-    show_default=True,
     help="Highest rating of the scale. Rows with a higher one are rejected.",
 )
 
@@ -60,7 +59,7 @@ def demo_command(folder: Path, users: int, items: int, interactions: int, seed: 
     click.echo(f"{files.items}\n{files.users}\n{files.interactions}")
 
 
-@click.command("load")
+@click.command("load", context_settings={"show_default": True})
 @items_option
 @users_option
 @click.option("--interactions", type=FILE, help="CSV or Parquet file of interactions.")
@@ -68,7 +67,6 @@ def demo_command(folder: Path, users: int, items: int, interactions: int, seed: 
     "--max-reject-share",
     type=FiniteRange(0, 1),
     default=LoadConfig().max_reject_share,
-    show_default=True,
     help="Largest share of bad rows in a file, from 0 to 1. Above it, nothing is loaded.",
 )
 @max_rating_option

@@ -20,8 +20,6 @@ from serve_app.errors import EmbeddedStoresFailed
 
 @dataclass(frozen=True, slots=True)
 class StoreUrls:
-    """The addresses of the two stores."""
-
     database: str
     redis: str
 

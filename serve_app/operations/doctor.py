@@ -1,7 +1,6 @@
 """Defines the checks of ``recserve doctor`` and formats their results, one line per check."""
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ def check_of(name: str) -> Callable[[Callable[Arguments, str]], Callable[Argumen
 
 
 @check_of("Python version")
-def python_version(version: tuple[int, int] = sys.version_info[:2]) -> str:
+def python_version(version: tuple[int, int]) -> str:
     """Check that recserve is tested on this version of Python."""
     running = ".".join(map(str, version))
     if PYTHON_FROM <= version < PYTHON_BELOW:

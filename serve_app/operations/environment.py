@@ -41,11 +41,7 @@ class HttpAddress(BaseModel):
 
 
 def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, str]:
-    """Build the environment of the Serve process.
-
-    Variables that are already set win over the profile, and the profile wins over
-    ``DEVELOPMENT_ENVIRONMENT``.
-    """
+    """Build the environment of Serve; ours wins over the profile, the profile over the defaults."""
     return {**DEVELOPMENT_ENVIRONMENT, **profile, **environment}
 
 

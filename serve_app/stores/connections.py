@@ -32,8 +32,7 @@ class StoreLocation:
     """
     Attributes:
         home: folder of the embedded stores, of bundles, and of the copies that a node keeps.
-        database_url: ``None`` for the embedded PostgreSQL.
-        redis_url: ``None`` for the embedded Redis.
+        database_url, redis_url: ``None`` for the embedded store.
     """
 
     home: Path

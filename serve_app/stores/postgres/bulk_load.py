@@ -18,11 +18,9 @@ Kind = Literal["items", "users", "interactions"]
 
 @dataclass(frozen=True, slots=True)
 class MergeCounts:
-    """
+    """Numbers of rows by the outcome of a merge.
+
     Attributes:
-        new: rows that were not there.
-        changed: rows that were there with other values.
-        unchanged: rows that were there with equal values.
         repeated: lines that lost against another line of the file with their key.
     """
 
