@@ -19,12 +19,9 @@ from serve_app.domain.interactions import (
     make_events,
 )
 from serve_app.domain.settings import Settings
+from serve_app.fitting.data.item_numbers import PopularityConfig, compute_item_numbers
 from serve_app.fitting.data.labels import BOUGHT, Label
-from serve_app.fitting.data.numbers import (
-    PopularityConfig,
-    compute_item_numbers,
-    compute_user_columns,
-)
+from serve_app.fitting.data.user_numbers import compute_user_columns
 from serve_app.fitting.tables.fit_tables import fit_tables
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import compute_item_vectors

@@ -13,7 +13,7 @@ from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.scoring.model_features import USER_COLUMNS
-from serve_app.fitting.data.numbers import find_favorite_categories, find_recent_views
+from serve_app.fitting.data.user_numbers import find_favorite_categories, find_recent_views
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.moments.snapshot import build_archive

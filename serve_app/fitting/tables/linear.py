@@ -27,11 +27,7 @@ class LinearWeights(NamedTuple):
 
 
 def fit_linear_weights(
-    pairs: Pairs,
-    n_rows: int,
-    n_users: int,
-    content: csr_array,
-    config: TablesConfig,
+    pairs: Pairs, n_rows: int, n_users: int, content: csr_array, config: TablesConfig
 ) -> LinearWeights:
     """Fits a linear autoencoder (EASE) whose training data are users and words.
 
