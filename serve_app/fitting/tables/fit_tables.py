@@ -44,9 +44,7 @@ def fit_tables(
     n_rows, n_users = len(catalogue), len(log.user_ids)
     bought = find_pairs(select_interactions(log, label.counts(log)), TYPE_WEIGHTS)
     touched = find_pairs(log, TYPE_WEIGHTS)
-    near = find_neighbours(touched, n_rows, n_users, config)
     content = compute_content_matrix(catalogue)
-    linear = fit_linear_weights(touched, n_rows, n_users, content, config)
     factors = compute_item_factors(
         touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage
     )
@@ -54,23 +52,15 @@ def fit_tables(
     return CandidateTables(
         source_weights=np.array(config.source_weights, np.float32),
         **order_catalogue(catalogue)._asdict(),
-        neighbour_offsets=near.offsets,
-        neighbour_rows=near.rows,
-        neighbour_scores=near.scores,
+        **find_neighbours(touched, n_rows, n_users, config)._asdict(),
         **collect_baskets(bought, n_rows, n_users, at, config)._asdict(),
-        linear_offsets=linear.offsets,
-        linear_rows=linear.rows,
-        linear_weights=linear.weights,
+        **fit_linear_weights(touched, n_rows, n_users, content, config)._asdict(),
         trends=compute_trends(touched, n_rows, at, config),
         recent_trends=compute_recent_trends(touched, n_rows, at),
-        factors_in=factors.taken,
-        factors_out=factors.offered,
+        **factors._asdict(),
         content_vectors=compute_content_vectors(content, config.content_dim),
         ending_types=label.ending_types,
-        period_starts_at=periods.starts_at,
-        period_counts=periods.counts,
-        period_totals=periods.totals,
-        period_users=periods.users,
+        **periods._asdict(),
     )
 
 

@@ -14,16 +14,11 @@ from serve_app.fitting.tables.tables_config import TablesConfig
 
 
 class LinearWeights(NamedTuple):
-    """
-    Attributes:
-        offsets: shape (n_rows + 1,), int64.
-        rows: shape (total,), int32, ascending within a list.
-        weights: shape (total,), float32, how strongly the list's item predicts each row.
-    """
+    """Fields of ``domain.candidate_tables.CandidateTables``; rows ascend within a list."""
 
-    offsets: Offsets
-    rows: Rows
-    weights: NDArray[np.float32]
+    linear_offsets: Offsets
+    linear_rows: Rows
+    linear_weights: NDArray[np.float32]
 
 
 def fit_linear_weights(

@@ -16,16 +16,11 @@ _BLOCK_ROWS = 512
 
 
 class Neighbours(NamedTuple):
-    """
-    Attributes:
-        offsets: shape (n_rows + 1,), int64.
-        rows: shape (total,), int32, best first.
-        scores: shape (total,), float32, in (0, 1].
-    """
+    """Fields of ``domain.candidate_tables.CandidateTables``."""
 
-    offsets: Offsets
-    rows: Rows
-    scores: NDArray[np.float32]
+    neighbour_offsets: Offsets
+    neighbour_rows: Rows
+    neighbour_scores: NDArray[np.float32]
 
 
 def find_neighbours(pairs: Pairs, n_rows: int, n_users: int, config: TablesConfig) -> Neighbours:

@@ -50,29 +50,21 @@ def _by_category(catalogue: Catalogue, ordered: Rows) -> tuple[Rows, Offsets]:
 
 
 class Periods(NamedTuple):
-    """Periods of equal length that end at one moment.
+    """Fields of ``domain.candidate_tables.CandidateTables``, with distinct users as counts."""
 
-    Attributes:
-        starts_at: shape (n_periods,), float64, epoch seconds, ascending.
-        counts: shape (n_rows, n_periods), float32, distinct users of the row.
-        totals: shape (n_periods,), float32, the sum of the counts.
-        users: shape (n_periods,), float32, distinct users.
-    """
-
-    starts_at: NDArray[np.float64]
-    counts: NDArray[np.float32]
-    totals: NDArray[np.float32]
-    users: NDArray[np.float32]
+    period_starts_at: NDArray[np.float64]
+    period_counts: NDArray[np.float32]
+    period_totals: NDArray[np.float32]
+    period_users: NDArray[np.float32]
 
 
 def count_periods(
     log: InteractionLog, n_rows: int, at: float, period_days: float, max_periods: int
 ) -> Periods:
-    """
+    """Counts the users of the latest periods of equal length.
+
     Args:
-        log: interactions that were known.
         at: epoch seconds, end of the last period.
-        max_periods: number of the latest periods to keep.
     """
     length_s = period_days * DAY_S
     span_s = at - float(log.at.min()) if len(log) else 0.0

@@ -45,14 +45,14 @@ def compute_item_vectors(
 
 
 class Factors(NamedTuple):
-    """
-    Attributes:
-        taken: shape (n_rows, d), float32, added to the factors of a user who took the row.
-        offered: shape (n_rows, d), float32, multiplied with the factors of a user.
+    """Fields of ``domain.candidate_tables.CandidateTables``.
+
+    A user's factors are the sum of ``factors_in`` of the rows that the user took. Their product
+    with ``factors_out`` of a row is its score.
     """
 
-    taken: NDArray[np.float32]
-    offered: NDArray[np.float32]
+    factors_in: NDArray[np.float32]
+    factors_out: NDArray[np.float32]
 
 
 def compute_item_factors(
@@ -64,7 +64,7 @@ def compute_item_factors(
     The factors are the leading singular vectors, whose values are all reduced by one amount
     (Mazumder, Hastie and Tibshirani, "Spectral Regularization Algorithms for Learning Large
     Incomplete Matrices", JMLR 2010). The matrix is scaled as for ``compute_item_vectors``;
-    ``offered`` undoes the scaling of the items.
+    ``factors_out`` undoes the scaling of the items.
 
     Args:
         shrinkage: the amount, as a share of the largest singular value.
@@ -164,7 +164,7 @@ def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _scaled(pairs: Pairs, n_rows: int, n_users: int) -> csr_array:
-    metrics_per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
+    per_user = np.bincount(pairs.users, minlength=n_users)[pairs.users]
     per_item = np.bincount(pairs.rows, minlength=n_rows)[pairs.rows]
-    values = pairs.weights.astype(float) / np.sqrt(np.sqrt(metrics_per_user * per_item))
+    values = pairs.weights.astype(float) / np.sqrt(np.sqrt(per_user * per_item))
     return csr_array((values, (pairs.users, pairs.rows)), shape=(n_users, n_rows))

@@ -21,14 +21,12 @@ from serve_app.domain.candidates.sources.query import Queries
 from serve_app.domain.candidates.sources.similar_users import similar_users
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.scoring.model_features import SOURCES
-from serve_app.fitting.data.pairs import find_pairs, latest_first
 from serve_app.fitting.data.windows import Outcomes, sample, select_interactions
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.tables.fit_tables import compute_trends, decay
-from serve_app.fitting.tables.linear import LinearWeights, fit_linear_weights
+from serve_app.fitting.tables.fit_tables import decay
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.fitting.tables.vectors import compute_content_matrix
+from serve_app.fitting.tuning.trial_tables import TrialTables
 from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers
 
 HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
@@ -39,8 +37,6 @@ SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 
 _BATCH = 64
 _N_ROUNDS = 2
-# Items in each trial of the autoencoder, whose time grows with their cube.
-_MAX_LINEAR_ITEMS = 3_000
 
 Changes = Mapping[str, float]
 
@@ -60,9 +56,7 @@ def tune_sources(
     popularity is always the best one. Without returning users all configured values are kept.
 
     Args:
-        snapshot: fitted before the window of ``outcomes``.
-        log: interactions that the snapshot knows.
-        outcomes: of the window.
+        snapshot: fitted before the window of ``outcomes``, from the interactions of ``log``.
         n_users: users to measure the values with.
     """
     log = select_interactions(log, snapshot.fitted.catalogue.listed[log.rows])
@@ -115,14 +109,7 @@ class _Trial:
             for start in range(0, len(self._buyers), _BATCH)
         ]
         self._snapshot, self._log, self._candidates = snapshot, log, candidates
-        self._touched = find_pairs(log, TYPE_WEIGHTS)
-        counted = find_pairs(select_interactions(log, snapshot.label.counts(log)), TYPE_WEIGHTS)
-        kept, _ = latest_first(
-            counted.users, counted.rows, counted.at, len(log.user_ids), max_items_per_user
-        )
-        self._basket_at = counted.at[kept]
-        self._content = compute_content_matrix(snapshot.fitted.catalogue)
-        self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
+        self._tables = TrialTables(snapshot, log, max_items_per_user)
 
     @property
     def n_users(self) -> int:
@@ -130,7 +117,7 @@ class _Trial:
 
     def best_votes(self, config: TablesConfig) -> TablesConfig:
         points = [{"votes_half_life_days": days} for days in HALF_LIVES_DAYS]
-        return self._best(config, points, self._with_votes, self._similar_users)
+        return self._best(config, points, self._tables.with_votes, self._similar_users)
 
     def best_linear(self, config: TablesConfig) -> TablesConfig:
         """One setting after the other: all combinations would take a hundred autoencoders."""
@@ -143,7 +130,7 @@ class _Trial:
         by_size = [{"regularization": value} for value in REGULARIZATIONS]
         # The trend comes first and last: it was chosen for other weights the first time.
         for points in (by_time, by_content, by_size, by_time):
-            config = self._best(config, points, self._with_linear, self._autoencoder)
+            config = self._best(config, points, self._tables.with_linear, self._autoencoder)
         return config
 
     def best_weights(self, config: TablesConfig) -> TablesConfig:
@@ -151,7 +138,8 @@ class _Trial:
 
         One weight after the other, in two rounds: the best weight depends on the others.
         """
-        tables = self._with_linear(self._with_votes(self._snapshot.fitted.tables, config), config)
+        votes = self._tables.with_votes(self._snapshot.fitted.tables, config)
+        tables = self._tables.with_linear(votes, config)
         hits = [
             hits_of(replace(part.queries, tables=tables), self._candidates) for part in self._parts
         ]
@@ -208,37 +196,6 @@ class _Trial:
     def _autoencoder(self, queries: Queries) -> Ragged:
         hits = autoencoder(queries, self._candidates.autoencoder)
         return hits.rows, hits.offsets
-
-    def _with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
-        weights = decay(self._basket_at, self._snapshot.at, config.votes_half_life_days)
-        return replace(tables, basket_weights=weights)
-
-    def _with_linear(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
-        linear = self._linear(config)
-        return replace(
-            tables,
-            linear_offsets=linear.offsets,
-            linear_rows=linear.rows,
-            linear_weights=linear.weights,
-            trends=compute_trends(
-                self._touched, len(self._snapshot.fitted.catalogue), self._snapshot.at, config
-            ),
-        )
-
-    def _linear(self, config: TablesConfig) -> LinearWeights:
-        """Keeps the weights of the last call: most points differ in the trend alone."""
-        key = (config.regularization, config.content_weight)
-        if self._last_linear is None or self._last_linear[0] != key:
-            small = min(config.max_linear_items, _MAX_LINEAR_ITEMS)
-            made = fit_linear_weights(
-                self._touched,
-                len(self._snapshot.fitted.catalogue),
-                len(self._log.user_ids),
-                self._content,
-                config.model_copy(update={"max_linear_items": small}),
-            )
-            self._last_linear = (key, made)
-        return self._last_linear[1]
 
     def _ndcgs(
         self, tables: CandidateTables, lists_of: Callable[[Queries], Ragged]

@@ -26,9 +26,9 @@ class TestTypeThatCounts:
 
     def test_ignores_what_hardly_happens(self):
         clicks = [("ann", row, "click", 1) for row in range(200)]
-        found = choose_label(log_of(*clicks, ("ann", 1, "purchase", 1)), LabelConfig())
+        label = choose_label(log_of(*clicks, ("ann", 1, "purchase", 1)), LabelConfig())
 
-        assert found.type == TYPE_CODES["click"]
+        assert label.type == TYPE_CODES["click"]
 
     @pytest.mark.parametrize("name", INTERACTION_TYPES)
     def test_can_be_set(self, name):

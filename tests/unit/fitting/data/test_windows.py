@@ -28,31 +28,31 @@ class TestWindows:
             ("cid", 1, "cart", 12),
         )
 
-        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(2, bool))
+        outcomes = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(2, bool))
 
-        assert found.users.tolist() == [0]
-        assert found.rows.tolist() == [1]
-        assert found.strengths.tolist() == [WANTED]
+        assert outcomes.users.tolist() == [0]
+        assert outcomes.rows.tolist() == [1]
+        assert outcomes.strengths.tolist() == [WANTED]
 
     def test_outcomes_leave_out_items_that_could_not_be_recommended(self):
         log = log_of(("ann", 0, "purchase", 11), ("bob", 1, "purchase", 11))
 
-        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.array([True, False]))
+        outcomes = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.array([True, False]))
 
-        assert found.users.tolist() == [0]
+        assert outcomes.users.tolist() == [0]
 
     def test_outcomes_can_ask_for_less_than_a_purchase(self):
         log = log_of(("ann", 0, "click", 11), ("bob", 0, "view", 11))
 
-        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(1, bool), least=CLICKED)
+        outcomes = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(1, bool), least=CLICKED)
 
-        assert found.users.tolist() == [0]
+        assert outcomes.users.tolist() == [0]
 
     def test_a_sample_keeps_what_the_chosen_users_did(self):
         log = log_of(*[(f"u{i:02}", row, "purchase", 11) for i in range(20) for row in range(i)])
-        found = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(20, bool))
+        outcomes = find_outcomes(log, 10 * DAY_S, 20 * DAY_S, np.ones(20, bool))
 
-        some = sample(found, 5, seed=0)
+        some = sample(outcomes, 5, seed=0)
 
         assert len(some) == 5
         assert np.diff(some.offsets).tolist() == (some.users + 1).tolist()

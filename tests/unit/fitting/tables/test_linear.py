@@ -16,11 +16,11 @@ class TestLinear:
 
     def weights(self, words=None, **config):
         content = csr_array((4, 1)) if words is None else csr_array(np.array(words, float))
-        found = fit_linear_weights(
+        table = fit_linear_weights(
             find_pairs(self.LOG, TYPE_WEIGHTS), 4, 9, content, TablesConfig(**config)
         )
         dense = np.zeros((4, 4))
-        dense[owners(found.offsets), found.rows] = found.weights
+        dense[owners(table.linear_offsets), table.linear_rows] = table.linear_weights
         return dense
 
     def test_is_the_best_linear_map_of_baskets_to_themselves_without_a_diagonal(self):
@@ -45,9 +45,9 @@ class TestLinear:
         log = log_of(("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1))
 
         content = csr_array((2, 1))
-        found = fit_linear_weights(find_pairs(log, TYPE_WEIGHTS), 2, 2, content, TablesConfig())
+        table = fit_linear_weights(find_pairs(log, TYPE_WEIGHTS), 2, 2, content, TablesConfig())
 
-        assert found.offsets.tolist() == [0, 0, 0]
+        assert table.linear_offsets.tolist() == [0, 0, 0]
 
     def test_a_word_counts_as_users_who_took_all_its_items(self):
         words = [[1, 0], [0, 1], [0, 1], [0, 0]]
@@ -61,7 +61,7 @@ class TestLinear:
 
         by_words = self.weights(words, regularization=2, content_weight=3)
 
-        assert by_words[by_words != 0] == pytest.approx(more_users.weights, abs=1e-6)
+        assert by_words[by_words != 0] == pytest.approx(more_users.linear_weights, abs=1e-6)
 
     def test_words_that_count_nothing_change_nothing(self):
         words = [[1], [0], [1], [0]]

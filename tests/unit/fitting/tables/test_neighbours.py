@@ -13,13 +13,13 @@ def the_list(values, offsets, i):
 
 
 def neighbours_of(log, row, n_rows, **config):
-    found = find_neighbours(
+    table = find_neighbours(
         find_pairs(log, TYPE_WEIGHTS), n_rows, len(log.user_ids), TablesConfig(**config)
     )
     return dict(
         zip(
-            the_list(found.rows, found.offsets, row),
-            the_list(found.scores, found.offsets, row),
+            the_list(table.neighbour_rows, table.neighbour_offsets, row),
+            the_list(table.neighbour_scores, table.neighbour_offsets, row),
             strict=True,
         )
     )
@@ -57,9 +57,9 @@ class TestNeighbours:
             ("ann", 2, "view", 1),
         )
 
-        found = neighbours_of(log, 0, 3)
+        table = neighbours_of(log, 0, 3)
 
-        assert list(found) == [1, 2]
+        assert list(table) == [1, 2]
 
     def test_keeps_the_best_only_and_breaks_ties_by_row(self):
         log = log_of(*[("ann", row, "purchase", 1) for row in range(5)])

@@ -14,20 +14,20 @@ class TestPeriodsOf:
     )
 
     def test_counts_the_users_of_each_item_and_all_users(self):
-        found = count_periods(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=60)
+        periods = count_periods(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=60)
 
-        np.testing.assert_allclose(found.starts_at / DAY_S, [1, 8])
-        assert found.counts.tolist() == [[1, 2], [0, 1], [0, 0]]
-        assert found.totals.tolist() == [1, 3]
-        assert found.users.tolist() == [1, 2]
+        np.testing.assert_allclose(periods.period_starts_at / DAY_S, [1, 8])
+        assert periods.period_counts.tolist() == [[1, 2], [0, 1], [0, 0]]
+        assert periods.period_totals.tolist() == [1, 3]
+        assert periods.period_users.tolist() == [1, 2]
 
     def test_keeps_the_latest_periods(self):
-        found = count_periods(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=1)
+        periods = count_periods(self.LOG, 3, 15 * DAY_S, period_days=7, max_periods=1)
 
-        assert found.counts.tolist() == [[2], [1], [0]]
+        assert periods.period_counts.tolist() == [[2], [1], [0]]
 
     def test_of_no_interactions_is_one_empty_period(self):
-        found = count_periods(log_of(users=()), 2, 15 * DAY_S, period_days=7, max_periods=60)
+        periods = count_periods(log_of(users=()), 2, 15 * DAY_S, period_days=7, max_periods=60)
 
-        assert found.counts.tolist() == [[0], [0]]
-        assert found.users.tolist() == [0]
+        assert periods.period_counts.tolist() == [[0], [0]]
+        assert periods.period_users.tolist() == [0]

@@ -66,17 +66,17 @@ class TestItemFactors:
         return compute_item_factors(pairs, 5, len(log.user_ids), n_dimensions, shrinkage)
 
     def test_expect_of_a_user_what_those_took_who_took_the_same(self):
-        found = self.factors(self.LOG, 2)
+        factors = self.factors(self.LOG, 2)
 
-        expected = found.taken @ found.offered.T
+        expected = factors.factors_in @ factors.factors_out.T
         assert expected[0] == pytest.approx([0.5, 0.5, 0, 0, 0], abs=1e-6)
         assert expected[2] == pytest.approx([0, 0, 0.5, 0.5, 0], abs=1e-6)
 
     def test_a_factor_weaker_than_the_shrinkage_says_nothing(self):
         # Two items of six users against two of five: as strong as the fourth roots of 12 and 10.
-        found = self.factors(self.LOG, 2, shrinkage=0.96)
+        factors = self.factors(self.LOG, 2, shrinkage=0.96)
 
-        expected = found.taken @ found.offered.T
+        expected = factors.factors_in @ factors.factors_out.T
         assert expected[0, 1] == pytest.approx(0.02, abs=1e-6)
         assert not expected[2].any()
 
