@@ -68,7 +68,6 @@ def run(
 ) -> Iterator[StepRun]:
     """
     Args:
-        steps: by name, in their order.
         inputs: identifies the code and the data, as a value that JSON can hold.
         only: a step that runs alone, done or not; the steps before it must be done.
 

@@ -8,8 +8,6 @@ from importlib.resources import files
 
 _STYLE = files("serve_app.fitting.report").joinpath("report.css").read_text(encoding="utf-8")
 
-_MARKDOWN_SYNTAX = re.compile(r"([\\`*_\[\]|~#])")
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -64,7 +62,7 @@ def escape_markdown(text: str) -> str:
     """Text in which neither Markdown nor HTML finds syntax; line breaks become spaces."""
     # Titles of items are user input: a `<` would start HTML, which Markdown lets through.
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return _MARKDOWN_SYNTAX.sub(r"\\\1", plain)
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", plain)
 
 
 def _markdown_part(part: Part) -> str:
@@ -82,7 +80,11 @@ def _markdown_table(table: Table) -> str:
 
 
 def as_html(document: Document, drawings: Mapping[str, str]) -> str:
-    """One HTML file that needs no other file: style and plots (as SVG, by name) are part of it."""
+    """Renders one HTML file that needs no other file.
+
+    Args:
+        drawings: each picture as SVG, by its name.
+    """
     verdict = "good" if document.good else "bad"
     body = "\n".join(_html_section(section, drawings) for section in document.sections)
     return f"""<!doctype html>

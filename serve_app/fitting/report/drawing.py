@@ -105,9 +105,9 @@ def height_of(n_rows: float) -> float:
     return 1.1 + 0.24 * n_rows
 
 
-def limits_from_zero(values: Sequence[float], room: float = 0.04) -> tuple[float, float]:
-    """From zero to the largest value and a share of it as room."""
-    return 0.0, (1 + room) * max([*values, 1e-9])
+def limits_from_zero(values: Sequence[float]) -> tuple[float, float]:
+    """From zero to a little more than the largest value."""
+    return 0.0, 1.04 * max([*values, 1e-9])
 
 
 def round_ratios(ratios: Collection[Interval]) -> list[float]:

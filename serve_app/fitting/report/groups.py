@@ -19,7 +19,7 @@ _Name = TypeVar("_Name")
 K = 10
 
 _ACTIVITY_STARTS = (0, 1, 3, 10, 30, 100)
-"""The smallest number of counted interactions before the window, of each group of users."""
+"""The smallest number of counted interactions before the window in each group of users."""
 
 _AGES_DAYS = {
     "under a week": 7.0,
@@ -102,10 +102,10 @@ def _compared_orders(facts: Facts) -> list[str]:
 
 
 def _activity_label(number: int) -> str:
-    first = _ACTIVITY_STARTS[number]
-    if number == len(_ACTIVITY_STARTS) - 1:
+    first, *later = _ACTIVITY_STARTS[number:]
+    if not later:
         return f"{first}+"
-    last = _ACTIVITY_STARTS[number + 1] - 1
+    last = later[0] - 1
     return f"{first}" if first == last else f"{first}–{last}"
 
 

@@ -23,20 +23,20 @@ _NO_PLOTS = (
 def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Document:
     """
     Args:
-        drawn: names of the plots that exist; pictures of others are left out.
-            There are none where matplotlib is missing; then the report says so.
+        drawn: names of the plots that exist; pictures of others are left out. If there are none,
+            the report says how to get them.
     """
     sections: Mapping[str, Iterable[Part]] = {
-        "Verdict": _verdict(facts),
-        "Data and windows": _data(facts, figures),
-        "How good the lists are": _quality(facts, figures),
+        "Verdict": _write_verdict(facts),
+        "Data and windows": _write_data(facts, figures),
+        "How good the lists are": _write_quality(facts, figures),
         "For whom, and for which items": _USERS_AND_ITEMS,
-        "Where recommendations come from": _sources(facts),
-        "The model": _model(facts),
-        "Most recommended": _most_recommended(facts, figures),
-        "What the data chose": _tuned(facts),
-        "Since the last bundle": _changes(facts, figures),
-        "Leak check": _leaks(facts),
+        "Where recommendations come from": _write_sources(facts),
+        "The model": _write_model(facts),
+        "Most recommended": _write_most_recommended(facts, figures),
+        "What the data chose": _write_tuned(facts),
+        "Since the last bundle": _write_changes(facts, figures),
+        "Leak check": _write_leaks(facts),
         **({} if drawn else {"Plots": [_NO_PLOTS]}),
     }
     return Document(
@@ -57,7 +57,7 @@ def _has_content(part: Part, drawn: frozenset[str]) -> bool:
     return not isinstance(part, Picture) or part.name in drawn
 
 
-def _verdict(facts: Facts) -> Iterator[Part]:
+def _write_verdict(facts: Facts) -> Iterator[Part]:
     k, judgements = facts.verdict.k, facts.verdict.judgements
     yield (
         f"Each row is one demand on {facts.main}, and tells if it holds. Brackets hold the 95 %"
@@ -80,7 +80,7 @@ def _verdict(facts: Facts) -> Iterator[Part]:
     yield Picture("ratios", f"NDCG@{k} of {facts.main} over that of each other order")
 
 
-def _data(facts: Facts, figures: Figures) -> Iterator[Part]:
+def _write_data(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield (
         "Candidates and features of a window know only what came before the window. An item is"
         f" wanted if the counted interaction ({facts.counted}) follows in the window and the item"
@@ -104,7 +104,7 @@ def _data(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield Table(("", "value"), rows)
 
 
-def _quality(facts: Facts, figures: Figures) -> Iterator[Part]:
+def _write_quality(facts: Facts, figures: Figures) -> Iterator[Part]:
     served = f" {SERVED} is the model that is served now." if SERVED in figures.orders else ""
     yield (
         "NDCG@10 is 1 if all items that the user then wanted stand on top of the list. It is 0 if"
@@ -128,7 +128,7 @@ def _quality(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield Table(("order", *cell_text.METRIC_NAMES.values(), "coverage@20"), rows)
 
 
-def _sources(facts: Facts) -> Iterator[Part]:
+def _write_sources(facts: Facts) -> Iterator[Part]:
     yield (
         f"A source misleads {facts.main} if it offers many of the recommended items but few of the"
         " hits. A source is needed if no other source offers its hits."
@@ -136,7 +136,7 @@ def _sources(facts: Facts) -> Iterator[Part]:
     yield Picture("sources", "share of each source in the recommended items and in the hits")
 
 
-def _model(facts: Facts) -> Iterator[Part]:
+def _write_model(facts: Facts) -> Iterator[Part]:
     yield Picture("gains", f"the features that {facts.main} gains most from")
     yield (
         "Points above the dashed line mean that probabilities are too low, points below it that"
@@ -147,7 +147,7 @@ def _model(facts: Facts) -> Iterator[Part]:
     yield Picture("calibration", "predicted against observed probability")
 
 
-def _most_recommended(facts: Facts, figures: Figures) -> Iterator[Part]:
+def _write_most_recommended(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield (
         f"Share of the users whose first ten of {facts.main} hold the item, and share of these"
         " users who wanted it."
@@ -160,7 +160,7 @@ def _most_recommended(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield Table(("item", "lists", "wanted"), rows)
 
 
-def _tuned(facts: Facts) -> Iterator[Part]:
+def _write_tuned(facts: Facts) -> Iterator[Part]:
     yield (
         "The fit chooses these settings on the window that models learn from. The table shows the"
         " values of the last bundle and of this fit."
@@ -173,7 +173,7 @@ def _tuned(facts: Facts) -> Iterator[Part]:
     yield Table(("setting", "before", "now"), rows)
 
 
-def _changes(facts: Facts, figures: Figures) -> Iterator[Part]:
+def _write_changes(facts: Facts, figures: Figures) -> Iterator[Part]:
     if facts.previous is None:
         yield "There is no bundle to compare with."
         return
@@ -189,7 +189,7 @@ def _changes(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield Table(("", "before", "now", "change"), rows)
 
 
-def _leaks(facts: Facts) -> Iterator[Part]:
+def _write_leaks(facts: Facts) -> Iterator[Part]:
     yield (
         "A source that was fitted on the interactions that models learn to predict is far better in"
         " that window than in the window after it. Seasons move both figures: only a large"

@@ -12,9 +12,6 @@ from serve_app.fitting.report.facts import Facts
 from serve_app.fitting.report.figures import Figures, compute_figures
 from serve_app.fitting.report.sections import write_document
 
-# More digits than anybody reads, fewer than the noise of another machine's sums reaches.
-_DIGITS = 6
-
 
 def write_report(facts: Facts, folder: Path) -> None:
     """Writes ``report.md`` with its plots as PNG, ``report.html`` that needs no other file, and
@@ -76,11 +73,12 @@ def _as_json(facts: Facts, figures: Figures) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Named tuples become objects, and figures are rounded to ``_DIGITS`` digits."""
+    """Named tuples become objects, and figures are rounded."""
     if hasattr(value, "_asdict"):
         return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return round(value, _DIGITS) if isinstance(value, float) else value
+    # More digits than anybody reads, fewer than the noise of another machine's sums reaches.
+    return round(value, 6) if isinstance(value, float) else value

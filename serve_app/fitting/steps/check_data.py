@@ -24,7 +24,6 @@ class CheckedData:
     """
     Attributes:
         items: all items, without any number that is learnt from interactions.
-        index: finds the users of the log.
         created_at: shape (n_users,), epoch seconds when each user came, NaN where unknown.
     """
 

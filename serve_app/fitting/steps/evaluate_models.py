@@ -5,9 +5,9 @@ and the model that is served now. The gate decides by these results, and a repor
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ from serve_app.fitting.workspace.step_folders import Workspace, read_json, write
 STEP = "evaluate"
 
 
-class _Model(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Model:
     """An order by a booster as bytes: workers in other processes can be sent nothing else."""
 
     features: tuple[str, ...]
