@@ -24,11 +24,11 @@ _MOST_BLOCK_ROWS = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingMatrix:
-    """Pairs of a user and an item with any interaction before the test period.
+    """Pairs of a user and an item with any interaction before the test period, float32.
 
     Attributes:
-        matrix: shape (n_users, n_items), float32: weight of the pair's strongest interaction.
-        ages: same sparsity, float32: days since the pair's last interaction. Zeros are stored.
+        matrix: shape (n_users, n_items), weight of the pair's strongest interaction.
+        ages: same sparsity, days since the pair's last interaction. Zeros are stored.
     """
 
     matrix: csr_array

@@ -140,13 +140,7 @@ class IngressConfig(Settings):
         return self
 
 
-EACH_ALONE = Placement()
-"""Makes every stage a deployment of its own."""
-
-
-def deployment_names(
-    variants: tuple[str, ...], placement: Placement = EACH_ALONE
-) -> tuple[str, ...]:
+def deployment_names(variants: tuple[str, ...], placement: Placement) -> tuple[str, ...]:
     """Return the names of all deployments, the ingress first."""
     places = placement.of_stages(variants)
     return ("Ingress", *(stage for stage, place in places.items() if place == "deployment"))

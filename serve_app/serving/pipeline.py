@@ -1,4 +1,4 @@
-"""Calls the stages for a batch, and replaces those that fail or miss their deadline.
+"""Calls the stages for a batch in this order, and replaces those that fail or are late.
 
     features  ┐
               ├──► scorers, one per variant, at the same time ──► ranker
@@ -33,7 +33,6 @@ from serve_app.domain.settings import Settings
 from serve_app.errors import StageFailed, StageTimedOut
 
 FEATURES, CANDIDATES, RANKER = "features", "candidates", "ranker"
-
 HISTORY = "history"
 """Named in ``degraded`` for users whose history came from the bundle instead of a store."""
 

@@ -22,7 +22,7 @@ from serve_app.fitting.fit_config import FitConfig
 from serve_app.loading.load import LoadConfig
 from serve_app.operations.environment import parse_env_file
 from serve_app.serving.answering import BUNDLE, METADATA
-from serve_app.serving.config import AppConfig, IngressConfig, deployment_names
+from serve_app.serving.config import AppConfig, IngressConfig, Placement, deployment_names
 from serve_app.serving.http.bodies import (
     Recommendation,
     Recommendations,
@@ -203,7 +203,8 @@ def test_every_verb_is_documented(verb):
 def test_every_deployment_is_in_the_picture():
     picture = README.split("```")[1]
 
-    assert [name for name in deployment_names(("<variant>",)) if name not in picture] == []
+    names = deployment_names(("<variant>",), Placement())
+    assert [name for name in names if name not in picture] == []
 
 
 def commands_on(text: str) -> list[str]:

@@ -38,16 +38,15 @@ def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
         ]
         return refuse(request, "invalid", 422, problems)
 
-    @api.exception_handler(400)
-    async def unreadable(request: Request, _: Exception) -> Response:
-        # FastAPI raises 400 for a body that is not UTF-8, or is nested too deeply.
-        problem = {"type": "value_error", "loc": ("body",), "msg": NO_OBJECT}
-        return refuse(request, "invalid", 422, [problem])
-
     @api.exception_handler(InvalidRequest)
     async def invalid(request: Request, error: InvalidRequest) -> Response:
         problem = {"type": "value_error", "loc": error.location, "msg": error.message}
         return refuse(request, "invalid", error.http_status, [problem])
+
+    @api.exception_handler(400)
+    async def unreadable(request: Request, _: Exception) -> Response:
+        # FastAPI raises 400 for a body that is not UTF-8, or is nested too deeply.
+        return await invalid(request, InvalidRequest(("body",), NO_OBJECT))
 
     @api.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:

@@ -89,7 +89,7 @@ class TestIngressConfig:
 
 class TestLocations:
     def test_every_variant_has_its_own_deployment(self):
-        assert deployment_names(("a", "b")) == (
+        assert deployment_names(("a", "b"), Placement()) == (
             *("Ingress", "FeatureFetcher", "CandidateGenerator"),
             *("Scorer-a", "Scorer-b", "Ranker"),
         )
