@@ -47,11 +47,7 @@ class BundleShelf(Generic[Prepared]):
     def __init__(
         self, location: BundleLocation, stage: str, prepare: Callable[[Bundle], Prepared]
     ) -> None:
-        """
-        Args:
-            stage: name of the stage, for failures.
-            prepare: computes what the stage works with from a bundle. It runs in a thread.
-        """
+        """``prepare`` computes what the stage works with from a bundle. It runs in a thread."""
         self._location = location
         self._stage = stage
         self._prepare = prepare

@@ -60,11 +60,7 @@ class Coalescer(Generic[Question, Answer]):
         config: CoalescingConfig,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """
-        Args:
-            process: answers a batch: one answer per question, in order.
-            clock: seconds from a monotonic clock.
-        """
+        """``process`` answers a batch: one answer per question, in order."""
         self._process = process
         self._config = config
         self._clock = clock

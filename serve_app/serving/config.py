@@ -128,10 +128,7 @@ class IngressConfig(Settings):
     experiment: Experiment
 
     def check(self, variants: tuple[str, ...]) -> Self:
-        """
-        Raises:
-            ValueError: a weight names a variant that is not served.
-        """
+        """Raise ``ValueError`` if a weight names a variant that is not served."""
         unknown = sorted(set(self.experiment.weights) - set(variants))
         if unknown:
             raise ValueError(
