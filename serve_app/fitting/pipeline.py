@@ -99,10 +99,9 @@ def fit(
     *,
     measure: bool = True,
 ) -> FitResult:
-    """Runs all steps but ``publish`` in this process, in a temporary folder.
+    """Runs all steps but ``publish`` on ``FitData`` in this process, in a temporary folder.
 
     Args:
-        items, users, log: as ``FitData`` has them.
         measure: measure and judge the models; otherwise only the models to publish are trained.
 
     Raises:

@@ -26,9 +26,6 @@ OTHER = "#8d96a0"
 ACCENT = "#e67e22"
 """Colours that are legible on white and on black; the page replaces the ink by its own."""
 
-# Narrow: letters stay readable when a phone shows the whole width.
-_WIDTH_INCHES = 4.8
-
 _STYLE: Mapping[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -67,7 +64,8 @@ def make_sheet(
     height_inches: float, title: str, xlabel: str, ylabel: str = ""
 ) -> tuple[Sheet, Axes]:
     """A sheet whose title and label have the full width, however long the row names are."""
-    figure = Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
+    # Narrow: letters stay readable when a phone shows the whole width.
+    figure = Figure(figsize=(4.8, height_inches), layout="constrained")
     # Its own canvas: pyplot would keep every figure alive and choose a backend by the machine.
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, horizontalalignment="left")

@@ -11,8 +11,6 @@ from serve_app.fitting.report.figures import Figures
 Plot = Callable[[Facts, Figures], drawing.Sheet | None]
 """Draws a plot, or returns ``None`` where there is nothing to draw."""
 
-_COLOURS = (drawing.MAIN, drawing.ACCENT, drawing.OTHER)
-
 _BARS_INCHES = 3.1
 
 _AGE = "age of the item when the window began"
@@ -143,7 +141,8 @@ def draw_calibration(facts: Facts, figures: Figures) -> drawing.Sheet | None:
     title = "Whether probabilities come true"
     xlabel = "predicted probability that a candidate is wanted"
     sheet, axes = drawing.make_sheet(3.6, title, xlabel, "share that was wanted")
-    for (name, points), colour in zip(lines.items(), _COLOURS, strict=False):
+    colours = (drawing.MAIN, drawing.ACCENT, drawing.OTHER)
+    for (name, points), colour in zip(lines.items(), colours, strict=False):
         axes.plot(*np.reshape(points, (-1, 2)).T, color=colour, marker="o", label=name)
     diagonal = [low, high]
     axes.plot(diagonal, diagonal, color=drawing.INK, linestyle="--", linewidth=1, label="perfect")
