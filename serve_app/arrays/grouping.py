@@ -18,11 +18,8 @@ def sum_by_key(
 ) -> tuple[Keys, NDArray[np.float32]]:
     """Distinct keys, ascending, and the sum of the values of each; both shape (m,).
 
-    Keys whose values sum to zero are left out. The sum of a key does not depend on the other keys:
-    a request gets equal scores alone and in a batch.
-
-    Args:
-        keys: shape (n,), below ``n_keys``.
+    All keys, shape (n,), are below ``n_keys``. Keys whose values sum to zero are left out. The sum
+    of a key does not depend on the other keys: a request gets equal scores alone and in a batch.
     """
     if n_keys <= _DENSE_RATIO * len(keys):
         # Both branches round alike: ``bincount`` adds in float64, in the order of the values.

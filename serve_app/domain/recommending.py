@@ -39,11 +39,9 @@ def recommend_batch(
     model: VariantModel,
     config: RankingConfig,
 ) -> Recommendations:
-    """
-    Args:
-        histories: the users' events, one history per request.
-        user_features: shape (len(batch), len(USER_FEATURES)), at the time of the batch.
-        model: scores the candidates of all requests.
+    """Recommends with one history per request, and one model for all requests.
+
+    User features have shape (len(batch), len(USER_FEATURES)), at the time of the batch.
     """
     candidates = finder.find(batch, histories)
     scores = model.score(ScoringBatch.of(candidates, user_features, batch.at))

@@ -108,14 +108,10 @@ def _count_seen(
 
 
 def count_by_period(histories: Histories, starts_at: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Counts the distinct items of each user's events in each period.
+    """Counts the distinct items of each user's events in each period, shape (n_users, n_periods).
 
-    Args:
-        starts_at: shape (n_periods,), epoch seconds, ascending. Earlier events are left out. The
-            last period has no end.
-
-    Returns:
-        Shape (n_users, n_periods).
+    Events before the first start, of epoch seconds in ascending order, are left out. The last
+    period has no end.
     """
     n_periods = len(starts_at)
     events = histories.events

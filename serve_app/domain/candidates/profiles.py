@@ -64,11 +64,8 @@ def profiles_of(
     at: float,
     half_life_days: float,
 ) -> Profiles:
-    """
-    Args:
-        histories: events on rows of the catalogue only (see ``drop_unknown_items``).
-        content_vectors: shape (len(catalogue), c).
-        at: epoch seconds.
+    """Profiles at an epoch second, of events on rows of the catalogue only; see
+    ``drop_unknown_items``. Content vectors have shape (len(catalogue), c).
     """
     rows, users = histories.events["row"], owners(histories.offsets)
     weights = event_weights(histories, at, half_life_days)
@@ -93,14 +90,10 @@ def profiles_of(
 
 
 def user_factors(histories: Histories, factors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums the factors that the user's items add. Each item counts once, by its heaviest event.
+    """Sums the factors that the user's items add, shape (n_users, d).
 
-    Args:
-        histories: events on rows of ``factors`` only.
-        factors: shape (n_rows, d), what an item adds to its user.
-
-    Returns:
-        Shape (n_users, d).
+    Each item counts once, by its heaviest event. All events are on rows of ``factors``, of shape
+    (n_rows, d).
     """
     n_users, n_rows = len(histories), len(factors)
     weights = TYPE_WEIGHTS[histories.events["type"]]

@@ -145,14 +145,9 @@ def days_since(moments: NDArray[np.floating], at: float) -> NDArray[np.float64]:
 
 
 def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32]:
-    """Model features of users at a time.
+    """Model features of users at an epoch second, shape (n, len(USER_FEATURES)).
 
-    Args:
-        columns: shape (n, len(USER_COLUMNS)).
-        at: epoch seconds.
-
-    Returns:
-        Shape (n, len(USER_FEATURES)).
+    The columns have shape (n, len(USER_COLUMNS)).
     """
     named = dict(zip(USER_COLUMNS, columns.T, strict=True))
     features = (
@@ -174,13 +169,9 @@ def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32
 def assemble(
     names: Sequence[str], catalogue: Catalogue, batch: ScoringBatch
 ) -> NDArray[np.float32]:
-    """One row of model features per candidate.
+    """One row of model features per candidate, shape (len(batch.rows), len(names)).
 
-    Args:
-        names: the features that the model was fitted with, in its order, out of ``FEATURES``.
-
-    Returns:
-        Shape (len(batch.rows), len(names)); each column is contiguous.
+    ``names`` are the features of the model, in its order. Each column is contiguous.
     """
     requests = owners(batch.offsets)
     # Filled by column and transposed at the end: the compiled trees read columns.

@@ -80,8 +80,7 @@ def trees_of(model: bytes | bytearray) -> Trees | None:
 def scores_of(trees: Trees, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sums of the leaves, shape (n,), added up in XGBoost's order and precision.
 
-    Args:
-        matrix: shape (n, f), float32; fastest if the columns are contiguous.
+    The matrix has shape (n, f), float32; contiguous columns are fastest.
     """
     assert _ADD_TREES is not None, "there are trees only where it was compiled"
     # The function reads raw memory column by column. The array lives until the call returns.

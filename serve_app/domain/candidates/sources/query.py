@@ -189,9 +189,7 @@ def no_hits(n_requests: int) -> Hits:
 def best_hits(queries: Queries, keys: Keys, scores: NDArray[np.float32], limit: int) -> Hits:
     """The allowed rows of a source with the best scores; ties go to the smaller row.
 
-    Args:
-        keys: shape (m,), ascending, request * n_rows + row.
-        scores: shape (m,).
+    Keys, request * n_rows + row, ascend. Keys and scores have shape (m,).
     """
     n_rows = queries.n_rows
     requests = keys // n_rows
