@@ -30,8 +30,6 @@ def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int)
 
     Args:
         items: as ``stores.postgres.fit_input.read_items`` returns them.
-        log: all interactions.
-        n_dimensions: length of the vectors.
 
     Raises:
         NotEnoughData: there are no items.
@@ -43,16 +41,15 @@ def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int)
     listed = np.zeros(n, bool)
     listed[rows] = True
     item_ids = _by_row(items["item_id"], rows, n, "")
-    numbers = np.full((3, n), np.nan)
-    numbers[0, rows] = items["price"]
-    numbers[1] = first_seen(items, log, n)
+    prices = np.full(n, np.nan)
+    prices[rows] = items["price"]
     standard: dict[str, Column] = {
         "category": TextColumn.of(_by_row(_categories(items), rows, n, None)),
-        "price": NumberColumn(numbers[0]),
+        "price": NumberColumn(prices),
         "tags": TagsColumn.of(_by_row(items["tags"], rows, n, ())),
         "in_stock": FlagColumn.of(_by_row(items["in_stock"], rows, n, False)),
-        "created_at": NumberColumn(numbers[1]),
-        "avg_rating": NumberColumn(numbers[2]),
+        "created_at": NumberColumn(first_seen(items, log, n)),
+        "avg_rating": NumberColumn(np.full(n, np.nan)),
         "num_ratings": NumberColumn(np.zeros(n)),
         "popularity": NumberColumn(np.zeros(n)),
     }
@@ -100,12 +97,8 @@ def _column(values: Sequence[Any]) -> Column:
             np.array([np.nan if value is None else value for value in values], float)
         )
     if known and all(isinstance(value, list | tuple) for value in known):
-        return TagsColumn.of([[_text(word) for word in value or ()] for value in values])
-    return TextColumn.of([None if value is None else _text(value) for value in values])
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else str(value)
+        return TagsColumn.of([[str(word) for word in value or ()] for value in values])
+    return TextColumn.of([None if value is None else str(value) for value in values])
 
 
 def _by_row(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """Defines the label: the interactions that recommendations should lead to."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -59,13 +59,7 @@ class Label:
     @property
     def config(self) -> LabelConfig:
         """Settings that give this label, whatever the log is."""
-        return LabelConfig.model_validate(
-            {
-                "type": INTERACTION_TYPES[self.type],
-                "min_rating": self.min_rating,
-                "repeats": self.repeats,
-            }
-        )
+        return LabelConfig.model_validate(asdict(self) | {"type": INTERACTION_TYPES[self.type]})
 
     @property
     def hit(self) -> str:

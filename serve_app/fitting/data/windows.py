@@ -108,11 +108,8 @@ def find_outcomes(
     # The strongest interaction of each pair comes first. Negated as int: uint8 would wrap around.
     order = np.lexsort((-strengths.astype(int), keys))
     first = order[np.flatnonzero(np.diff(keys[order], prepend=-1))]
-    owners, rows, strengths = (
-        keys[first] // len(listed),
-        keys[first] % len(listed),
-        strengths[first],
-    )
+    owners, rows = np.divmod(keys[first], len(listed))
+    strengths = strengths[first]
     users = np.unique(owners[strengths >= least])
     kept = np.isin(owners, users)
     lengths = np.bincount(np.searchsorted(users, owners[kept]), minlength=len(users))

@@ -51,13 +51,7 @@ class Examples:
 
 
 class Block(NamedTuple):
-    """A block of the users of ``Outcomes``.
-
-    Attributes:
-        users: slice of the outcomes' users.
-        candidates: as the sources gave them.
-        examples: of these candidates.
-    """
+    """A slice of the users of ``Outcomes``, with their candidates and the examples of these."""
 
     users: slice
     candidates: CandidateBatch

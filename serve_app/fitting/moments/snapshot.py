@@ -56,7 +56,6 @@ class Snapshot:
     """
     Attributes:
         at: epoch seconds.
-        label: interactions that recommendations should lead to.
         users: shape (n_users, len(USER_COLUMNS)), float64.
     """
 
@@ -67,10 +66,9 @@ class Snapshot:
 
 
 class Numbers(NamedTuple):
-    """Numbers of items and users, without the tables.
+    """Numbers of items, as columns of the catalogue, and of users, without the tables.
 
     Attributes:
-        catalogue: with popularity, ratings, vectors and model features.
         users: shape (n_users, len(USER_COLUMNS)), float64.
     """
 
@@ -90,8 +88,7 @@ def compute_numbers(
     """
     Args:
         items: all items, as ``fitting.data.items.build_catalogue`` gives them.
-        log: interactions that were known.
-        at: epoch seconds.
+        at: epoch seconds; the log holds the interactions that were known then.
         listed: shape (len(items),), items that existed.
         user_created_at: shape (len(log.user_ids),), epoch seconds, NaN where unknown.
     """

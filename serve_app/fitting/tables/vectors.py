@@ -35,13 +35,9 @@ def compute_item_vectors(
     Returns:
         Shape (n_rows, n_dimensions), float32, all zero for items without interactions.
     """
-    vectors = np.zeros((n_rows, n_dimensions), np.float32)
     matrix = _scaled(find_pairs(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
-    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
-    if k < 1 or not matrix.nnz:
-        return vectors
-    strengths, axes = _leading(matrix, k)
-    return _of_unit_length(axes.T * np.sqrt(strengths), vectors)
+    strengths, axes = _leading(matrix, n_dimensions)
+    return _of_unit_length(axes.T * np.sqrt(strengths), n_dimensions)
 
 
 class Factors(NamedTuple):
@@ -74,12 +70,9 @@ def compute_item_factors(
     """
     taken = np.zeros((n_rows, n_dimensions), np.float32)
     offered = np.zeros_like(taken)
-    matrix = _scaled(pairs, n_rows, n_users)
-    k = min(n_dimensions, *(length - 1 for length in matrix.shape))
-    if k < 1 or not matrix.nnz:
-        return Factors(taken, offered)
-    strengths, axes = _leading(matrix, k)
-    kept = np.sqrt(np.maximum(1 - shrinkage * strengths[0] / np.maximum(strengths, _TINY), 0))
+    strengths, axes = _leading(_scaled(pairs, n_rows, n_users), n_dimensions)
+    k = len(strengths)
+    kept = np.sqrt(np.maximum(1 - shrinkage * strengths[:1] / np.maximum(strengths, _TINY), 0))
     scales = np.maximum(np.bincount(pairs.rows, minlength=n_rows), 1)[:, None] ** 0.25
     taken[:, :k], offered[:, :k] = kept * axes.T / scales, kept * axes.T * scales
     return Factors(taken, offered)
@@ -96,12 +89,8 @@ def compute_content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np
     Returns:
         Shape (n_rows, n_dimensions), float32, zero for items whose words no other item has.
     """
-    vectors = np.zeros((content.shape[0], n_dimensions), np.float32)
-    k = min(n_dimensions, *(length - 1 for length in content.shape))
-    if k < 1 or not np.any(content.data):
-        return vectors
-    strengths, axes = _leading(csr_array(content.T), k)
-    return _of_unit_length(axes.T * strengths, vectors)
+    strengths, axes = _leading(csr_array(content.T), n_dimensions)
+    return _of_unit_length(axes.T * strengths, n_dimensions)
 
 
 def compute_content_matrix(catalogue: Catalogue) -> csr_array:
@@ -133,10 +122,11 @@ def compute_content_matrix(catalogue: Catalogue) -> csr_array:
     return csr_array(matrix.multiply(_inverse(lengths)[:, None]))
 
 
-def _of_unit_length(raw: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Writes the vectors of ``raw`` that are no rounding errors into ``vectors``."""
+def _of_unit_length(raw: NDArray[np.float64], n_dimensions: int) -> NDArray[np.float32]:
+    """Scales the vectors to unit length, and those that are rounding errors to zero."""
+    vectors = np.zeros((len(raw), n_dimensions), np.float32)
     lengths = np.linalg.norm(raw, axis=1)
-    kept = lengths > _NOISE * lengths.max()
+    kept = lengths > _NOISE * lengths.max(initial=0)
     vectors[kept, : raw.shape[1]] = raw[kept] / lengths[kept, None]
     return vectors
 
@@ -145,13 +135,20 @@ def _inverse(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(1.0, values, out=np.zeros(len(values)), where=values > 0)
 
 
-def _leading(matrix: csr_array, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _leading(
+    matrix: csr_array, n_dimensions: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
+
+    k is ``n_dimensions``, less for a small matrix, and 0 for one that is too small or zero.
 
     Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
     It is deterministic, unlike ``scipy.sparse.linalg.svds``: ARPACK restarts at random where the
     matrix has a low rank, and equal data would give different bundles.
     """
+    k = max(min(n_dimensions, *(length - 1 for length in matrix.shape)), 0)
+    if not k or not np.any(matrix.data):
+        return np.empty(0), np.empty((0, matrix.shape[1]))
     # The bases are float64 and orthonormalised in each iteration: powers of the matrix would lose
     # the smaller singular values to rounding.
     width = min(k + _OVERSAMPLING, *matrix.shape)

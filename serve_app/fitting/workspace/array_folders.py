@@ -37,16 +37,12 @@ def load(record_type: type[Record], folder: Path, **given: Any) -> Record:
     Args:
         given: values of fields that are no arrays.
     """
-    return build(record_type, lambda name: _open(folder, name), **given)
+    return build(record_type, lambda name: load_array(folder, name), **given)
 
 
 def save_array(folder: Path, name: str, array: Array) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{name}.npy", array, allow_pickle=False)
-
-
-def load_array(folder: Path, name: str) -> Array:
-    return _open(folder, name)
 
 
 def save_catalogue(folder: Path, catalogue: Catalogue) -> None:
@@ -56,7 +52,7 @@ def save_catalogue(folder: Path, catalogue: Catalogue) -> None:
 
 
 def load_catalogue(folder: Path) -> Catalogue:
-    columns = build_columns(read_json(folder / _KINDS), lambda name: _open(folder, name))
+    columns = build_columns(read_json(folder / _KINDS), lambda name: load_array(folder, name))
     # Publishing names the version, after the content of all files.
     return load(Catalogue, folder, version="", columns=columns)
 
@@ -71,5 +67,5 @@ def load_log(folder: Path) -> InteractionLog:
     return load(InteractionLog, folder, user_ids=load(Texts, folder / _USER_IDS))
 
 
-def _open(folder: Path, name: str) -> Array:
+def load_array(folder: Path, name: str) -> Array:
     return open_array(folder / f"{name}.npy")
