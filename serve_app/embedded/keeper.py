@@ -22,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serve_app.embedded.home_folder import HomeFolder
-from serve_app.embedded.servers import Server, start
-from serve_app.embedded.store_servers import postgres_server, redis_server
+from serve_app.embedded.postgres_and_redis import postgres_server, redis_server
+from serve_app.embedded.server_processes import Server, start
 from serve_app.errors import EmbeddedStoresFailed
 
 LINGER_S = 2.0  # the next command of a script finds the servers running

@@ -18,9 +18,9 @@ import redis
 
 from serve_app.embedded.home_folder import HomeFolder
 from serve_app.embedded.lease import StoreUrls, lease
+from serve_app.embedded.postgres_and_redis import make_data_folder
 from serve_app.embedded.processes import account_for_postgres, known_account, spawn
-from serve_app.embedded.servers import Program, find_program
-from serve_app.embedded.store_servers import make_data_folder
+from serve_app.embedded.server_processes import Program, find_program
 from serve_app.errors import EmbeddedStoresFailed
 
 KEEPER, POSTGRES, REDIS = "serve_app.embedded.keeper", "bin/postgres", "/valkey-server"

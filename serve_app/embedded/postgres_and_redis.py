@@ -1,4 +1,7 @@
-"""Describes the embedded PostgreSQL and Redis, and makes the data folder of PostgreSQL."""
+"""Describes the embedded PostgreSQL and Redis, and makes the data folder of PostgreSQL.
+
+The Redis is valkey-server, which speaks the protocol of Redis.
+"""
 
 import os
 import shutil
@@ -10,7 +13,7 @@ import redis
 
 from serve_app.embedded.home_folder import DATABASE, POSTGRES_PORT, HomeFolder
 from serve_app.embedded.processes import Account, account_for_postgres, describe_end, spawn
-from serve_app.embedded.servers import POSTGRES, REDIS, Server, find_program
+from serve_app.embedded.server_processes import POSTGRES, REDIS, Server, find_program
 from serve_app.errors import EmbeddedStoresFailed
 
 # The built-in locale: the order of texts then depends on no library of the machine, and an index

