@@ -1,4 +1,5 @@
 """Reads and writes PostgreSQL and Redis.
 
-Decides nothing about recommendations. Other folders open no connection.
+Decides nothing about recommendations. Other folders open no connection, except the readiness checks
+of ``embedded``.
 """
