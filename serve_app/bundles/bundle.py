@@ -127,7 +127,7 @@ def _check_shapes(fitted: Fitted) -> None:
         "linear": (tables.linear_offsets, n_rows, len(tables.linear_rows)),
     }
     for name, (offsets, n_lists, n_values) in lists.items():
-        if not _fit(offsets, n_lists, n_values):
+        if not _are_valid_offsets(offsets, n_lists, n_values):
             raise BundleDamaged(version, f"the {name} offsets do not fit their values")
     for name in _BY_ITEM:
         if len(getattr(tables, name)) != n_rows:
@@ -138,6 +138,6 @@ def _check_shapes(fitted: Fitted) -> None:
         raise BundleDamaged(version, "period_counts has not one column per period")
 
 
-def _fit(offsets: Offsets, n_lists: int, n_values: int) -> bool:
+def _are_valid_offsets(offsets: Offsets, n_lists: int, n_values: int) -> bool:
     is_covering = len(offsets) == n_lists + 1 and offsets[0] == 0 and offsets[-1] == n_values
     return is_covering and bool(np.all(offsets[:-1] <= offsets[1:]))

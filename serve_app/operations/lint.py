@@ -77,7 +77,7 @@ def lint(config: Mapping[str, Any], app: Application = Application()) -> list[st
     problems = _ray_faults(config)
     # A file that Ray refuses may have any form, so that reading it further could fail.
     if accepts(ServeDeploySchema, config):
-        problems += _unfit(config, app)
+        problems += _contradictions(config, app)
     return [f"{written(location)}: {message}" for location, message in problems]
 
 
@@ -136,7 +136,7 @@ def _option_faults(options: Mapping[str, Any], location: Location) -> Iterator[F
             yield from faults(value, model, (*location, name))
 
 
-def _unfit(config: Mapping[str, Any], app: Application) -> Iterator[Fault]:
+def _contradictions(config: Mapping[str, Any], app: Application) -> Iterator[Fault]:
     """Yield what Ray cannot know: every contradiction between the file and the application."""
     for i, application in enumerate(config.get("applications") or []):
         location: Location = ("applications", i)
@@ -145,12 +145,14 @@ def _unfit(config: Mapping[str, Any], app: Application) -> Iterator[Fault]:
         listed = application.get("deployments") or []
         names = [options.get("name") for options in listed]
         for j, options in enumerate(listed):
-            yield from _unfit_deployment(options, names[:j], app, (*location, "deployments", j))
+            yield from _contradictions_of_deployment(
+                options, names[:j], app, (*location, "deployments", j)
+            )
         for missing in sorted(set(app.deployments or ()) - set(names)):
             yield (*location, "deployments"), f"{missing} is not listed: {_UNLISTED}"
 
 
-def _unfit_deployment(
+def _contradictions_of_deployment(
     options: Mapping[str, Any], earlier: Sequence[str], app: Application, location: Location
 ) -> Iterator[Fault]:
     name = options.get("name")

@@ -112,7 +112,7 @@ class AppConfig(Settings):
         return variants
 
     @model_validator(mode="after")
-    def _fits_a_call(self) -> Self:
+    def _check_batch_size(self) -> Self:
         n = self.coalescing.max_batch * self.candidates.max_candidates
         if n > MAX_CANDIDATES_PER_BATCH:
             raise ValueError(

@@ -31,9 +31,9 @@ from serve_app.serving.http.hot_route import PATH, Answering, HotRoute, failure_
 from serve_app.serving.http.http_errors import (
     access_log,
     add_errors,
-    fit_request_id,
     json_response,
     request_id_of,
+    safe_request_id,
     shed,
 )
 from serve_app.serving.questions import Answer, Question
@@ -80,7 +80,7 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
 async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: str) -> bytes:
     """Turn a checked request body into the bytes of the answer."""
     started_at = time.perf_counter()
-    request_id = fit_request_id(given_id)
+    request_id = safe_request_id(given_id)
     question = frontend.question(body)
     answer = await frontend.recommend(question)
     content = {
@@ -100,7 +100,7 @@ async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: st
 
 
 def _shed(frontend: Frontend, refused: Overloaded, given_id: str) -> Response:
-    return shed(frontend.telemetry, refused, fit_request_id(given_id))
+    return shed(frontend.telemetry, refused, safe_request_id(given_id))
 
 
 def _add_recommendations(api: FastAPI, answer: Answering) -> None:

@@ -94,11 +94,11 @@ def json_response(
 def request_id_of(request: Request) -> str:
     """Return the id of a request: one id for its answer and all its log lines."""
     if not hasattr(request.state, "request_id"):
-        request.state.request_id = fit_request_id(request.headers.get("x-request-id", ""))
+        request.state.request_id = safe_request_id(request.headers.get("x-request-id", ""))
     return str(request.state.request_id)
 
 
-def fit_request_id(given: str) -> str:
+def safe_request_id(given: str) -> str:
     """Return the caller's id if it is fit for a log line, else a new one."""
     fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
     return given if fit else uuid4().hex
