@@ -13,8 +13,8 @@ from pydantic import Field
 from serve_app.domain.settings import Settings
 from serve_app.errors import Overloaded, StageFailed
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 class CoalescingConfig(Settings):
@@ -41,13 +41,13 @@ class CoalescingConfig(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[Question, Answer]):
-    question: Question
-    answer: "asyncio.Future[Answer]"
+class _Waiting(Generic[Input, Output]):
+    question: Input
+    answer: "asyncio.Future[Output]"
     since_s: float
 
 
-class Coalescer(Generic[Question, Answer]):
+class Coalescer(Generic[Input, Output]):
     """Lets at most ``max_in_flight`` batches be under way.
 
     At low load a batch is one question and leaves at once. At high load batches grow, because
@@ -56,7 +56,7 @@ class Coalescer(Generic[Question, Answer]):
 
     def __init__(
         self,
-        process: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
+        process: Callable[[Sequence[Input]], Awaitable[Sequence[Output]]],
         config: CoalescingConfig,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,10 +64,10 @@ class Coalescer(Generic[Question, Answer]):
         self._process = process
         self._config = config
         self._clock = clock
-        self._waiting: deque[_Waiting[Question, Answer]] = deque()
+        self._waiting: deque[_Waiting[Input, Output]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Input) -> Output:
         """Return the answer, or raise the error of the question's batch.
 
         Raises:
@@ -77,7 +77,7 @@ class Coalescer(Generic[Question, Answer]):
         now_s = self._clock()
         if self._is_full(now_s):
             raise Overloaded(self._config.retry_after_s)
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(question, answer, now_s))
         self._leave()
         return await answer
@@ -101,9 +101,9 @@ class Coalescer(Generic[Question, Answer]):
             self._under_way.add(task)
             task.add_done_callback(self._arrive)
 
-    def _next_batch(self) -> list[_Waiting[Question, Answer]]:
+    def _next_batch(self) -> list[_Waiting[Input, Output]]:
         """Take the questions that have waited longest, except cancelled ones."""
-        batch: list[_Waiting[Question, Answer]] = []
+        batch: list[_Waiting[Input, Output]] = []
         while self._waiting and len(batch) < self._config.max_batch:
             waiting = self._waiting.popleft()
             if not waiting.answer.done():
@@ -114,7 +114,7 @@ class Coalescer(Generic[Question, Answer]):
         self._under_way.discard(task)
         self._leave()
 
-    async def _travel(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
+    async def _travel(self, batch: Sequence[_Waiting[Input, Output]]) -> None:
         try:
             answers = await self._process([waiting.question for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
