@@ -18,7 +18,7 @@ from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.first_run import why_unservable
 from serve_app.operations.fit_bundle import fit_bundle
 from serve_app.operations.load_shop import load_files
-from serve_app.operations.workplace import PATIENT, Workplace, open_workplace
+from serve_app.operations.workplace import COMMAND_REDIS, Workplace, open_workplace
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.cache import Cache
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
@@ -113,7 +113,7 @@ def warm(home: Home) -> None:
 
 
 async def _warm(home: Home) -> None:
-    cache = Cache(home.urls.redis, PATIENT)
+    cache = Cache(home.urls.redis, COMMAND_REDIS)
     shop = ShopReader(home.urls.database, PostgresConfig(timeout_s=20.0))
     ttls, bundle = CacheTtls(history_s=3_600), home.bundle()
     users, items = user_reader(cache, shop, ttls), item_reader(cache, shop, ttls)

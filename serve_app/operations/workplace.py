@@ -31,7 +31,7 @@ from serve_app.stores.postgres.schema import Connection, connect
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)
 
-PATIENT = RedisConfig(timeout_s=5.0)
+COMMAND_REDIS = RedisConfig(timeout_s=5.0)
 """Requests give Redis milliseconds and do without it. A command has time and needs the answer."""
 
 
@@ -123,7 +123,7 @@ def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> 
     """
 
     async def run() -> Result:
-        cache = Cache(url, PATIENT)
+        cache = Cache(url, COMMAND_REDIS)
         try:
             return await use(cache)
         finally:

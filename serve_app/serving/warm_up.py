@@ -8,7 +8,7 @@ from serve_app.domain.batches import RequestBatch
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from serve_app.serving.pipeline import Deadlines, Stages, recommend
 
-PATIENT = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
+WARM_UP_DEADLINES = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0, ranker_s=10.0)
 """Longer than in service, because starting stages open a bundle and connect to stores."""
 
 PAUSE_S = 0.5
@@ -44,17 +44,19 @@ class WarmUp:
 
     async def _try(self, current: CurrentBundle) -> tuple[str, ...]:
         """Send one request per variant; return the stages that do not answer."""
-        silent = _SilentStages()
+        replaced = _ReplacedStages()
         # No user has the empty id: stages treat it as unknown, which needs no data in the stores.
         users = ("",) * len(self._variants)
         batch = RequestBatch.unfiltered(
             users, 1, at=current.bundle.manifest.until_at, bundle=current.version
         )
-        await recommend(batch, self._variants, self._stages, current.floor, PATIENT, silent)
-        return tuple(f"{stage}: {reason}" for stage, reason in silent.reasons.items())
+        await recommend(
+            batch, self._variants, self._stages, current.floor, WARM_UP_DEADLINES, replaced
+        )
+        return tuple(f"{stage}: {reason}" for stage, reason in replaced.reasons.items())
 
 
-class _SilentStages:
+class _ReplacedStages:
     """Notes the stages that had to be replaced."""
 
     def __init__(self) -> None:

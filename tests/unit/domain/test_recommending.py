@@ -15,7 +15,7 @@ from serve_app.errors import BundleMissing
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import recommend
-from serve_app.serving.warm_up import PATIENT
+from serve_app.serving.warm_up import WARM_UP_DEADLINES
 from tests.support.in_process import SilentStages, stages_over
 from tests.support.small_bundles import location_of, publish_world
 from tests.support.small_world import AT
@@ -74,7 +74,7 @@ def test_the_served_stages_recommend_exactly_the_same(published, bundle, batch, 
     stages = stages_over(published[0], config)
 
     served = asyncio.run(
-        recommend(batch, (variant,) * len(USERS), stages, floor, PATIENT, SilentStages())
+        recommend(batch, (variant,) * len(USERS), stages, floor, WARM_UP_DEADLINES, SilentStages())
     )
 
     expected = recommendations(bundle, batch, variant)
