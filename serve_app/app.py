@@ -8,8 +8,9 @@
 
 Each arrow is a call with a batch of requests, and its answer. Calls of equal number run at the same
 time. Stages never call each other: inside the ingress, ``serving.pipeline`` makes the calls 1 to 3,
-and ``serving.answering`` makes call 4. FeatureFetcher and CandidateGenerator read Redis, then
-PostgreSQL. All others work from the published bundle. The ingress keeps finished answers in Redis.
+and ``serving.answering`` makes call 4. FeatureFetcher reads the stores only, CandidateGenerator the
+stores and the bundle, all others the bundle only. Both readers ask Redis first, PostgreSQL second.
+The ingress keeps finished answers in Redis.
 
 ``args.placement`` makes each stage a Serve deployment of its own (``Deployed``) or puts it into the
 process of the ingress (``InProcess``).

@@ -114,7 +114,7 @@ class RecommendationService:
             user_ids=tuple(question.user_id for question in questions),
             sizes=np.array([question.n for question in questions], np.int32),
             filters=tuple(question.wanted for question in questions),
-            at=current.clock(self._clock()),
+            at=current.features_at(self._clock()),
         )
         self._telemetry.batch(len(batch))
         answers = await recommend(

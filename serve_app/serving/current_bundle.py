@@ -55,7 +55,7 @@ class CurrentBundle:
     def version(self) -> str:
         return self.bundle.manifest.version
 
-    def clock(self, now_at: float) -> float:
+    def features_at(self, now_at: float) -> float:
         """Return the time for which features are computed: now, or the end of the horizon."""
         # The time stops one horizon after the fit: ages of items and events stay within the range
         # that the models saw, however old the bundle is.

@@ -71,7 +71,10 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Replaces stages that fail. Runs in the process of the ingress, on the bundle alone."""
+    """Replaces all stages but the scorers, whose requests keep the fused scores.
+
+    Runs in the process of the ingress, on the bundle alone.
+    """
 
     users: Callable[[RequestBatch], UserFeatures]
     candidates: Callable[[RequestBatch], CandidateBatch]

@@ -66,11 +66,11 @@ class TestWorld:
     @pytest.mark.parametrize(
         ("now", "clock"), [(-DAY_S, -DAY_S), (DAY_S, DAY_S), (30 * DAY_S, 30 * DAY_S)]
     )
-    def test_its_clock_runs_while_the_bundle_is_young(self, world, now, clock):
-        assert world.clock(AT + now) == AT + clock
+    def test_features_are_of_now_while_the_bundle_is_young(self, world, now, clock):
+        assert world.features_at(AT + now) == AT + clock
 
-    def test_its_clock_stands_where_the_models_have_seen_no_more(self, world):
-        assert world.clock(AT + 400 * DAY_S) == AT + 30 * DAY_S
+    def test_features_stop_at_the_end_of_the_horizon(self, world):
+        assert world.features_at(AT + 400 * DAY_S) == AT + 30 * DAY_S
 
     def test_finds_the_row_of_an_item(self, world):
         assert world.row_of(small_world().fitted.catalogue.item_ids.at(17)) == 17
