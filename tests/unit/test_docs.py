@@ -278,6 +278,20 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(found), target
 
 
+@each_page
+def test_links_that_look_like_paths_lead_to_the_file_that_they_name(page):
+    links = re.findall(r"\[([^\]\s]+)\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    paths = [link for link in links if "/" in link[0] or re.search(r"\.[a-z]+$", link[0])]
+
+    assert [(text, target) for text, target in paths if not _ends_with(target, text)] == []
+
+
+def _ends_with(target: str, name: str) -> bool:
+    """Compare the last parts of the target's path with the name."""
+    parts, last = Path(target.partition("#")[0]).parts, Path(name.strip("`")).parts
+    return parts[-len(last) :] == last
+
+
 def anchors(page: Path) -> set[str]:
     """Of the headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
