@@ -1,4 +1,4 @@
-"""Defines filters, and computes the items that they allow. ``parsing`` reads them."""
+"""Defines filters, and computes the items that they allow. ``filters.parsing`` reads them."""
 
 import json
 import operator
@@ -66,7 +66,7 @@ class Filter:
     conditions: tuple[Condition, ...]
 
 
-def filter_mask(filter: Filter, catalogue: Catalogue) -> Mask:
+def filter_mask(wanted: Filter, catalogue: Catalogue) -> Mask:
     """Rows that the filter allows, shape (n,), bool.
 
     Unknown values (NaN, no category, no tags) match only ``not_in`` and ``none``. All values are
@@ -74,14 +74,14 @@ def filter_mask(filter: Filter, catalogue: Catalogue) -> Mask:
     without an item may be allowed, too: combine the mask with ``listed``.
     """
     allowed = np.ones(len(catalogue), bool)
-    for condition in filter.conditions:
+    for condition in wanted.conditions:
         allowed &= _condition_mask(condition, catalogue)
     return allowed
 
 
-def cache_key(filter: Filter | None) -> str:
+def cache_key(wanted: Filter | None) -> str:
     """Text that is equal for equal filters, in every process; also for ``None``."""
-    conditions = () if filter is None else filter.conditions
+    conditions = () if wanted is None else wanted.conditions
     return json.dumps(
         [(c.field, c.operator, c.operands) for c in conditions], separators=(",", ":")
     )
@@ -99,19 +99,17 @@ def _condition_mask(condition: Condition, catalogue: Catalogue) -> Mask:
     return ~holds if condition.operator in NEGATIONS else holds
 
 
-def _matches(
-    column: Column | IdIndex, operator: str, operands: Sequence[Operand], n_rows: int
-) -> Mask:
+def _matches(column: Column | IdIndex, op: str, operands: Sequence[Operand], n_rows: int) -> Mask:
     match column:
         case NumberColumn():
-            return _numbers_match(column.values, operator, operands)
+            return _numbers_match(column.values, op, operands)
         case FlagColumn():
             return np.asarray(column.values == int(bool(operands[0])))
         case TextColumn():
             # Code MISSING is -1 and reads the last entry, which stands for rows without a word.
             return _wanted_words(column, operands)[column.codes]
         case TagsColumn():
-            return _tags_match(column, operator, operands)
+            return _tags_match(column, op, operands)
         case IdIndex():
             holds = np.zeros(n_rows, bool)
             rows = column.find([str(item_id) for item_id in operands])
@@ -119,25 +117,23 @@ def _matches(
             return holds
 
 
-def _numbers_match(
-    values: NDArray[np.floating], operator: str, operands: Sequence[Operand]
-) -> Mask:
+def _numbers_match(values: NDArray[np.floating], op: str, operands: Sequence[Operand]) -> Mask:
     # In the column's precision: 19.99 must equal the 19.99 of a float32 column. A bound that is too
     # large for float32 becomes infinite, which compares correctly.
     with np.errstate(over="ignore"):
         bounds = np.array(operands, np.float64).astype(values.dtype)
-    if operator == "in":
+    if op == "in":
         return np.isin(values, bounds)
-    return COMPARISONS[operator](values, bounds[0])
+    return COMPARISONS[op](values, bounds[0])
 
 
-def _tags_match(column: TagsColumn, operator: str, operands: Sequence[Operand]) -> Mask:
+def _tags_match(column: TagsColumn, op: str, operands: Sequence[Operand]) -> Mask:
     wanted = _wanted_words(column, operands)
     hits = np.flatnonzero(wanted[column.codes])
-    owners = np.searchsorted(column.offsets, hits, side="right") - 1
-    n_hits = np.bincount(owners, minlength=len(column.offsets) - 1)
+    row_of_hit = np.searchsorted(column.offsets, hits, side="right") - 1
+    n_hits = np.bincount(row_of_hit, minlength=len(column.offsets) - 1)
     # Tags are distinct within a row: as many hits as operands means all operands.
-    return n_hits >= (len(operands) if operator == "all" else 1)
+    return n_hits >= (len(operands) if op == "all" else 1)
 
 
 def _wanted_words(column: TextColumn | TagsColumn, words: Sequence[Operand]) -> Mask:
