@@ -1,6 +1,7 @@
 """Draws the plots of a report, one for each question."""
 
 from collections.abc import Callable, Mapping
+from itertools import cycle
 
 import numpy as np
 
@@ -142,7 +143,7 @@ def draw_calibration(facts: Facts, figures: Figures) -> drawing.Sheet | None:
     xlabel = "predicted probability that a candidate is wanted"
     sheet, axes = drawing.make_sheet(3.6, title, xlabel, "share that was wanted")
     colours = (drawing.MAIN, drawing.ACCENT, drawing.OTHER)
-    for (name, points), colour in zip(lines.items(), colours, strict=False):
+    for (name, points), colour in zip(lines.items(), cycle(colours), strict=False):
         axes.plot(*np.reshape(points, (-1, 2)).T, color=colour, marker="o", label=name)
     diagonal = [low, high]
     axes.plot(diagonal, diagonal, color=drawing.INK, linestyle="--", linewidth=1, label="perfect")

@@ -371,6 +371,18 @@ class TestPlots:
         told = as_markdown(write_document(these, compute_figures(these), drawn))
         assert set(re.findall(r"\((\w+)\.png\)", told)) == drawn
 
+    def test_draws_a_line_for_every_calibrated_variant(self):
+        figures = compute_figures(facts())
+        [bins] = figures.calibration.values()
+        names = ["main", "second", "third", "fourth"]
+
+        with use_style():
+            drawn = PLOTS["calibration"](
+                facts(), replace(figures, calibration=dict.fromkeys(names, bins))
+            )
+
+        assert drawn.axes[0].get_legend_handles_labels()[1] == [*names, "perfect"]
+
 
 _EMPTY = {
     "calibrated": {"calibrated": (), "calibration": np.zeros((0, 16, 3))},
