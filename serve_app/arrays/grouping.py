@@ -33,7 +33,10 @@ def sum_by_key(
 
 
 def strongest_by_key(keys: Keys, values: NDArray[np.floating]) -> tuple[Keys, NDArray[np.int64]]:
-    """Distinct keys, ascending, and the position of the first largest value of each."""
+    """The distinct keys, ascending. For each, the position of its largest value.
+
+    The first position wins if several values are equal.
+    """
     distinct, groups, order = _group(keys)
     ordered, starts = values[order], np.searchsorted(groups, np.arange(len(distinct)))
     # ``reduceat`` refuses an empty array.

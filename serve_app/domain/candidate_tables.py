@@ -26,10 +26,10 @@ class CandidateTables:
         buyer_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
         buyers: shape (total,), int32, users with a purchase of the row, or with the interaction
             that counts in this shop. Numbered as in the archive, most recent first, cut at
-            ``FitConfig.max_buyers_per_item``.
+            ``TablesConfig.max_buyers_per_item``.
         basket_offsets: shape (n_users + 1,), int64, one list per user.
         basket_rows: shape (total,), int32, distinct items the user bought, most recent first,
-            cut at ``FitConfig.max_items_per_user``.
+            cut at ``TablesConfig.max_items_per_user``.
         basket_weights: shape (total,), float32 in (0, 1], halved with every half-life since the
             purchase.
         linear_offsets: shape (n_rows + 1,), int64, one list per catalogue row.

@@ -32,7 +32,7 @@ def iso_time(at: float) -> str:
 
 
 class ProtocolConfig(Settings):
-    """Defines the test period, the ranked items, the hits and the test users."""
+    """Settings of the test period, the ranked items, the hits and the test users."""
 
     test_share: float = Field(
         default=0.2,

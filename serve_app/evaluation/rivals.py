@@ -56,7 +56,10 @@ Keep = Callable[[str, Callable[[], RivalLists]], RivalLists]
 
 
 class Tuned(NamedTuple):
-    """The chosen point, and its NDCG on the inner split; ``None`` if the grid has one point."""
+    """The chosen point. ``ndcg`` is its NDCG on the inner split.
+
+    ``None`` if the grid has one point, which is not measured.
+    """
 
     point: Point
     ndcg: float | None

@@ -47,7 +47,7 @@ class FitInput(Protocol):
     def read(self) -> FitData: ...
 
     def load_served(self) -> ServedModels | None:
-        """``None`` when no bundle is served that this build can read."""
+        """Returns the served models; ``None`` if this build can read no served bundle."""
         ...
 
 

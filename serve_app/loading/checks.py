@@ -118,7 +118,8 @@ class Rejects:
             self._path.unlink(missing_ok=True)
 
     def add(self, rejects: Sequence[tuple[int, str]]) -> None:
-        """
+        """Appends rejected lines, with their reasons, to the file, and counts the reasons.
+
         Raises:
             DataRejected: the folder of the file is not writable.
         """

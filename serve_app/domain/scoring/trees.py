@@ -49,10 +49,10 @@ def is_compiled() -> bool:
 
 
 def trees_of(model: bytes | bytearray) -> Trees | None:
-    """The trees of a model in XGBoost's JSON form; None if only XGBoost can walk through them.
+    """Return the trees of a model, in XGBoost's JSON form, in compiled form.
 
-    That is the case without the compiled form, for trees that are too deep, and for objectives
-    other than binary:logistic, rank:ndcg and rank:pairwise.
+    ``None`` if only XGBoost can walk them: no compiled code, trees deeper than ``MAX_DEPTH``, or an
+    objective other than binary:logistic, rank:ndcg and rank:pairwise.
     """
     if not is_compiled():
         return None

@@ -16,8 +16,8 @@ from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 class FitWindows:
     """Moments that part the log, epoch seconds.
 
-    Models learn to predict at ``train_at`` the purchases until ``evaluate_at``. They are measured
-    on the purchases from then to ``end_at``.
+    Models learn at ``train_at`` to predict the interactions that the label counts until
+    ``evaluate_at``. They are measured on those from then to ``end_at``.
     """
 
     train_at: float

@@ -41,7 +41,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """
+    """The numbers that a report shows, in tables and plots.
+
     Attributes:
         orders: metrics of every order by its name.
         coverage: by order, share of the items that are in at least one user's first twenty.

@@ -11,6 +11,8 @@ from serve_app.domain.candidates.sources.query import Hits, Limit, Queries, Sour
 
 
 class AutoencoderConfig(SourceConfig):
+    """Settings of the source of items that the autoencoder predicts."""
+
     limit: Limit = 300
     n_seeds: int = Field(
         default=300,

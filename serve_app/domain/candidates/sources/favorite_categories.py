@@ -9,6 +9,8 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfi
 
 
 class FavoriteCategoriesConfig(SourceConfig):
+    """Settings of the source of items of favourite categories."""
+
     n_categories: int = Field(
         default=3, ge=1, description="Favourite categories whose popular items are offered."
     )

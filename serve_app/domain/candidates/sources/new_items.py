@@ -9,6 +9,8 @@ from serve_app.domain.scoring.model_features import DAY_S
 
 
 class NewItemsConfig(SourceConfig):
+    """Settings of the source of new items."""
+
     limit: Limit = 30
     max_age_days: float = Field(
         default=45.0, gt=0, description="Days for which an item counts as new."

@@ -9,6 +9,8 @@ from serve_app.domain.candidates.sources.query import Hits, Queries, SourceConfi
 
 
 class PopularConfig(SourceConfig):
+    """Settings of the source of popular items."""
+
     enabled: Literal[True] = Field(
         default=True, description="Cannot be switched off: every list rests on this source."
     )

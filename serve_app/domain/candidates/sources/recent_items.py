@@ -11,6 +11,8 @@ from serve_app.domain.candidates.sources.query import Hits, Limit, Queries, Sour
 
 
 class RecentItemsConfig(SourceConfig):
+    """Settings of the source of neighbours of recent items."""
+
     limit: Limit = 200
     n_seeds: int = Field(
         default=60, ge=1, description="Items of the user's history whose neighbours are offered."

@@ -22,6 +22,8 @@ from serve_app.domain.candidates.sources.query import (
 
 
 class SimilarUsersConfig(SourceConfig):
+    """Settings of the source of items that similar users bought."""
+
     limit: Limit = 300
     n_seeds: int = Field(
         default=100,
