@@ -80,12 +80,15 @@ def judge(
     *,
     served_absent: str = "no model is served",
     leaks: Sequence[Leak] = (),
+    nothing_served: bool = False,
 ) -> GateVerdict:
-    """
+    """Compares the main variant with every other order, and decides whether it is promoted.
+
     Args:
         main: the variant that most users would get.
         served_absent: reason if ``results`` holds no list of the served model.
         leaks: of all sources; a suspicious source fails the fit.
+        nothing_served: no bundle is served, so the fit is promoted whatever the comparisons say.
     """
     # All demands must hold at once, so the intervals need no correction for their number.
     ndcg = window_results.ndcg_by_order(results, config.k)
@@ -102,6 +105,9 @@ def judge(
         for other, demand in others.items()
     )
     promoted, reason = _decide(main, judgements, leaks)
+    if nothing_served and not promoted:
+        # Any lists are better than none.
+        promoted, reason = True, f"nothing else is there to be served, although {reason}"
     return GateVerdict(main, config.k, promoted, judgements, reason)
 
 

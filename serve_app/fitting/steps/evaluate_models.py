@@ -5,7 +5,7 @@ and the model that is served now. The gate decides by these results, and a repor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from serve_app.fitting.workspace.step_folders import Workspace, read_json, write
 
 STEP = "evaluate"
 
+_VERDICT = "verdict.json"
+
 
 @dataclass(frozen=True, slots=True)
 class _Model:
@@ -58,12 +60,15 @@ def evaluate_models(job: Job, folder: Path) -> None:
     write_json(folder / "metrics.json", window_results.mean_metrics(results, n_items))
     leaks = _find_leaks(job, results)
     verdict = judge(
-        results, config.main, config.gate, config.seed, served_absent=served_absent, leaks=leaks
+        results,
+        config.main,
+        config.gate,
+        config.seed,
+        served_absent=served_absent,
+        leaks=leaks,
+        nothing_served=served is None,
     )
-    if served is None and not verdict.promoted:
-        # Any lists are better than none.
-        reason = f"nothing else is there to be served, although {verdict.reason}"
-        verdict = replace(verdict, promoted=True, reason=reason)
+    write_json(folder / _VERDICT, {"promoted": verdict.promoted, "reason": verdict.reason})
     report = folder / "report"
     report.mkdir()
     write_report(_collect_facts(job, data, latest, results, verdict, leaks, served), report)
@@ -76,8 +81,8 @@ def load_metrics(work: Workspace) -> dict[str, dict[str, float]]:
 
 
 def is_promoted(work: Workspace) -> bool:
-    """Reads the verdict of the gate from the report."""
-    return bool(read_json(report_folder(work) / "report.json")["verdict"]["promoted"])
+    """Tells whether the gate promoted the fit."""
+    return bool(read_json(work.folder_of(STEP) / _VERDICT)["promoted"])
 
 
 def report_folder(work: Workspace) -> Path:

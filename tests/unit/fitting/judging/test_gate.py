@@ -175,6 +175,22 @@ def test_a_suspicious_source_refuses(suspicious):
     assert ("autoencoder may have seen" in verdict.reason) is suspicious
 
 
+def test_promotes_what_failed_if_nothing_is_served():
+    verdict = judge(measured(fused=0), "main", CONFIG, 1, nothing_served=True)
+
+    assert verdict.promoted
+    assert not of(verdict, "fused").passed
+    assert verdict.reason == (
+        "nothing else is there to be served, although main is not better than fused"
+    )
+
+
+def test_the_reason_of_what_passed_is_its_own_if_nothing_is_served():
+    alone = judge(measured(), "main", CONFIG, 1, nothing_served=True)
+
+    assert alone == judge(measured(), "main", CONFIG, 1)
+
+
 def test_no_ratio_is_told_where_the_other_may_be_zero():
     verdict = judge(measured(popular=None), "main", CONFIG, 1)
 
