@@ -9,7 +9,7 @@ from benchmarks.figures import quantiles_ms
 from benchmarks.home import Home
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.connections import Stores, StoresConfig
-from serve_app.stores.user_state import CacheTtls
+from serve_app.stores.serving_readers import CacheTtls
 
 SIZES = (1, 10, 50, 100, 500)
 

@@ -15,14 +15,15 @@ from serve_app.bundles.bundle import Bundle, open_current
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.embedded.lease import StoreUrls
 from serve_app.loading.load import InputFiles, LoadConfig
+from serve_app.operations.command_cache import COMMAND_REDIS
 from serve_app.operations.first_run import why_unservable
 from serve_app.operations.fit_bundle import fit_bundle
 from serve_app.operations.load_shop import load_files
-from serve_app.operations.workplace import COMMAND_REDIS, Workplace, open_workplace
+from serve_app.operations.workplace import Workplace, open_workplace
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.cache import Cache
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
-from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
+from serve_app.stores.serving_readers import CacheTtls, HistoryReader, item_reader, user_reader
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "serve_config.yaml"

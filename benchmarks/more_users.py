@@ -7,7 +7,7 @@ import redis
 
 from benchmarks.home import Home
 from serve_app.domain.scoring.model_features import USER_COLUMNS
-from serve_app.stores.user_state import CACHE_PREFIXES
+from serve_app.stores.serving_readers import CACHE_PREFIXES
 
 _CHUNK = 10_000
 _TTL_S = 3_600

@@ -16,6 +16,7 @@ from serve_app.cli.options import (
     packaged_file_option,
     workplace_of,
 )
+from serve_app.operations.command_cache import use_cache
 from serve_app.operations.doctor import Outcome, format_results, run_checks
 from serve_app.operations.doctor_checks import all_checks
 from serve_app.operations.environment import (
@@ -32,7 +33,6 @@ from serve_app.operations.scale import scale
 from serve_app.operations.serve_run import Service, deploy_failure, run_service, serve_run
 from serve_app.operations.status import status
 from serve_app.operations.terminal import show_progress
-from serve_app.operations.workplace import use_cache
 from serve_app.telemetry.minutes import read_minutes
 
 N_MINUTES = 5

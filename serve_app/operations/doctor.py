@@ -111,7 +111,7 @@ def compiled_trees(is_compiled: bool) -> str:
 
 @check_of("configuration")
 def config_keys(problems: Callable[[], Sequence[str]]) -> str:
-    """Check that ``problems`` (see :func:`serve_app.operations.lint.lint`) finds none."""
+    """Check that ``problems`` (see :func:`serve_app.operations.config_lint.lint`) finds none."""
     if faults := problems():
         raise Failed("; ".join(faults))
     return "every key is known, every value allowed"

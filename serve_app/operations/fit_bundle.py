@@ -12,8 +12,8 @@ from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
 from serve_app.fitting.run import Progress, StepRun
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
+from serve_app.operations.command_cache import forget_cached
 from serve_app.operations.fit_settings import fit_config
-from serve_app.operations.load_shop import forget_cached
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace
 from serve_app.stores.postgres.schema import connect, ensure_schema

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from serve_app.errors import SettingsInvalid
 from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace, app_config, first_fault
+from serve_app.operations.yaml_file import load_yaml
 from serve_app.serving.config import AppConfig
 
 # Fits must use the served values of these, so their own file may not set them.

@@ -1,13 +1,11 @@
 """Loads files into the database and makes the values in the cache expire."""
 
-import secrets
 import time
 
-from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
-from serve_app.operations.workplace import Workplace, use_cache
-from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch
+from serve_app.operations.command_cache import forget_cached
+from serve_app.operations.workplace import Workplace
 from serve_app.stores.postgres.schema import connect
 
 
@@ -49,17 +47,3 @@ def load_report(summary: LoadSummary) -> str:
     if summary.n_bare_items:
         lines.append(f"{summary.n_bare_items} items are known from interactions only")
     return "\n".join(lines)
-
-
-def forget_cached(redis_url: str) -> None:
-    """Discard all cached values by starting a new cache epoch.
-
-    Raises:
-        SettingsInvalid: Redis does not answer. The new data are in use, but old cached values are
-            served until they expire.
-    """
-    epoch = secrets.token_bytes(EPOCH_BYTES)
-    try:
-        use_cache(redis_url, lambda cache: begin_epoch(cache, epoch))
-    except StoreUnavailable as failure:
-        raise SettingsInvalid("REDIS_URL", f"the caches are not emptied: {failure}") from failure

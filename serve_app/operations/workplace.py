@@ -1,7 +1,6 @@
 """Opens what every command needs: the configuration, the stores, and the location of bundles."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from serve_app.bundles.roots import BundleLocation
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import SettingsInvalid
+from serve_app.operations.config_lint import Application, lint
 from serve_app.operations.environment import HttpAddress
 from serve_app.operations.faults import NOT_A_MAPPING
-from serve_app.operations.lint import Application, lint, load_yaml
+from serve_app.operations.yaml_file import load_yaml
 from serve_app.serving.config import (
     APPLICATION,
     AppConfig,
@@ -24,15 +24,10 @@ from serve_app.serving.config import (
     stages_in_ingress,
     store_location,
 )
-from serve_app.stores.cache import Cache, RedisConfig
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.postgres.schema import Connection, connect
 
-Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)
-
-COMMAND_REDIS = RedisConfig(timeout_s=5.0)
-"""Requests give Redis milliseconds and do without it. A command has time and needs the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +108,6 @@ def problems_of(workplace: Workplace) -> list[str]:
             except ValueError as error:
                 problems.append(f"Ingress.user_config: {error}")
     return problems
-
-
-def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
-    """Open the cache, run ``use`` in an event loop of its own, and close the cache.
-
-    Raises:
-        StoreUnavailable: Redis does not answer.
-    """
-
-    async def run() -> Result:
-        cache = Cache(url, COMMAND_REDIS)
-        try:
-            return await use(cache)
-        finally:
-            await cache.close()
-
-    return asyncio.run(run())
 
 
 def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:

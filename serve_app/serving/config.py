@@ -16,7 +16,7 @@ from serve_app.domain.settings import Settings
 from serve_app.serving.coalescing import CoalescingConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of
-from serve_app.stores.user_state import CacheTtls
+from serve_app.stores.serving_readers import CacheTtls
 
 APPLICATION = "recserve"
 

@@ -9,8 +9,8 @@ import pytest
 from serve_app.operations.doctor import Outcome, run_checks
 from serve_app.operations.doctor_checks import all_checks
 from serve_app.operations.environment import HttpAddress
-from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import Workplace
+from serve_app.operations.yaml_file import load_yaml
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.postgres.schema import Connection

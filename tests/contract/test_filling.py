@@ -11,18 +11,19 @@ from serve_app.errors import NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import first_run
+from serve_app.operations.command_cache import forget_cached, use_cache
 from serve_app.operations.environment import HttpAddress
 from serve_app.operations.first_run import example_user, prepare_first_run, why_unservable
 from serve_app.operations.fit_bundle import fit_bundle
 from serve_app.operations.fit_settings import fit_config
-from serve_app.operations.lint import load_yaml
-from serve_app.operations.load_shop import forget_cached, load_files
-from serve_app.operations.workplace import Workplace, open_workplace, use_cache
+from serve_app.operations.load_shop import load_files
+from serve_app.operations.workplace import Workplace, open_workplace
+from serve_app.operations.yaml_file import load_yaml
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
-from serve_app.stores.user_state import CACHE_PREFIXES
+from serve_app.stores.serving_readers import CACHE_PREFIXES
 from tests.support.small_bundles import of_another_format
 
 PROJECT = Path(__file__).parents[2]

@@ -32,7 +32,7 @@ from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.scorer import Scorer
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.postgres.schema import Connection
-from serve_app.stores.user_state import CacheTtls
+from serve_app.stores.serving_readers import CacheTtls
 
 # The fit ignores stock, because past stock is not known.
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)

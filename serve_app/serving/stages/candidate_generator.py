@@ -8,7 +8,7 @@ from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.stores.connections import Stores
-from serve_app.stores.user_state import CacheTtls, HistoryReader
+from serve_app.stores.serving_readers import CacheTtls, HistoryReader
 
 
 class CandidateGenerator:

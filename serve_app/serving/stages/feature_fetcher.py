@@ -6,10 +6,10 @@ import numpy as np
 
 from serve_app.domain.batches import RequestBatch, UserFeatures
 from serve_app.domain.scoring.model_features import unknown_user, user_features
+from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.connections import Stores
-from serve_app.stores.reading import ReadResult
 from serve_app.stores.records import ItemRow
-from serve_app.stores.user_state import CacheTtls, item_reader, user_reader
+from serve_app.stores.serving_readers import CacheTtls, item_reader, user_reader
 
 
 class FeatureFetcher:

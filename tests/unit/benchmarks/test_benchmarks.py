@@ -20,7 +20,7 @@ from benchmarks.seed_service.service import ranked
 from benchmarks.services import LOADS, SERVICES, one_at_a_time
 from benchmarks.stopping import BenchmarkFailed
 from benchmarks.wrk import ClosedRun, parse
-from serve_app.operations.lint import load_yaml
+from serve_app.operations.yaml_file import load_yaml
 
 LINE = (
     '{"duration_s":5.0,"n_answers":110,"p50_ms":1.5,"p95_ms":2.0,"p99_ms":3.0,"p999_ms":4.0,'

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from serve_app.errors import SettingsInvalid
-from serve_app.operations.lint import load_yaml
 from serve_app.operations.workplace import open_workplace, problems_of
+from serve_app.operations.yaml_file import load_yaml
 
 PROJECT = Path(__file__).parents[3]
 SERVED = load_yaml(PROJECT / "serve_config.yaml")

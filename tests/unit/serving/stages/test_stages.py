@@ -14,7 +14,7 @@ from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.stages import ranker as ranking
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.ranker import Ranker
-from serve_app.stores.user_state import CacheTtls
+from serve_app.stores.serving_readers import CacheTtls
 from tests.support.in_process import new_cache, until
 from tests.support.small_bundles import location_of, publish_world
 from tests.support.small_world import AT

@@ -11,8 +11,8 @@ from serve_app.domain.interactions import EVENT, NO_EVENTS, Events, Histories, H
 from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.domain.settings import Settings
 from serve_app.stores.cache import Cache
+from serve_app.stores.cached_reader import CachedKind, CachedReader
 from serve_app.stores.postgres.serving_reads import ShopReader
-from serve_app.stores.reading import CachedKind, CachedReader
 from serve_app.stores.records import ItemRow, UserRow
 
 CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:2:")

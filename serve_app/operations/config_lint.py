@@ -5,13 +5,10 @@ deploys and never scales. This module checks every key against Ray's own schema 
 value with Ray's own validation.
 """
 
-from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from ray.serve.config import (
     AutoscalingConfig,
@@ -21,7 +18,6 @@ from ray.serve.config import (
 )
 from ray.serve.schema import ServeDeploySchema
 
-from serve_app.errors import SettingsInvalid
 from serve_app.operations.faults import (
     NOT_A_MAPPING,
     Fault,
@@ -79,27 +75,6 @@ def lint(config: Mapping[str, Any], app: Application = Application()) -> list[st
     if accepts(ServeDeploySchema, config):
         problems += _contradictions(config, app)
     return [f"{written(location)}: {message}" for location, message in problems]
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose top level is a mapping.
-
-    Raises:
-        SettingsInvalid: the file is missing, is not YAML, has a key twice, or has another form.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise SettingsInvalid(str(path), "no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(str(path), f"cannot be read: {error}") from error
-    try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise SettingsInvalid(str(path), " ".join(str(error).split())) from error
-    if not isinstance(content, dict):
-        raise SettingsInvalid(str(path), NOT_A_MAPPING)
-    return content
 
 
 def _ray_faults(config: Mapping[str, Any]) -> list[Fault]:
@@ -186,16 +161,3 @@ def _unscalable(options: Mapping[str, Any], location: Location) -> Iterator[Faul
     elif ongoing < target:
         message = f"{ongoing} is below target_ongoing_requests {target}: it would never scale up"
         yield (*location, "max_ongoing_requests"), message
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that occurs twice is an error instead of silently replaced."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key, n in Counter(keys).items():
-            if n > 1 and key != "<<":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands {n} times", node.start_mark
-                )
-        return super().construct_mapping(node, deep=deep)

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from serve_app.errors import StoreUnavailable
+from serve_app.stores.cached_reader import CachedKind, CachedReader
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values, with_epoch
-from serve_app.stores.reading import CachedKind, CachedReader
 from tests.support.in_memory_stores import InMemoryCache
 
 

@@ -9,7 +9,7 @@ from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.epochs import EPOCH_BYTES, with_epoch
 from serve_app.stores.records import ItemRow
-from serve_app.stores.user_state import CacheTtls, HistoryReader, item_reader, user_reader
+from serve_app.stores.serving_readers import CacheTtls, HistoryReader, item_reader, user_reader
 from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 
 DOWN = StoreUnavailable("postgres", "down")
