@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.tastes import Assortment, Floats
 from serve_app.domain.interactions import TYPE_CODES, InteractionLog
-from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.fitting.data.windows import select_interactions
 
 

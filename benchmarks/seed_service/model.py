@@ -8,9 +8,9 @@ import xgboost
 from numpy.typing import NDArray
 
 from benchmarks.seed_service.features import Features
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.scoring.model_features import (
     CANDIDATE_FEATURES,
-    DAY_S,
     ITEM_FEATURES,
     USER_COLUMNS,
     user_features,

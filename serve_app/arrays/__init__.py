@@ -1,4 +1,4 @@
-"""Arrays that belong together: columns, ragged lists, sums by key.
+"""Arrays that belong together: columns, ragged lists, sums by key, units of time.
 
 Knows nothing about recommendations. Imports no other folder of the package.
 """

@@ -3,9 +3,9 @@
 import numpy as np
 
 from serve_app.arrays.columns import Rows
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.assortment import CATEGORIES, SEASONS
 from serve_app.demo.tastes import Assortment, Floats, Numbers, Shoppers, Vectors
-from serve_app.domain.scoring.model_features import DAY_S
 
 _YEAR_S = 365.2425 * DAY_S
 N_SEEN = 6

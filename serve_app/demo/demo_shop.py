@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.demo_files import interactions_table, items_table, users_table
 from serve_app.demo.shopping import find_partners, simulate
 from serve_app.demo.tastes import HiddenShop, make_assortment, make_shoppers
-from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.errors import SettingsInvalid
 
 

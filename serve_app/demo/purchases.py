@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Mask, Rows
 from serve_app.arrays.ragged import offsets_of, owners, positions_within
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.assortment import CATEGORIES
 from serve_app.demo.choices import match
 from serve_app.demo.tastes import Floats, HiddenShop
 from serve_app.domain.interactions import PURCHASE, TYPE_CODES
-from serve_app.domain.scoring.model_features import DAY_S
 
 Keys = NDArray[np.int64]
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import offsets_of, owners, positions_within
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.assortment import CATEGORIES
 from serve_app.demo.choices import choose, seasonal_demand
 from serve_app.demo.purchases import (
@@ -20,7 +21,6 @@ from serve_app.demo.purchases import (
 )
 from serve_app.demo.tastes import Assortment, Floats, HiddenShop, Shoppers
 from serve_app.domain.interactions import TYPE_CODES
-from serve_app.domain.scoring.model_features import DAY_S
 
 _MOST_VISITS_AT_ONCE = 50_000
 _MORE_THAN_A_VISIT_HOLDS = 20

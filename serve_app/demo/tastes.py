@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.ragged import Offsets, offsets_of
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.assortment import CATEGORIES, STYLES
-from serve_app.domain.scoring.model_features import DAY_S
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]

@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import gather, offsets_of
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
 from serve_app.evaluation.training_matrix import TrainingMatrix

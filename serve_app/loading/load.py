@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from serve_app.domain.scoring.model_features import DAY_S
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.settings import Settings
 from serve_app.loading.checks import Rejects, bound_rejects, choose_check, rejects_file_of
 from serve_app.loading.csv_and_parquet import read_chunks

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles import promotions as bundle_promotions
 from serve_app.bundles.bundle import current_version, manifest_of, versions
 from serve_app.bundles.manifest import Manifest, ModelManifest, unusable_variants
@@ -14,7 +15,6 @@ from serve_app.bundles.version_reports import (
     read_verdict,
     report_location,
 )
-from serve_app.domain.scoring.model_features import DAY_S
 from serve_app.errors import BundleDamaged, BundleMissing, PromotionRefused
 from serve_app.operations.terminal import aligned
 

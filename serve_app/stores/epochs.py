@@ -8,7 +8,7 @@ back after the load.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from serve_app.domain.scoring.model_features import DAY_S
+from serve_app.arrays.units import DAY_S
 from serve_app.stores.cache import Cache
 
 EPOCH_BYTES = 16

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import strongest_by_key
 from serve_app.arrays.ragged import offsets_of, owners, sum_of_each
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
-from serve_app.domain.scoring.model_features import DAY_S, LOG_BUYERS
+from serve_app.domain.scoring.model_features import LOG_BUYERS
 
 
 @dataclass(frozen=True, slots=True)

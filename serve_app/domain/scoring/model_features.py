@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.ragged import owners
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.batches import ScoringBatch
 from serve_app.domain.catalogue import Catalogue
-
-DAY_S = 86_400.0
 
 USER_COLUMNS = (
     "total_purchases",

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from serve_app.arrays.columns import MISSING
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import RATING, TYPE_CODES, TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import DAY_S, HALF_LIVES_DAYS, ITEM_FEATURES
+from serve_app.domain.scoring.model_features import HALF_LIVES_DAYS, ITEM_FEATURES
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.means import compute_means

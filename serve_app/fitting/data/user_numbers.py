@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES, TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import DAY_S, USER_COLUMNS
+from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.means import compute_means
 from serve_app.fitting.data.pairs import find_pairs

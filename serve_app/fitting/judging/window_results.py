@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Mask, Rows, Texts
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.scoring.model_features import DAY_S, FEATURES, SOURCES
+from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.data.labels import WANTED
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.moments.examples import Examples

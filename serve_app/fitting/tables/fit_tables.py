@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import DAY_S, TREND_DAYS
+from serve_app.domain.scoring.model_features import TREND_DAYS
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.ragged import Offsets, offsets_of
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.domain.scoring.model_features import DAY_S
 
 
 class Orders(NamedTuple):

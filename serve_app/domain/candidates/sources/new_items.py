@@ -4,8 +4,8 @@ import numpy as np
 from pydantic import Field
 
 from serve_app.arrays.ragged import best_of_each, offsets_of, owners
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.candidates.sources.query import Hits, Limit, Queries, SourceConfig
-from serve_app.domain.scoring.model_features import DAY_S
 
 
 class NewItemsConfig(SourceConfig):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.candidates.profiles import (
     affinities,
     drop_unknown_items,
@@ -15,7 +16,6 @@ from serve_app.domain.interactions import (
     Histories,
     make_events,
 )
-from serve_app.domain.scoring.model_features import DAY_S
 from tests.support.small_world import AT, small_world
 
 CATALOGUE = small_world().fitted.catalogue

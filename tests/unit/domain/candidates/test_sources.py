@@ -14,6 +14,7 @@ from serve_app.arrays.columns import (
     Texts,
 )
 from serve_app.arrays.ragged import offsets_of
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.candidates.profiles import Profiles
 from serve_app.domain.candidates.sources.autoencoder import AutoencoderConfig, autoencoder
@@ -29,7 +30,7 @@ from serve_app.domain.candidates.sources.similar_users import SimilarUsersConfig
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.interactions import NO_EVENTS, PURCHASE, Histories, make_events
-from serve_app.domain.scoring.model_features import DAY_S, ITEM_FEATURES, SOURCES, TREND_DAYS
+from serve_app.domain.scoring.model_features import ITEM_FEATURES, SOURCES, TREND_DAYS
 
 AT = 1_000 * DAY_S
 N = 8

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.arrays.columns import NumberColumn
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.batches import ScoringBatch
 from serve_app.domain.candidates.candidate_features import candidate_features
 from serve_app.domain.candidates.fusion import Merged
@@ -18,7 +19,6 @@ from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
 from serve_app.domain.scoring import model_features as features
 from serve_app.domain.scoring.model_features import (
     CANDIDATE_FEATURES,
-    DAY_S,
     FEATURES,
     ITEM_FEATURES,
     LOG_BUYERS,

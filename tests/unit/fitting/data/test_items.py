@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.columns import MISSING, FlagColumn, NumberColumn, TagsColumn, TextColumn
-from serve_app.domain.scoring.model_features import DAY_S
+from serve_app.arrays.units import DAY_S
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.items import attribute_columns, build_catalogue
 from tests.support.hand_made_logs import items_of, log_of

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.scoring.model_features import DAY_S, USER_COLUMNS
+from serve_app.arrays.units import DAY_S
+from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.user_numbers import (
     compute_user_columns,
