@@ -105,7 +105,7 @@ class CandidateFinder:
         """
         queries, config = self.queries(batch, histories), self.config
         merged = merge(
-            hits_of(queries, config),
+            ask_sources(queries, config),
             self.fitted.tables.source_weights * config.weights,
             config.rrf_k,
             # A longer list needs more candidates than the setting allows.
@@ -127,7 +127,7 @@ class CandidateFinder:
         # Stores may be ahead of the bundle: an event may name a row that the arrays do not have.
         catalogue, tables = self.fitted.catalogue, self.fitted.tables
         histories = drop_unknown_items(histories, catalogue)
-        done = keys_of(histories, tables.ending_types, len(catalogue))
+        done = keys_with_types(histories, tables.ending_types, len(catalogue))
         return Queries(
             catalogue=catalogue,
             tables=tables,
@@ -141,13 +141,13 @@ class CandidateFinder:
         )
 
 
-def keys_of(histories: Histories, types: Mask, n_rows: int) -> Keys:
+def keys_with_types(histories: Histories, types: Mask, n_rows: int) -> Keys:
     """Distinct rows with an interaction of these types, as ascending keys."""
     return np.unique(histories.keys(n_rows)[types[histories.events["type"]]])
 
 
-def hits_of(queries: Queries, config: CandidatesConfig) -> list[Hits]:
-    """The hits of each source, in the order of ``SOURCES``."""
+def ask_sources(queries: Queries, config: CandidatesConfig) -> list[Hits]:
+    """Asks each source for its hits, in the order of ``SOURCES``."""
     settings = {source: getattr(config, source) for source in SOURCES}
     # A disabled source offers nothing, but keeps its columns: features have fixed positions.
     return [

@@ -10,7 +10,7 @@ from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.ranking.diversity import DiversityConfig, diversify
 from serve_app.domain.ranking.reasons import choose_reasons
-from serve_app.domain.scoring.model_features import FUSED, SOURCE_RANKS, SOURCES
+from serve_app.domain.scoring.model_features import FUSED_COLUMN, SOURCE_RANKS, SOURCES
 from serve_app.domain.settings import Settings
 
 
@@ -100,4 +100,4 @@ def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Ma
 
 def fused_scores(candidates: CandidateBatch) -> NDArray[np.float32]:
     """The fused ranks of the sources, shape (total,), in place of the scores of a model."""
-    return candidates.features[:, FUSED]
+    return candidates.features[:, FUSED_COLUMN]

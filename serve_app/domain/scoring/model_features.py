@@ -111,7 +111,7 @@ CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
 
 FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES)
 
-FUSED = CANDIDATE_FEATURES.index("candidate.fused")
+FUSED_COLUMN = CANDIDATE_FEATURES.index("candidate.fused")
 LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
 SHARED = slice(0, 3)
 """Sources whose scores are also divided by the best score of the request."""

@@ -10,7 +10,7 @@ from scipy.special import expit
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.batches import CandidateBatch
-from serve_app.domain.candidates.finding import keys_of
+from serve_app.domain.candidates.finding import keys_with_types
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.interactions import GRADE_GAINS, Histories
 from serve_app.domain.ranking.ordering import RankingConfig, rank, ranking_batch
@@ -147,7 +147,7 @@ def _diversify(
 def _list_most_bought(histories: Histories, snapshot: Snapshot) -> Rows:
     """Lists the items with the most buyers of all time that are not excluded for the user."""
     catalogue = snapshot.fitted.catalogue
-    done = keys_of(histories, snapshot.fitted.tables.ending_types, len(catalogue))
+    done = keys_with_types(histories, snapshot.fitted.tables.ending_types, len(catalogue))
     allowed = AllowedItems(catalogue, include_out_of_stock=True)
     # Stable: items with equally many buyers stand in the order of their rows.
     rows = np.argsort(-catalogue.features[:, model_features.LOG_BUYERS], kind="stable")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.domain.candidate_tables import CandidateTables
-from serve_app.domain.candidates.finding import CandidatesConfig, hits_of
+from serve_app.domain.candidates.finding import CandidatesConfig, ask_sources
 from serve_app.domain.candidates.fusion import merge
 from serve_app.domain.candidates.sources.autoencoder import autoencoder
 from serve_app.domain.candidates.sources.query import Queries
@@ -141,7 +141,8 @@ class _Trial:
         votes = self._tables.with_votes(self._snapshot.fitted.tables, config)
         tables = self._tables.with_linear(votes, config)
         hits = [
-            hits_of(replace(part.queries, tables=tables), self._candidates) for part in self._parts
+            ask_sources(replace(part.queries, tables=tables), self._candidates)
+            for part in self._parts
         ]
         limit, k = self._candidates.max_candidates, self._candidates.rrf_k
         n_rows = len(self._snapshot.fitted.catalogue)

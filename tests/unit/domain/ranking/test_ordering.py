@@ -18,7 +18,7 @@ from serve_app.domain.ranking.ordering import (
     ranking_batch,
 )
 from serve_app.domain.ranking.reasons import REASON_CODES
-from serve_app.domain.scoring.model_features import CANDIDATE_FEATURES, FUSED, SOURCE_RANKS
+from serve_app.domain.scoring.model_features import CANDIDATE_FEATURES, FUSED_COLUMN, SOURCE_RANKS
 from tests.support.small_world import small_world
 
 CATALOGUE = small_world().fitted.catalogue
@@ -30,7 +30,7 @@ def found_of(candidates):
     rows = np.array([row for own in candidates for row in own], np.int32)
     features = np.full((len(rows), len(CANDIDATE_FEATURES)), np.nan, np.float32)
     features[:, SOURCE_RANKS.stop - 1] = 1
-    features[:, FUSED] = np.arange(len(rows))
+    features[:, FUSED_COLUMN] = np.arange(len(rows))
     return CandidateBatch(
         bundle="v",
         offsets=offsets_of([len(own) for own in candidates]),
