@@ -17,7 +17,7 @@ from serve_app.serving.composing import Metadata, compose, describe, item_ids
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
-from serve_app.serving.questions import Answer, Question, answer_key
+from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.epochs import read_current_values, with_epoch
@@ -88,9 +88,7 @@ class RecommendationService:
             epoch, cached = await self._lookups.ask(key)
             self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
             if cached is not None:
-                # Counting is cheaper than parsing. Quotes inside texts are escaped in JSON, hence
-                # no title can hold this pattern.
-                return Answer(cached, cached.count(b'"item_id"'), current.version, cached=True)
+                return decode_answer(cached, current.version)
         return await self._graph.ask(_Asked(question, current, epoch))
 
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
@@ -180,7 +178,7 @@ class RecommendationService:
             if one.epoch is not None and not answer.degraded:
                 # The key of the version that answered, which may be newer than the one looked up.
                 key = answer_key(one.question, answer.version, self._settings)
-                values |= with_epoch(one.epoch, {key: answer.recommendations})
+                values |= with_epoch(one.epoch, {key: encode_answer(answer)})
         if not values:
             return
         # A task of its own: the answers of the batch do not wait for the cache.

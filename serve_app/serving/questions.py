@@ -5,8 +5,12 @@ from hashlib import blake2b
 
 from serve_app.domain.filters.masks import Filter, cache_key
 
-ANSWER_PREFIX = "recserve:answer:2:"
+ANSWER_PREFIX = "recserve:answer:3:"
 """Starts the key of every cached answer; raise the number when the form of answers changes."""
+
+# The number of items stands before a cached answer: shops name attributes freely, hence no pattern
+# in the JSON marks items alone.
+_COUNT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +67,14 @@ def answer_key(question: Question, version: str, settings: str) -> str:
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
     return ANSWER_PREFIX + digest.hexdigest()
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """Write the number of items and the recommendations in the form in which they are cached."""
+    return answer.n_items.to_bytes(_COUNT_BYTES, "big") + answer.recommendations
+
+
+def decode_answer(cached: bytes, version: str) -> Answer:
+    """Read a cached answer of a bundle version."""
+    n_items = int.from_bytes(cached[:_COUNT_BYTES], "big")
+    return Answer(cached[_COUNT_BYTES:], n_items, version, cached=True)

@@ -13,7 +13,7 @@ from serve_app.errors import StoreUnavailable
 from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
-from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key
+from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key, encode_answer
 from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values
 from serve_app.telemetry.counting import Telemetry
@@ -171,7 +171,7 @@ def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds)
     keys = [answer_key(ask_of(), world.version, settings) for world in worlds]
     kept, other = asyncio.run(read_current_values(served.cache, keys)).values
 
-    assert kept == first.recommendations
+    assert kept == encode_answer(first)
     assert other is None
 
 
@@ -181,6 +181,27 @@ def test_a_cached_answer_says_how_many_items_it_has(root, worlds):
 
     [first], [second] = served.ask(worlds[0], question), served.ask(worlds[0], question)
 
+    assert second == replace(first, cached=True)
+    assert second.n_items == 7
+
+
+def test_an_attribute_named_item_id_is_not_counted_as_an_item(root, worlds):
+    async def with_item_id(item_ids):
+        shown_items = (await shown(item_ids)).values
+        return ReadResult(
+            {
+                key: replace(row, attributes={"item_id": "x", "also": [{"item_id": 1}]})
+                for key, row in shown_items.items()
+            }
+        )
+
+    served = Served(root, items=with_item_id)
+    question = ask_of(n=7, include_metadata=True)
+
+    [first] = served.ask(worlds[0], question)
+    [second] = served.ask(worlds[0], question)
+
+    assert b'"attributes":{"item_id":"x"' in second.recommendations
     assert second == replace(first, cached=True)
     assert second.n_items == 7
 

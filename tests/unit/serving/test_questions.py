@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import parse_filter
-from serve_app.serving.questions import Question, answer_key
+from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
 
 CHEAP = parse_filter({"price": {"lte": 20}}, STANDARD_COLUMNS)
 DEAR = parse_filter({"price": {"gte": 20}}, STANDARD_COLUMNS)
@@ -59,7 +59,7 @@ def test_parts_do_not_run_into_each_other():
 
 
 def test_is_the_same_in_every_process():
-    assert key_of(QUESTION) == "recserve:answer:2:146d7c366973969c56d1abf98af7fa60"
+    assert key_of(QUESTION) == "recserve:answer:3:146d7c366973969c56d1abf98af7fa60"
 
 
 @given(QUESTIONS, QUESTIONS, TEXT, TEXT)
@@ -67,3 +67,10 @@ def test_keys_are_equal_exactly_for_equal_questions(first, second, one, other):
     same = (first, one) == (second, other)
 
     assert (key_of(first, one) == key_of(second, other)) == same
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 256, 70_000])
+def test_a_cached_answer_is_read_as_it_was_written(n_items):
+    answer = Answer(b'[{"item_id":"a"}]', n_items, "v1")
+
+    assert decode_answer(encode_answer(answer), "v1") == replace(answer, cached=True)
