@@ -28,9 +28,10 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.bundles.roots import BundleLocation
+from serve_app.serving.answering import ItemsStage
 from serve_app.serving.calls import make_call
 from serve_app.serving.config import AppConfig, bundle_location, deployment_names, store_location
-from serve_app.serving.ingress import Calls, Ingress
+from serve_app.serving.ingress import Ingress
 from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
@@ -110,23 +111,20 @@ class Graph:
     scorers: Mapping[str, Deployed | InProcess]
     ranker: Deployed | InProcess
 
-    def open(self) -> Calls:
-        """Return the stages as coroutine functions, wherever they run."""
+    def open(self) -> tuple[Stages, ItemsStage]:
+        """Return the calls 1 to 3 and call 4 as coroutine functions, wherever the stages run."""
         # Opened once for both of its methods: an in-process stage would connect twice otherwise.
         fetcher = self.features.open()
-        return Calls(
-            Stages(
-                users=make_call(FEATURES, fetcher.users),
-                candidates=make_call(CANDIDATES, self.candidates.open().find),
-                scorers={
-                    variant: make_call(scorer_of(variant), scorer.open().score)
-                    for variant, scorer in self.scorers.items()
-                },
-                rank=make_call(RANKER, self.ranker.open().rank),
-            ),
-            items=make_call("metadata", fetcher.items),
-            exporter=RayExporter(),
+        stages = Stages(
+            users=make_call(FEATURES, fetcher.users),
+            candidates=make_call(CANDIDATES, self.candidates.open().find),
+            scorers={
+                variant: make_call(scorer_of(variant), scorer.open().score)
+                for variant, scorer in self.scorers.items()
+            },
+            rank=make_call(RANKER, self.ranker.open().rank),
         )
+        return stages, make_call("metadata", fetcher.items)
 
 
 class GraphIngress(Ingress):
@@ -135,4 +133,5 @@ class GraphIngress(Ingress):
     def __init__(
         self, config: AppConfig, stores: Stores, bundles: BundleLocation, graph: Graph
     ) -> None:
-        super().__init__(config, bundles, graph.open(), stores.cache)
+        stages, items = graph.open()
+        super().__init__(config, bundles, stages, items, stores.cache, RayExporter())

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -32,31 +31,26 @@ from serve_app.telemetry.minutes import MinuteReporter
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """The stages as coroutine functions, and the exporter of metrics."""
-
-    stages: Stages
-    items: ItemsStage
-    exporter: RayExporter
-
-
 class Ingress:
     """The service behind the HTTP API. One instance lives in each replica."""
 
     def __init__(
-        self, config: AppConfig, bundles: BundleLocation, calls: Calls, cache: Cache
+        self,
+        config: AppConfig,
+        bundles: BundleLocation,
+        stages: Stages,
+        items: ItemsStage,
+        cache: Cache,
+        exporter: RayExporter,
     ) -> None:
         self._config = config
         # Serve calls ``reconfigure`` before the first request if there is a ``user_config``.
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
         self._follower = BundleFollower(bundles, config.variants, config.candidates, config.ranking)
-        self._warm_up = WarmUp(self._follower, calls.stages, config.variants)
-        self.telemetry = Telemetry(calls.exporter, now_s=time.time())
+        self._warm_up = WarmUp(self._follower, stages, config.variants)
+        self.telemetry = Telemetry(exporter, now_s=time.time())
         self._reporting = MinuteReporter(self.telemetry, cache)
-        self._service = RecommendationService(
-            config, calls.stages, calls.items, cache, self.telemetry
-        )
+        self._service = RecommendationService(config, stages, items, cache, self.telemetry)
 
     def __serve_build_asgi_app__(self) -> object:
         # Serve calls this hook in the event loop of the replica, which the tasks below need.

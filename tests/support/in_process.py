@@ -17,7 +17,7 @@ from serve_app.domain.candidates.finding import CandidateFinder
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.config import AppConfig
-from serve_app.serving.ingress import Calls, Ingress
+from serve_app.serving.ingress import Ingress
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
@@ -133,8 +133,14 @@ class Api:
         self.counts = Counts()
         whole = stages_over(location_of(root), self.config)
         chosen = {"scorers": {**whole.scorers, **(scorers or {})}, **stages}
-        calls = Calls(replace(whole, **chosen), items, self.counts)
-        self.ingress = Ingress(self.config, location_of(root), calls, cache or new_cache())
+        self.ingress = Ingress(
+            self.config,
+            location_of(root),
+            replace(whole, **chosen),
+            items,
+            cache or new_cache(),
+            self.counts,
+        )
         self._runner = asyncio.Runner()
 
     def __enter__(self):

@@ -67,6 +67,6 @@ def test_a_process_opens_stores_of_its_own():
 
 
 def test_every_stage_can_be_called_in_one_process():
-    calls = graph_of(ALL_IN_INGRESS).open()
+    stages, _ = graph_of(ALL_IN_INGRESS).open()
 
-    assert set(calls.stages.scorers) == {"main", "challenger"}
+    assert set(stages.scorers) == {"main", "challenger"}
