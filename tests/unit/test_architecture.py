@@ -136,6 +136,7 @@ REPEATED_FILE_NAMES = {"pipeline"}
 """One for a request, one for a fit."""
 
 QUESTION_WORDS = r"(What|Which|Who|Whoever|Whether|How)\b"
+FILE_ENDINGS = {"html", "json", "jsonl", "md", "yaml"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40
 MEDIAN_FUNCTION = 5
@@ -418,3 +419,65 @@ def test_a_unit_test_cannot_connect():
 def test_a_unit_test_cannot_start_ray():
     with pytest.raises(pytest.fail.Exception, match="tests/graph"):
         import_module("ray").init()
+
+
+@pytest.mark.parametrize("name", [*MODULES, *FOLDERS])
+def test_prose_names_only_modules_and_names_that_there_are(name):
+    text = {**MODULES, **FOLDERS}[name].read_text(encoding="utf-8")
+    # An argument may be called like a module: its attributes are no names in the module.
+    arguments = {node.arg for node in ast.walk(ast.parse(text)) if isinstance(node, ast.arg)}
+    names = [
+        dotted
+        for dotted in re.findall(r"``([a-z]\w*(?:\.\w+)+)``", text)
+        if is_ours(dotted) and dotted.split(".")[0] not in arguments
+    ]
+
+    assert [dotted for dotted in names if not is_defined(dotted)] == []
+
+
+def is_ours(dotted: str) -> bool:
+    """Tells whether a dotted name begins with a module or a folder, and is no name of a file."""
+    parts = dotted.split(".")
+    return parts[-1] not in FILE_ENDINGS and bool(named(parts[0]))
+
+
+def is_defined(dotted: str) -> bool:
+    """Tells whether a dotted name is a module or a folder, or a name in one."""
+    parts = dotted.split(".")
+    return bool(named(dotted)) or any(
+        has_path(import_module(module), parts[i:])
+        for i in range(1, len(parts))
+        for module in named(".".join(parts[:i]))
+    )
+
+
+def named(dotted: str) -> list[str]:
+    """Modules and folders whose full names end with a dotted name."""
+    return [name for name in (*MODULES, *FOLDERS) if f".{name}".endswith(f".{dotted}")]
+
+
+def has_path(thing: object, path: list[str]) -> bool:
+    """Tells whether the attributes of a path, or the fields of a class, lead somewhere."""
+    for part in path:
+        fields = getattr(thing, "model_fields", {}) | getattr(thing, "__dataclass_fields__", {})
+        if part in fields:
+            return True
+        if not hasattr(thing, part):
+            return False
+        thing = getattr(thing, part)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("dotted", "defined"),
+    [
+        ("filters.masks", True),
+        ("masks.Condition.field", True),
+        ("masks.COMPARISONS", True),
+        ("filters.nowhere", False),
+        ("masks.nothing", False),
+    ],
+)
+def test_finds_out_whether_a_dotted_name_is_defined(dotted, defined):
+    assert is_ours(dotted)
+    assert is_defined(dotted) is defined
