@@ -4,11 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
-from serve_app.fitting.run import Progress
+if TYPE_CHECKING:  # `status` uses this module, and does not need the fit
+    from serve_app.fitting.run import Progress
 
 _BAR = "{desc:<32}{percentage:3.0f}%|{bar:30}| {elapsed}"
 
@@ -19,7 +20,7 @@ _LINE_SHARE = 0.25
 @contextmanager
 def show_progress(
     stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Progress]:
+) -> Iterator["Progress"]:
     """Show the progress of consecutive steps: as bars on a terminal, as plain lines elsewhere.
 
     A bar redraws itself with carriage returns, which make a log unreadable.
@@ -34,7 +35,7 @@ def show_progress(
 
 
 @contextmanager
-def _bars(stream: TextIO) -> Iterator[Progress]:
+def _bars(stream: TextIO) -> Iterator["Progress"]:
     bars: dict[str, tqdm[Any]] = {}
 
     def show(step: str, share: float) -> None:
@@ -55,7 +56,7 @@ def _bars(stream: TextIO) -> Iterator[Progress]:
 
 
 @contextmanager
-def _lines(stream: TextIO, clock: Callable[[], float]) -> Iterator[Progress]:
+def _lines(stream: TextIO, clock: Callable[[], float]) -> Iterator["Progress"]:
     began_s: dict[str, float] = {}
     n_shown: dict[str, int] = {}
 
