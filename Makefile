@@ -74,7 +74,7 @@ $(BIN)/python:
 # download: setuptools is in the lock.
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
-$(RUN) $(DEV): $(VENV)/.%: requirements/%.lock pyproject.toml setup.py serve_app/domain/scoring/_trees.c | $(BIN)/python
+$(RUN) $(DEV): $(VENV)/.%: requirements/%.lock pyproject.toml setup.py serve_app/recommending/scoring/_trees.c | $(BIN)/python
 	@echo "installing into $(VENV): about two minutes, 1 GB"
 	@$(PIP) --require-hashes --only-binary :all: --requirement $<
 	@$(PIP) --no-deps --no-build-isolation --editable .

@@ -14,7 +14,7 @@ from benchmarks.services import SERVICES
 from benchmarks.serving import Change, Running, serve
 from benchmarks.wrk import ClosedRun, run_wrk
 from serve_app.bundles.publishing import publish
-from serve_app.domain.scoring.model_features import SOURCES
+from serve_app.recommending.scoring.model_features import SOURCES
 
 STAGES = ("FeatureFetcher", "CandidateGenerator", "Ranker", "Scorer-")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import redis
 
 from benchmarks.home import Home
-from serve_app.domain.scoring.model_features import USER_COLUMNS
+from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 
 _CHUNK = 10_000

@@ -19,7 +19,6 @@ from benchmarks.quality.kept_results import (
 )
 from benchmarks.quality.oracle import oracle_scorer
 from benchmarks.quality.oracle_without_tastes import oracle_without_tastes_scorer
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.evaluation_report import as_json
 from serve_app.evaluation.evaluator import EvaluationConfig, MakeScorer, evaluate
 from serve_app.evaluation.list_measures import ndcgs
@@ -28,6 +27,7 @@ from serve_app.evaluation.served import ServedConfig, fit_on_training, list_from
 from serve_app.loading.in_memory import read_files
 from serve_app.loading.load import InputFiles
 from serve_app.operations.fit_settings import ours_config
+from serve_app.recommending.scoring.model_features import SOURCES
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"
 CUTS = (0, 28, 56)

@@ -10,8 +10,8 @@ import redis
 
 from serve_app.bundles.bundle import Bundle
 from serve_app.domain.interactions import Histories
-from serve_app.domain.scoring.model_features import ITEM_FEATURES, USER_COLUMNS
 from serve_app.embedded.lease import StoreUrls
+from serve_app.recommending.scoring.model_features import ITEM_FEATURES, USER_COLUMNS
 
 TTL_S = 3_600
 USER_KEY, ITEM_KEY = "user_features:", "item_features:"

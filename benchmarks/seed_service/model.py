@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.seed_service.features import Features
 from serve_app.arrays.units import DAY_S
-from serve_app.domain.scoring.model_features import (
+from serve_app.recommending.scoring.model_features import (
     CANDIDATE_FEATURES,
     ITEM_FEATURES,
     USER_COLUMNS,

@@ -15,8 +15,8 @@ from benchmarks.seed_service.features import Features, FeatureStore
 from benchmarks.seed_service.model import predict
 from serve_app.bundles.bundle import Bundle
 from serve_app.domain.batches import CandidateBatch, RequestBatch
-from serve_app.domain.candidates.finding import CandidateFinder
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
+from serve_app.recommending.candidates.finding import CandidateFinder
 
 MAX_PER_CATEGORY = 3
 RESULT_TTL_S = 300

@@ -14,8 +14,8 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.errors import BundleDamaged
+from serve_app.recommending.scoring.model_features import SOURCES
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from serve_app.domain.scoring.model_features import fingerprint
 from serve_app.domain.settings import Settings
 from serve_app.errors import BundleDamaged
+from serve_app.recommending.scoring.model_features import fingerprint
 
 MANIFEST = "manifest.json"
 

@@ -6,9 +6,9 @@ import xgboost
 
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.domain.scoring.boosters import VariantModel, scoring_of
-from serve_app.domain.scoring.model_features import fingerprint
 from serve_app.errors import BundleDamaged, BundleMissing, FingerprintMismatch
+from serve_app.recommending.scoring.boosters import VariantModel, scoring_of
+from serve_app.recommending.scoring.model_features import fingerprint
 
 
 def load_model(bundle: Bundle, variant: str) -> VariantModel:

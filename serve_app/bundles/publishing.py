@@ -19,7 +19,7 @@ from serve_app.bundles.promotions import promote_at, rollback_target_at
 from serve_app.bundles.roots import BundleRoot, open_root, read_current
 from serve_app.bundles.version_reports import remove_orphans, report_name
 from serve_app.domain.fitted import Fitted
-from serve_app.domain.scoring.model_features import fingerprint
+from serve_app.recommending.scoring.model_features import fingerprint
 
 MODELS, HELD_OUT = "models", "held_out"
 

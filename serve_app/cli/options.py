@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from serve_app.operations.init_folder import DEFAULTS
-from serve_app.operations.rest import DEFAULT_ADDRESS, ServeClient, ray_token
+from serve_app.operations.running.rest import DEFAULT_ADDRESS, ServeClient, ray_token
 from serve_app.operations.workplace import Workplace, open_workplace
 
 

@@ -1,5 +1,4 @@
-"""Computes lists of recommendations, in numpy.
+"""Holds what every part of recserve speaks about: items, interactions, filters, batches.
 
-No clock, no environment, no network, no Ray. Reads no file, except that ``scoring`` loads the
-compiled C library of the package.
+No clock, no environment, no file, no network, no Ray. Makes no recommendation.
 """

@@ -47,7 +47,7 @@ class RequestBatch:
 class UserFeatures:
     """
     Attributes:
-        values: shape (n, f), float32, columns as ``domain.scoring.model_features.USER_FEATURES``.
+        values: shape (n, f), float32, columns as ``model_features.USER_FEATURES``.
         defaulted: shape (n,), bool, rows of defaults because no store answered. The defaults of an
             unknown user do not count.
     """
@@ -148,7 +148,7 @@ class RankedBatch:
         offsets: shape (n + 1,), int64.
         rows: shape (total,), int32.
         scores: shape (total,), float32.
-        reasons: shape (total,), uint8, index into ``domain.ranking.reasons.REASONS``.
+        reasons: shape (total,), uint8, index into ``recommending.ranking.reasons.REASONS``.
         subjects: shape (total,), int32, the subject of the reason: an item row, a category code or
             ``MISSING``.
     """

@@ -50,7 +50,7 @@ class Catalogue:
         listed: shape (n,), bool, rows with an item.
         columns: the fields of filters, each of length n; at least ``STANDARD_COLUMNS``.
         vectors: shape (n, d), float32, unit length, or all zero for items without history.
-        features: shape (n, f), float32, columns as ``domain.scoring.model_features.ITEM_FEATURES``.
+        features: shape (n, f), float32, columns as ``model_features.ITEM_FEATURES``.
     """
 
     version: str

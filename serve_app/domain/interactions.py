@@ -22,7 +22,7 @@ class InteractionType:
             frequent grade as its label.
         gain: relevance that the models learn for an item on which the user did this.
         priority: the reason for an item names the interaction of the largest priority.
-        reason: name of the reason that refers to the interaction (see ``domain.ranking.reasons``).
+        reason: name of the reason that refers to the interaction (see ``ranking.reasons``).
     """
 
     name: str

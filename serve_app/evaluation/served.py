@@ -20,16 +20,6 @@ from serve_app.bundles.bundle import Bundle, open_bundle
 from serve_app.bundles.models import load_model
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import CandidateBatch, RequestBatch
-from serve_app.domain.candidates.finding import CandidateFinder
-from serve_app.domain.ranking.ordering import RankingConfig, rank_plainly
-from serve_app.domain.recommending import recommend_batch
-from serve_app.domain.scoring.model_features import (
-    SOURCE_RANKS,
-    SOURCES,
-    USER_COLUMNS,
-    unknown_user,
-    user_features,
-)
 from serve_app.domain.settings import Settings
 from serve_app.evaluation.protocol import EvaluationSplit
 from serve_app.fitting.fit_config import FitConfig
@@ -39,6 +29,16 @@ from serve_app.fitting.steps.publish_bundle import FitResult, UserColumn
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.in_memory import LoadedFiles
 from serve_app.measuring.lists import Lists, Wanted
+from serve_app.recommending.candidates.finding import CandidateFinder
+from serve_app.recommending.ranking.ordering import RankingConfig, rank_plainly
+from serve_app.recommending.recommend_batch import recommend_batch
+from serve_app.recommending.scoring.model_features import (
+    SOURCE_RANKS,
+    SOURCES,
+    USER_COLUMNS,
+    unknown_user,
+    user_features,
+)
 
 _STEP = "answering"
 _BLOCK_USERS = 256

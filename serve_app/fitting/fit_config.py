@@ -6,8 +6,6 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, field_validator
 
 from serve_app.bundles.manifest import NAME_PATTERN
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.judging.gate import GateConfig
@@ -15,6 +13,8 @@ from serve_app.fitting.judging.leaks import LeakConfig
 from serve_app.fitting.judging.window_results import CANDIDATES, POPULARITY, SERVED, baselines
 from serve_app.fitting.moments.snapshot import SnapshotConfig
 from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.ranking.ordering import RankingConfig
 
 VariantName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from serve_app.bundles.bundle import current_version, open_current, verify_bundle
 from serve_app.bundles.manifest import unusable_variants
-from serve_app.domain.scoring.trees import is_compiled
 from serve_app.operations.command_cache import use_cache
 from serve_app.operations.doctor import (
     Check,
@@ -20,8 +19,9 @@ from serve_app.operations.doctor import (
     schema_current,
 )
 from serve_app.operations.environment import needed_ports
-from serve_app.operations.rest import health_of
+from serve_app.operations.running.rest import health_of
 from serve_app.operations.workplace import Workplace, problems_of
+from serve_app.recommending.scoring.trees import is_compiled
 from serve_app.stores.postgres.schema import SCHEMA_VERSION, schema_version
 
 MIN_FREE_BYTES = 500_000_000

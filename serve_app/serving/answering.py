@@ -10,8 +10,8 @@ from itertools import chain
 import numpy as np
 
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.composing import Metadata, compose, describe, item_ids
 from serve_app.serving.config import AppConfig

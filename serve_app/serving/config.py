@@ -10,9 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from serve_app.bundles.manifest import NAME_PATTERN
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.assignment import Experiment
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.domain.settings import Settings
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.coalescing import CoalescingConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of

@@ -10,11 +10,11 @@ from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import unusable_variants
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.ranking.ordering import RankingConfig, rank_plainly
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.errors import BundleError, StageFailed
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.ranking.ordering import RankingConfig, rank_plainly
+from serve_app.recommending.scoring.model_features import SOURCES
 from serve_app.serving.bundle_shelf import POLL_S, BundleShelf
 from serve_app.serving.pipeline import Floor
 from serve_app.serving.stages.feature_fetcher import default_users

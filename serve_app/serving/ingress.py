@@ -14,8 +14,8 @@ from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.assignment import Experiment, assign
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
 from serve_app.domain.filters.parsing import parse_filter
-from serve_app.domain.similar import SimilarItems, similar_items
 from serve_app.errors import InvalidRequest, UnknownItem
+from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
 from serve_app.serving.config import AppConfig, IngressConfig
 from serve_app.serving.current_bundle import BundleFollower

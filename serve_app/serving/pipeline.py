@@ -5,9 +5,9 @@
     candidates┘
 
 Every call goes out from ``recommend`` and comes back to it: stages do not call each other. The
-result without failures equals that of ``domain.recommending``. This module adds deadlines, and the
-floor that replaces stages. It imports neither Ray nor a store: the stages are coroutine functions
-(see ``app``).
+result without failures equals that of ``recommending.recommend_batch``. This module adds
+deadlines, and the floor that replaces stages. It imports neither Ray nor a store: the stages are
+coroutine functions (see ``app``).
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from serve_app.domain.batches import (
     ScoringBatch,
     UserFeatures,
 )
-from serve_app.domain.ranking.ordering import fused_scores, ranking_batch
 from serve_app.domain.settings import Settings
 from serve_app.errors import StageFailed, StageTimedOut
+from serve_app.recommending.ranking.ordering import fused_scores, ranking_batch
 
 FEATURES, CANDIDATES, RANKER = "features", "candidates", "ranker"
 HISTORY = "history"

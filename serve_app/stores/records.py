@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UserRow = NDArray[np.float64]
-"""Numbers about a user, shape (11,), columns as ``domain.scoring.model_features.USER_COLUMNS``."""
+"""Numbers about a user, shape (11,), columns as ``model_features.USER_COLUMNS``."""
 
 Attribute = str | float | int | bool | None | list["Attribute"] | dict[str, "Attribute"]
 

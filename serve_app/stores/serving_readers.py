@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from serve_app.domain.interactions import EVENT, NO_EVENTS, Events, Histories, HistoryArchive
-from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.domain.settings import Settings
+from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import CachedKind, CachedReader
 from serve_app.stores.postgres.serving_reads import ShopReader

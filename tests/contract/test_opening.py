@@ -14,10 +14,10 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.scoring.model_features import USER_FEATURES
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.scoring.model_features import USER_FEATURES
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.cached_reader import ReadResult

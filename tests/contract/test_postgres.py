@@ -16,8 +16,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.domain.interactions import EVENT, PURCHASE, TYPE_CODES, Events, make_events
-from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.errors import StoreUnavailable
+from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.records import ItemRow, UserRow

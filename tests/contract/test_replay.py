@@ -11,8 +11,6 @@ import pytest
 from serve_app.bundles.roots import BundleLocation
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.batches import RequestBatch, ScoringBatch
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.scoring.boosters import predict
 from serve_app.embedded.lease import StoreUrls
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_config import FitConfig
@@ -27,6 +25,8 @@ from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.scoring.boosters import predict
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.scorer import Scorer

@@ -13,8 +13,8 @@ import httpx2
 import numpy as np
 
 from serve_app.bundles.roots import BundleLocation
-from serve_app.domain.candidates.finding import CandidateFinder
 from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.recommending.candidates.finding import CandidateFinder
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.config import AppConfig
 from serve_app.serving.ingress import Ingress

@@ -6,8 +6,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.labels import CLICKED
 from serve_app.fitting.data.windows import (
@@ -27,6 +25,8 @@ from serve_app.fitting.judging.window_results import (
 from serve_app.fitting.moments.examples import Block, Examples, make_blocks
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig, listed_at, take_snapshot
 from serve_app.fitting.tables.tables_config import TablesConfig
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.scoring.model_features import FEATURES
 from tests.support.hand_made_logs import demo_shop
 
 

@@ -43,7 +43,8 @@ LAYERS = (
     {"fitting", "demo", "telemetry"},
     {"loading", "bundles"},
     {"stores", "measuring"},
-    {"domain", "embedded"},
+    {"recommending", "embedded"},
+    {"domain"},
     {"arrays", "background"},
     {"errors"},
 )
@@ -63,8 +64,8 @@ ALLOWED = {
     "redis": ("stores", "embedded"),
     "psycopg": ("stores", "embedded"),
     "psycopg_pool": ("stores",),
-    "xgboost": ("bundles", "domain.scoring", "fitting.training"),
-    "scipy": ("domain", "fitting", "measuring", "evaluation"),
+    "xgboost": ("bundles", "recommending.scoring", "fitting.training"),
+    "scipy": ("recommending", "fitting", "measuring", "evaluation"),
     "pandas": ("loading", "demo", "fitting", "stores.postgres", "evaluation"),
     "pyarrow": ("loading", "demo", "bundles.remote"),
     "yaml": ("operations.yaml_file",),
@@ -104,7 +105,11 @@ FACES = {
 
 IMPORTERS = {
     "demo": ("cli", "operations"),
-    "domain.candidates.sources": ("domain.candidates", "fitting.steps", "fitting.tuning"),
+    "recommending.candidates.sources": (
+        "recommending.candidates",
+        "fitting.steps",
+        "fitting.tuning",
+    ),
     "evaluation": ("cli", "operations"),
     "evaluation.baselines": ("evaluation",),
     "fitting.report": ("fitting.steps",),
@@ -120,7 +125,7 @@ TEST_FOLDERS_WITHOUT_A_FOLDER = {"benchmarks", "configuration", "docs"}
 """Folders of unit tests that test other things than the package."""
 
 THEMES = {
-    "domain/candidates/test_sources.py": "every source, on one shop computed by hand",
+    "recommending/candidates/test_sources.py": "every source, on one shop computed by hand",
     "fitting/report/test_report.py": "a report from the facts to its files",
     "fitting/test_quality_of_lists.py": "a whole fit of shops that are small or odd",
     "fitting/test_steps.py": "the steps together: resuming and killing a fit",

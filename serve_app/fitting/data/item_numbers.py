@@ -10,12 +10,12 @@ from serve_app.arrays.columns import MISSING
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import RATING, TYPE_CODES, TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import HALF_LIVES_DAYS, ITEM_FEATURES
 from serve_app.domain.settings import Settings
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.means import compute_means
 from serve_app.fitting.data.pairs import find_pairs
 from serve_app.fitting.data.windows import select_interactions
+from serve_app.recommending.scoring.model_features import HALF_LIVES_DAYS, ITEM_FEATURES
 
 EVER = np.inf
 # Weight of a tenth of a view: the logarithm of an item without interactions stays finite.

@@ -19,8 +19,8 @@ from serve_app.arrays.columns import (
 )
 from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED, Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.domain.scoring.model_features import ITEM_FEATURES
 from serve_app.errors import NotEnoughData
+from serve_app.recommending.scoring.model_features import ITEM_FEATURES
 
 
 def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:

@@ -7,11 +7,11 @@ from serve_app.arrays.columns import MISSING
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import PURCHASE, RATING, TYPE_CODES, TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.means import compute_means
 from serve_app.fitting.data.pairs import find_pairs
 from serve_app.fitting.data.windows import select_interactions
+from serve_app.recommending.scoring.model_features import USER_COLUMNS
 
 N_FAVORITE_CATEGORIES = 3
 N_RECENT_VIEWS = 10

@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.domain.scoring.model_features import SOURCES, fingerprint
 from serve_app.domain.settings import Settings
 from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.leaks import Leak
 from serve_app.fitting.judging.window_results import FUSED, POPULARITY, SERVED, WindowResults
 from serve_app.measuring.bootstrap import Interval
 from serve_app.measuring.comparing import Comparison, comparisons
+from serve_app.recommending.scoring.model_features import SOURCES, fingerprint
 
 Demand = Literal["better", "not_worse"]
 

@@ -10,18 +10,18 @@ from scipy.special import expit
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.batches import CandidateBatch
-from serve_app.domain.candidates.finding import keys_with_types
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.interactions import GRADE_GAINS, Histories
-from serve_app.domain.ranking.ordering import RankingConfig, rank, ranking_batch
-from serve_app.domain.scoring import model_features
-from serve_app.domain.scoring.model_features import FEATURES
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.window_results import POPULARITY, SERVED, WIDTH, Order, WindowResults
 from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import hits_of
+from serve_app.recommending.candidates.finding import keys_with_types
+from serve_app.recommending.ranking.ordering import RankingConfig, rank, ranking_batch
+from serve_app.recommending.scoring import model_features
+from serve_app.recommending.scoring.model_features import FEATURES
 
 _CANDIDATE_COLUMNS = [FEATURES.index(name) for name in model_features.CANDIDATE_FEATURES]
 

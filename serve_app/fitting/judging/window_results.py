@@ -10,12 +10,12 @@ from serve_app.arrays.columns import MISSING, Mask, Rows, Texts
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.data.labels import WANTED
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.moments.examples import Examples
 from serve_app.measuring.lists import PerUser, Wanted
 from serve_app.measuring.metrics import hit_rate, ndcg_at, ranked_hits, recall_at, reciprocal_rank
+from serve_app.recommending.scoring.model_features import FEATURES, SOURCES
 
 WIDTH = 20
 """Positions of a list."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch, ScoringBatch
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
-from serve_app.domain.scoring.model_features import FEATURES, assemble, user_features
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.moments.snapshot import Snapshot
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.scoring.model_features import FEATURES, assemble, user_features
 
 BLOCK_USERS = 256
 """Users whose candidates are in memory together."""

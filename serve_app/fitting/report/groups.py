@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Mask
 from serve_app.arrays.ragged import owners
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.judging.window_results import FUSED, POPULARITY, ndcg_by_order
 from serve_app.fitting.report.facts import Facts
 from serve_app.measuring.bootstrap import Interval, interval, resampled_means
+from serve_app.recommending.scoring.model_features import SOURCES
 
 _Name = TypeVar("_Name")
 

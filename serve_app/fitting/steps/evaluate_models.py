@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.domain.scoring.boosters import scoring_of
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging import window_results
@@ -32,6 +30,8 @@ from serve_app.fitting.steps.compute_features import load_settings
 from serve_app.fitting.steps.train_models import calibrated_variants, read_booster
 from serve_app.fitting.training.boosting import parse_booster, select_columns
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
+from serve_app.recommending.scoring.boosters import scoring_of
+from serve_app.recommending.scoring.model_features import SOURCES
 
 STEP = "evaluate"
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.domain.candidate_tables import CandidateTables
-from serve_app.domain.candidates.sources.query import NO_ROWS
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.errors import NotEnoughData
@@ -34,6 +33,7 @@ from serve_app.fitting.tables.fit_tables import fit_tables
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.workspace.array_folders import load, save
 from serve_app.fitting.workspace.step_folders import Workspace
+from serve_app.recommending.candidates.sources.query import NO_ROWS
 
 STEP = "candidates"
 

@@ -12,7 +12,6 @@ from serve_app.arrays.columns import Texts
 from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.domain.fitted import Fitted
-from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.user_numbers import find_favorite_categories, find_recent_views
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
@@ -25,6 +24,7 @@ from serve_app.fitting.steps.find_candidates import load_tables
 from serve_app.fitting.steps.train_models import load_objectives, read_booster
 from serve_app.fitting.training.boosting import parse_booster
 from serve_app.fitting.workspace.step_folders import Workspace, write_json
+from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
 
 MANIFEST = "manifest.json"

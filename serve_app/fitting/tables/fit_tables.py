@@ -11,7 +11,6 @@ from serve_app.arrays.units import DAY_S
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import TREND_DAYS
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions
@@ -24,6 +23,7 @@ from serve_app.fitting.tables.vectors import (
     compute_content_vectors,
     compute_item_factors,
 )
+from serve_app.recommending.scoring.model_features import TREND_DAYS
 
 
 def fit_tables(

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.domain.settings import Settings
+from serve_app.recommending.scoring.model_features import SOURCES
 
 
 class TablesConfig(Settings):

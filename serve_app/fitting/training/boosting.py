@@ -12,15 +12,15 @@ from pydantic import Field, field_validator
 
 from serve_app.arrays.ragged import owners
 from serve_app.domain.interactions import GRADE_GAINS
-from serve_app.domain.scoring.model_features import (
+from serve_app.domain.settings import Settings
+from serve_app.fitting.moments.examples import Examples
+from serve_app.recommending.scoring.model_features import (
     CANDIDATE_FEATURES,
     CROSS_FEATURES,
     FEATURES,
     ITEM_FEATURES,
     USER_FEATURES,
 )
-from serve_app.domain.settings import Settings
-from serve_app.fitting.moments.examples import Examples
 
 FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "user": USER_FEATURES,

@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.domain.candidate_tables import CandidateTables
-from serve_app.domain.candidates.finding import CandidatesConfig, ask_sources
-from serve_app.domain.candidates.fusion import merge
-from serve_app.domain.candidates.sources.autoencoder import autoencoder
-from serve_app.domain.candidates.sources.query import Queries
-from serve_app.domain.candidates.sources.similar_users import similar_users
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.windows import Outcomes, sample, select_interactions
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
@@ -28,6 +22,12 @@ from serve_app.fitting.tables.fit_tables import decay
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tuning.trial_tables import TrialTables
 from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers
+from serve_app.recommending.candidates.finding import CandidatesConfig, ask_sources
+from serve_app.recommending.candidates.fusion import merge
+from serve_app.recommending.candidates.sources.autoencoder import autoencoder
+from serve_app.recommending.candidates.sources.query import Queries
+from serve_app.recommending.candidates.sources.similar_users import similar_users
+from serve_app.recommending.scoring.model_features import SOURCES
 
 HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 EXPONENTS = (0.5, 1.0)

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, owners, pad
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
-from serve_app.domain.candidates.fusion import Merged
-from serve_app.domain.candidates.sources.query import Queries
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.judging.window_results import select_wanted
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import Wanted, hits_of
 from serve_app.measuring.metrics import ndcg_at
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.candidates.fusion import Merged
+from serve_app.recommending.candidates.sources.query import Queries
 
 K = 10
 

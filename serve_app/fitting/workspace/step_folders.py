@@ -20,7 +20,10 @@ from serve_app.bundles.shared_folders import partial_folder
 
 PACKAGES = tuple(
     Path(serve_app.__file__).parent / name
-    for name in ("arrays", "measuring", "domain", "bundles", "stores/postgres", "fitting")
+    for name in (
+        *("arrays", "measuring", "domain", "recommending"),
+        *("bundles", "stores/postgres", "fitting"),
+    )
 )
 """Folders whose code the results of a step depend on; ``stores/postgres`` reads the data."""
 

@@ -14,8 +14,8 @@ from fastapi.responses import RedirectResponse
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.similar import SimilarItems
 from serve_app.errors import Overloaded
+from serve_app.recommending.similar import SimilarItems
 from serve_app.serving.composing import similar_list
 from serve_app.serving.config import MAX_N, HttpConfig
 from serve_app.serving.http.bodies import (

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.stores.connections import Stores
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader

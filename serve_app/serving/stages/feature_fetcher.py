@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from serve_app.domain.batches import RequestBatch, UserFeatures
-from serve_app.domain.scoring.model_features import unknown_user, user_features
+from serve_app.recommending.scoring.model_features import unknown_user, user_features
 from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.connections import Stores
 from serve_app.stores.records import ItemRow

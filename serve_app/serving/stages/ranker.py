@@ -7,7 +7,7 @@ from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import RankedBatch, RankingBatch
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.ranking.ordering import RankingConfig, rank
+from serve_app.recommending.ranking.ordering import RankingConfig, rank
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.pipeline import RANKER
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.bigger_catalogue import enlarged_catalogue, enlarged_tables
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from tests.support.small_world import batch_of, small_world
 
 N_COPIES = 4

@@ -20,8 +20,8 @@ from benchmarks.quality.runs import (
     SOURCES_RUN,
     files_of_rivals,
 )
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.rivals import RivalLists
+from serve_app.recommending.scoring.model_features import SOURCES
 
 RIVALS = {"popularity": 0.05, "ease": 0.1, "ease_time": 0.15, "rrf": 0.14}
 

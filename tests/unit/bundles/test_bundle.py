@@ -19,8 +19,8 @@ from serve_app.bundles.bundle import (
     versions,
 )
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
-from serve_app.domain.scoring.model_features import FEATURES, fingerprint
 from serve_app.errors import BundleDamaged, BundleMissing, SettingsInvalid, StoreUnavailable
+from serve_app.recommending.scoring.model_features import FEATURES, fingerprint
 from tests.support.small_world import small_world
 
 WORLD = small_world()

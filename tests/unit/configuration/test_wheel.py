@@ -63,7 +63,7 @@ def test_with_a_compiler_the_wheel_fits_every_python_of_the_platform(tmp_path):
     wheel = build_wheel(tmp_path)
 
     assert "-py3-none-linux_" in wheel.name
-    assert "serve_app/domain/scoring/_trees.so" in names_of(wheel)
+    assert "serve_app/recommending/scoring/_trees.so" in names_of(wheel)
 
 
 def test_every_configuration_file_is_packaged_as_it_is(plain_wheel):

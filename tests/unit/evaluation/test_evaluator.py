@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation import evaluator as evaluating
 from serve_app.evaluation.evaluation_report import as_json, as_text
 from serve_app.evaluation.evaluator import (
@@ -29,6 +28,7 @@ from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.load import InputFiles
+from serve_app.recommending.scoring.model_features import SOURCES
 
 QUICK = ServedConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
 CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)

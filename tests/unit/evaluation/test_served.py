@@ -4,7 +4,6 @@ import numpy as np
 
 from serve_app.arrays.columns import MISSING
 from serve_app.domain.interactions import PURCHASE
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.evaluation.served import ServedConfig, fit_on_training, list_from_bundle
 from serve_app.fitting.data.labels import LabelConfig
@@ -12,6 +11,7 @@ from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.in_memory import LoadedFiles
 from serve_app.measuring.lists import hits_of
+from serve_app.recommending.scoring.model_features import SOURCES
 from tests.support.hand_made_logs import demo_shop
 
 QUICK = ServedConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))

@@ -1,9 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from serve_app.domain.scoring.model_features import FEATURES, ITEM_FEATURES
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.recommending.scoring.model_features import FEATURES, ITEM_FEATURES
 
 
 class TestConfig:

@@ -8,7 +8,6 @@ import pytest
 
 from serve_app.arrays.ragged import gather
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.labels import LabelConfig
@@ -19,6 +18,7 @@ from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tune_sources
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=30)

@@ -4,13 +4,13 @@ import pytest
 from serve_app.bundles.bundle import open_bundle
 from serve_app.bundles.models import load_booster
 from serve_app.bundles.publishing import publish
-from serve_app.domain.scoring.boosters import predict
-from serve_app.domain.scoring.model_features import SOURCES, USER_COLUMNS
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.windows import select_interactions
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.recommending.scoring.boosters import predict
+from serve_app.recommending.scoring.model_features import SOURCES, USER_COLUMNS
 from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
 
 CONFIG = FitConfig(

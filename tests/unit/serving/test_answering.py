@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from serve_app.bundles.bundle import open_bundle
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.ranking.ordering import RankingConfig
 from serve_app.errors import StoreUnavailable
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle

@@ -6,8 +6,8 @@ import pytest
 
 from serve_app.arrays.columns import MISSING, NumberColumn
 from serve_app.domain.batches import RankedBatch
-from serve_app.domain.ranking.reasons import REASON_CODES
-from serve_app.domain.similar import SimilarItems
+from serve_app.recommending.ranking.reasons import REASON_CODES
+from serve_app.recommending.similar import SimilarItems
 from serve_app.serving.composing import compose, describe, item_ids, similar_list
 from tests.support.small_world import small_world
 

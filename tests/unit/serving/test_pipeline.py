@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from serve_app.domain.batches import UserFeatures
-from serve_app.domain.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.domain.ranking.ordering import RankingConfig, rank, rank_plainly, ranking_batch
-from serve_app.domain.scoring.model_features import (
+from serve_app.errors import StageFailed, StageTimedOut
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.ranking.ordering import RankingConfig, rank, rank_plainly, ranking_batch
+from serve_app.recommending.scoring.model_features import (
     SOURCE_RANKS,
     SOURCES,
     USER_FEATURES,
     unknown_user,
     user_features,
 )
-from serve_app.errors import StageFailed, StageTimedOut
 from serve_app.serving.pipeline import Deadlines, Floor, Stages, recommend
 from tests.support.small_world import batch_of, purchased, small_world
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.units import DAY_S
-from serve_app.domain.scoring.model_features import ITEM_FEATURES
 from serve_app.fitting.data.item_numbers import PopularityConfig, compute_item_numbers
 from serve_app.fitting.data.items import build_catalogue
+from serve_app.recommending.scoring.model_features import ITEM_FEATURES
 from tests.support.hand_made_logs import items_of, log_of
 
 NOTHING = log_of(users=())

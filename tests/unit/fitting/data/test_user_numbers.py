@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.units import DAY_S
-from serve_app.domain.scoring.model_features import USER_COLUMNS
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.user_numbers import (
     compute_user_columns,
     find_favorite_categories,
     find_recent_views,
 )
+from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from tests.support.hand_made_logs import items_of, log_of
 
 

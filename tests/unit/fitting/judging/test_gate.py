@@ -5,12 +5,12 @@ import pytest
 
 from serve_app.arrays.columns import MISSING
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.domain.scoring.model_features import FEATURES, SOURCES, fingerprint
 from serve_app.fitting.judging.gate import SIMPLER, GateConfig, judge, why_not_comparable
 from serve_app.fitting.judging.leaks import Leak
 from serve_app.fitting.judging.measuring_window import N_BINS
 from serve_app.fitting.judging.window_results import SERVED, WIDTH, WindowResults
 from serve_app.measuring.bootstrap import Interval
+from serve_app.recommending.scoring.model_features import FEATURES, SOURCES, fingerprint
 
 N = 400
 CONFIG = GateConfig(n_resamples=300)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
 from serve_app.fitting.judging.window_results import ndcg_by_order
+from serve_app.recommending.scoring.model_features import SOURCES
 from tests.support.measured_windows import measured_at, split
 
 RNG = np.random.default_rng(2)

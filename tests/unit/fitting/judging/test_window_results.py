@@ -6,8 +6,6 @@ import pytest
 
 from serve_app.arrays.columns import MISSING
 from serve_app.arrays.ragged import offsets_of
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.data.labels import CLICKED, WANTED
 from serve_app.fitting.data.windows import select_before
 from serve_app.fitting.judging.measuring_window import N_BINS
@@ -25,6 +23,8 @@ from serve_app.fitting.judging.window_results import (
     source_ndcgs,
 )
 from serve_app.fitting.moments.examples import Examples, make_blocks
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.scoring.model_features import FEATURES, SOURCES
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import measured_block, outcomes_at, split, world_at
 

@@ -12,7 +12,6 @@ import pytest
 from serve_app.arrays.columns import MISSING, Texts
 from serve_app.bundles.manifest import Manifest, ModelManifest
 from serve_app.bundles.version_reports import StoredVerdict
-from serve_app.domain.scoring.model_features import FEATURES, SOURCES
 from serve_app.fitting.judging.gate import GateConfig, judge
 from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest
@@ -24,6 +23,7 @@ from serve_app.fitting.report.figures import N_GAINS, compute_figures
 from serve_app.fitting.report.plots import PLOTS
 from serve_app.fitting.report.sections import write_document
 from serve_app.fitting.report.writing import write_report
+from serve_app.recommending.scoring.model_features import FEATURES, SOURCES
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import items_at, likely, measured_at, split
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from serve_app.domain.scoring.boosters import predict
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import parse_booster
+from serve_app.recommending.scoring.boosters import predict
 
 ROWS = np.random.default_rng(0).random((400, 3)).astype(np.float32)
 

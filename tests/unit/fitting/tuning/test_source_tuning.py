@@ -1,11 +1,11 @@
 import pytest
 
-from serve_app.domain.candidates.finding import CandidatesConfig
-from serve_app.domain.scoring.model_features import SOURCES
 from serve_app.fitting.data.labels import BOUGHT
 from serve_app.fitting.data.windows import find_outcomes, sample, select_before
 from serve_app.fitting.moments.snapshot import SnapshotConfig
 from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, choose_clearly_best, tune_sources
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.recommending.scoring.model_features import SOURCES
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import split, world_at
 

@@ -1,0 +1,103 @@
+"""Orders scored candidates into lists: best first, diverse, each item with its reason."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.arrays.columns import MISSING, Mask, Rows
+from serve_app.arrays.ragged import Offsets, best_of_each, lengths_of, offsets_of, pad
+from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch
+from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.settings import Settings
+from serve_app.recommending.ranking.diversity import DiversityConfig, diversify
+from serve_app.recommending.ranking.reasons import choose_reasons
+from serve_app.recommending.scoring.model_features import FUSED_COLUMN, SOURCE_RANKS, SOURCES
+
+
+class RankingConfig(Settings):
+    """The order of the lists, and the reasons of their items."""
+
+    diversity: DiversityConfig = DiversityConfig()
+    high_rating: float = Field(
+        default=4.3,
+        ge=0,
+        description="Average rating from which an item may be called highly rated.",
+    )
+    min_ratings: int = Field(
+        default=5, ge=1, description="Ratings that an item needs to be called highly rated."
+    )
+
+
+def ranking_batch(
+    candidates: CandidateBatch, sizes: NDArray[np.int32], scores: NDArray[np.float32]
+) -> RankingBatch:
+    """Candidates with their scores, shape (total,), and the sizes of the lists, shape (n,)."""
+    return RankingBatch(
+        bundle=candidates.bundle,
+        offsets=candidates.offsets,
+        rows=candidates.rows,
+        source_ranks=candidates.features[:, SOURCE_RANKS],
+        because=candidates.because,
+        because_type=candidates.because_type,
+        sizes=sizes,
+        scores=scores,
+    )
+
+
+def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
+    """For each request min(size, number of its candidates) items, best first."""
+    picks, offsets = _pick(batch, catalogue, config.diversity)
+    rows = batch.rows[picks]
+    reasons, subjects = choose_reasons(
+        batch.source_ranks[picks],
+        SOURCES,
+        batch.because[picks],
+        batch.because_type[picks],
+        catalogue.categories.codes[rows],
+        _highly_rated(rows, catalogue, config),
+    )
+    scores = batch.scores[picks].astype(np.float32)
+    return RankedBatch(offsets, rows, scores, reasons, subjects)
+
+
+def rank_plainly(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
+    """Ranks by the scores alone; cheap enough for any process."""
+    plain = DiversityConfig(mmr_lambda=1.0, max_per_category=None)
+    return rank(batch, catalogue, config.model_copy(update={"diversity": plain}))
+
+
+def _pick(
+    batch: RankingBatch, catalogue: Catalogue, config: DiversityConfig
+) -> tuple[NDArray[np.int64], Offsets]:
+    """Positions of the chosen candidates, request by request, and the offsets of the requests."""
+    # Only the pool is padded: vectors of all candidates would take several times the memory.
+    scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
+    limits = np.maximum(batch.sizes, config.pool_size)
+    pool, pool_offsets = best_of_each(scores, batch.offsets, limits)
+    lengths = lengths_of(pool_offsets)
+    width = int(lengths.max(initial=0))
+    # Row 0 fills up, because it exists; the mask of valid entries leaves it out.
+    padded_rows = pad(batch.rows[pool], pool_offsets, width, 0)
+    picks = diversify(
+        pad(batch.scores[pool], pool_offsets, width, np.nan),
+        catalogue.categories.codes[padded_rows],
+        catalogue.vectors[padded_rows],
+        np.arange(width) < lengths[:, None],
+        batch.sizes,
+        config,
+    )
+    chosen = picks != MISSING
+    owner, _ = np.nonzero(chosen)
+    return pool[pool_offsets[owner] + picks[chosen]], offsets_of(chosen.sum(axis=1))
+
+
+def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:
+    ratings = catalogue.number("avg_rating")[rows]
+    enough = catalogue.number("num_ratings")[rows] >= config.min_ratings
+    # An unknown rating is NaN, and no comparison holds for NaN.
+    return np.asarray(enough & (ratings >= config.high_rating))
+
+
+def fused_scores(candidates: CandidateBatch) -> NDArray[np.float32]:
+    """The fused ranks of the sources, shape (total,), in place of the scores of a model."""
+    return candidates.features[:, FUSED_COLUMN]
