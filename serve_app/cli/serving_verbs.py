@@ -25,7 +25,6 @@ from serve_app.operations.environment import (
     needed_ports,
     parse_env_file,
 )
-from serve_app.operations.first_run import example_user, prepare_first_run
 from serve_app.operations.init_folder import init_folder
 from serve_app.operations.running.first_answer import ready_message
 from serve_app.operations.running.rest import DEFAULT_ADDRESS, health_of
@@ -52,6 +51,7 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
     An empty database is filled with a demo shop first. A version is fitted if none can be served.
     """
     # Imported here, because it imports the fit, which the other verbs do not need.
+    from serve_app.operations.first_run import example_user, prepare_first_run
 
     workplace = workplace_of(config)
     home, base_url = workplace.location.home, workplace.http.url
