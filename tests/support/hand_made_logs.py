@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from serve_app.arrays.units import DAY_S
 from serve_app.demo.demo_shop import DemoConfig, make_demo
 from serve_app.domain.interactions import TYPE_CODES, InteractionLog
-
-DAY_S = 86_400.0
 
 
 def log_of(*interactions: tuple[Any, ...], users: Sequence[str] | None = None) -> InteractionLog:

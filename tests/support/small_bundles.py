@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import xgboost
 
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.bundles.roots import BundleLocation
 from serve_app.recommending.scoring.model_features import FEATURES
 from tests.support.small_world import AT, small_world
 
-DAY_S = 86_400.0
 OBJECTIVES = {"main": "binary:logistic", "challenger": "rank:ndcg"}
 
 

@@ -38,6 +38,10 @@ class GateConfig(Settings):
     )
 
 
+NOTHING_SERVED = "no model is served"
+"""The reason when there is no served model to compare with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One comparison of the main variant with another order.
@@ -78,7 +82,7 @@ def judge(
     config: GateConfig,
     seed: int,
     *,
-    served_absent: str = "no model is served",
+    served_absent: str = NOTHING_SERVED,
     leaks: Sequence[Leak] = (),
     nothing_served: bool = False,
 ) -> GateVerdict:
@@ -122,7 +126,7 @@ def why_not_comparable(
         window_at: beginning of the window, epoch seconds.
     """
     if served is None:
-        return "no model is served"
+        return NOTHING_SERVED
     if fingerprint(served.features) != served.fingerprint:
         return "the served model was fitted for the features of another build"
     if learnt_until_at > window_at:

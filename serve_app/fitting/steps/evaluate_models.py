@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging import window_results
-from serve_app.fitting.judging.gate import GateVerdict, judge, why_not_comparable
+from serve_app.fitting.judging.gate import NOTHING_SERVED, GateVerdict, judge, why_not_comparable
 from serve_app.fitting.judging.leaks import Leak, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import WindowResults
@@ -132,7 +132,7 @@ def _served_model(
 ) -> tuple[_Model | None, str]:
     """Returns the served model, or the reason why it cannot be measured on the window."""
     if served is None:
-        return None, "no model is served"
+        return None, NOTHING_SERVED
     if main not in served.held_out:
         return None, "the served bundle holds no model of it that was measured"
     model = served.manifest.models[main]

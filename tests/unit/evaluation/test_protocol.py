@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import PURCHASE, RATING
 from serve_app.errors import NotEnoughData
 from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.fitting.data.windows import select_before
-from tests.support.hand_made_logs import DAY_S, demo_shop, log_of
+from tests.support.hand_made_logs import demo_shop, log_of
 
 CONFIG = ProtocolConfig(test_share=0.4, min_buyers=1)
 REPEATS = LabelConfig(repeats=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.ragged import gather
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import build_catalogue
@@ -19,7 +20,7 @@ from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tune_sources
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
-from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
+from tests.support.hand_made_logs import demo_shop, items_of, log_of
 
 SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=30)
 

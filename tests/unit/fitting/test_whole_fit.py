@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
 from serve_app.bundles.models import load_booster
 from serve_app.bundles.publishing import publish
@@ -11,7 +12,7 @@ from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.recommending.scoring.boosters import predict
 from serve_app.recommending.scoring.model_features import SOURCES, USER_COLUMNS
-from tests.support.hand_made_logs import DAY_S, demo_shop, items_of, log_of
+from tests.support.hand_made_logs import demo_shop, items_of, log_of
 
 CONFIG = FitConfig(
     variants={

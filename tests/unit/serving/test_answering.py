@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.candidates.finding import CandidatesConfig
@@ -29,7 +30,7 @@ from tests.support.in_process import (
     shown,
     stages_over,
 )
-from tests.support.small_bundles import DAY_S, location_of, publish_world
+from tests.support.small_bundles import location_of, publish_world
 from tests.support.small_world import AT
 
 CONFIG = AppConfig.model_validate({"deadlines": PATIENT})

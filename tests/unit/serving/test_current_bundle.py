@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.columns import MISSING
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
 from serve_app.errors import BundleError, StageFailed
 from serve_app.recommending.candidates.finding import CandidatesConfig
@@ -13,7 +14,7 @@ from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.serving import current_bundle as world_module
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from tests.support.in_process import logged, until
-from tests.support.small_bundles import DAY_S, damage, location_of, publish_world
+from tests.support.small_bundles import damage, location_of, publish_world
 from tests.support.small_world import AT, batch_of, purchased, small_world
 
 VARIANTS = ("main", "challenger")

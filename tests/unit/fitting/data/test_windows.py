@@ -1,8 +1,9 @@
 import numpy as np
 
+from serve_app.arrays.units import DAY_S
 from serve_app.fitting.data.labels import CLICKED, WANTED
 from serve_app.fitting.data.windows import choose_windows, find_outcomes, sample, select_before
-from tests.support.hand_made_logs import DAY_S, log_of
+from tests.support.hand_made_logs import log_of
 
 
 class TestWindows:

@@ -1,9 +1,10 @@
 import numpy as np
 
 from serve_app.arrays.columns import IdIndex
+from serve_app.arrays.units import DAY_S
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.moments.snapshot import build_archive, listed_at
-from tests.support.hand_made_logs import DAY_S, items_of, log_of
+from tests.support.hand_made_logs import items_of, log_of
 
 NOTHING = log_of(users=())
 

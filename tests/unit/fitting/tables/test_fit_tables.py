@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.columns import NumberColumn
+from serve_app.arrays.units import DAY_S
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.tables.fit_tables import (
     fit_tables,
 )
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.recommending.scoring.model_features import TREND_DAYS
-from tests.support.hand_made_logs import DAY_S, items_of, log_of
+from tests.support.hand_made_logs import items_of, log_of
 
 
 def shop(items, log, popularity=None):

@@ -1,7 +1,8 @@
 import numpy as np
 
+from serve_app.arrays.units import DAY_S
 from serve_app.fitting.tables.popularity_tables import count_periods
-from tests.support.hand_made_logs import DAY_S, log_of
+from tests.support.hand_made_logs import log_of
 
 
 class TestPeriodsOf:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import NO_EVENTS, Histories, make_events
 from serve_app.recommending.candidates.candidate_features import count_by_period, expectations
-from tests.support.hand_made_logs import DAY_S
 from tests.support.small_world import small_world
 
 STARTS_AT = DAY_S * np.array([10.0, 17.0])
