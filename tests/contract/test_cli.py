@@ -16,7 +16,11 @@ from serve_app.embedded.lease import lease
 
 PROJECT = Path(__file__).parents[2]
 FIT = {
-    "variants": {"main": {"n_trees": 3}, "challenger": {"objectives": ["rank:ndcg"], "n_trees": 3}}
+    "n_tuning_users": 20,
+    "variants": {
+        "main": {"n_models": 1, "n_trees": 3},
+        "challenger": {"n_models": 1, "objectives": ["rank:ndcg"], "n_trees": 3},
+    },
 }
 DEMO = ("--users", "150", "--items", "200", "--interactions", "6000")
 
@@ -111,8 +115,14 @@ def assert_one_sentence(said: Said, *words: str) -> None:
         assert word in lines[0]
 
 
+@pytest.fixture(scope="module")
+def said_before() -> dict[str, Said]:
+    """What the load and the fit said that several tests start from."""
+    return {}
+
+
 class TestFromNothingToABundle:
-    """One story: a test starts from what the previous one left, or makes it when it runs alone."""
+    """One story: the first test that needs a load or a fit makes it for all."""
 
     @pytest.fixture(autouse=True)
     def _demo(self, recserve: Recserve, shop: Path) -> None:
@@ -123,12 +133,18 @@ class TestFromNothingToABundle:
             ]
 
     @pytest.fixture
-    def loaded(self, recserve: Recserve, shop: Path) -> Said:
-        return recserve("load", *files_of(shop))
+    def loaded(self, recserve: Recserve, shop: Path, said_before: dict[str, Said]) -> Said:
+        if "load" not in said_before:
+            said_before["load"] = recserve("load", *files_of(shop))
+        return said_before["load"]
 
     @pytest.fixture
-    def fitted(self, recserve: Recserve, settings: Path, loaded: Said) -> Said:
-        return recserve("fit", "--settings", settings)
+    def fitted(
+        self, recserve: Recserve, settings: Path, loaded: Said, said_before: dict[str, Said]
+    ) -> Said:
+        if "fit" not in said_before:
+            said_before["fit"] = recserve("fit", "--settings", settings)
+        return said_before["fit"]
 
     def test_loading_again_changes_nothing(
         self, recserve: Recserve, shop: Path, loaded: Said
@@ -156,7 +172,8 @@ class TestFromNothingToABundle:
     ) -> None:
         again = recserve("fit", "--settings", settings)
 
-        assert published_by(again) == published_by(fitted)
+        assert version_of(again) == version_of(fitted)
+        assert recserve("versions", "list").out.count(version_of(fitted)) == 1
 
     def test_the_doctor_finds_all_well(self, recserve: Recserve, fitted: Said) -> None:
         said = recserve("doctor")

@@ -24,7 +24,7 @@ from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
 from serve_app.stores.serving_readers import CACHE_PREFIXES
-from tests.support.small_bundles import of_another_format
+from tests.support.small_bundles import of_another_format, publish_world
 
 PROJECT = Path(__file__).parents[2]
 SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)
@@ -41,11 +41,11 @@ def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workpla
 
 def settings_of(folder: Path, **changes: object) -> Path:
     variants = {
-        "main": {"n_trees": 3},
-        "challenger": {"objectives": ["rank:ndcg"], "n_trees": 3},
+        "main": {"n_models": 1, "n_trees": 3},
+        "challenger": {"n_models": 1, "objectives": ["rank:ndcg"], "n_trees": 3},
     }
     path = folder / "fit.yaml"
-    path.write_text(yaml.safe_dump({"variants": variants, **changes}))
+    path.write_text(yaml.safe_dump({"n_tuning_users": 20, "variants": variants, **changes}))
     return path
 
 
@@ -105,17 +105,13 @@ class TestPrepareFirstRun:
     def test_a_bundle_of_another_build_is_fitted_over(
         self, workplace: Workplace, tmp_path: Path
     ) -> None:
-        settings = settings_of(tmp_path)
-        prepare_first_run(workplace, settings, lambda _: None, silent)
         root = Path(workplace.bundles.root)
-        version = current_version(str(root))
-        assert version is not None
-        of_another_format(root, version)
+        of_another_format(root, publish_world(root).version)
 
         said: list[str] = []
-        prepare_first_run(workplace, settings, said.append, silent)
+        prepare_first_run(workplace, settings_of(tmp_path), said.append, silent)
 
-        assert "its format is 1, this build reads 5" in said[0]
+        assert "its format is 1, this build reads 5" in said[1]
         assert why_unservable(workplace) is None
 
     def test_a_shop_that_is_there_is_left_alone(self, workplace: Workplace, tmp_path: Path) -> None:

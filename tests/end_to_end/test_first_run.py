@@ -17,6 +17,12 @@ import yaml
 from serve_app.operations.environment import DASHBOARD_PORT, is_free
 from tests.support.real_serve import OWN_PORTS, ROOT, free_ports, served, until
 
+# The way from nothing to an answer is tested here, not how good the answer is.
+ROUGH_FIT = """
+n_tuning_users: 20
+variants: {main: {n_models: 1, n_trees: 20}, challenger: {n_models: 1, n_trees: 20}}
+"""
+
 
 @pytest.fixture
 def home():
@@ -46,6 +52,7 @@ def test_one_command_from_nothing_to_a_recommendation_and_back_to_nothing(home):
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["http_options"]["port"] = port
     (home / "serve_config.yaml").write_text(yaml.safe_dump(config))
+    (home / "fit.yaml").write_text(ROUGH_FIT)
     environment = {
         **os.environ,
         **dict(zip(OWN_PORTS, map(str, own_ports), strict=True)),
@@ -62,6 +69,8 @@ def test_one_command_from_nothing_to_a_recommendation_and_back_to_nothing(home):
                 "run",
                 "--config",
                 home / "serve_config.yaml",
+                "--settings",
+                home / "fit.yaml",
             ],
             cwd=ROOT,
             env=environment,

@@ -1,28 +1,38 @@
 import os
+import time
 
+from serve_app.bundles.promotions import promote
 from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, until
 from tests.support.traffic import traffic
 
+SETTINGS = """
+seed: 8
+n_tuning_users: 20
+variants: {main: {n_models: 1, n_trees: 20}, challenger: {n_models: 1, n_trees: 20}}
+"""
 
-def test_a_new_bundle_is_taken_up_without_a_restart(service, tmp_path):
-    before, replicas = service.http.get("/health").json()["bundle"], service.replicas()
+
+def served_version(service):
+    return service.http.get("/health").json()["bundle"]
+
+
+def test_a_promoted_bundle_is_taken_up_without_a_restart_or_a_lost_answer(service, tmp_path):
+    before, replicas = served_version(service), service.replicas()
     environment = {**os.environ, "RECSERVE_HOME": str(service.home)}
     workplace = open_workplace(ROOT / "serve_config.yaml", environment, ROOT)
     settings = tmp_path / "fit.yaml"
-    settings.write_text("seed: 8\nvariants: {main: {n_trees: 20}, challenger: {n_trees: 20}}\n")
+    settings.write_text(SETTINGS)
+    # Fewer trees may be worse; whether they are is not the question here.
+    published = fit_bundle(workplace, settings, lambda step, share: None, FitRun(force=True))
+    until(lambda: served_version(service) == published.version, "the new bundle")
 
     with traffic(service) as seen:
-        # Fewer trees may be worse; whether they are is not the question here.
-        how = FitRun(force=True)
-        published = fit_bundle(workplace, settings, lambda step, share: None, how)
-        until(
-            lambda: service.http.get("/health").json()["bundle"] == published.version,
-            "the new bundle",
-        )
-        n_before = seen.versions[published.version]
-        until(lambda: seen.versions[published.version] > n_before + 30, "answers from it")
+        promote(workplace.bundles.root, before, at=time.time())
+        until(lambda: served_version(service) == before, "the old bundle")
+        n_before = seen.versions[before]
+        until(lambda: seen.versions[before] > n_before + 30, "answers from it")
 
     assert published.version != before
     assert set(seen.outcomes) == {200}
@@ -31,7 +41,7 @@ def test_a_new_bundle_is_taken_up_without_a_restart(service, tmp_path):
 
 
 def test_a_damaged_bundle_leaves_the_served_one(service):
-    before = service.http.get("/health").json()["bundle"]
+    before = served_version(service)
     root = service.home / "bundles"
     current = (root / "current").read_text()
     damaged = root / "20300101-deadbeef"
@@ -46,7 +56,7 @@ def test_a_damaged_bundle_leaves_the_served_one(service):
             ),
             "a log line about it",
         )
-        assert service.http.get("/health").json()["bundle"] == before
+        assert served_version(service) == before
         assert service.ask("u000003", n=5)["model_version"] == before
     finally:
         (root / "current").write_text(current)

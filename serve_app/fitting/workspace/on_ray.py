@@ -22,6 +22,8 @@ _TASKS_PER_CPU = 2
 
 _MODEL = "model.ubj"
 
+_QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+
 
 @dataclass(frozen=True, slots=True)
 class RayWorkers:
@@ -37,6 +39,7 @@ class RayWorkers:
     def map(
         self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Iterable[Part]
     ) -> Iterator[Result]:
+        _ensure_started()
         common: Any = ray.put(shared)
         # The object store holds a copy. Without this line the driver would keep its own as well.
         del shared
@@ -56,6 +59,7 @@ class RayWorkers:
         if n_workers == 1:
             [model] = self.map(work, shared, [(0, 1)])
             return model
+        _ensure_started()
         result = XGBoostTrainer(
             _train,
             train_loop_config={"work": work, "shared": ray.put(shared)},
@@ -75,21 +79,31 @@ class RayWorkers:
 def on_ray(address: str | None, storage: str) -> Iterator[RayWorkers]:
     """
     Args:
-        address: of a running cluster; ``None`` starts one on this machine, and stops it at the end.
+        address: of a running cluster; ``None`` starts one on this machine for the first part, and
+            stops it at the end. A fit that has nothing to compute starts none: that takes seconds.
         storage: see ``RayWorkers``.
 
     Raises:
         SettingsInvalid: no cluster answers at the address.
     """
-    options: dict[str, Any] = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
-    except (ConnectionError, ValueError) as error:
-        raise SettingsInvalid("address of a Ray cluster", f"{address}: {error}") from error
+    if address:
+        _connect(address)
     try:
         yield RayWorkers(storage)
     finally:
         ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    try:
+        ray.init(address, **_QUIET)
+    except (ConnectionError, ValueError) as error:
+        raise SettingsInvalid("address of a Ray cluster", f"{address}: {error}") from error
+
+
+def _ensure_started() -> None:
+    if not ray.is_initialized():
+        ray.init("local", include_dashboard=False, **_QUIET)
 
 
 def _n_cpus() -> int:

@@ -30,7 +30,9 @@ from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.load import InputFiles
 from serve_app.recommending.scoring.model_features import SOURCES
 
-QUICK = ServedConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
+QUICK = ServedConfig(
+    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=40)}, n_tuning_users=50)
+)
 CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
 NAMES = [*(rival.name for rival in RIVALS), FUSED, OURS, OURS_DIVERSE]
 
@@ -203,7 +205,7 @@ class TestOddShops:
 
     @pytest.mark.parametrize("kind", ["rating", "view", "click"])
     def test_other_interactions_than_purchases(self, tmp_path, kind):
-        found = run(self.write(tmp_path, 200, 30, type=kind, value=4.0))
+        found = run(self.write(tmp_path, 150, 20, type=kind, value=4.0))
 
         assert list(found.models) == NAMES
         assert found.models[OURS]["ndcg@10"].mean > found.models["popularity"]["ndcg@10"].mean

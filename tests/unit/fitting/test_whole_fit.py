@@ -20,7 +20,12 @@ CONFIG = FitConfig(
         "challenger": VariantConfig(
             objectives=("rank:ndcg",), n_trees=20, features=("candidate",), few_users=0
         ),
-    }
+    },
+    n_tuning_users=50,
+)
+# For what does not depend on how well a model orders.
+ROUGH = FitConfig(
+    variants={"main": VariantConfig(n_models=1, n_trees=5, few_users=0)}, n_tuning_users=20
 )
 
 
@@ -62,7 +67,7 @@ class TestFit:
         items.loc[last, "created_at"] = log.at.max() + DAY_S
         log = select_interactions(log, log.rows != items.loc[last, "item_row"])
 
-        contents = fit(items, users, log, CONFIG, silent).contents
+        contents = fit(items, users, log, ROUGH, silent).contents
 
         assert contents.fitted.catalogue.listed.all()
 
@@ -103,7 +108,7 @@ class TestFit:
         assert all(0 <= share <= 1 for _, share in told)
 
     def test_learns_from_at_most_so_many_users(self):
-        few = CONFIG.model_copy(update={"max_examples_users": 40})
+        few = ROUGH.model_copy(update={"max_examples_users": 40})
 
         metrics = fit(*demo_shop(), few, silent).contents.metrics
 
