@@ -11,7 +11,7 @@ from serve_app.bundles.manifest import unusable_variants
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.errors import BundleError, StageFailed
+from serve_app.errors import BundleError, ModelsUnusable, StageFailed
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, rank_plainly
 from serve_app.recommending.scoring.model_features import SOURCES
@@ -109,7 +109,7 @@ class BundleFollower:
 
         Raises:
             StageFailed: the new bundle cannot be opened.
-            BundleError: it has no usable model of a variant. As the first bundle it is used
+            ModelsUnusable: it has no usable model of a variant. As the first bundle it is used
                 nevertheless: degraded lists are better than none.
         """
         version = await self._shelf.current()
@@ -118,7 +118,7 @@ class BundleFollower:
         current = await self._shelf.at(version)
         if self.current is not None:
             if unusable := unusable_variants(current.bundle.manifest, self._variants):
-                raise BundleError(f"bundle {version} has no usable model of {', '.join(unusable)}")
+                raise ModelsUnusable(version, ", ".join(unusable))
             await asyncio.sleep(SETTLING_S)
         # One assignment: every request reads the attribute once, and sees one bundle throughout.
         self.current = current
