@@ -7,10 +7,11 @@
                             ◄──► FeatureFetcher        4  metadata of the listed items
 
 Each arrow is a call with a batch of requests, and its answer. Calls of equal number run at the same
-time. Stages never call each other: inside the ingress, ``serving.pipeline`` makes the calls 1 to 3,
-and ``serving.answering`` makes call 4. FeatureFetcher reads the stores only, CandidateGenerator the
-stores and the bundle, all others the bundle only. Both readers ask Redis first, PostgreSQL second.
-The ingress keeps finished answers in Redis.
+time. Stages never call each other. Inside the ingress, ``serving.answering`` looks answers up,
+makes batches, and makes call 4 (metadata); ``serving.pipeline`` makes the calls 1 to 3.
+FeatureFetcher reads the stores only, CandidateGenerator the stores and the bundle, all others the
+bundle only. Both readers ask Redis first, PostgreSQL second. The ingress keeps finished answers and
+its measurements in Redis.
 
 ``args.placement`` makes each stage a Serve deployment of its own (``Deployed``) or puts it into the
 process of the ingress (``InProcess``).
@@ -42,7 +43,7 @@ from serve_app.telemetry.counting import RayExporter
 
 
 def build_app(config: AppConfig) -> serve.Application:
-    """Bind all deployments. ``serve_config.yaml`` names this function as its ``import_path``."""
+    """Binds all deployments. ``serve_config.yaml`` names this function as its ``import_path``."""
     location = store_location(os.environ, Path.cwd())
     bundles = bundle_location(config, location.home)
     stores = Stores(location, config.stores)
@@ -71,7 +72,7 @@ def build_app(config: AppConfig) -> serve.Application:
 
 
 def deploy(name: str, stage: type, *args: object) -> serve.Application:
-    """Bind a stage class and its arguments as a deployment."""
+    """Binds a stage class and its arguments as a deployment."""
     return serve.deployment(name=name)(stage).bind(*args)
 
 
@@ -84,7 +85,7 @@ class Deployed:
     handle: DeploymentHandle[Any] | serve.Application
 
     def open(self) -> Any:
-        """Return the handle. It has a method for each method of the stage."""
+        """The handle, which has a method for each method of the stage."""
         return self.handle
 
 
@@ -98,7 +99,7 @@ class InProcess:
     args: tuple[object, ...]
 
     def open(self) -> Any:
-        """Create the stage in this process."""
+        """Creates the stage in this process."""
         return self.factory(*self.args)
 
 
@@ -112,7 +113,7 @@ class Graph:
     ranker: Deployed | InProcess
 
     def open(self) -> tuple[Stages, ItemsStage]:
-        """Return the calls 1 to 3 and call 4 as coroutine functions, wherever the stages run."""
+        """Opens the stages: calls 1 to 3 and call 4, as coroutine functions."""
         # Opened once for both of its methods: an in-process stage would connect twice otherwise.
         fetcher = self.features.open()
         stages = Stages(

@@ -20,7 +20,7 @@ _UNSTORABLE = re.compile(r"(?<!\\)(\\\\)*\\u0000|[\ud800-\udfff]")
 
 
 def infer_attribute_kinds(chunks: Iterable[Mapping[str, Cells]]) -> dict[str, AttributeKind]:
-    """Infer one kind for each column of texts, from all its cells.
+    """Infers one kind for each column of texts, from all its cells.
 
     A column is of numbers or flags (true, false) if all its cells are; of lists if any cell has a
     ``|``; else of texts. A number with leading zeros is a code, hence a text.
@@ -37,7 +37,7 @@ def infer_attribute_kinds(chunks: Iterable[Mapping[str, Cells]]) -> dict[str, At
 def read_attributes(
     columns: Mapping[str, Cells], kinds: Mapping[str, AttributeKind], faults: Faults
 ) -> list[str]:
-    """Write one JSON object per row, ``null`` for an empty cell.
+    """Writes one JSON object per row, ``null`` for an empty cell.
 
     Args:
         columns: at least one.
@@ -86,7 +86,7 @@ _CONVERT: Mapping[str, Callable[[str], object]] = {
 
 
 def _plain(value: object) -> object:
-    """Convert a Parquet value that JSON does not know."""
+    """Converts a Parquet value that JSON does not know."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, timedelta):

@@ -31,7 +31,7 @@ LARGEST_NUMBER = 1e12
 
 
 def read_ids(name: str, cells: Cells, faults: Faults, *, required: bool = True) -> list[str | None]:
-    """Read ids of 1 to 128 characters without control characters."""
+    """Reads ids of 1 to 128 characters without control characters."""
     values = [_text(cell) for cell in cells]
     for i, text in enumerate(values):
         if text is None:
@@ -53,7 +53,7 @@ def read_texts(name: str, cells: Cells, faults: Faults) -> list[str | None]:
 
 
 def read_lists(name: str, cells: Cells, faults: Faults) -> list[list[str] | None]:
-    """Read lists of texts, or texts with ``|`` between their parts; empty parts are left out."""
+    """Reads lists of texts, or texts with ``|`` between their parts; empty parts are left out."""
     values = [_parts(cell) for cell in cells]
     for i, parts in enumerate(values):
         if any(map(_UNSTORABLE.search, parts)):
@@ -70,7 +70,7 @@ def read_flags(name: str, cells: Cells, faults: Faults) -> list[bool | None]:
 
 
 def read_numbers(name: str, cells: Cells, faults: Faults) -> list[float | None]:
-    """Read numbers from 0 to ``LARGEST_NUMBER``."""
+    """Reads numbers from 0 to ``LARGEST_NUMBER``."""
     values = _to_numbers(cells)
     given = np.array([cell is not None for cell in cells], bool)
     # PostgreSQL's type `real` refuses a number that it would round to zero.
@@ -90,7 +90,7 @@ def read_times(
     earliest_at: float = FIRST_DAY_AT,
     latest_at: float = LAST_DAY_AT,
 ) -> list[float | None]:
-    """Read epoch seconds, or texts in ISO 8601 (in UTC if they name no zone)."""
+    """Reads epoch seconds, or texts in ISO 8601 (in UTC if they name no zone)."""
     values = epoch_seconds(cells)
     given = np.array([cell is not None for cell in cells], bool)
     if required:
@@ -102,7 +102,7 @@ def read_times(
 
 
 def epoch_seconds(cells: Cells) -> NDArray[np.float64]:
-    """Convert cells to epoch seconds, shape (n,); NaN for an empty cell or one without a time."""
+    """Converts cells to epoch seconds, shape (n,); NaN for an empty cell or one without a time."""
     seconds = _to_numbers(cells)
     # pandas takes "now" and "today" for times: only texts that start with a digit are parsed.
     texts = {

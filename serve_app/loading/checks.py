@@ -30,7 +30,8 @@ _REQUIRED: Mapping[Kind, tuple[str, ...]] = {
 
 
 class RowCheck(NamedTuple):
-    """
+    """The check of a file's rows.
+
     Attributes:
         check: separates the good rows of a chunk from the bad ones.
         columns: of the good rows, after their line.
@@ -41,7 +42,7 @@ class RowCheck(NamedTuple):
 
 
 def choose_check(kind: Kind, file: Path, limits: Limits) -> RowCheck:
-    """Choose the check for a file's rows. Reads a CSV file with attributes to infer their types.
+    """Chooses the check for a file's rows. Reads a CSV file with attributes to infer their types.
 
     Raises:
         DataRejected: the file cannot be read, or lacks a column.
@@ -74,7 +75,7 @@ def _attribute_kinds(
 def bound_rejects(
     file: Path, n_rows: int, rejects: Counter[str], max_share: float, hint: str = ""
 ) -> None:
-    """Refuse a file with too many rejected rows.
+    """Refuses a file with too many rejected rows.
 
     Args:
         n_rows: rows of the file, rejected ones included.
@@ -107,10 +108,7 @@ class Rejects:
     """
 
     def __init__(self, file: Path) -> None:
-        """
-        Raises:
-            DataRejected: the rejects of an earlier load cannot be removed.
-        """
+        """Removes the rejects of an earlier load; raises DataRejected if it cannot."""
         self.counts: Counter[str] = Counter()
         self._file = file
         self._path = rejects_file_of(file)

@@ -40,7 +40,7 @@ class Chunk:
 
 
 def read_chunks(file: Path) -> Generator[Chunk, None, None]:
-    """Read a file, ``CHUNK_ROWS`` rows at a time.
+    """Reads a file, ``CHUNK_ROWS`` rows at a time.
 
     Raises:
         DataRejected: the file does not exist, is not readable, is neither CSV nor Parquet, or
@@ -78,7 +78,7 @@ def _read_csv(file: Path) -> Iterator[Chunk]:
 
 
 def _numbered(text: TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank with its first line."""
+    """Yields each row that is not blank with its first line."""
     reader = csv.reader(text)
     line = 1
     for row in reader:
@@ -125,7 +125,7 @@ def _read_parquet(file: Path) -> Iterator[Chunk]:
 
 
 def _cells(column: pa.Array) -> list[object]:
-    """Convert to Python values: NaN becomes ``None``, times become epoch seconds."""
+    """Converts to Python values: NaN becomes ``None``, times become epoch seconds."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         # Microseconds hold every date; unsafe, because nanoseconds lose digits.
         micros = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
@@ -137,10 +137,6 @@ def _cells(column: pa.Array) -> list[object]:
 
 
 def column_names(file: Path) -> tuple[str, ...]:
-    """Read the names of a file's columns, from its first chunk.
-
-    Raises:
-        DataRejected: as ``read_chunks``.
-    """
+    """Reads the names of a file's columns from its first chunk; raises as ``read_chunks``."""
     with closing(read_chunks(file)) as chunks:
         return tuple(next(chunks).columns)

@@ -44,7 +44,7 @@ class LoadedFiles:
 def read_files(
     files: InputFiles, config: LoadConfig, progress: ReadProgress, *, now_at: float
 ) -> LoadedFiles:
-    """Read and check files as ``recserve load`` does.
+    """Reads and checks files as ``recserve load`` does.
 
     The last line of an item or user counts, and the first line of an event.
 
@@ -75,7 +75,7 @@ def read_files(
 def _read_good_rows(
     kind: Kind, file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
 ) -> tuple[pd.DataFrame, int]:
-    """Return the good rows, at least one, and the number of bad ones."""
+    """Reads the good rows, at least one, and counts the bad ones."""
     row_check = choose_check(kind, file, limits)
     rejects: Counter[str] = Counter()
     frames = []

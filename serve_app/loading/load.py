@@ -73,7 +73,8 @@ class InputFiles:
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """
+    """What became of the rows of one file.
+
     Attributes:
         n_rows: rows read, rejected ones included.
         counts: rows added, changed and unchanged.
@@ -94,7 +95,8 @@ class FileSummary:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """
+    """What became of all files of a load.
+
     Attributes:
         files: in the order items, users, interactions.
         n_bare_items: items that interactions name and no file describes.
@@ -121,7 +123,7 @@ def load(
     *,
     now_at: float,
 ) -> LoadSummary:
-    """Load files in one transaction; loading them again changes nothing.
+    """Loads files in one transaction; loading them again changes nothing.
 
     Rejected rows are listed in ``<file>.rejects.csv``. Memory does not grow with the files.
 

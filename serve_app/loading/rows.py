@@ -19,7 +19,8 @@ from serve_app.loading.csv_and_parquet import Chunk
 
 @dataclass(frozen=True, slots=True)
 class CheckedRows:
-    """
+    """Some rows of a file: good ones and rejected ones.
+
     Attributes:
         rows: the good rows, each ``(line, value, …)``.
         rejects: line and reason of each bad row, by line.
@@ -79,7 +80,7 @@ DESCRIBED: Mapping[Literal["items", "users"], Described] = {
 def check_described(
     chunk: Chunk, described: Described, kinds: Mapping[str, AttributeKind]
 ) -> CheckedRows:
-    """Check rows that describe an item or a user.
+    """Checks rows that describe an item or a user.
 
     Args:
         kinds: of the attributes, for a CSV file.
@@ -102,7 +103,7 @@ INTERACTION_COLUMNS = ("event_id", "user_id", "item_id", "type", "value", "at", 
 
 
 def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
-    """Check rows of interactions; further columns are left out.
+    """Checks rows of interactions; further columns are left out.
 
     Returns:
         Rows with ``INTERACTION_COLUMNS``.
@@ -131,7 +132,7 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
 
 
 def event_id_of(*parts: object) -> str:
-    """Make the id of an event that has none: BLAKE2b of its fields, 32 hex digits.
+    """Makes the id of an event that has none: BLAKE2b of its fields, 32 hex digits.
 
     Events that agree in every field are one event, in one file or in two.
     """

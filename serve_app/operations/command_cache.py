@@ -16,7 +16,7 @@ COMMAND_REDIS = RedisConfig(timeout_s=5.0)
 
 
 def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
-    """Open the cache, run ``use`` in an event loop of its own, and close the cache.
+    """Opens the cache, runs ``use`` in an event loop of its own, and closes the cache.
 
     Raises:
         StoreUnavailable: Redis does not answer.
@@ -32,8 +32,8 @@ def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> 
     return asyncio.run(run())
 
 
-def forget_cached(redis_url: str) -> None:
-    """Discard all cached values by starting a new cache epoch.
+def begin_new_epoch(redis_url: str) -> None:
+    """Begins a new epoch of the cache: all cached values expire.
 
     Raises:
         SettingsInvalid: Redis does not answer. The new data are in use, but old cached values are
@@ -43,4 +43,4 @@ def forget_cached(redis_url: str) -> None:
     try:
         use_cache(redis_url, lambda cache: begin_epoch(cache, epoch))
     except StoreUnavailable as failure:
-        raise SettingsInvalid("REDIS_URL", f"the caches are not emptied: {failure}") from failure
+        raise SettingsInvalid("REDIS_URL", f"cached values do not expire: {failure}") from failure

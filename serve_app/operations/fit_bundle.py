@@ -12,7 +12,7 @@ from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
 from serve_app.fitting.run import Progress, StepRun
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
-from serve_app.operations.command_cache import forget_cached
+from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace
@@ -24,7 +24,8 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FitRun:
-    """
+    """What a call of ``recserve fit`` asks for.
+
     Attributes:
         step: the only step to run; ``None`` runs every step that is not done yet.
         fresh: discards the results of earlier runs first.
@@ -45,7 +46,7 @@ def fit_bundle(
     options: FitRun = FitRun(),
     announce: Announce = lambda line: None,
 ) -> Manifest | None:
-    """Fit what the configuration serves, publish the bundle, and discard cached answers.
+    """Fits what the configuration serves, publishes the bundle, and discards cached answers.
 
     Args:
         settings: path of ``configs/fit.yaml``.
@@ -87,11 +88,11 @@ def fit_bundle(
             announce(step_report(ran))
         if options.step not in (None, PUBLISH):
             return None
-        forget_cached(urls.redis)
+        begin_new_epoch(urls.redis)
     return load_published(work)
 
 
 def step_report(ran: StepRun) -> str:
-    """Describe the time and peak memory of a step in one line."""
+    """Describes the time and peak memory of a step in one line."""
     when = "" if ran.again else "  (done before)"
     return f"{ran.step:<11}{ran.done.seconds:7.1f} s{ran.done.peak_bytes / 1e6:8.0f} MB{when}"

@@ -4,7 +4,7 @@ import time
 
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
-from serve_app.operations.command_cache import forget_cached
+from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.workplace import Workplace
 from serve_app.stores.postgres.schema import connect
 
@@ -12,7 +12,7 @@ from serve_app.stores.postgres.schema import connect
 def load_files(
     workplace: Workplace, files: InputFiles, config: LoadConfig, progress: Progress
 ) -> LoadSummary:
-    """Load files and discard every cached value that older data produced.
+    """Loads files and discards every cached value that older data produced.
 
     Raises:
         DataRejected: a file has too many bad rows or a wrong form; nothing was loaded.
@@ -27,12 +27,12 @@ def load_files(
             now_at=time.time(),
         )
         # After the commit: a request that came between would cache old rows in the new epoch.
-        forget_cached(urls.redis)
+        begin_new_epoch(urls.redis)
     return summary
 
 
 def load_report(summary: LoadSummary) -> str:
-    """Describe a finished load: one line per file, and one more for its rejected rows."""
+    """Describes a finished load: one line per file, and one more for its rejected rows."""
     lines = []
     for file in summary.files:
         counts = file.counts

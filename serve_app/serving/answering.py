@@ -78,10 +78,7 @@ class RecommendationService:
         self._writes: set[asyncio.Task[None]] = set()
 
     async def recommend(self, question: Question, current: CurrentBundle) -> Answer:
-        """
-        Raises:
-            Overloaded: too many questions wait.
-        """
+        """Answers a question; raises Overloaded if too many questions wait."""
         epoch = None
         if self._config.result_cache.enabled:
             key = answer_key(question, current.version, self._settings)
@@ -92,7 +89,7 @@ class RecommendationService:
         return await self._graph.ask(_Asked(question, current, epoch))
 
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
-        """Read the epoch, and the answer of each key if there is one."""
+        """Reads the epoch, and the answer of each key if there is one."""
         try:
             current = await read_current_values(self._cache, keys)
         except StoreUnavailable as failure:
@@ -102,7 +99,7 @@ class RecommendationService:
         return [(current.epoch, answer) for answer in current.values]
 
     async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
-        """Answer a batch from one bundle: the one that its last question saw."""
+        """Answers a batch from one bundle: the one that its last question saw."""
         # The last question usually arrived last, and saw the newest bundle. A slow look-up can
         # change the order; stages keep both bundles open, hence either is right.
         current = asked[-1].current
@@ -156,7 +153,7 @@ class RecommendationService:
     async def _read_metadata(
         self, ids: Sequence[str], current: CurrentBundle
     ) -> tuple[ReadResult[Metadata], str]:
-        """Read metadata; the catalogue describes items for which no store answers, for a reason."""
+        """Reads metadata; the catalogue describes items for which no store answers."""
         rows: ReadResult[ItemRow] = ReadResult({})
         reason = "store_unavailable"
         try:
@@ -172,7 +169,7 @@ class RecommendationService:
         return ReadResult(metadata, rows.unanswered), reason
 
     def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
-        """Cache the answers, except degraded ones: the next answer may be complete."""
+        """Caches the answers, except degraded ones: the next answer may be complete."""
         values: dict[str, bytes] = {}
         for one, answer in zip(asked, answers, strict=True):
             if one.epoch is not None and not answer.degraded:

@@ -30,7 +30,7 @@ _opening = Lock()
 
 
 def _shared(location: BundleLocation, version: str) -> Bundle:
-    """Return the one opened bundle that all stages of the process share."""
+    """Opens a bundle, or finds the opened one: all stages of the process share it."""
     # Stages open versions in threads: without the lock, two threads could open one version twice.
     # A lock of threads, because no event loop runs in them.
     with _opening:
@@ -57,17 +57,14 @@ class BundleShelf(Generic[Prepared]):
         self._problems = ChangeLogger(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
-        """Return the prepared version; open it if necessary.
-
-        Raises:
-            StageFailed: it cannot be opened.
-        """
+        """Prepares the version if nobody has; raises StageFailed if it cannot be opened."""
         self.follow()
         task = self._opened.get(version)
         if task is None:
             # The task is stored before anything is awaited: later batches wait for this one.
             task = asyncio.create_task(asyncio.to_thread(self._open, version))
             self._opened[version] = task
+            # May drop a version that is still being opened: its callers hold the task themselves.
             while len(self._opened) > N_KEPT:
                 self._opened.popitem(last=False)
         self._opened.move_to_end(version)
@@ -75,7 +72,8 @@ class BundleShelf(Generic[Prepared]):
             # Shielded: a batch that is cancelled must not stop the opening for the others.
             prepared = await asyncio.shield(task)
         except (BundleError, StoreUnavailable, OSError) as error:
-            # Forgotten, so that the next batch tries again: the fault may be repaired.
+            # Forgotten, so that the next batch tries again: the fault may be repaired. A late
+            # waiter may drop a newer attempt, which costs one more opening.
             self._opened.pop(version, None)
             self._problems.log(
                 version, f"{self._stage}: bundle {version} cannot be opened: {error}"
@@ -85,7 +83,7 @@ class BundleShelf(Generic[Prepared]):
         return prepared
 
     async def current(self) -> str | None:
-        """Return the version that is published as current; ``None`` before the first.
+        """Reads the version that is published as current; ``None`` before the first.
 
         Raises:
             StageFailed: the root cannot be read.
@@ -96,7 +94,7 @@ class BundleShelf(Generic[Prepared]):
             raise StageFailed(self._stage, type(error).__name__) from error
 
     def follow(self) -> None:
-        """Start to open versions as soon as they are current. Needs a running event loop."""
+        """Starts to open versions as soon as they are current. Needs a running event loop."""
         if self._following is None:
             self._following = asyncio.create_task(repeat(self._open_current, POLL_S))
 

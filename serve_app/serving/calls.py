@@ -16,14 +16,14 @@ Call = Callable[[Any], Coroutine[Any, Any, Any]]
 
 
 def make_call(stage: str, method: DeploymentHandle[Any] | Call) -> Call:
-    """Wrap a stage's method in a function that raises ``StageFailed`` and nothing else."""
+    """Wraps a stage's method in a function that raises ``StageFailed`` and nothing else."""
     if not isinstance(method, DeploymentHandle):
         return make_local_call(stage, method)
     return make_remote_call(stage, method)
 
 
 def make_local_call(stage: str, method: Call) -> Call:
-    """Call a stage in this process."""
+    """Calls a stage in this process."""
 
     async def ask(argument: Any) -> Any:
         try:
@@ -36,7 +36,7 @@ def make_local_call(stage: str, method: Call) -> Call:
 
 
 def make_remote_call(stage: str, method: DeploymentHandle[Any]) -> Call:
-    """Call a stage that is a deployment; once more if the replica dies during the call."""
+    """Calls a stage that is a deployment; once more if the replica dies during the call."""
     # Pickle is faster than Serve's default, cloudpickle, and batches are plain arrays.
     method = method.options(request_serialization="pickle", response_serialization="pickle")
 
@@ -59,7 +59,7 @@ _WITHOUT_REPLICA = (*_LOST, DeploymentUnavailableError, BackPressureError)
 
 
 def _reason(stage: str, error: Exception) -> str:
-    """Name the reason of a failure for the pipeline; log an unexpected error."""
+    """Names the reason of a failure for the pipeline; logs an unexpected error."""
     if isinstance(error, StageFailed):
         return error.reason
     if isinstance(error, _WITHOUT_REPLICA):

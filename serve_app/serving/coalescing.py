@@ -68,7 +68,7 @@ class Coalescer(Generic[Input, Output]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Input) -> Output:
-        """Return the answer, or raise the error of the question's batch.
+        """Waits for the answer; raises the error of the question's batch.
 
         Raises:
             Overloaded: ``max_waiting`` others wait already, or one has waited ``max_wait_s``.
@@ -102,7 +102,7 @@ class Coalescer(Generic[Input, Output]):
             task.add_done_callback(self._arrive)
 
     def _next_batch(self) -> list[_Waiting[Input, Output]]:
-        """Take the questions that have waited longest, except cancelled ones."""
+        """Takes the questions that have waited longest, except cancelled ones."""
         batch: list[_Waiting[Input, Output]] = []
         while self._waiting and len(batch) < self._config.max_batch:
             waiting = self._waiting.popleft()

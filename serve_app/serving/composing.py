@@ -16,7 +16,7 @@ Metadata = Mapping[str, Any]
 
 
 def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[str]:
-    """Return the ids of the items that are recommended to one request of the batch."""
+    """Ids of the items that are recommended to one request of the batch."""
     rows = ranked.rows[ranked.offsets[request] : ranked.offsets[request + 1]]
     return catalogue.item_ids.take(rows.tolist())
 
@@ -24,7 +24,7 @@ def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[st
 def compose(
     ranked: RankedBatch, request: int, catalogue: Catalogue, metadata: Mapping[str, Metadata] | None
 ) -> bytes:
-    """Write the recommendations of one request of the batch as a JSON array.
+    """Writes the recommendations of one request of the batch as a JSON array.
 
     Args:
         metadata: by item id; ``None`` if the request does not ask for it.
@@ -44,7 +44,7 @@ def compose(
 
 
 def describe(item_id: str, catalogue: Catalogue) -> Metadata:
-    """Take an item's metadata from the catalogue, because no store answers."""
+    """Takes an item's metadata from the catalogue, because no store answers."""
     row = int(catalogue.index.find([item_id])[0])
     tags, in_stock = catalogue.columns["tags"], catalogue.columns["in_stock"]
 
@@ -67,7 +67,7 @@ def describe(item_id: str, catalogue: Catalogue) -> Metadata:
 
 
 def similar_list(similar: SimilarItems, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Turn similar items into JSON values."""
+    """Turns similar items into JSON values."""
     ids = catalogue.item_ids.take(similar.rows.tolist())
     return [
         {"item_id": item_id, "score": round(score, 6)}

@@ -69,7 +69,7 @@ class Placement(Settings):
     ranking: Place = _place_of("Ranker")
 
     def of_stages(self, variants: tuple[str, ...]) -> dict[str, Place]:
-        """Return the place of each stage, by the name of its deployment."""
+        """Place of each stage, by the name of its deployment."""
         return {
             "FeatureFetcher": self.features,
             "CandidateGenerator": self.candidates,
@@ -128,7 +128,7 @@ class IngressConfig(Settings):
     experiment: Experiment
 
     def check(self, variants: tuple[str, ...]) -> Self:
-        """Raise ``ValueError`` if a weight names a variant that is not served."""
+        """Raises ``ValueError`` if a weight names a variant that is not served."""
         unknown = sorted(set(self.experiment.weights) - set(variants))
         if unknown:
             raise ValueError(
@@ -138,24 +138,24 @@ class IngressConfig(Settings):
 
 
 def deployment_names(variants: tuple[str, ...], placement: Placement) -> tuple[str, ...]:
-    """Return the names of all deployments, the ingress first."""
+    """Names of all deployments, the ingress first."""
     places = placement.of_stages(variants)
     return ("Ingress", *(stage for stage, place in places.items() if place == "deployment"))
 
 
 def stages_in_ingress(variants: tuple[str, ...], placement: Placement) -> tuple[str, ...]:
-    """Return the stages that run inside the process of the ingress."""
+    """Stages that run inside the process of the ingress."""
     places = placement.of_stages(variants)
     return tuple(stage for stage, place in places.items() if place == "ingress")
 
 
 def store_location(environment: Mapping[str, str], folder: Path) -> StoreLocation:
-    """Return where the stores are. A relative home folder is relative to ``folder``."""
+    """Location of the stores. A relative home folder is relative to ``folder``."""
     return StoreLocation.from_environment(environment, home_of(environment, folder))
 
 
 def bundle_location(config: AppConfig, home: Path) -> BundleLocation:
-    """Return where bundles are published, and where a node keeps its copies."""
+    """Where bundles are published, and where a node keeps its copies."""
     root = config.bundles or "bundles"
     # Commands and replicas run in working directories of their own, but share the home folder.
     return BundleLocation(root if "://" in root else str(home / root), home / "bundle-copies")

@@ -56,14 +56,14 @@ class CurrentBundle:
         return self.bundle.manifest.version
 
     def features_at(self, now_at: float) -> float:
-        """Return the time for which features are computed: now, or the end of the horizon."""
-        # The time stops one horizon after the fit: ages of items and events stay within the range
-        # that the models saw, however old the bundle is.
+        """Time for which features are computed: now, or ``horizon_s`` after the end of the data."""
+        # Ages of items and events stay within the range that the models saw, however old the bundle
+        # is.
         manifest = self.bundle.manifest
         return min(now_at, manifest.until_at + manifest.horizon_s)
 
     def row_of(self, item_id: str) -> int:
-        """Return the row of an item, ``MISSING`` if it is not in the catalogue."""
+        """Row of an item, ``MISSING`` if it is not in the catalogue."""
         return int(self.bundle.fitted.catalogue.index.find([item_id])[0])
 
 
@@ -100,12 +100,12 @@ class BundleFollower:
         self._problems = ChangeLogger(_logger.error)
 
     def follow(self) -> None:
-        """Start to follow; needs a running event loop."""
+        """Starts to follow; needs a running event loop."""
         if self._following is None:
             self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
 
     async def look(self) -> None:
-        """Use the published bundle if it is a new one. After an error, the bundle in use stays.
+        """Uses the published bundle if it is a new one. After an error, the bundle in use stays.
 
         Raises:
             StageFailed: the new bundle cannot be opened.

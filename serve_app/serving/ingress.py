@@ -60,7 +60,7 @@ class Ingress:
         return build_api(self, self._config.http)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Start another experiment. If it is invalid, log the fault and keep the present one."""
+        """Starts another experiment. If it is invalid, logs the fault and keeps the present one."""
         try:
             config = IngressConfig.model_validate(user_config).check(self._config.variants)
         except (ValidationError, ValueError) as error:
@@ -71,7 +71,7 @@ class Ingress:
         _logger.info("experiment in use: %s", dict(config.experiment.weights))
 
     def question(self, body: RecommendationsRequest) -> Question:
-        """Check a request and assign its variant.
+        """Checks a request and assigns its variant.
 
         Raises:
             InvalidRequest: the filter is not valid, or the model is not served.
@@ -84,16 +84,12 @@ class Ingress:
         return Question(body.user_id, body.n, wanted, variant, body.include_metadata)
 
     async def recommend(self, question: Question) -> Answer:
-        """Answer a question.
-
-        Raises:
-            Overloaded: too many requests wait.
-        """
+        """Answers a question; raises Overloaded if too many requests wait."""
         current = self._follower.current
         return NO_BUNDLE if current is None else await self._service.recommend(question, current)
 
     def similar(self, item_id: str, n: int) -> tuple[SimilarItems, Catalogue]:
-        """List the items that are most similar to an item, with the catalogue of their rows.
+        """Lists the items that are most similar to an item, with the catalogue of their rows.
 
         Raises:
             UnknownItem: the item is not in the catalogue, or no bundle is published.
@@ -108,14 +104,14 @@ class Ingress:
         return similar_items(row, n, catalogue, tables, allowed), catalogue
 
     def user_hash(self, user_id: str) -> str:
-        """Return the keyed hash that replaces the user id in logs."""
+        """Keyed hash that replaces the user id in logs."""
         # The salt of the experiment is the key: without it, known ids could be hashed and looked
         # up in the log. blake2b takes a key of at most 64 bytes.
         key = self._experiment.salt.encode()[:64]
         return blake2b(user_id.encode(), key=key, digest_size=6).hexdigest()
 
     def health(self) -> dict[str, Any]:
-        """Report the served bundle and variants, without asking a store."""
+        """Reports the served bundle and variants, without asking a store."""
         current = self._follower.current
         version = current.version if current else None
         weights = self._experiment.weights
@@ -127,7 +123,7 @@ class Ingress:
         }
 
     def missing(self) -> list[str]:
-        """Name the parts that have not answered yet. The replica is ready if there are none."""
+        """Names the parts that have not answered yet. The replica is ready if there are none."""
         return self._warm_up.missing()
 
     def _column_types(self) -> Mapping[str, type]:

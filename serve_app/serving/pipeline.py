@@ -1,12 +1,13 @@
 """Calls the stages for a batch in this order, and replaces those that fail or are late.
 
     features  ┐
-              ├──► scorers, one per variant, at the same time ──► ranker
+              ├──► scorers, one per variant in the batch, at the same time ──► ranker
     candidates┘
 
 Every call goes out from ``recommend`` and comes back to it: stages do not call each other. The
 result without failures equals that of ``recommending.recommend_batch``. This module adds
-deadlines, and the floor that replaces stages. It imports neither Ray nor a store: the stages are
+deadlines, and the floor that replaces stages. A deadline covers two attempts: ``serving.calls``
+repeats a call whose replica dies. This module imports neither Ray nor a store: the stages are
 coroutine functions (see ``app``).
 """
 
@@ -38,15 +39,16 @@ HISTORY = "history"
 
 
 def scorer_of(variant: str) -> str:
-    """Return the name of the stage that scores for a variant."""
+    """Name of the stage that scores for a variant."""
     return f"scorer-{variant}"
 
 
 class Deadlines(Settings):
     """Seconds that the pipeline waits for each stage before it replaces the stage.
 
-    The first two exceed the timeouts of both stores together (``StoresConfig``) plus the call
-    itself. A stage can then answer while a store is down, and name the users that this affects.
+    By default the first two exceed the timeouts of both stores together (``StoresConfig``), plus
+    the call itself. Keep it so: a stage can then answer while a store is down, and name the users
+    that this affects.
     """
 
     features_s: float = Field(
@@ -73,7 +75,7 @@ class Stages:
 class Floor:
     """Replaces all stages but the scorers, whose requests keep the fused scores.
 
-    Runs in the process of the ingress, on the bundle alone.
+    ``serving.current_bundle`` builds it from each bundle. It runs in the process of the ingress.
     """
 
     users: Callable[[RequestBatch], UserFeatures]
@@ -110,13 +112,14 @@ async def recommend(
     deadlines: Deadlines,
     observer: Observer,
 ) -> Answers:
-    """Answer a batch; degrade rather than fail.
+    """Answers a batch; degrades rather than fails.
 
     Args:
         variants: one per request, keys of ``stages.scorers``.
     """
     run = _Run(batch, stages, floor, deadlines, observer)
-    # Neither call needs the other's answer: the batch waits for the slower one only.
+    # Neither call needs the other's answer: the batch waits for the slower one only. Both replace
+    # failures themselves, so ``gather`` raises only for a bug, which fails the batch anyway.
     users, candidates = await asyncio.gather(run.users(), run.candidates())
     scores = await run.scores(variants, users, candidates)
     ranked = await run.rank(ranking_batch(candidates, batch.sizes, scores))
@@ -131,7 +134,7 @@ class _Run:
     """The state of one batch.
 
     Attributes:
-        replaced: by stage, shape (n_requests,): the requests for which it was replaced.
+        replaced: for each stage that was replaced, a mask of the requests, shape (n_requests,).
     """
 
     batch: RequestBatch
@@ -160,7 +163,7 @@ class _Run:
     async def scores(
         self, variants: Sequence[str], users: UserFeatures, candidates: CandidateBatch
     ) -> NDArray[np.float32]:
-        """Ask each variant's scorer for the scores of its requests, all at the same time."""
+        """Asks each variant's scorer for the scores of its requests, all at the same time."""
         # Requests whose scorer fails keep the fused scores. A copy, because writing to a view
         # would change the candidates, which the ranker and the caller still read.
         scores = fused_scores(candidates).copy()
@@ -199,7 +202,7 @@ class _Run:
         call: Awaitable[Result],
         requests: NDArray[np.intp] | None = None,
     ) -> Result | None:
-        """Await the stage's answer; ``None`` if the stage has to be replaced.
+        """Awaits the stage's answer; ``None`` if the stage has to be replaced.
 
         Args:
             requests: positions of the requests that the stage was asked for; all by default.
@@ -222,10 +225,10 @@ class _Run:
         self._replace(stage, failure.reason, affected)
         return None
 
-    def _replace(self, stage: str, reason: str, requests: NDArray[np.bool_]) -> None:
-        n_requests = int(requests.sum())
+    def _replace(self, stage: str, reason: str, affected: NDArray[np.bool_]) -> None:
+        n_requests = int(affected.sum())
         if not n_requests:  # A batch without defaults or stale histories is not degraded.
             return
         self.observer.degraded(stage, reason, n_requests)
         # Each stage is replaced at most once per batch: nothing is overwritten.
-        self.replaced[stage] = requests
+        self.replaced[stage] = affected

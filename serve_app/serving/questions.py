@@ -47,7 +47,7 @@ class Answer:
 
 
 def answer_key(question: Question, version: str, settings: str) -> str:
-    """Compute the cache key of an answer, from everything that shapes it.
+    """Computes the cache key of an answer, from everything that shapes it.
 
     Args:
         version: of the bundle.
@@ -70,11 +70,11 @@ def answer_key(question: Question, version: str, settings: str) -> str:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """Write the number of items and the recommendations in the form in which they are cached."""
+    """Writes the number of items and the recommendations in the form in which they are cached."""
     return answer.n_items.to_bytes(_COUNT_BYTES, "big") + answer.recommendations
 
 
 def decode_answer(cached: bytes, version: str) -> Answer:
-    """Read a cached answer of a bundle version."""
+    """Reads a cached answer of a bundle version."""
     n_items = int.from_bytes(cached[:_COUNT_BYTES], "big")
     return Answer(cached[_COUNT_BYTES:], n_items, version, cached=True)

@@ -33,7 +33,7 @@ class WarmUp:
             self._task = asyncio.create_task(repeat(self._look, PAUSE_S))
 
     def missing(self) -> list[str]:
-        """Name the stages that have not answered yet."""
+        """Names the stages that have not answered yet."""
         if self._follower.current is None:
             return ["bundle: publish one with `recserve fit`"]
         return list(self._missing)
@@ -43,7 +43,7 @@ class WarmUp:
             self._missing = await self._try(self._follower.current)
 
     async def _try(self, current: CurrentBundle) -> tuple[str, ...]:
-        """Send one request per variant; return the stages that do not answer."""
+        """Sends one request per variant; returns the stages that do not answer."""
         replaced = _ReplacedStages()
         # No user has the empty id: stages treat it as unknown, which needs no data in the stores.
         users = ("",) * len(self._variants)
@@ -63,7 +63,7 @@ class _ReplacedStages:
         self.reasons: dict[str, str] = {}
 
     def stage(self, name: str, duration_s: float) -> None:
-        """Ignore durations: they include opening the bundle."""
+        """Ignores durations: they include opening the bundle."""
 
     def degraded(self, stage: str, reason: str, n_requests: int) -> None:
         if reason != STORE_REASON:

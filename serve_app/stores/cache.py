@@ -62,14 +62,14 @@ class Cache:
         self._redis = Redis(connection_pool=pool)
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of the keys, in their order; ``None`` for an absent key."""
+        """Reads the values of the keys, in their order; ``None`` for an absent key."""
         if not keys:
             return []
         with _failures_named():
             return cast(list[bytes | None], await self._redis.mget(keys))
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
-        """Write all values; each expires ``ttl_s`` seconds later.
+        """Writes all values; each expires ``ttl_s`` seconds later.
 
         After an error some of the values may have been written.
         """
@@ -90,7 +90,7 @@ class Cache:
             return [key.decode() async for key in keys]
 
     async def ping(self) -> None:
-        """Return if Redis answers."""
+        """Tells whether Redis answers."""
         with _failures_named():
             await self._redis.ping()
 

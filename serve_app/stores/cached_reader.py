@@ -39,7 +39,8 @@ class CachedKind(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class ReadResult(Generic[Value]):
-    """
+    """Values by id, and the ids that no store answered for.
+
     Attributes:
         values: of the ids that exist.
         unanswered: ids for which no store answered; any other id without a value does not exist.
@@ -58,17 +59,14 @@ class CachedReader(Generic[Value]):
         cache: Cache,
         load: Callable[[Sequence[str]], Awaitable[Mapping[str, Value]]],
     ) -> None:
-        """
-        Args:
-            load: reads values from PostgreSQL; unknown ids are absent from its result.
-        """
+        """``load`` reads values from PostgreSQL; unknown ids are absent from its result."""
         self._kind = kind
         self._cache = cache
         self._load = load
         self._writes: set[asyncio.Task[None]] = set()
 
     async def read(self, ids: Sequence[str]) -> ReadResult[Value]:
-        """One round trip to the cache, and one to PostgreSQL for all that the cache lacks."""
+        """Reads the cache once, and PostgreSQL once for all that the cache lacks."""
         distinct = list(dict.fromkeys(ids))
         epoch, cached = await self._read_cached(distinct)
         values = {id_: value for id_, value in cached.items() if value is not None}
@@ -87,7 +85,7 @@ class CachedReader(Generic[Value]):
         return ReadResult({**values, **loaded})
 
     async def wait_written(self) -> None:
-        """Wait until everything that was read is written back."""
+        """Waits until everything that was read is written back."""
         await asyncio.gather(*self._writes)
 
     async def _read_cached(

@@ -29,7 +29,8 @@ class StoresConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class StoreLocation:
-    """
+    """Where the stores of a process are.
+
     Attributes:
         home: folder of the embedded stores, of bundles, and of the copies that a node keeps.
         database_url, redis_url: ``None`` for the embedded store.
@@ -78,6 +79,7 @@ class Stores:
         # Open connections and the lease belong to this process: a copy is made of settings alone.
         return Stores, (self._location, self._config)
 
+    # ``cached_property`` has no lock: the constructors of stages open the stores one after another.
     @cached_property
     def cache(self) -> Cache:
         """Redis; raises as ``StoreLocation.urls``."""
@@ -100,7 +102,7 @@ class Stores:
 
 
 def _keep(home: Path, held: Lease) -> None:
-    """Hold the embedded stores for the life of the process, and restart them when they are lost.
+    """Holds the embedded stores for the life of the process, and restarts them when they are lost.
 
     They restart on the same sockets, so the clients reconnect by themselves.
     """

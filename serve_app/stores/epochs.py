@@ -22,7 +22,8 @@ _BEFORE_ANY = bytes(EPOCH_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class CurrentValues:
-    """
+    """The epoch, and the cached values that belong to it.
+
     Attributes:
         epoch: goes on every value that is computed from what is read from now on.
         values: one per key, ``None`` for keys that have no value of this epoch.
@@ -33,11 +34,7 @@ class CurrentValues:
 
 
 async def read_current_values(cache: Cache, keys: Sequence[str]) -> CurrentValues:
-    """The epoch and the values of the keys, in one round trip.
-
-    Raises:
-        StoreUnavailable: no answer.
-    """
+    """Reads the epoch and the values in one round trip; raises StoreUnavailable."""
     # One command, hence one moment. PostgreSQL is read after it, so that no value ever carries an
     # epoch that is newer than the data it was computed from.
     epoch, *values = await cache.get_many([_KEY, *keys])
@@ -55,7 +52,7 @@ def with_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 async def begin_epoch(cache: Cache, epoch: bytes) -> None:
-    """Invalidate everything that was cached before.
+    """Invalidates everything that was cached before.
 
     Args:
         epoch: ``EPOCH_BYTES`` at random. A counter could repeat after Redis lost it.

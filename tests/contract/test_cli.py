@@ -337,7 +337,7 @@ class TestErrors:
 
         said = recserve("load", "--users", file, REDIS_URL="redis://127.0.0.1:1")
 
-        assert_one_sentence(said, "REDIS_URL: the caches are not emptied")
+        assert_one_sentence(said, "REDIS_URL: cached values do not expire")
 
     def test_the_doctor_says_which_store_does_not_answer(self, recserve: Recserve) -> None:
         said = recserve("doctor", DATABASE_URL="postgresql://127.0.0.1:1/shop")

@@ -11,7 +11,7 @@ from serve_app.errors import NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import first_run
-from serve_app.operations.command_cache import forget_cached, use_cache
+from serve_app.operations.command_cache import begin_new_epoch, use_cache
 from serve_app.operations.environment import HttpAddress
 from serve_app.operations.first_run import example_user, prepare_first_run, why_unservable
 from serve_app.operations.fit_bundle import fit_bundle
@@ -155,8 +155,8 @@ class TestForgetting:
         assert current_version(workplace.bundles.root) is None
 
     def test_a_cache_that_does_not_answer_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(SettingsInvalid, match="REDIS_URL: the caches are not emptied"):
-            forget_cached(f"unix://{tmp_path}/none.sock")
+        with pytest.raises(SettingsInvalid, match="REDIS_URL: cached values do not expire"):
+            begin_new_epoch(f"unix://{tmp_path}/none.sock")
 
 
 class TestFitConfig:

@@ -59,7 +59,7 @@ class Frontend(Protocol):
 
 
 def build_api(frontend: Frontend, config: HttpConfig) -> App:
-    """Build the API: routes, their documentation, and errors in FastAPI's format."""
+    """Builds the API: routes, their documentation, and errors in FastAPI's format."""
     api = FastAPI(
         title="recserve",
         summary="Recommends items of a shop to its users.",
@@ -78,7 +78,7 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
 
 
 async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: str) -> bytes:
-    """Turn a checked request body into the bytes of the answer."""
+    """Turns a checked request body into the bytes of the answer."""
     started_at = time.perf_counter()
     request_id = safe_request_id(given_id)
     question = frontend.question(body)
@@ -104,7 +104,7 @@ def _shed(frontend: Frontend, refused: Overloaded, given_id: str) -> Response:
 
 
 def _add_recommendations(api: FastAPI, answer: Answering) -> None:
-    """Add the documented route. It also answers the requests that ``HotRoute`` passes on."""
+    """Adds the documented route. It also answers the requests that ``HotRoute`` passes on."""
 
     @api.post(
         PATH,

@@ -41,7 +41,7 @@ class BodyLimit:
 
 
 def replay(messages: list[Message], receive: Receive) -> Receive:
-    """Return a ``receive`` that first gives the messages that were read already."""
+    """A ``receive`` that first gives the messages that were read already."""
 
     async def next_message() -> Message:
         return messages.pop(0) if messages else await receive()

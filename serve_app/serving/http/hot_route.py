@@ -48,13 +48,13 @@ class HotRoute:
 
 
 def failure_of(scope: Scope) -> Exception | None:
-    """Return the error with which the hot route passed on a valid request."""
+    """The error with which the hot route passed on a valid request."""
     failure: Exception | None = scope.get("state", {}).get(_FAILURE)
     return failure
 
 
 async def _read(receive: Receive) -> list[Message]:
-    """Read all messages of the body. ``BodyLimit`` stands in front, and bounds its length."""
+    """Reads all messages of the body. ``BodyLimit`` stands in front, and bounds its length."""
     messages = [await receive()]
     while messages[-1].get("more_body"):
         messages.append(await receive())
@@ -64,7 +64,7 @@ async def _read(receive: Receive) -> list[Message]:
 def _checked_body(
     messages: Sequence[Message], headers: Mapping[bytes, bytes]
 ) -> RecommendationsRequest | None:
-    """Parse and check the body; ``None`` if FastAPI has to answer."""
+    """Parses and checks the body; ``None`` if FastAPI has to answer."""
     if headers.get(b"content-type") != _JSON:
         return None
     try:

@@ -24,7 +24,7 @@ NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type applicatio
 
 
 def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
-    """Add handlers for every error that a route or FastAPI itself raises."""
+    """Adds handlers for every error that a route or FastAPI itself raises."""
 
     def refuse(request: Request, outcome: str, status: int, detail: object) -> Response:
         return refusal(telemetry, request_id_of(request), outcome, status, detail)
@@ -64,7 +64,7 @@ def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
 
 
 def shed(telemetry: Telemetry, error: Overloaded, request_id: str) -> Response:
-    """Refuse a request because too many wait. The hot route calls it too: refusing is cheap."""
+    """Refuses a request because too many wait. The hot route calls it too: refusing is cheap."""
     headers = {"retry-after": str(error.retry_after_s)}
     return refusal(telemetry, request_id, "shed", error.http_status, str(error), headers)
 
@@ -77,7 +77,7 @@ def refusal(
     detail: object,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Count and log a refused request, and make its answer."""
+    """Counts and logs a refused request, and makes its answer."""
     telemetry.refused(outcome)
     line = {"request_id": request_id, "outcome": outcome, "status": status}
     access_log.info(orjson.dumps(line).decode())
@@ -87,25 +87,25 @@ def refusal(
 def json_response(
     content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Write the content as JSON. It may hold ``orjson.Fragment``."""
+    """Writes the content as JSON. It may hold ``orjson.Fragment``."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
 def request_id_of(request: Request) -> str:
-    """Return the id of a request: one id for its answer and all its log lines."""
+    """Id of a request: one id for its answer and all its log lines."""
     if not hasattr(request.state, "request_id"):
         request.state.request_id = safe_request_id(request.headers.get("x-request-id", ""))
     return str(request.state.request_id)
 
 
 def safe_request_id(given: str) -> str:
-    """Return the caller's id if it is fit for a log line, else a new one."""
+    """The caller's id if it is fit for a log line, else a new one."""
     fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
     return given if fit else uuid4().hex
 
 
 def _message(problem: Mapping[str, Any]) -> str:
-    """Word a problem. Names the allowed fields where pydantic does not."""
+    """Words a problem. Names the allowed fields where pydantic does not."""
     if problem["type"] == "extra_forbidden":
         return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
     return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])

@@ -1,4 +1,5 @@
 """The four stages: plain classes with async methods on batches.
 
-They hold clients, tables or a model, and a thread for long computations, which are in ``domain``.
+They hold clients, tables or a model. All but FeatureFetcher have a thread for long computations,
+which are in ``recommending``.
 """

@@ -29,11 +29,7 @@ class CandidateGenerator:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
 
     async def find(self, batch: RequestBatch) -> CandidateBatch:
-        """Find the candidates of a batch.
-
-        Raises:
-            StageFailed: the batch's bundle cannot be opened.
-        """
+        """Finds the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
         finder = await self._shelf.at(batch.bundle)
         histories = await self._histories.read(batch.user_ids, finder.fitted.archive)
         loop = asyncio.get_running_loop()

@@ -20,7 +20,7 @@ class FeatureFetcher:
         self._items = item_reader(stores.cache, stores.shop, ttls)
 
     async def users(self, batch: RequestBatch) -> UserFeatures:
-        """Compute features at the time of the batch; unknown users have defaults.
+        """Computes features at the time of the batch; unknown users have defaults.
 
         ``defaulted`` marks only the users for whom no store answered.
         """
@@ -31,11 +31,11 @@ class FeatureFetcher:
         return UserFeatures(user_features(columns, batch.at), defaulted)
 
     async def items(self, item_ids: Sequence[str]) -> ReadResult[ItemRow]:
-        """Read the metadata of known items; names the items for which no store answered."""
+        """Reads the metadata of known items; names the items for which no store answered."""
         return await self._items.read(item_ids)
 
 
 def default_users(batch: RequestBatch) -> UserFeatures:
-    """Compute the features that replace those of the stage: all users are unknown."""
+    """Computes the features that replace those of the stage: all users are unknown."""
     columns = np.tile(unknown_user(), (len(batch), 1))
     return UserFeatures(user_features(columns, batch.at), np.ones(len(batch), bool))

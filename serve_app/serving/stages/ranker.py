@@ -22,11 +22,7 @@ class Ranker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
 
     async def rank(self, batch: RankingBatch) -> RankedBatch:
-        """Order the candidates of a batch.
-
-        Raises:
-            StageFailed: the batch's bundle cannot be opened.
-        """
+        """Orders the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
         catalogue = await self._shelf.at(batch.bundle)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, rank, batch, catalogue, self._config)

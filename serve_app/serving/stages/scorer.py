@@ -24,7 +24,7 @@ class Scorer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
     async def score(self, batch: ScoringBatch) -> NDArray[np.float32]:
-        """Compute the scores of ``batch.rows``, shape (total,).
+        """Computes the scores of ``batch.rows``, shape (total,).
 
         Raises:
             StageFailed: the batch's bundle has no usable model of this variant.

@@ -54,7 +54,7 @@ _MERGED: Mapping[str, LiteralString] = {
 
 
 def create_staging(conn: Connection, kind: Kind) -> None:
-    """Create the staging table of this transaction; it is dropped when the transaction ends."""
+    """Creates the staging table of this transaction; it is dropped when the transaction ends."""
     conn.execute(
         sql.SQL("CREATE TEMP TABLE {} (line bigint, " + _STAGED_COLUMNS[kind] + ") ON COMMIT DROP")
         .format(_staging_table(kind))
@@ -64,7 +64,7 @@ def create_staging(conn: Connection, kind: Kind) -> None:
 def stage(
     conn: Connection, kind: Kind, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
-    """Append rows to the staging table. Times are epoch seconds, attributes JSON texts.
+    """Appends rows to the staging table. Times are epoch seconds, attributes JSON texts.
 
     Args:
         columns: names of the values of a row, in their order; the first is ``line``.
@@ -78,7 +78,7 @@ def stage(
 def merge_described(
     conn: Connection, kind: Literal["items", "users"], columns: Sequence[str]
 ) -> MergeCounts:
-    """Merge the staged items or users into their table.
+    """Merges the staged items or users into their table.
 
     Args:
         columns: columns of the file beside the id; all others keep their values.
@@ -113,7 +113,7 @@ def merge_described(
 
 
 def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
-    """Append the staged interactions whose ``event_id`` is not known yet.
+    """Appends the staged interactions whose ``event_id`` is not known yet.
 
     Returns:
         The counts (``unchanged``: events known before), and the number of items that were added
@@ -160,7 +160,7 @@ _INSERT = sql.SQL("""
 def _drop_repeated(
     cursor: Cursor[TupleRow], kind: Kind, key: str, *, keep: Literal["min", "max"]
 ) -> int:
-    """Delete all lines of a key but the first or the last one; returns how many were deleted."""
+    """Deletes all lines of a key but the first or the last one; returns how many were deleted."""
     cursor.execute(
         sql.SQL("""
             DELETE FROM {staged} AS s USING

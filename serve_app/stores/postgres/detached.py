@@ -23,10 +23,7 @@ class DetachedCalls:
         self._reapers: set[asyncio.Task[None]] = set()
 
     async def within(self, timeout_s: float, call: Coroutine[Any, Any, Answer]) -> Answer:
-        """
-        Raises:
-            TimeoutError: no answer in time.
-        """
+        """Waits for the call; raises TimeoutError when the time is up."""
         task = asyncio.create_task(call)
         task.add_done_callback(_retrieve_outcome)
         try:
@@ -41,7 +38,7 @@ class DetachedCalls:
         return task.result()
 
     async def close(self) -> None:
-        """Wait until everything abandoned has been cancelled."""
+        """Waits until everything abandoned has been cancelled."""
         await asyncio.gather(*self._reapers)
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
@@ -60,6 +57,6 @@ async def _cancel_twice(task: asyncio.Task[Any]) -> None:
 
 
 def _retrieve_outcome(task: asyncio.Task[Any]) -> None:
-    """Look at the outcome; asyncio would log an error of an abandoned call as never retrieved."""
+    """Looks at the outcome; asyncio would log an error of an abandoned call as never retrieved."""
     if not task.cancelled():
         task.exception()

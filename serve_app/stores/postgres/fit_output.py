@@ -45,7 +45,7 @@ _USER_COLUMNS = {
 def write_item_features(
     conn: Connection, rows: Rows, popularity: Values, avg_rating: Values, num_ratings: Values
 ) -> int:
-    """Replace the fitted numbers of the items in ``rows`` (``item_row``); NaN where unknown.
+    """Replaces the fitted numbers of the items in ``rows`` (``item_row``); NaN where unknown.
 
     Returns:
         The number of items that changed; ``updated_at`` of the others stays.
@@ -59,7 +59,7 @@ def write_item_features(
 def write_user_features(
     conn: Connection, user_ids: Iterable[str], columns: Mapping[str, Values]
 ) -> int:
-    """Replace columns of users, and add users that the table does not hold yet.
+    """Replaces columns of users, and adds users that the table does not hold yet.
 
     Args:
         user_ids: distinct.

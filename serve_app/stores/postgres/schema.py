@@ -17,7 +17,7 @@ _CONNECT_TIMEOUT_S = 5
 
 
 def connect(url: str) -> Connection:
-    """Open a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
+    """Opens a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
 
     Raises:
         SettingsInvalid: no such server or database, or the URL cannot be read.
@@ -34,7 +34,7 @@ def connect(url: str) -> Connection:
 
 
 def ensure_schema(conn: Connection) -> None:
-    """Create the tables if there are none; several callers at once are fine.
+    """Creates the tables if there are none; several callers at once are fine.
 
     Raises:
         SchemaMismatch: another version is there.
@@ -49,10 +49,7 @@ def ensure_schema(conn: Connection) -> None:
 
 
 def check_schema(conn: Connection) -> None:
-    """
-    Raises:
-        SchemaMismatch: the tables are missing or of another version.
-    """
+    """Checks the tables; raises SchemaMismatch if they are missing or of another version."""
     found = schema_version(conn)
     if found != SCHEMA_VERSION:
         raise SchemaMismatch(SCHEMA_VERSION, found)
