@@ -92,7 +92,7 @@ def _resolved(field: Schema, definitions: Schema) -> Schema:
 
 
 def _entries(field: Schema) -> Schema:
-    """What a list or a mapping holds; empty for anything else."""
+    """Content of a list or a mapping; empty for anything else."""
     by_pattern = field.get("patternProperties", {}).values()
     entries: Schema = field.get("items") or field.get("additionalProperties") or {}
     return next(iter(by_pattern), entries)

@@ -11,15 +11,12 @@ class ChangeLogger:
     """Logs a problem once; repeats are suppressed until the problem changes or is resolved."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        """
-        Args:
-            write: takes a message, e.g. a method of a logger.
-        """
+        """``write`` takes a message, e.g. a method of a logger."""
         self._write = write
         self._last: dict[str, str] = {}
 
     def log(self, subject: str, message: str) -> None:
-        """Log the message unless it is the last one that was logged of the subject.
+        """Logs the message unless it is the last one that was logged of the subject.
 
         Args:
             subject: one of a few, because the last message of each is kept in memory.
@@ -29,12 +26,12 @@ class ChangeLogger:
             self._write(message)
 
     def resolved(self, subject: str) -> None:
-        """Log the next problem of the subject even if it repeats the last one."""
+        """Logs the next problem of the subject even if it repeats the last one."""
         self._last.pop(subject, None)
 
 
 async def repeat(step: Callable[[], Awaitable[None]], period_s: float) -> None:
-    """Run a step, wait, and run it again; ends only when it is cancelled.
+    """Runs a step, waits, and runs it again; ends only when it is cancelled.
 
     The pause begins when the step ends, so a slow step never overlaps with the next one.
     """

@@ -54,7 +54,7 @@ class RecserveError(Exception):
         dataclass(eq=False)(cls)
 
     def __post_init__(self) -> None:
-        # What a pickle gives to the constructor. Keyword arguments would be lost otherwise.
+        # A pickle gives ``args`` to the constructor. Keyword arguments would be lost otherwise.
         self.args = tuple(getattr(self, fact.name) for fact in fields(self) if fact.init)
 
     def __str__(self) -> str:

@@ -161,9 +161,9 @@ def convert(lines: pd.DataFrame) -> Converted:
 
 
 def take_back(sales: pd.DataFrame, cancellations: pd.DataFrame) -> pd.DataFrame:
-    """Reduce the user's earlier purchases of a cancelled item, latest first.
+    """Reduces the user's earlier purchases of a cancelled item, latest first.
 
-    What is cancelled beyond them was bought before the data begins and is left alone.
+    A cancellation beyond them is left alone: the item was bought before the data begins.
 
     Args:
         sales: oldest first.

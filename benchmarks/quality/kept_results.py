@@ -30,7 +30,7 @@ def key_of_files(files: Iterable[Path]) -> str:
 
 
 def load_or_make(folder: Path, name: str, key: str, make: Callable[[], Document]) -> Document:
-    """Return the document of this name and key; make and keep it if it is missing."""
+    """Reads the document of this name and key; makes and keeps it if it is missing."""
     file = folder / f"{name}-{key}.json"
     if not file.is_file():
         document = make()
@@ -40,7 +40,7 @@ def load_or_make(folder: Path, name: str, key: str, make: Callable[[], Document]
 
 
 def keep_in(folder: Path, key: str) -> Keep:
-    """Return a function that keeps the lists of rivals in a folder."""
+    """Makes a function that keeps the lists of rivals in a folder."""
 
     def keep(name: str, make: Callable[[], RivalLists]) -> RivalLists:
         file = folder / f"{name}-{key}.npz"

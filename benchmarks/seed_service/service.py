@@ -39,7 +39,7 @@ class RecommendationService:
     clock: Callable[[], float]
 
     def recommend(self, user_id: str, n: int) -> tuple[list[Recommendation], bool]:
-        """Return the list, and true if it came from the cache."""
+        """Finds the list; true if it came from the cache."""
         key = f"recs:{user_id}:{n}:main"
         cached = self.cache.get(key)
         if cached:

@@ -84,7 +84,7 @@ def positions_in(values: NDArray[np.integer], ascending: NDArray[np.integer]) ->
 def _group(keys: Keys) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
     """Distinct keys, ascending; and of the keys in a stable order, their groups and positions."""
     # Key and position in one number: sorting values is several times faster than sorting positions,
-    # and equal keys keep their order.
+    # and equal keys keep their order. The product of the largest key and n must be below 2^63.
     n = max(len(keys), 1)
     composed = keys * n + np.arange(len(keys))
     composed.sort()

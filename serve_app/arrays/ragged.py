@@ -29,9 +29,10 @@ def owners(offsets: Offsets) -> NDArray[np.int64]:
 
 
 def gather(offsets: Offsets, lists: NDArray[np.integer]) -> tuple[NDArray[np.int64], Offsets]:
-    """Positions of all values of some lists, one list after the other, and their new offsets.
+    """Positions of the values of chosen lists, and the offsets of these lists one after another.
 
-    ``values[positions]`` holds ``values[offsets[i]:offsets[i + 1]]`` for each i in ``lists``.
+    Args:
+        lists: numbers of the lists, in the wanted order.
     """
     starts = offsets[lists]
     return spans(starts, offsets[np.asarray(lists) + 1] - starts)

@@ -59,7 +59,8 @@ def manifest_of(root: str, version: str) -> Manifest:
 
 
 def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = False) -> Bundle:
-    """
+    """Opens a published version, mapped into memory.
+
     Args:
         root: local folder, which is mapped in place, or URI, which is copied once per node.
         cache_dir: folder of the copies.
@@ -91,7 +92,7 @@ def open_current(root: str, *, cache_dir: Path) -> Bundle | None:
 
 
 def verify_bundle(root: str, version: str, *, cache_dir: Path) -> Manifest:
-    """Compare every file with its hash; raises as ``open_bundle``."""
+    """Compares every file with its hash; raises as ``open_bundle``."""
     return open_bundle(root, version, cache_dir=cache_dir, verify=True).manifest
 
 

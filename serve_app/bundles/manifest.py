@@ -35,7 +35,8 @@ class FileManifest(Settings):
 
 
 class ModelManifest(Settings):
-    """
+    """The model of a variant: its file, its features and its measures.
+
     Attributes:
         file: name below the bundle's folder.
         features: names of the features, in the order of the columns of the model.
@@ -56,7 +57,8 @@ class ModelManifest(Settings):
 
 
 class Manifest(Settings):
-    """
+    """The contents of a bundle, as ``manifest.json`` has them.
+
     Attributes:
         version: name of the bundle.
         created_at: time of publishing, epoch seconds.
@@ -96,7 +98,7 @@ def unusable_variants(manifest: Manifest, variants: Sequence[str]) -> list[str]:
 
 
 def read_manifest(folder: Path, version: str) -> Manifest:
-    """Read the manifest of a version; raises BundleDamaged as ``parse_manifest``, or if missing."""
+    """Reads a version's manifest; raises BundleDamaged as ``parse_manifest``, or if missing."""
     try:
         content = (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:

@@ -26,7 +26,7 @@ def load_model(bundle: Bundle, variant: str) -> VariantModel:
 
 
 def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
-    """Load ``<bundle>/models/<variant>.ubj``, which ``model`` describes.
+    """Loads ``<bundle>/models/<variant>.ubj``, which ``model`` describes.
 
     Raises:
         FingerprintMismatch: this build assembles the model's features differently.

@@ -56,7 +56,7 @@ def promotions(root: str) -> Sequence[Promotion]:
 
 
 def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> None:
-    """Make a published version the current one.
+    """Makes a published version the current one.
 
     Raises:
         BundleMissing: no such version.
@@ -71,7 +71,7 @@ def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> No
 
 
 def rollback(root: str, *, at: float) -> str:
-    """Make the version current that was served before the current one; twice goes back two
+    """Makes the version current that was served before the current one; twice goes back two
     versions.
 
     Versions that were deleted, or that this build cannot read, are skipped.
@@ -107,7 +107,7 @@ def rollback_target_at(root: BundleRoot) -> str | None:
 
 
 def promote_at(root: BundleRoot, version: str, at: float, by: Cause) -> None:
-    """Promote a published version; the caller holds the lock of the root."""
+    """Promotes a published version; the caller holds the lock of the root."""
     current = _current_if_any(root)
     if version == current:
         return

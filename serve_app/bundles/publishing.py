@@ -26,7 +26,8 @@ MODELS, HELD_OUT = "models", "held_out"
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """
+    """A fitted model of a variant, as bytes.
+
     Attributes:
         features: names, in the order of the matrix that it was fitted on.
         objective: XGBoost's names of the objectives, joined by " + ".
@@ -46,7 +47,8 @@ class FittedModel:
 
 @dataclass(frozen=True, slots=True)
 class BundleContents:
-    """
+    """Everything that a version is published from.
+
     Attributes:
         fitted: the arrays; the ``version`` of the catalogue is replaced by the bundle's.
         models: by variant.
@@ -75,7 +77,7 @@ def publish(
     promote: bool = True,
     report: Path | None = None,
 ) -> Manifest:
-    """Publish a version in one step, and make it current if it is to be served.
+    """Publishes a version in one step, and makes it current if it is to be served.
 
     A version is named after its contents: publishing equal contents again replaces only the report.
     Versions beyond the newest ``n_kept`` are deleted, except the current one, the target of a

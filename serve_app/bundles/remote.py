@@ -28,7 +28,7 @@ N_CACHED = 3
 
 
 def remote_root(uri: str) -> "RemoteRoot":
-    """Open a root by its URI; raises SettingsInvalid for a URI of an unknown kind."""
+    """Opens a root by its URI; raises SettingsInvalid for a URI of an unknown kind."""
     try:
         files, path = FileSystem.from_uri(uri)
     except ArrowInvalid as error:

@@ -26,13 +26,13 @@ class BundleRoot(Protocol):
         """Folder or URI, for messages."""
 
     def locked(self) -> AbstractContextManager[None]:
-        """Exclude other writers, if the root can. ``workspace`` excludes them too."""
+        """Excludes other writers, if the root can. ``workspace`` excludes them too."""
 
     def read(self, file: str) -> bytes | None:
         """The bytes of a small file below the root, ``None`` when it does not exist."""
 
     def write(self, file: str, content: bytes) -> None:
-        """Write or replace a small file in the root, in one step."""
+        """Writes or replaces a small file in the root, in one step."""
 
     def versions(self) -> list[str]:
         """All versions, in the order in which they were published."""
@@ -48,12 +48,12 @@ class BundleRoot(Protocol):
         """
 
     def add_version(self, folder: Path, manifest: Manifest) -> None:
-        """Add the contents of a ``workspace``, with their manifest, as a version."""
+        """Adds the contents of a ``workspace``, with their manifest, as a version."""
 
     def remove_version(self, version: str) -> None: ...
 
     def copy_folder(self, folder: Path, name: str) -> None:
-        """Copy a folder into the root, over any folder of that name; within a ``workspace``."""
+        """Copies a folder into the root, over any folder of that name; within a ``workspace``."""
 
     def remove_folder(self, name: str) -> None: ...
 
@@ -69,7 +69,7 @@ class BundleRoot(Protocol):
 
 
 def open_root(root: str) -> BundleRoot:
-    """Open a root: a plain path is a local folder; anything with ``://`` opens through
+    """Opens a root: a plain path is a local folder; anything with ``://`` opens through
     ``pyarrow.fs``.
 
     ``file://`` is for a network mount: nodes copy from it instead of mapping its files.
@@ -117,7 +117,8 @@ def read_manifest_at(root: BundleRoot, version: str) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class BundleLocation:
-    """
+    """Where bundles are published, and where a node keeps its copies.
+
     Attributes:
         root: folder or URI under which bundles are published.
         cache_dir: folder of a node's copies of bundles under a URI.

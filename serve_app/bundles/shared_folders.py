@@ -13,7 +13,7 @@ PARTIAL = ".partial-"
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Wait for all other processes that lock the folder, then lock it."""
+    """Waits for all other processes that lock the folder, then locks it."""
     folder.mkdir(parents=True, exist_ok=True)
     # The kernel frees the lock when its holder dies, however it dies. The file stays: if it were
     # deleted, two processes could lock two files of one name.
@@ -40,7 +40,7 @@ def partial_folder(folder: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Waits until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -49,7 +49,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Wait until everything below a folder is on the disk."""
+    """Waits until everything below a folder is on the disk."""
     for path in sorted(folder.rglob("*"), reverse=True):
         sync(path)
     sync(folder)

@@ -82,6 +82,6 @@ def report_name(version: str) -> str:
 
 
 def remove_orphans(root: BundleRoot) -> None:
-    """Remove the reports of versions that were removed."""
+    """Removes the reports of versions that were removed."""
     for version in set(root.version_folders(REPORTS)) - set(root.versions()):
         root.remove_folder(report_name(version))

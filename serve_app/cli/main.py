@@ -68,7 +68,7 @@ def verbs() -> None:
 
 
 def main() -> None:
-    """Run the command; an anticipated error ends it with one sentence instead of a traceback."""
+    """Runs the command; an anticipated error ends it with one sentence instead of a traceback."""
     try:
         verbs(standalone_mode=False)
     except click.Abort:

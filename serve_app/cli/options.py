@@ -27,7 +27,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def use_packaged_file(ctx: click.Context, option: click.Parameter, file: Path) -> Path:
-    """Fall back to the packaged file if users name no file and the folder has none."""
+    """Falls back to the packaged file if users name no file and the folder has none."""
     source = ctx.get_parameter_source(option.name or "")
     if source is not ParameterSource.DEFAULT or file.exists():
         return file

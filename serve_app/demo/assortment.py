@@ -66,7 +66,8 @@ BRANDS: Mapping[str, tuple[str, ...]] = {
 
 
 class Category(NamedTuple):
-    """
+    """A category of the demo shop: its words, price and demand.
+
     Attributes:
         made_of: a key of ``MATERIALS``.
         nouns: last words of the titles.

@@ -52,7 +52,7 @@ def choose(
     at: Floats,
     rng: np.random.Generator,
 ) -> Rows:
-    """Choose one item of the given category for each user, shape (n,).
+    """Chooses one item of the given category for each user, shape (n,).
 
     The user sees ``N_SEEN`` items, well-known ones more often, and takes one by a multinomial
     logit of ``match``. An item before its launch is taken only if no other is seen.

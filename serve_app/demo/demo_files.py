@@ -41,7 +41,7 @@ class _Words(NamedTuple):
 
 
 def items_table(assortment: Assortment, numbers: Numbers, rng: np.random.Generator) -> pa.Table:
-    """Make the table of items in order of their ids; ``numbers``, shape (n,), are in the ids."""
+    """Makes the table of items in order of their ids; ``numbers``, shape (n,), are in the ids."""
     words = _words(assortment, rng)
     usual_prices = np.array([item.category.price for item in words])
     table = pa.table(
@@ -65,7 +65,7 @@ def users_table(shoppers: Shoppers) -> pa.Table:
 
 
 def interactions_table(interactions: Interactions, item_numbers: Numbers) -> pa.Table:
-    """Make the table of interactions, in their order."""
+    """Makes the table of interactions, in their order."""
     _, visits = np.unique(interactions.visits, return_inverse=True)
     return pa.table(
         {

@@ -23,7 +23,8 @@ from serve_app.errors import SettingsInvalid
 
 @dataclass(frozen=True, slots=True)
 class DemoConfig:
-    """
+    """The size, the time span and the seed of a demo shop.
+
     Attributes:
         seed: equal seeds give equal shops.
         end_at: epoch seconds; end of the history.
@@ -49,7 +50,8 @@ class DemoConfig:
 
 
 class DemoShop(NamedTuple):
-    """
+    """The tables of a demo shop.
+
     Attributes:
         items: item_id, title, category, price, tags, in_stock, created_at, brand.
         users: user_id, created_at.
@@ -68,7 +70,7 @@ class DemoFiles(NamedTuple):
 
 
 def make_demo(config: DemoConfig) -> DemoShop:
-    """Simulate the shop; writes no file."""
+    """Simulates the shop; writes no file."""
     shop, item_rng, visit_rng = _make(config)
     interactions = simulate(shop, config.n_interactions, visit_rng)
     return DemoShop(
@@ -79,12 +81,12 @@ def make_demo(config: DemoConfig) -> DemoShop:
 
 
 def make_hidden_shop(config: DemoConfig) -> HiddenShop:
-    """Make the hidden state of ``make_demo``'s shop, for measuring recommenders against it."""
+    """Makes the hidden state of ``make_demo``'s shop, for measuring recommenders against it."""
     return _make(config)[0]
 
 
 def _make(config: DemoConfig) -> tuple[HiddenShop, np.random.Generator, np.random.Generator]:
-    """Make the shop before its first visit; return the generators of its words and visits too."""
+    """Makes the shop before its first visit; returns the generators of its words and visits too."""
     # A generator each: another number of interactions leaves items and users unchanged.
     item_rng, user_rng, visit_rng = np.random.default_rng(config.seed).spawn(3)
     assortment = make_assortment(config.n_items, config.start_at, config.end_at, item_rng)
@@ -97,7 +99,7 @@ def _make(config: DemoConfig) -> tuple[HiddenShop, np.random.Generator, np.rando
 
 
 def write_demo(shop: DemoShop, folder: Path) -> DemoFiles:
-    """Write three Parquet files; each appears complete or not at all."""
+    """Writes three Parquet files; each appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     files = DemoFiles(*(folder / f"{name}.parquet" for name in DemoFiles._fields))
     with TemporaryDirectory(dir=folder) as unfinished:

@@ -29,7 +29,8 @@ ALONG_SHARE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Interactions:
-    """
+    """Interactions of the demo shop as columns.
+
     Attributes:
         users: shape (n,), int32.
         items: shape (n,), int32.
@@ -101,7 +102,7 @@ def _quantities(shop: HiddenShop, items: Rows, rng: np.random.Generator) -> Floa
 
 
 def funnel(shop: HiddenShop, views: Interactions, rng: np.random.Generator) -> Interactions:
-    """Add clicks, carts and purchases to views; items with a better match get more of them."""
+    """Adds clicks, carts and purchases to views; items with a better match get more of them."""
     suits = match(shop.shoppers, views.users, shop.assortment, views.items)
     clicked = rng.random(len(views)) < clicking_chance(suits)
     carted = clicked & (rng.random(len(views)) < carting_chance(suits))
@@ -141,7 +142,7 @@ def purchase_keys(shop: HiddenShop, interactions: Interactions) -> Keys:
 
 
 def without_second_copies(shop: HiddenShop, visited: Interactions, owned: Keys) -> Interactions:
-    """Remove repeated purchases of items that are not consumable.
+    """Removes repeated purchases of items that are not consumable.
 
     Args:
         owned: keys of the purchases in other visits.

@@ -35,7 +35,7 @@ _GOES_WITH = np.array([_NAMES.index(category.goes_with) for category in CATEGORI
 
 
 def find_partners(assortment: Assortment, rng: np.random.Generator) -> Rows:
-    """Choose an item with like traits for each item, from the category that goes with its category.
+    """Chooses an item with like traits for each item, from the category that goes with its own.
 
     Returns:
         Shape (n_items,), int32, ``MISSING`` if that category is empty.
@@ -58,7 +58,7 @@ def find_partners(assortment: Assortment, rng: np.random.Generator) -> Rows:
 
 
 def simulate(shop: HiddenShop, n_interactions: int, rng: np.random.Generator) -> Interactions:
-    """Simulate exactly ``n_interactions``, oldest first."""
+    """Simulates exactly ``n_interactions``, oldest first."""
     parts: list[Interactions] = []
     n_wanted, n_visits = n_interactions, 0
     owned: Keys = np.empty(0, np.int64)
@@ -77,7 +77,7 @@ def simulate(shop: HiddenShop, n_interactions: int, rng: np.random.Generator) ->
 def _interactions_of_visits(
     shop: HiddenShop, n_visits: int, owned: Keys, rng: np.random.Generator
 ) -> Interactions:
-    """Simulate visits, numbered from 0, and the purchases and ratings that follow them."""
+    """Simulates visits, numbered from 0, and the purchases and ratings that follow them."""
     browsed = funnel(shop, _views(shop, n_visits, rng), rng)
     visited = Interactions.concatenate([browsed, bought_along(shop, browsed, rng)])
     visited = without_second_copies(shop, visited, owned)

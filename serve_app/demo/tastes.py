@@ -29,7 +29,8 @@ _FAME_EXPONENT = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Assortment:
-    """
+    """Items of the demo shop as columns, category after category.
+
     Attributes:
         categories: shape (n,), int32, ascending. Within a category, the best-known item is first.
         shelves: shape (n_categories + 1,), int64, first item of each category.
@@ -61,7 +62,8 @@ class Assortment:
 
 @dataclass(frozen=True, slots=True)
 class Shoppers:
-    """
+    """Users of the demo shop as columns.
+
     Attributes:
         favours: shape (n, n_categories), float32, interest in each category without seasons.
         tastes: shape (n, d), float32.
@@ -103,7 +105,7 @@ def appeals() -> Floats:
 
 
 def favours_of(interests: Floats) -> Floats:
-    """Compute shares of interest: large in a few categories, above zero in all.
+    """Computes shares of interest: large in a few categories, above zero in all.
 
     Args:
         interests: shape (n, n_categories), gamma variables.
@@ -115,7 +117,7 @@ def favours_of(interests: Floats) -> Floats:
 def make_assortment(
     n_items: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Assortment:
-    """Draw items; the order of the draws fixes the shop of a seed."""
+    """Draws items; the order of the draws fixes the shop of a seed."""
     drawn = rng.choice(len(CATEGORIES), n_items, p=appeals())
     categories = np.sort(drawn).astype(np.int32)
     shelves = offsets_of(np.bincount(categories, minlength=len(CATEGORIES)))
@@ -154,7 +156,7 @@ def _traits(styles: Rows, rng: np.random.Generator) -> Vectors:
 def make_shoppers(
     n_users: int, start_at: float, end_at: float, rng: np.random.Generator
 ) -> Shoppers:
-    """Draw users; the order of the draws fixes the shop of a seed."""
+    """Draws users; the order of the draws fixes the shop of a seed."""
     shapes = CATEGORY_CONCENTRATION * appeals()
     favours = favours_of(rng.standard_gamma(shapes, (n_users, len(CATEGORIES))))
     n_traits = len(STYLES) + _HIDDEN_TRAITS

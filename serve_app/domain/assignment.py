@@ -1,4 +1,7 @@
-"""Assigns variants to users from the user id alone, equally in every process."""
+"""Assigns variants to users by a hash of salt, variant and user id.
+
+Needs no store, and is equal in every process.
+"""
 
 import math
 from collections.abc import Mapping
@@ -32,8 +35,9 @@ class Experiment(Settings):
 def hash_fraction(*parts: str) -> float:
     """A number in the open interval (0, 1), uniform over texts.
 
-    The first 52 bits of BLAKE2b over each part's length (32 bits, big-endian) and UTF-8 bytes, so
-    ``("a", "bc")`` and ``("ab", "c")`` differ. Half a step is added: 0 and 1 never come up.
+    The first 52 bits of BLAKE2b, as a number of steps of 2^-52. Half a step is added, so that the
+    result is never 0 or 1. Each part is hashed as its length (32 bits, big-endian) and its UTF-8
+    bytes: ``("a", "bc")`` and ``("ab", "c")`` differ.
     """
     digest = blake2b(digest_size=8)
     for part in parts:

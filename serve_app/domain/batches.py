@@ -16,7 +16,8 @@ from serve_app.domain.filters.masks import Filter
 
 @dataclass(frozen=True, slots=True)
 class RequestBatch:
-    """
+    """Requests that are answered together from one bundle.
+
     Attributes:
         bundle: version of the bundle that answers all requests.
         user_ids: one per request.
@@ -45,7 +46,8 @@ class RequestBatch:
 
 @dataclass(frozen=True, slots=True)
 class UserFeatures:
-    """
+    """Model features of the users of a batch.
+
     Attributes:
         values: shape (n, f), float32, columns as ``model_features.USER_FEATURES``.
         defaulted: shape (n,), bool, rows of defaults because no store answered. The defaults of an

@@ -41,7 +41,8 @@ TIME_COLUMNS = frozenset({"created_at"})
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """
+    """The items of a bundle as columns, by ``item_row``.
+
     Attributes:
         version: the version of the bundle.
         item_ids: shape (n,); empty text in rows without an item.

@@ -110,6 +110,7 @@ def latest(events: Events, offsets: Offsets, limit: int) -> Mask:
 
 def _last_purchases(events: Events, offsets: Offsets) -> NDArray[np.int64]:
     # Latest first: ``unique`` returns the first position of each key. User and row take 32 bits.
+    # Rows are never negative: a negative one would overwrite the user.
     purchases = np.flatnonzero(events["type"] == PURCHASE)[::-1]
     keys = owners(offsets)[purchases] << 32 | events["row"][purchases].astype(np.int64)
     _, last = np.unique(keys, return_index=True)

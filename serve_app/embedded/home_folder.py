@@ -31,7 +31,7 @@ class HomeFolder:
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Locate the files. A path that no socket can have gets its sockets in ``/tmp``."""
+        """Locates the files. A path that no socket can have gets its sockets in ``/tmp``."""
         path = path.expanduser().resolve()
         sockets = path / "sockets"
         if not _SAFE_PATH.fullmatch(str(sockets)):

@@ -4,8 +4,8 @@
 
 A lease is an open connection to the keeper's socket: the kernel closes it even when its holder is
 killed. The keeper restarts a server that ended, and stops both servers when no lease has been open
-for ``LINGER_S``. The servers end with the keeper, even if it is killed. They hold its lock until
-they have ended.
+for ``LINGER_S``. The servers end when the keeper ends, even if it is killed. They inherit the
+keeper's lock and hold it until they end, so that a new keeper cannot start beside them.
 """
 
 import fcntl
@@ -54,7 +54,7 @@ class Keeper:
         self._selector.register(listener, selectors.EVENT_READ, self._grant)
 
     def run(self) -> None:
-        """Return when no lease has been open for ``LINGER_S`` and the servers have stopped."""
+        """Grants leases until none was open for ``LINGER_S``, and stops the servers."""
         try:
             self._start_missing()
             idle_since_s = time.monotonic()
@@ -83,7 +83,7 @@ class Keeper:
         self._selector.register(lease, selectors.EVENT_READ, self._end_lease)
 
     def _end_lease(self, lease: socket.socket) -> None:
-        """End a lease: holders never write, and their socket is readable only when closed."""
+        """Ends a lease: holders never write, and their socket is readable only when closed."""
         self._selector.unregister(lease)
         self._leases.remove(lease)
         lease.close()
@@ -126,7 +126,7 @@ class Keeper:
 
 
 def main(path: Path) -> None:
-    """Become the keeper of a home folder, as soon as the earlier keeper and its servers have ended.
+    """Becomes the keeper of a home folder when the earlier keeper and its servers have ended.
 
     The fork makes the keeper. The caller's process returns when the socket accepts connections,
     which is how :mod:`~serve_app.embedded.launch` knows that it can connect.
@@ -144,7 +144,7 @@ def main(path: Path) -> None:
 
 
 def _remove_traces(home: HomeFolder) -> None:
-    """Remove the sockets and the process number that the servers of a killed keeper left.
+    """Removes the sockets and the process number that the servers of a killed keeper left.
 
     The lock proves that these servers have ended. PostgreSQL itself would trust the process number
     in its file, which another process may have after a restart of the machine or container.
@@ -155,7 +155,7 @@ def _remove_traces(home: HomeFolder) -> None:
 
 
 def _wake_when_a_child_ends() -> socket.socket:
-    """Make a socket that becomes readable when a child ends, because signals end no select()."""
+    """Makes a socket that becomes readable when a child ends, because signals end no select()."""
     readable, written = socket.socketpair()
     written.setblocking(False)
     signal.set_wakeup_fd(written.detach(), warn_on_full_buffer=False)

@@ -19,7 +19,7 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 def connect_or_start(home: HomeFolder, deadline_s: float) -> socket.socket:
-    """Connect to the keeper, and start one if none listens.
+    """Connects to the keeper, and starts one if none listens.
 
     Raises:
         EmbeddedStoresFailed: the keeper cannot run.
@@ -56,7 +56,7 @@ def _connect(home: HomeFolder) -> socket.socket | None:
 
 
 def _start_keeper(home: HomeFolder, deadline_s: float) -> None:
-    """Start a keeper in a session of its own, and return when it listens."""
+    """Starts a keeper in a session of its own, and returns when it listens."""
     path = home.log("keeper")
     with path.open("ab") as log:
         # The process that ends here has forked the keeper. A session of its own keeps a Ctrl-C in
@@ -77,14 +77,14 @@ def _start_keeper(home: HomeFolder, deadline_s: float) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Let the keeper run this copy of the code; PG… variables are meant for other servers."""
+    """Lets the keeper run this copy of the code; PG… variables are meant for other servers."""
     path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return kept | {"PYTHONPATH": path, "LC_ALL": "C"}
 
 
 def make_folders(home: HomeFolder) -> None:
-    """Create the home folder and the folder of its sockets.
+    """Creates the home folder and the folder of its sockets.
 
     Raises:
         EmbeddedStoresFailed: another user may use the sockets.
@@ -102,7 +102,7 @@ def make_folders(home: HomeFolder) -> None:
 
 
 def remaining_s(deadline_s: float) -> float:
-    """Return the seconds until a deadline of the monotonic clock; after it, raise TimeoutError."""
+    """Seconds until a deadline of the monotonic clock; raises TimeoutError after it."""
     left_s = deadline_s - time.monotonic()
     if left_s <= 0:
         raise TimeoutError

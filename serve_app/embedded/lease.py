@@ -32,14 +32,14 @@ class Lease:
     _connection: socket.socket
 
     def close(self) -> None:
-        """Give up the stores. Closing twice does no harm."""
+        """Gives up the stores. Closing twice does no harm."""
         # close() alone would leave a thread in wait_lost(), and with it the connection open.
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
     def wait_lost(self) -> None:
-        """Block until the keeper has ended or the lease is closed."""
+        """Blocks until the keeper has ended or the lease is closed."""
         with suppress(OSError):
             # After its one line of reply the keeper sends nothing, so recv() returns at its end.
             while self._connection.recv(1):
@@ -53,7 +53,7 @@ class Lease:
 
 
 def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
-    """Take a lease on the embedded stores of a home folder, and start them if they do not run.
+    """Takes a lease on the embedded stores of a home folder, and starts them if they do not run.
 
     Any number of processes may call this at once.
 
@@ -80,7 +80,7 @@ def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
 
 
 def _request(home: HomeFolder, deadline_s: float) -> Lease | None:
-    """Ask the keeper for a lease; ``None`` if it ended instead of answering."""
+    """Asks the keeper for a lease; ``None`` if it ended instead of answering."""
     with ExitStack() as unless_granted:
         connection = unless_granted.enter_context(connect_or_start(home, deadline_s))
         connection.settimeout(remaining_s(deadline_s))

@@ -16,7 +16,7 @@ from serve_app.embedded.processes import Account, account_for_postgres, describe
 from serve_app.embedded.server_processes import POSTGRES, REDIS, Server, find_program
 from serve_app.errors import EmbeddedStoresFailed
 
-# The built-in locale: the order of texts then depends on no library of the machine, and an index
+# The built-in locale: the order of texts then depends on no library of the machine. An index
 # stays valid when the folder moves to another machine.
 _INITDB = (
     "--username=postgres",
@@ -50,7 +50,7 @@ _REDIS_SETTINGS = {
 
 
 def postgres_server(home: HomeFolder, lock_fd: int) -> Server:
-    """Describe the PostgreSQL of a home folder, and make its data folder if there is none.
+    """Describes the PostgreSQL of a home folder, and makes its data folder if there is none.
 
     Raises:
         EmbeddedStoresFailed: its programs are missing, or initdb failed.
@@ -74,7 +74,7 @@ def postgres_server(home: HomeFolder, lock_fd: int) -> Server:
 
 
 def make_data_folder(initdb: Path, home: HomeFolder, lock_fd: int, account: Account | None) -> None:
-    """Run initdb. The folder gets its name last: a half-made one is never used.
+    """Runs initdb. The folder gets its name last: a half-made one is never used.
 
     Raises:
         EmbeddedStoresFailed: initdb failed.
@@ -98,7 +98,7 @@ def make_data_folder(initdb: Path, home: HomeFolder, lock_fd: int, account: Acco
 
 
 def _postgres_answers(home: HomeFolder) -> bool:
-    """Return whether it answers, and make the database, which is missing the first time."""
+    """Tells whether it answers, and makes the database, which is missing the first time."""
     try:
         with psycopg.connect(home.database_url("postgres"), autocommit=True) as connection:
             n_databases = connection.execute(
@@ -112,11 +112,7 @@ def _postgres_answers(home: HomeFolder) -> bool:
 
 
 def redis_server(home: HomeFolder, lock_fd: int) -> Server:
-    """Describe the Redis of a home folder.
-
-    Raises:
-        EmbeddedStoresFailed: its program is missing.
-    """
+    """Describes the Redis of a folder; raises EmbeddedStoresFailed without its program."""
     settings = _REDIS_SETTINGS | {"unixsocket": home.redis_socket}
     words = (word for name, value in settings.items() for word in (f"--{name}", str(value)))
     return Server(

@@ -43,7 +43,7 @@ def spawn(
     death_signal: signal.Signals,
     account: Account | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process that gets ``death_signal`` when the keeper dies.
+    """Starts a process that gets ``death_signal`` when the keeper dies.
 
     It inherits ``lock_fd``: the keeper's lock is free only when the keeper and all its children
     have ended.
@@ -72,7 +72,7 @@ def spawn(
 
 
 def account_for_postgres(home: HomeFolder, name: str = POSTGRES_USER) -> Account | None:
-    """Find or add the user that PostgreSQL runs as: it refuses to run as root.
+    """Finds or adds the user that PostgreSQL runs as: it refuses to run as root.
 
     Returns:
         ``None`` if the keeper is not root.
@@ -86,7 +86,7 @@ def account_for_postgres(home: HomeFolder, name: str = POSTGRES_USER) -> Account
 
 
 def known_account(name: str = POSTGRES_USER) -> Account | None:
-    """Look up a user; ``None`` if there is none of this name."""
+    """Looks up a user; ``None`` if there is none of this name."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -125,7 +125,7 @@ def _before_exec(
 
 
 def _become(account: Account) -> None:
-    """Change the user, but keep root's right to enter folders that are closed to others.
+    """Changes the user, but keeps root's right to enter folders that are closed to others.
 
     The home folder or the Python environment may lie below a closed folder such as /root. To open
     that folder for everybody would be worse. A kernel may refuse to keep the right: then it works
@@ -145,5 +145,5 @@ def _become(account: Account) -> None:
 
 
 def describe_end(program: str, code: int, log: Path) -> str:
-    """Name the log that says why a program ended."""
+    """Names the log that says why a program ended."""
     return f"{program} ended with code {code}; the last lines of {log} say why"

@@ -48,7 +48,7 @@ class Server:
 
 
 def start(server: Server, home: HomeFolder, lock_fd: int) -> subprocess.Popen[bytes]:
-    """Start a server and wait until it answers. PostgreSQL may need minutes to recover after a
+    """Starts a server and waits until it answers. PostgreSQL may need minutes to recover after a
     crash.
 
     Raises:
@@ -70,7 +70,7 @@ def start(server: Server, home: HomeFolder, lock_fd: int) -> subprocess.Popen[by
 
 
 def find_program(home: HomeFolder, program: Program) -> Path:
-    """Find a program inside an installed package, without importing the package.
+    """Finds a program inside an installed package, without importing the package.
 
     Raises:
         EmbeddedStoresFailed: the package is not installed, or has no such program.

@@ -13,7 +13,7 @@ from serve_app.measuring.lists import Lists, Wanted
 
 
 def best_items(score: ScoreItems, split: EvaluationSplit, width: int) -> Lists:
-    """List the best items that are not excluded; ties go to the smaller item number."""
+    """Lists the best items that are not excluded; ties go to the smaller item number."""
     n_items = split.training.n_items
     width = min(width, n_items)
     lists = np.empty((len(split.users), width), np.int32)
@@ -49,7 +49,7 @@ def _top(scores: NDArray[np.float32], width: int) -> Lists:
 
 
 def fuse(lists: Sequence[Lists], n_items: int, width: int, k: float) -> Lists:
-    """Fuse lists by reciprocal rank: an item scores the sum of 1 / (k + rank) over the lists.
+    """Fuses lists by reciprocal rank: an item scores the sum of 1 / (k + rank) over the lists.
 
     Ties go to the smaller item number. Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion
     outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.

@@ -19,7 +19,7 @@ _WITH_INTERVAL = "ndcg"
 
 
 def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Collect everything that is needed to repeat the comparison."""
+    """Collects everything that is needed to repeat the comparison."""
     config, split, inner = evaluation.config, evaluation.split, evaluation.inner
     protocol, label = config.protocol, split.label
     return {
@@ -61,7 +61,7 @@ def _counts(split: EvaluationSplit) -> dict[str, Any]:
 
 
 def as_json(evaluation: Evaluation) -> str:
-    """Format the protocol and all figures."""
+    """Formats the protocol and all figures."""
     document = {
         "protocol": protocol_of(evaluation),
         "models": {name: _as_dicts(of_model) for name, of_model in evaluation.models.items()},
@@ -89,7 +89,7 @@ def _as_dicts(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """Format the protocol, a table of the measures, comparisons and durations."""
+    """Formats the protocol, a table of the measures, comparisons and durations."""
     parts = [_protocol_lines(evaluation), _table(evaluation), *_verdicts(evaluation)]
     parts += [f"{name} is missing: {reason}" for name, reason in evaluation.skipped.items()]
     total_s = sum(evaluation.seconds.values())
@@ -121,7 +121,7 @@ def _protocol_lines(evaluation: Evaluation) -> str:
 
 
 def _warning_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Warn of rows that were not used, and of items that no file describes."""
+    """Warns of rows that were not used, and of items that no file describes."""
     for kind, n in evaluation.n_rejected.items():
         if n:
             yield f"left out: {n} bad rows of {kind}; `recserve load` lists their faults"

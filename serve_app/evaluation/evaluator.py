@@ -128,7 +128,7 @@ def evaluate(
     further: Mapping[str, MakeScorer] = MappingProxyType({}),
     keep: Keep = lambda name, make: make(),
 ) -> Evaluation:
-    """Compare the served system with all rivals on a shop's files.
+    """Compares the served system with all rivals on a shop's files.
 
     Args:
         inputs: in the format of ``recserve load``; interactions are required.
@@ -158,7 +158,7 @@ def evaluate(
 
 
 def _inner_split(split: EvaluationSplit, config: EvaluationConfig) -> EvaluationSplit:
-    """Split the training interactions as the whole log was split, by the same share."""
+    """Splits the training interactions as the whole log was split, by the same share."""
     # The log ends where the training does: it has moved back by ``days_earlier`` already.
     inner = {"max_users": config.max_tuning_users, "days_earlier": 0.0, "label": split.label.config}
     try:

@@ -12,7 +12,7 @@ from serve_app.measuring.metrics import OF_HITS, diversity, ndcg_at, novelty
 
 
 def measure_lists(lists: Lists, split: EvaluationSplit, ks: tuple[int, ...]) -> PerUser:
-    """Compute every measure of single lists, by names such as ``ndcg@10``."""
+    """Computes every measure of single lists, by names such as ``ndcg@10``."""
     training = split.training
     hits = hits_of(lists, split.wanted, training.n_items)
     n_wanted = np.diff(split.wanted.offsets)
@@ -28,7 +28,7 @@ def measure_lists(lists: Lists, split: EvaluationSplit, ks: tuple[int, ...]) -> 
 def source_intervals(
     by_source: Mapping[str, Lists], split: EvaluationSplit, k: int, n_resamples: int, seed: int
 ) -> dict[str, Interval]:
-    """Compute the NDCG at k of each source's lists with its interval."""
+    """Computes the NDCG at k of each source's lists with its interval."""
     values = np.column_stack([ndcgs(lists, split, k) for lists in by_source.values()])
     resampled = resampled_means(values, n_resamples, seed)
     means = values.mean(axis=0)
@@ -36,6 +36,6 @@ def source_intervals(
 
 
 def ndcgs(lists: Lists, split: EvaluationSplit, k: int) -> NDArray[np.float64]:
-    """Compute the NDCG at k of each test user's list, shape (n_users,)."""
+    """Computes the NDCG at k of each test user's list, shape (n_users,)."""
     hits = hits_of(lists, split.wanted, split.training.n_items)
     return ndcg_at(hits, np.diff(split.wanted.offsets), k)

@@ -27,7 +27,7 @@ from serve_app.measuring.lists import Wanted
 
 
 def iso_time(at: float) -> str:
-    """Format epoch seconds in UTC, to the second."""
+    """Formats epoch seconds in UTC, to the second."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
@@ -88,7 +88,7 @@ class EvaluationSplit:
 
 
 def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSplit:
-    """Split interactions where the latest ``test_share`` of them begins.
+    """Splits interactions where the latest ``test_share`` of them begins.
 
     Raises:
         NotEnoughData: nothing is left to train on or to test.
@@ -141,7 +141,7 @@ class _Numbering(NamedTuple):
     n_items: int
 
     def keys(self, log: InteractionLog) -> NDArray[np.int64]:
-        """Number the distinct pairs of a known user and a ranked item, ascending."""
+        """Numbers the distinct pairs of a known user and a ranked item, ascending."""
         users, items = self.user_of_number[log.users], self.item_of_row[log.rows]
         both = (users != MISSING) & (items != MISSING)
         return np.unique(users[both].astype(np.int64) * self.n_items + items[both])
@@ -150,7 +150,7 @@ class _Numbering(NamedTuple):
 def _number(
     earlier: InteractionLog, rows: Rows, log: InteractionLog
 ) -> tuple[_Numbering, InteractionLog]:
-    """Number the ranked items and their users; return the interactions between them as well."""
+    """Numbers the ranked items and their users; returns the interactions between them as well."""
     item_of_row = np.full(int(log.rows.max()) + 1, MISSING, np.int32)
     item_of_row[rows] = np.arange(len(rows))
     known = select_interactions(earlier, item_of_row[earlier.rows] != MISSING)
@@ -163,7 +163,7 @@ def _number(
 def _wanted_and_excluded(
     log: InteractionLog, numbering: _Numbering, label: Label, cut_at: float, end_at: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the ascending keys of hits, and of pairs that must not be recommended."""
+    """Ascending keys of hits, and of pairs that must not be recommended."""
     within = (log.at >= cut_at) & (log.at <= end_at)
     wanted = numbering.keys(select_interactions(log, label.counts(log) & within))
     excluded = numbering.keys(
@@ -187,7 +187,7 @@ def _why_no_hits(test: InteractionLog, numbering: _Numbering, label: Label) -> s
 
 
 def _ranked_rows(earlier: InteractionLog, min_buyers: int) -> Rows:
-    """Return the rows of items with enough users, most users first."""
+    """Rows of items with enough users, most users first."""
     n_rows = int(earlier.rows.max(initial=-1)) + 1
     pairs = np.unique(earlier.users.astype(np.int64) * n_rows + earlier.rows)
     n_buyers = np.bincount(pairs % max(n_rows, 1), minlength=n_rows)
@@ -216,7 +216,7 @@ def _sample(users: NDArray[np.int32], config: ProtocolConfig) -> NDArray[np.int3
 
 
 def _of_users(keys: NDArray[np.int64], users: NDArray[np.int32], numbering: _Numbering) -> Wanted:
-    """Take the items of some users from ascending keys."""
+    """Takes the items of some users from ascending keys."""
     offsets = offsets_of(np.bincount(keys // numbering.n_items, minlength=numbering.n_users))
     positions, taken = gather(offsets, users)
     return Wanted(taken, (keys[positions] % numbering.n_items).astype(np.int32))

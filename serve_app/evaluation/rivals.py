@@ -75,7 +75,7 @@ def make_rival_lists(
     seed: int,
     progress: Callable[[float], None],
 ) -> RivalLists:
-    """Tune a rival on the inner split; list its best items, at least ``width``, at that point."""
+    """Tunes a rival on the inner split; lists its best items, at least ``width``, at that point."""
     tuned = tune(rival, inner, max_points, seed, lambda share: progress(0.9 * share))
 
     def lists_on(part: EvaluationSplit) -> Lists:
@@ -96,7 +96,7 @@ def tune(
     seed: int,
     progress: Callable[[float], None],
 ) -> Tuned:
-    """Choose the point with the largest NDCG@10 on the inner split."""
+    """Chooses the point with the largest NDCG@10 on the inner split."""
     points = points_within(rival.grid, max_points, seed)
     if len(points) == 1:
         return Tuned(points[0], None, 0)
@@ -110,7 +110,7 @@ def tune(
 
 
 def points_within(grid: tuple[Point, ...], max_points: int, seed: int) -> tuple[Point, ...]:
-    """Sample at most ``max_points`` of the grid, in its order."""
+    """Samples at most ``max_points`` of the grid, in its order."""
     if len(grid) <= max_points:
         return grid
     kept = np.random.default_rng(seed).choice(len(grid), max_points, replace=False)
@@ -119,7 +119,7 @@ def points_within(grid: tuple[Point, ...], max_points: int, seed: int) -> tuple[
 
 
 def best_fusion_constant(lists: Sequence[Lists], inner: EvaluationSplit) -> tuple[float, float]:
-    """Choose the k of reciprocal rank fusion with the largest NDCG@10; return it and the NDCG."""
+    """Chooses the k of reciprocal rank fusion with the largest NDCG@10; returns it and the NDCG."""
     n_items = inner.training.n_items
     scores = [_mean_ndcg(fuse(lists, n_items, TUNING_K, k), inner) for k in FUSION_KS]
     best = int(np.argmax(scores))

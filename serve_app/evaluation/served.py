@@ -77,7 +77,7 @@ class ServedLists(NamedTuple):
 def fit_on_training(
     files: LoadedFiles, split: EvaluationSplit, config: ServedConfig, progress: Progress
 ) -> FitResult:
-    """Fit the served system on the training interactions.
+    """Fits the served system on the training interactions.
 
     Raises:
         NotEnoughData: there are too few training interactions to fit.
@@ -91,7 +91,7 @@ def fit_on_training(
 def list_from_bundle(
     result: FitResult, split: EvaluationSplit, width: int, config: ServedConfig, progress: Progress
 ) -> ServedLists:
-    """Publish a fit to a temporary folder, and list recommendations from the published bundle."""
+    """Publishes a fit to a temporary folder, and lists recommendations from its bundle."""
     with TemporaryDirectory() as folder:
         root = str(Path(folder) / "bundles")
         version = publish(root, result.contents, created_at=split.cut_at).version
@@ -142,7 +142,7 @@ def _list_blocks(
 
 
 def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.float64]:
-    """Arrange the columns of users as the store does, shape (n_users, len(USER_COLUMNS))."""
+    """Arranges the columns of users as the store does, shape (n_users, len(USER_COLUMNS))."""
     columns = np.tile(unknown_user(), (n_users, 1))
     for i, name in enumerate(USER_COLUMNS):
         if name in fitted:
@@ -151,7 +151,7 @@ def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.
 
 
 def _items_of(rows: NDArray[np.integer], split: EvaluationSplit) -> NDArray[np.int32]:
-    """Translate catalogue rows into numbers of ranked items."""
+    """Translates catalogue rows into numbers of ranked items."""
     # item_rows are ordered by users, not ascending: the search needs a sorter.
     order = np.argsort(split.item_rows)
     positions = np.searchsorted(split.item_rows, rows, sorter=order)
@@ -172,7 +172,7 @@ def _lists_by_source(
 
 
 def _lists(rows: Rows, offsets: Offsets, split: EvaluationSplit, block: slice, width: int) -> Lists:
-    """Make lists of item numbers, without the excluded items, which no model may list."""
+    """Makes lists of item numbers, without the excluded items, which no model may list."""
     items = _items_of(rows, split)
     kept = ~_among(items, offsets, split.excluded, block, split.training.n_items)
     lengths = np.bincount(owners(offsets)[kept], minlength=block.stop - block.start)
@@ -191,7 +191,7 @@ def _candidate_recall(
 def _among(
     items: NDArray[np.int32], offsets: Offsets, listed: Wanted, block: slice, n_items: int
 ) -> NDArray[np.bool_]:
-    """Mark the items that are listed for their user, shape of ``items``."""
+    """Marks the items that are listed for their user, shape of ``items``."""
     positions, taken = gather(listed.offsets, np.arange(block.start, block.stop))
     return in_sorted(
         owners(offsets) * n_items + items, owners(taken) * n_items + listed.items[positions]

@@ -72,7 +72,7 @@ class Rival:
 
 
 def combinations(**choices: Sequence[float]) -> tuple[Point, ...]:
-    """List all combinations of the parameters; the last one changes fastest."""
+    """Lists all combinations of the parameters; the last one changes fastest."""
     grid: list[Point] = [{}]
     for name, values in choices.items():
         grid = [{**point, name: value} for point in grid for value in values]
@@ -80,7 +80,7 @@ def combinations(**choices: Sequence[float]) -> tuple[Point, ...]:
 
 
 def grouped(points: Sequence[Point], *last: str) -> Iterator[tuple[Point, list[Point]]]:
-    """Group neighbouring points that differ only in ``last``: shared parameters, and the points."""
+    """Groups neighbours that differ only in ``last``: shared parameters, and the points."""
 
     def shared(point: Point) -> Point:
         return {name: value for name, value in point.items() if name not in last}
@@ -90,23 +90,23 @@ def grouped(points: Sequence[Point], *last: str) -> Iterator[tuple[Point, list[P
 
 
 def blocks(n: int, width: int) -> Iterator[slice]:
-    """Cut n rows into blocks, so that a dense block of this width stays within 64 MB."""
+    """Cuts n rows into blocks, so that a dense block of this width stays within 64 MB."""
     step = max(1, min(_MOST_BLOCK_ROWS, _BLOCK_NUMBERS // max(width, 1)))
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def with_values(matrix: csr_array, values: NDArray[np.floating]) -> csr_array:
-    """Return a matrix with the sparsity of another one, and other values."""
+    """Matrix with the sparsity of another one, and other values."""
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def scaled_rows(matrix: csr_array, factors: NDArray[np.floating]) -> csr_array:
-    """Multiply each row by its factor, shape (n_rows,)."""
+    """Multiplies each row by its factor, shape (n_rows,)."""
     return with_values(matrix, matrix.data * np.repeat(factors, np.diff(matrix.indptr)))
 
 
 def inverse(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Divide one by each value; zero gives zero."""
+    """Divides one by each value; zero gives zero."""
     inverses = np.zeros(len(values))
     np.divide(1.0, values, out=inverses, where=values != 0)
     return inverses

@@ -16,7 +16,8 @@ from serve_app.stores.postgres.schema import Connection
 
 
 class FitData(NamedTuple):
-    """
+    """A shop's data as a fit takes them.
+
     Attributes:
         items: as ``stores.postgres.fit_input.read_items`` returns them.
         users: as ``read_users`` returns them; users that only the log knows may be missing.
@@ -47,7 +48,7 @@ class FitInput(Protocol):
     def read(self) -> FitData: ...
 
     def load_served(self) -> ServedModels | None:
-        """Returns the served models; ``None`` if this build can read no served bundle."""
+        """Reads the served models; ``None`` if this build can read no served bundle."""
         ...
 
 

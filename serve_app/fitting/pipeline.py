@@ -62,20 +62,20 @@ def fit_and_publish(
     only: str | None = None,
     force: bool = False,
 ) -> Iterator[StepRun]:
-    """Runs the steps whose results are missing or outdated.
+    """Runs the steps without up-to-date results; ``evaluate`` and ``publish`` always run.
 
     Args:
         work: must be used by one fit at a time.
         created_at: epoch seconds, written into the manifest.
-        only: a step that runs alone.
+        only: the one step to run, even if it is done. The steps before it must be done.
         force: promote the bundle whatever the gate says.
 
     Yields:
-        Each step when it is done.
+        Each step when it is done, also a step whose earlier results are used.
 
     Raises:
         NotEnoughData: too few data to learn from; the served bundle stays.
-        SchemaMismatch: nothing was ever loaded into this database.
+        SchemaMismatch: the tables are missing or of another version.
         StepMissing: a step before ``only`` is not done.
     """
     check_schema(source.conn)

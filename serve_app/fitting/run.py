@@ -47,7 +47,7 @@ Meter = Callable[[], AbstractContextManager[StepCost]]
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """Attributes: again: the step ran now; otherwise the results of an earlier run were used."""
+    """A step that was run (``again``), or whose earlier results were used."""
 
     step: str
     again: bool
@@ -66,13 +66,14 @@ def run(
     inputs: object = None,
     only: str | None = None,
 ) -> Iterator[StepRun]:
-    """
+    """Runs each step that is not done, in order.
+
     Args:
         inputs: identifies the code and the data, as a value that JSON can hold.
-        only: a step that runs alone, done or not; the steps before it must be done.
+        only: the one step to run, even if it is done. The steps before it must be done.
 
     Yields:
-        Each step when it is done.
+        Each step when it is done, also a step whose earlier results are used.
 
     Raises:
         StepMissing: a step before ``only`` is not done, or was done with other inputs or settings.

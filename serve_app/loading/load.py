@@ -73,7 +73,7 @@ class InputFiles:
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """What became of the rows of one file.
+    """Numbers of the rows of one file, by what the load did with them.
 
     Attributes:
         n_rows: rows read, rejected ones included.
@@ -95,7 +95,7 @@ class FileSummary:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """What became of all files of a load.
+    """The result of a load, file by file.
 
     Attributes:
         files: in the order items, users, interactions.

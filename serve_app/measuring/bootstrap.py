@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 def resampled_means(
     values: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Compute means over resampled users; equal seeds draw equal users.
+    """Computes means over resampled users; equal seeds draw equal users.
 
     Args:
         values: shape (n_users, n_columns).
@@ -42,7 +42,7 @@ def resampled_means(
 
 
 def interval(value: float, resampled: NDArray[np.float64]) -> Interval:
-    """Compute the percentile interval of a resampled figure, shape (n_resamples,)."""
+    """Computes the percentile interval of a resampled figure, shape (n_resamples,)."""
     low, high = np.quantile(resampled, (LOW, HIGH))
     return Interval(float(value), float(low), float(high))
 
@@ -53,7 +53,7 @@ def interval_of_counts(
     n_resamples: int,
     seed: int,
 ) -> Interval:
-    """Compute the interval of a figure of all lists together, such as ``coverage``.
+    """Computes the interval of a figure of all lists together, such as ``coverage``.
 
     Args:
         inside: shape (n_users, n_items), ones for the items of each list.
@@ -71,7 +71,7 @@ def interval_of_counts(
 # 10,000 users.
 @lru_cache(maxsize=4)
 def _draw_counts(n_users: int, n_resamples: int, seed: int) -> tuple[NDArray[np.uint32], ...]:
-    """Count how often each user is drawn, in blocks of shape (resamples of a block, n_users)."""
+    """Counts how often each user is drawn, in blocks of shape (resamples of a block, n_users)."""
     # Drawing n users with replacement is one multinomial draw with equal shares.
     rng, shares = np.random.default_rng(seed), np.full(n_users, 1 / n_users)
     sizes = [

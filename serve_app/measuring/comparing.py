@@ -31,7 +31,7 @@ def intervals(
     n_resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Interval]]:
-    """Compute intervals by model and measure. The seed gives all models the same resamples."""
+    """Computes intervals by model and measure. The seed gives all models the same resamples."""
     by_model: dict[str, dict[str, Interval]] = {}
     for name, measures in per_user.items():
         values = np.column_stack(list(measures.values()))
@@ -51,7 +51,7 @@ def intervals(
 def comparisons(
     name: str, per_user: Mapping[str, PerUser], measures: Sequence[str], n_resamples: int, seed: int
 ) -> dict[str, Comparison]:
-    """Compute paired intervals of a model against every other, by the name of the other."""
+    """Computes paired intervals of a model against every other, by the name of the other."""
     names = [name, *(other for other in per_user if other != name)]
     # One matrix: each resample draws the same users for all models. Block 0 is the model itself.
     values = np.column_stack([per_user[model][measure] for model in names for measure in measures])

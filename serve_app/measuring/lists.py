@@ -31,7 +31,7 @@ class Wanted(NamedTuple):
 
 
 def hits_of(lists: Lists, wanted: Wanted, n_items: int) -> Mask:
-    """Mark the positions that hold a wanted item, shape of ``lists``."""
+    """Marks the positions that hold a wanted item, shape of ``lists``."""
     # Keys sort by user, then by item. Wanted items ascend within a user, which in_sorted needs.
     keys = np.arange(len(lists))[:, None] * n_items + lists
     wanted_keys = owners(wanted.offsets) * n_items + wanted.items

@@ -18,7 +18,7 @@ _BLOCK_LISTS = 512
 
 
 def ranked_hits(scores: NDArray[np.floating], hits: Mask, offsets: Offsets, width: int) -> Mask:
-    """Order the hits of each list by score; an item with the score NaN is not in its list.
+    """Orders the hits of each list by score; an item with the score NaN is not in its list.
 
     Args:
         scores: shape (total,).

@@ -61,7 +61,7 @@ class Application:
 
 
 def lint(config: Mapping[str, Any], app: Application = Application()) -> list[str]:
-    """List everything in ``config`` that Ray would refuse, ignore or run badly.
+    """Lists everything in ``config`` that Ray would refuse, ignore or run badly.
 
     Args:
         config: the parsed file, in the form of ``ray.serve.schema.ServeDeploySchema``.
@@ -93,7 +93,7 @@ def _ray_faults(config: Mapping[str, Any]) -> list[Fault]:
 
 
 def _deployments(config: Mapping[str, Any]) -> Iterator[tuple[Location, Any]]:
-    """Yield every entry under ``deployments`` that has a position, whatever its form."""
+    """Yields every entry under ``deployments`` that has a position, whatever its form."""
     applications = config.get("applications")
     for i, application in enumerate(applications if isinstance(applications, list) else ()):
         listed = application.get("deployments") if isinstance(application, Mapping) else None
@@ -112,7 +112,7 @@ def _option_faults(options: Mapping[str, Any], location: Location) -> Iterator[F
 
 
 def _contradictions(config: Mapping[str, Any], app: Application) -> Iterator[Fault]:
-    """Yield what Ray cannot know: every contradiction between the file and the application."""
+    """Yields what Ray cannot know: every contradiction between the file and the application."""
     for i, application in enumerate(config.get("applications") or []):
         location: Location = ("applications", i)
         if app.args_model is not None:

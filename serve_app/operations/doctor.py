@@ -36,7 +36,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """
+    """One check of ``recserve doctor``.
+
     Attributes:
         name: the subject of the check, in a few words.
         run: returns what was found. Raises :class:`Skipped`, :class:`Failed` or another
@@ -56,12 +57,12 @@ class Skipped(Exception):
 
 
 def run_checks(checks: Sequence[Check]) -> list[Result]:
-    """Run every check, in order; a failed check does not stop the later ones."""
+    """Runs every check, in order; a failed check does not stop the later ones."""
     return [_result(check) for check in checks]
 
 
 def format_results(results: Sequence[Result]) -> str:
-    """Format one line per result, and a summary."""
+    """Formats one line per result, and a summary."""
     width = max((len(result.name) for result in results), default=0)
     lines = [f"{result.outcome}  {result.name.ljust(width)}  {result.detail}" for result in results]
     n_failed = sum(result.outcome is Outcome.FAIL for result in results)
@@ -79,7 +80,7 @@ def _result(check: Check) -> Result:
 
 
 def check_of(name: str) -> Callable[[Callable[Arguments, str]], Callable[Arguments, Check]]:
-    """Turn a function that checks at once into one that returns the check, to be run later."""
+    """Turns a function that checks at once into one that returns the check, to be run later."""
 
     def decorate(run: Callable[Arguments, str]) -> Callable[Arguments, Check]:
         @wraps(run)
@@ -93,7 +94,7 @@ def check_of(name: str) -> Callable[[Callable[Arguments, str]], Callable[Argumen
 
 @check_of("Python version")
 def python_version(version: tuple[int, int]) -> str:
-    """Check that recserve is tested on this version of Python."""
+    """Checks that recserve is tested on this version of Python."""
     running = ".".join(map(str, version))
     if PYTHON_FROM <= version < PYTHON_BELOW:
         return running
@@ -103,7 +104,7 @@ def python_version(version: tuple[int, int]) -> str:
 
 @check_of("model trees")
 def compiled_trees(is_compiled: bool) -> str:
-    """Check that scorers walk compiled trees; without a compiler they use XGBoost, only slower."""
+    """Checks that scorers walk compiled trees; without a compiler they use XGBoost, only slower."""
     if is_compiled:
         return "compiled"
     raise Skipped("scorers are ten times as slow: install a C compiler, then recserve again")
@@ -111,7 +112,7 @@ def compiled_trees(is_compiled: bool) -> str:
 
 @check_of("configuration")
 def config_keys(problems: Callable[[], Sequence[str]]) -> str:
-    """Check that ``problems`` (see :func:`serve_app.operations.config_lint.lint`) finds none."""
+    """Checks that ``problems`` (see :func:`serve_app.operations.config_lint.lint`) finds none."""
     if faults := problems():
         raise Failed("; ".join(faults))
     return "every key is known, every value allowed"
@@ -119,7 +120,7 @@ def config_keys(problems: Callable[[], Sequence[str]]) -> str:
 
 @check_of("ports")
 def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> str:
-    """Check that no other program listens on the ports of this service.
+    """Checks that no other program listens on the ports of this service.
 
     Args:
         ports: purpose by port.
@@ -135,7 +136,7 @@ def ports_free(ports: Mapping[int, str], is_ours: Callable[[], bool]) -> str:
 
 @check_of("RAY_SERVE_* variables")
 def environment_profile(environment: Mapping[str, str]) -> str:
-    """Check that the variables that Serve reads at its start agree with each other."""
+    """Checks that the variables that Serve reads at its start agree with each other."""
     if environment.get("RAY_SERVE_THROUGHPUT_OPTIMIZED") != "1":
         return "Ray's own settings; the profile configs/fast.env is faster"
     is_direct = environment.get("RAY_SERVE_ENABLE_DIRECT_INGRESS", "1") == "1"
@@ -149,7 +150,7 @@ def environment_profile(environment: Mapping[str, str]) -> str:
 
 @check_of("disk")
 def disk_writable(folder: Path, min_free_bytes: int) -> str:
-    """Check that ``folder`` can be written to and has enough room."""
+    """Checks that ``folder`` can be written to and has enough room."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -167,7 +168,7 @@ def disk_writable(folder: Path, min_free_bytes: int) -> str:
 
 @check_of("database schema")
 def schema_current(expected: int, read_version: Callable[[], int | None]) -> str:
-    """Check the schema of the database; ``read_version`` returns None where there is none."""
+    """Checks the schema of the database; ``read_version`` returns None where there is none."""
     version = read_version()
     if version is None:
         raise Skipped("the database is empty: it is set up at the first `recserve load`")

@@ -28,7 +28,7 @@ MIN_FREE_BYTES = 500_000_000
 
 
 def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Check]:
-    """Return every check. An earlier failure may explain a later one: keep the order."""
+    """Lists every check. An earlier failure may explain a later one: keep the order."""
     ports = needed_ports(workplace.http.port, environment)
     return [
         python_version(sys.version_info[:2]),
@@ -76,7 +76,7 @@ def _whole_bundle(workplace: Workplace) -> str:
 
 
 def _usable_variants(workplace: Workplace) -> str:
-    """Check that each served variant has a booster for the features that this build assembles."""
+    """Checks that each served variant has a booster for the features that this build assembles."""
     bundle = open_current(workplace.bundles.root, cache_dir=workplace.bundles.cache_dir)
     if bundle is None:
         raise Skipped("nothing is published")

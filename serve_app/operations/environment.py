@@ -41,12 +41,12 @@ class HttpAddress(BaseModel):
 
 
 def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, str]:
-    """Build the environment of Serve; ours wins over the profile, the profile over the defaults."""
+    """Builds Serve's environment; ours wins over the profile, the profile over the defaults."""
     return {**DEVELOPMENT_ENVIRONMENT, **profile, **environment}
 
 
 def parse_env_file(path: Path) -> dict[str, str]:
-    """Read ``NAME=value`` lines. Empty lines and lines that start with ``#`` are ignored.
+    """Reads ``NAME=value`` lines. Empty lines and lines that start with ``#`` are ignored.
 
     Raises:
         SettingsInvalid: the file cannot be read, or a line has another form.
@@ -67,7 +67,7 @@ def parse_env_file(path: Path) -> dict[str, str]:
 
 
 def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, str]:
-    """List the ports of this machine that Serve will listen on: purpose by port.
+    """Lists the ports of this machine that Serve will listen on: purpose by port.
 
     There are none when ``RAY_ADDRESS`` is set: that cluster's machines listen then.
     """
@@ -87,7 +87,7 @@ def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, st
 
 
 def is_free(port: int) -> bool:
-    """Return whether no process listens on ``port`` on any IPv4 interface of this machine."""
+    """Tells whether no process listens on ``port`` on any IPv4 interface of this machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # Connections of an earlier run that linger in TIME_WAIT do not count as listening.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,7 +101,7 @@ def is_free(port: int) -> bool:
 
 
 def ensure_free(ports: Mapping[int, str]) -> None:
-    """Check that this machine can listen on every port; ``ports`` has a purpose by port.
+    """Checks that this machine can listen on every port; ``ports`` has a purpose by port.
 
     Raises:
         PortTaken: another process listens on one of them.

@@ -15,7 +15,7 @@ NOT_A_MAPPING = "must be a mapping of keys to values"
 
 
 def faults(value: Any, model: type[BaseModel], location: Location) -> list[Fault]:
-    """Validate ``value`` and list its faults, at most one for each position.
+    """Validates ``value`` and lists its faults, at most one for each position.
 
     Args:
         model: an unknown key is a fault even if this model, or one below it, ignores the key.
@@ -41,7 +41,7 @@ def faults(value: Any, model: type[BaseModel], location: Location) -> list[Fault
 
 
 def accepts(model: type[BaseModel], value: Any) -> bool:
-    """Return whether ``value`` is valid when unknown keys are ignored."""
+    """Tells whether ``value`` is valid when unknown keys are ignored."""
     try:
         with warnings.catch_warnings(action="ignore"):
             model.model_validate(value)
@@ -51,19 +51,19 @@ def accepts(model: type[BaseModel], value: Any) -> bool:
 
 
 def written(location: Location) -> str:
-    """Write ``("applications", 0, "args")`` as ``applications[0].args``."""
+    """Writes ``("applications", 0, "args")`` as ``applications[0].args``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return text.removeprefix(".") or "the file"
 
 
 def near(key: object, known: Collection[str]) -> str:
-    """Suggest the known key that is most similar to ``key``, or list all of them."""
+    """Suggests the known key that is most similar to ``key``, or lists all of them."""
     close = difflib.get_close_matches(str(key), known, n=1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
 
 
 def _ignored_keys(value: Any, model: type[BaseModel], location: Location) -> Iterator[Fault]:
-    """Yield the unknown keys that pydantic lets pass.
+    """Yields the unknown keys that pydantic lets pass.
 
     Pydantic calls the ``__init__`` of a class that defines one, and forgets ``extra`` on the way.
     """
@@ -90,7 +90,7 @@ def _unknown(key: object, known: Collection[str]) -> str:
 
 
 def _known_keys(model: type[BaseModel], location: Collection[str | int]) -> list[str]:
-    """Return the keys of the model at ``location`` below ``model``."""
+    """Keys of the model at ``location`` below ``model``."""
     for part in location:
         # Other parts are positions in lists, keys of mappings, or names of union members.
         if part in model.model_fields:
@@ -106,7 +106,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _position(value: Any, location: Location) -> Location:
-    """Return ``location`` without the parts by which pydantic names the members of a union."""
+    """``location`` without the parts by which pydantic names the members of a union."""
     position: list[str | int] = []
     for part in location:
         if isinstance(value, Mapping) and (part in value or part == location[-1]):

@@ -18,7 +18,7 @@ from serve_app.stores.postgres.schema import ensure_schema
 def prepare_first_run(
     workplace: Workplace, fit_settings: Path, announce: Announce, progress: Progress
 ) -> None:
-    """Load a demo shop if there are no items, and fit a version if none can be served.
+    """Loads a demo shop if there are no items, and fits a version if none can be served.
 
     Raises:
         NotEnoughData: the loaded shop is too small to fit.
@@ -38,7 +38,7 @@ def prepare_first_run(
 
 
 def why_unservable(workplace: Workplace) -> str | None:
-    """Say why no published bundle can be served; ``None`` when one can."""
+    """Says why no published bundle can be served; ``None`` when one can."""
     location = workplace.bundles
     try:
         bundle = open_current(location.root, cache_dir=location.cache_dir)
@@ -48,7 +48,7 @@ def why_unservable(workplace: Workplace) -> str | None:
 
 
 def example_user(workplace: Workplace) -> str:
-    """Return the user with the most purchases, or a made-up id before the first fit."""
+    """Finds the user with the most purchases, or a made-up id before the first fit."""
     with workplace.database() as conn:
         return busiest_user(conn) or "anybody"
 

@@ -24,7 +24,7 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FitRun:
-    """What a call of ``recserve fit`` asks for.
+    """The options of ``recserve fit``.
 
     Attributes:
         step: the only step to run; ``None`` runs every step that is not done yet.

@@ -17,7 +17,7 @@ _SET_BY_THE_APPLICATION = {"candidates", "ranking"}
 
 
 def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
-    """Read the settings of a fit for the configured application.
+    """Reads the settings of a fit for the configured application.
 
     Raises:
         SettingsInvalid: a setting is not allowed, or a served variant is not described.
@@ -30,7 +30,7 @@ def fit_config(workplace: Workplace, settings: Path) -> FitConfig:
 def ours_config(
     config: Path | None, settings: Path | None, *, n_threads: int | None = None
 ) -> ServedConfig:
-    """Read the settings of an evaluation: the first served variant, with candidates and ranking.
+    """Reads the settings of an evaluation: the first served variant, with candidates and ranking.
 
     Args:
         config: path of ``serve_config.yaml``; ``None`` takes the defaults.
@@ -55,7 +55,7 @@ def ours_config(
 
 
 def read_fit_settings(settings: Path, app: AppConfig) -> FitConfig:
-    """Read ``configs/fit.yaml`` and take the rest from the served configuration.
+    """Reads ``configs/fit.yaml`` and takes the rest from the served configuration.
 
     Raises:
         SettingsInvalid: a setting is not allowed.
@@ -71,11 +71,7 @@ def read_fit_settings(settings: Path, app: AppConfig) -> FitConfig:
 
 
 def check_variants(served: Sequence[str], config: FitConfig, settings: Path) -> None:
-    """Check that the settings describe every served variant.
-
-    Raises:
-        SettingsInvalid: a served variant is missing.
-    """
+    """Checks that every served variant is described; raises SettingsInvalid otherwise."""
     missing = sorted(set(served) - set(config.variants))
     if missing:
         reason = f"variants: {', '.join(missing)} served but not described: add them here"
@@ -83,7 +79,7 @@ def check_variants(served: Sequence[str], config: FitConfig, settings: Path) -> 
 
 
 def as_served(config: FitConfig, app: AppConfig) -> FitConfig:
-    """Return the settings of a fit with the served candidates, history length and ranking.
+    """Settings of a fit with the served candidates, history length and ranking.
 
     A booster must be trained on the candidates that it will score. The served variants come
     first, in their served order: the gate judges the first one.

@@ -12,13 +12,13 @@ DEFAULTS = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent
 
 
 def default_files() -> list[Path]:
-    """List the configuration files, relative to the folder that they are used in."""
+    """Lists the configuration files, relative to the folder that they are used in."""
     configs = (path for path in (DEFAULTS / "configs").iterdir() if path.is_file())
     return [Path("serve_config.yaml"), *sorted(path.relative_to(DEFAULTS) for path in configs)]
 
 
 def init_folder(folder: Path, *, force: bool) -> list[Path]:
-    """Write the configuration files into a folder, and return their paths.
+    """Writes the configuration files into a folder, and returns their paths.
 
     Raises:
         SettingsInvalid: a file exists and ``force`` is not given. Nothing is written.

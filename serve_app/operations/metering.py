@@ -15,7 +15,7 @@ _PERIOD_S = 0.25
 
 @contextmanager
 def metered() -> Iterator[StepCost]:
-    """Measure seconds, and the peak memory of this process and its descendants together.
+    """Measures seconds, and the peak memory of this process and its descendants together.
 
     Memory that processes share counts once (proportional set size). On a cluster, only the machine
     that runs the command is measured.

@@ -21,7 +21,7 @@ _LINE_SHARE = 0.25
 def show_progress(
     stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator["Progress"]:
-    """Show the progress of consecutive steps: as bars on a terminal, as plain lines elsewhere.
+    """Shows the progress of consecutive steps: as bars on a terminal, as plain lines elsewhere.
 
     A bar redraws itself with carriage returns, which make a log unreadable.
 
@@ -74,7 +74,7 @@ def _lines(stream: TextIO, clock: Callable[[], float]) -> Iterator["Progress"]:
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a table of text.
+    """Formats a table of text.
 
     Every column is as wide as its widest cell. Columns that hold only numbers are aligned to the
     right.

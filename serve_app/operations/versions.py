@@ -30,7 +30,7 @@ class _Readable(NamedTuple):
 def promote(
     root: str, version: str, variants: Sequence[str], *, force: bool, at: float
 ) -> str | None:
-    """Make a published version the served one.
+    """Makes a published version the served one.
 
     Returns:
         The objections that ``force`` overruled; ``None`` when there were none.
@@ -49,7 +49,7 @@ def promote(
 
 
 def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
-    """Make the version current that was served before the current one, and return it.
+    """Makes the version current that was served before the current one, and returns it.
 
     Raises:
         NothingServedBefore: no earlier version is left.
@@ -62,7 +62,7 @@ def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
 
 
 def listing(root: str) -> str:
-    """Describe every version under the root in one line each, in order of publication.
+    """Describes every version under the root in one line each, in order of publication.
 
     Raises:
         StoreUnavailable: the object store did not answer.
@@ -86,7 +86,7 @@ def listing(root: str) -> str:
 
 
 def page(root: str, version: str | None, variants: Sequence[str]) -> str:
-    """Describe one version in full: its contents, promotions, boosters and measures.
+    """Describes one version in full: its contents, promotions, boosters and measures.
 
     Args:
         version: ``None`` for the served version.
@@ -127,7 +127,7 @@ def _missing_boosters(root: str, version: str, variants: Sequence[str]) -> str |
 
 
 def _current(root: str) -> tuple[str | None, list[str]]:
-    """Return the served version, and the faults of the file that names it."""
+    """Reads the served version, and the faults of the file that names it."""
     try:
         return current_version(root), []
     except BundleDamaged as error:
@@ -190,7 +190,7 @@ def _boosters_table(manifest: Manifest, variants: Sequence[str]) -> str:
 
 
 def _metrics_tables(manifest: Manifest) -> list[str]:
-    """Make one table for each set of measures: tuned parameters have other columns than lists."""
+    """Makes one table for each set of measures: tuned parameters have other columns than lists."""
     measured = {name: model.metrics for name, model in manifest.models.items()}
     by_measures: dict[tuple[str, ...], list[list[str]]] = {}
     for name, metrics in {**measured, **manifest.metrics}.items():

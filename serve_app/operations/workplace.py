@@ -49,7 +49,7 @@ class Workplace:
 
     @contextmanager
     def stores(self) -> Iterator[StoreUrls]:
-        """Yield the URLs of the stores; embedded stores run until the context ends.
+        """Yields the URLs of the stores; embedded stores run until the context ends.
 
         Raises:
             EmbeddedStoresFailed: the embedded stores are needed and do not start.
@@ -63,7 +63,7 @@ class Workplace:
 
     @contextmanager
     def database(self) -> Iterator[Connection]:
-        """Connect to the database.
+        """Connects to the database.
 
         Raises:
             SettingsInvalid: the database does not answer.
@@ -74,7 +74,7 @@ class Workplace:
 
 
 def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> Workplace:
-    """Read the configuration and locate the data.
+    """Reads the configuration and locates the data.
 
     Args:
         folder: relative paths in the environment start here.
@@ -90,7 +90,7 @@ def open_workplace(path: Path, environment: Mapping[str, str], folder: Path) -> 
 
 
 def problems_of(workplace: Workplace) -> list[str]:
-    """List every fault of the configuration: those that Ray would find, and ours."""
+    """Lists every fault of the configuration: those that Ray would find, and ours."""
     variants, placement = workplace.config.variants, workplace.config.placement
     application = Application(
         args_model=AppConfig,
@@ -111,7 +111,7 @@ def problems_of(workplace: Workplace) -> list[str]:
 
 
 def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
-    """Read the ``args`` of the application.
+    """Reads the ``args`` of the application.
 
     Raises:
         SettingsInvalid: the application is missing, or one of its settings is not allowed.
@@ -120,7 +120,7 @@ def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
 
 
 def first_fault(error: ValidationError, *above: str) -> str:
-    """Describe the first fault that pydantic found, with its position below ``above``."""
+    """Describes the first fault that pydantic found, with its position below ``above``."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, (*above, *first['loc'])))}: {first['msg']}"
 
@@ -136,7 +136,7 @@ def _application(serve: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
 
 
 def _validate(model: type[Model], value: Any, name: str, path: Path) -> Model:
-    """Validate a part of the file; a missing part has the defaults of its model."""
+    """Validates a part of the file; a missing part has the defaults of its model."""
     if not isinstance(value, Mapping | None):
         raise SettingsInvalid(str(path), f"{name}: {NOT_A_MAPPING}")
     try:

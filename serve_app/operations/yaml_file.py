@@ -12,7 +12,7 @@ from serve_app.operations.faults import NOT_A_MAPPING
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose top level is a mapping.
+    """Reads a YAML file whose top level is a mapping.
 
     Raises:
         SettingsInvalid: the file is missing, is not YAML, has a key twice, or has another form.

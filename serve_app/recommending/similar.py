@@ -14,7 +14,8 @@ from serve_app.domain.filters.allowed import Allowed
 
 @dataclass(frozen=True, slots=True)
 class SimilarItems:
-    """
+    """Items that are similar to a given one.
+
     Attributes:
         rows: shape (k,), int32, best first.
         scores: shape (k,), float32: cosine, or 0 for items that are no neighbours.

@@ -78,8 +78,8 @@ class CachedReader(Generic[Value]):
         except StoreUnavailable as failure:
             _logger.warning("%s not loaded: %s", self._kind.prefix, failure)
             return ReadResult(values, frozenset(missing))
-        # Without an epoch nothing is written back: the cache is down, and if it recovered in
-        # between, a load may have begun an epoch that these values do not belong to.
+        # Without an epoch nothing is written back. The cache was down: if it has recovered since,
+        # a load may have begun an epoch that these values do not belong to.
         if epoch is not None:
             self._write_back(epoch, missing, loaded)
         return ReadResult({**values, **loaded})

@@ -63,41 +63,41 @@ class Telemetry:
         self._minute = Minute(int(now_s) // MINUTE_S)
 
     def request(self, variant: str, outcome: str, duration_s: float) -> None:
-        """Count a request that was answered; ``outcome`` is ok or degraded."""
+        """Counts a request that was answered; ``outcome`` is ok or degraded."""
         self._outcome(variant, outcome)
         self._minute.observe(REQUEST, duration_s)
         self._observe("recserve_request_duration_seconds", (variant,), duration_s)
 
     def refused(self, outcome: str) -> None:
-        """Count a request that got no answer; ``outcome`` is invalid, shed or error."""
+        """Counts a request that got no answer; ``outcome`` is invalid, shed or error."""
         # Without its duration: under overload, quick refusals would hide how long answers take.
         self._outcome(NO_VARIANT, outcome)
 
     def stage(self, name: str, duration_s: float) -> None:
-        """Count a batch that came back from a stage."""
+        """Counts a batch that came back from a stage."""
         self._minute.observe(name, duration_s)
         self._observe("recserve_stage_duration_seconds", (name,), duration_s)
 
     def batch(self, size: int) -> None:
-        """Count a batch of ``size`` requests that was sent to the stages."""
+        """Counts a batch of ``size`` requests that was sent to the stages."""
         self._observe("recserve_batch_size", (), float(size))
 
     def cache(self, hits: int, misses: int) -> None:
-        """Count look-ups in the result cache."""
+        """Counts look-ups in the result cache."""
         self._counts["recserve_cache_requests_total", ("hit",)] += hits
         self._counts["recserve_cache_requests_total", ("miss",)] += misses
 
     def degraded(self, stage: str, reason: str, n: int) -> None:
-        """Count ``n`` requests that went on with a replacement of ``stage``."""
+        """Counts ``n`` requests that went on with a replacement of ``stage``."""
         self._counts["recserve_degraded_total", (stage, reason)] += n
 
     def candidates(self, n_by_source: Mapping[str, int]) -> None:
-        """Count the candidates that each source gave."""
+        """Counts the candidates that each source gave."""
         for source, n in n_by_source.items():
             self._counts["recserve_candidates_total", (source,)] += n
 
     def flush(self, now_s: float) -> Minute:
-        """Export what was counted since the last flush.
+        """Exports what was counted since the last flush.
 
         Args:
             now_s: epoch seconds.
@@ -153,9 +153,9 @@ class RayExporter:
         }
 
     def count(self, name: str, tags: Tags, n: int) -> None:
-        """Add ``n`` > 0 to a counter of ``METRICS``."""
+        """Adds ``n`` > 0 to a counter of ``METRICS``."""
         self._counters[name].inc(n, dict(zip(METRICS[name].tags, tags, strict=True)))
 
     def observe(self, name: str, tags: Tags, value: float) -> None:
-        """Add one value to a histogram of ``METRICS``; Ray takes about 4 µs for each."""
+        """Adds one value to a histogram of ``METRICS``; Ray takes about 4 µs for each."""
         self._histograms[name].observe(value, dict(zip(METRICS[name].tags, tags, strict=True)))

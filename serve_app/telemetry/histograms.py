@@ -38,7 +38,7 @@ class StageHistogram:
     __slots__ = ("counts",)
 
     def __init__(self, counts: NDArray[np.int64] | None = None) -> None:
-        """Start from ``counts``, shape (N_BUCKETS,), int64, without a copy; empty when None."""
+        """Starts from ``counts``, shape (N_BUCKETS,), int64, without a copy; empty when None."""
         self.counts = np.zeros(N_BUCKETS, np.int64) if counts is None else counts
 
     @property
@@ -47,11 +47,11 @@ class StageHistogram:
         return int(self.counts.sum())
 
     def observe(self, duration_s: float) -> None:
-        """Count one duration, in seconds."""
+        """Counts one duration, in seconds."""
         self.counts[_bucket_of(duration_s)] += 1
 
     def merge(self, other: "StageHistogram") -> None:
-        """Add the counts of another histogram."""
+        """Adds the counts of another histogram."""
         self.counts += other.counts
 
     def quantile(self, q: float) -> float:
@@ -90,7 +90,7 @@ class Minute:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def observe(self, stage: str, duration_s: float) -> None:
-        """Count one duration, in seconds."""
+        """Counts one duration, in seconds."""
         if stage not in self.stages:
             self.stages[stage] = StageHistogram()
         self.stages[stage].observe(duration_s)

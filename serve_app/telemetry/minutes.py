@@ -21,7 +21,7 @@ PERIOD_S = 5.0
 
 
 async def write_minute(cache: Cache, minute: Minute, replica: str) -> None:
-    """Write a replica's minute over the part of that minute that the replica wrote before.
+    """Writes a replica's minute over the part of that minute that the replica wrote before.
 
     Raises:
         StoreUnavailable: no answer.
@@ -58,7 +58,7 @@ class MinuteReporter:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start once; needs a running event loop."""
+        """Starts once; needs a running event loop."""
         if self._task is None:
             self._task = asyncio.create_task(repeat(self._report, PERIOD_S))
 

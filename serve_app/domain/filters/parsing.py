@@ -43,7 +43,7 @@ class Grammar:
 
 
 def parse_filter(raw: Mapping[str, object], columns: Mapping[str, type]) -> Filter | None:
-    """Read the ``filters`` of a request; ``None`` if there is no condition.
+    """Reads the ``filters`` of a request; ``None`` if there is no condition.
 
     Each field has a value, a list of values (any of them), or operators that must all hold:
     ``{"category": ["a", "b"], "price": {"gt": 5, "lte": 20}, "tags": {"none": ["x"]}}``. A list may

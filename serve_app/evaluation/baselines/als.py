@@ -22,7 +22,7 @@ _N_ITERATIONS = 15
 
 
 def import_libraries() -> tuple[Any, Any]:
-    """Return the model's class and the function that limits the threads of BLAS.
+    """Imports the model's class, and the function that limits the threads of BLAS.
 
     Raises:
         ExtraMissing: the extra ``evaluate`` is not installed.

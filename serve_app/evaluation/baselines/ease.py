@@ -26,7 +26,7 @@ _TREND_PRIOR = 0.01
 
 
 def item_weights(training: TrainingMatrix, regularization: float) -> NDArray[np.float32]:
-    """Compute the weight of each item for each other, shape (n_items, n_items), zero diagonal.
+    """Computes the weight of each item for each other, shape (n_items, n_items), zero diagonal.
 
     With P the inverse of X'X + regularization · I: B = -P / diag(P), per column.
     """
@@ -43,7 +43,7 @@ def item_weights(training: TrainingMatrix, regularization: float) -> NDArray[np.
 
 
 def trend(training: TrainingMatrix, half_life_days: float, exponent: float) -> NDArray[np.float32]:
-    """Raise the recent share of each item's interactions to a power, shape (n_items,)."""
+    """Raises the recent share of each item's interactions to a power, shape (n_items,)."""
     recent = training.decayed(half_life_days).sum(axis=0)
     total = training.matrix.sum(axis=0)
     # The prior keeps an item without recent interactions above zero.

@@ -28,7 +28,7 @@ Similarities = Callable[[slice], NDArray[np.floating]]
 
 
 def keep_largest(block: NDArray[np.floating], k: int) -> NDArray[np.floating]:
-    """Set all but the k largest numbers of each row to zero; ties with the k-th are kept."""
+    """Sets all but the k largest numbers of each row to zero; ties with the k-th are kept."""
     if k >= block.shape[1]:
         return block
     least = np.partition(block, -k, axis=1)[:, -k]
@@ -38,7 +38,7 @@ def keep_largest(block: NDArray[np.floating], k: int) -> NDArray[np.floating]:
 def score_by_item_neighbours(
     training: TrainingMatrix, similarities: Similarities, members: Sequence[Point]
 ) -> Iterator[ScoreItems]:
-    """Yield a scorer for each point's ``n_neighbours``; similarities are computed once."""
+    """Yields a scorer for each point's ``n_neighbours``; similarities are computed once."""
     ks = [int(point["n_neighbours"]) for point in members]
     for neighbours in _item_neighbours(similarities, training.n_items, ks):
         yield _by_item_neighbours(training.matrix, neighbours)
@@ -59,7 +59,7 @@ def _item_neighbours(
 
 
 def _by_item_neighbours(matrix: csr_array, neighbours: csr_array) -> ScoreItems:
-    """Score an item by the summed similarity of its neighbours that the user has."""
+    """Scores an item by the summed similarity of its neighbours that the user has."""
     to_targets = csr_array(neighbours.T)
     return lambda users: (matrix[users] @ to_targets).toarray()
 
@@ -92,7 +92,7 @@ def _fit_item_bm25(training: TrainingMatrix, points: Sequence[Point]) -> Iterato
 
 
 def bm25_weights(matrix: csr_array, k1: float, b: float) -> csr_array:
-    """Weight items as documents, with their users as words, by Okapi BM25 as in ``implicit``.
+    """Weights items as documents, with their users as words, by Okapi BM25 as in ``implicit``.
 
     ``tf · (k1 + 1) / (tf + k1 · (1 - b + b · length / mean)) · ln(n_items / (1 + n of user))``
 
@@ -127,7 +127,7 @@ def _unit_rows(matrix: csr_array) -> csr_array:
 
 
 def _by_user_neighbours(baskets: csr_array, votes: csr_array, k: int) -> ScoreItems:
-    """Score an item by the votes of the k nearest users, each times the user's similarity.
+    """Scores an item by the votes of the k nearest users, each times the user's similarity.
 
     Args:
         baskets: shape (n_users, n_items), rows of unit length.

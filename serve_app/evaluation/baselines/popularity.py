@@ -26,7 +26,7 @@ def _fit_decayed(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[
 
 
 def same_for_all(scores: NDArray[np.floating]) -> ScoreItems:
-    """Score all items alike for all users, without a copy per user."""
+    """Scores all items alike for all users, without a copy per user."""
     return lambda users: np.broadcast_to(scores, (len(users), len(scores)))
 
 

@@ -38,12 +38,13 @@ def _fit_decayed(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[
 def _walk(
     training: TrainingMatrix, last_step: csr_array, members: list[Point]
 ) -> Iterator[ScoreItems]:
-    """
+    """Scores items by random walks from users, over other users, to items.
+
     Args:
         last_step: shape (n_users, n_items), weight of each pair as the end of a walk.
     """
-    # Both steps are divided by the undecayed sums: an old interaction loses its share of the walks
-    # instead of passing it to the user's other items.
+    # Both steps are divided by the undecayed sums. An old interaction then loses its share of the
+    # walks, instead of passing it to the user's other items.
     per_user = inverse(training.matrix.sum(axis=1))
     buyers = csr_array(training.matrix.T)
     to_users = csr_array(scaled_rows(buyers, inverse(buyers.sum(axis=1))).T)

@@ -19,7 +19,7 @@ from serve_app.recommending.scoring.model_features import HALF_LIVES_DAYS, ITEM_
 
 EVER = np.inf
 # Weight of a tenth of a view: the logarithm of an item without interactions stays finite.
-_FEW = 0.02
+_PRIOR_WEIGHT = 0.02
 
 
 class PopularityConfig(Settings):
@@ -43,7 +43,8 @@ class PopularityConfig(Settings):
 
 
 class ItemNumbers(NamedTuple):
-    """
+    """Numbers of all items at one moment.
+
     Attributes:
         features: shape (n, len(ITEM_FEATURES)), float32.
         popularity: shape (n,), float64.
@@ -64,7 +65,8 @@ def compute_item_numbers(
     config: PopularityConfig,
     label: Label = BOUGHT,
 ) -> ItemNumbers:
-    """
+    """Computes features, popularity and ratings of all items.
+
     Args:
         log: interactions that were known at ``at``, epoch seconds.
         label: its interactions make a user a buyer of the item.
@@ -115,16 +117,19 @@ def _levels(
     levels = {}
     for half_life_days in (*HALF_LIVES_DAYS, EVER):
         weights = TYPE_WEIGHTS[log.types] * np.exp2(-age_days / half_life_days)
-        sums = np.bincount(log.rows, weights, minlength=len(catalogue)) + _FEW
+        sums = np.bincount(log.rows, weights, minlength=len(catalogue)) + _PRIOR_WEIGHT
         listed = sums[catalogue.listed]
-        levels[half_life_days] = np.log(sums / (listed.mean() if len(listed) else _FEW))
+        levels[half_life_days] = np.log(sums / (listed.mean() if len(listed) else _PRIOR_WEIGHT))
     return levels
 
 
 def _trend(
     log: InteractionLog, age_days: NDArray[np.float64], n: int, config: PopularityConfig
 ) -> NDArray[np.float64]:
-    """Log ratio of the interactions of the last window to those of the window before it."""
+    """Log ratio of an item's interactions in the last ``trend_days`` to those in the days before.
+
+    Shape (n,). The second period is as long, and ``trend_prior`` is added to both.
+    """
     window = np.floor(age_days / config.trend_days)
     late, early = (np.bincount(log.rows[window == i], minlength=n) for i in (0, 1))
     return np.log((late + config.trend_prior) / (early + config.trend_prior))

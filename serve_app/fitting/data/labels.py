@@ -47,10 +47,7 @@ class LabelConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """
-    Attributes:
-        type: code of the type that counts.
-    """
+    """The interactions that count as a success; ``type`` is the code of their type."""
 
     type: int
     min_rating: float = 4.0

@@ -10,7 +10,8 @@ from serve_app.domain.interactions import InteractionLog
 
 
 class Pairs(NamedTuple):
-    """
+    """Distinct pairs of a user and an item.
+
     Attributes:
         users: shape (n,), int32.
         rows: shape (n,), int32.

@@ -92,7 +92,8 @@ def find_outcomes(
     label: Label = BOUGHT,
     least: int = WANTED,
 ) -> Outcomes:
-    """
+    """Finds what users did in a window with items that could be recommended to them.
+
     Args:
         start_at, end_at: the window, both included.
         listed: shape (n_rows,), items that could be recommended when the window began.

@@ -62,7 +62,8 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """
+    """The decision on promotion, with the comparisons behind it.
+
     Attributes:
         main: the judged variant.
         k: length of the compared lists.
@@ -118,7 +119,7 @@ def judge(
 def why_not_comparable(
     served: ModelManifest | None, learnt_until_at: float, window_at: float
 ) -> str | None:
-    """Returns the reason if the served model cannot be measured on the window, else ``None``.
+    """The reason if the served model cannot be measured on the window, else ``None``.
 
     Args:
         served: entry of the variant in the manifest of the served bundle.

@@ -59,7 +59,8 @@ def find_leaks(
     n_resamples: int,
     seed: int,
 ) -> tuple[Leak, ...]:
-    """
+    """Compares each source in two windows; a leak makes it too good in the first one.
+
     Args:
         learnt: by source, NDCG of its list for each user of the window that models learn from. The
             tables are those of the window's beginning.

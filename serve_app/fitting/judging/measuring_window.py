@@ -66,7 +66,7 @@ def measure_block(
     """
     buyers = np.flatnonzero(window_results.count_wanted(outcomes)[users])
     histories = snapshot.fitted.archive.of_rows(outcomes.users[users][buyers], stale=False)
-    candidates, examples = _take_candidates(examples, rows, buyers), examples.lists(buyers)
+    candidates, examples = _take_candidates(examples, rows, buyers), examples.of_users(buyers)
     orders = {**contest.variants, **({SERVED: contest.served} if contest.served else {})}
     scores = {name: order(examples) for name, order in orders.items()}
     lists = {name: _list_best(values, candidates) for name, values in scores.items()}

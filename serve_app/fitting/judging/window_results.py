@@ -102,7 +102,7 @@ class ItemFacts:
 
 
 def describe_items(catalogue: Catalogue, at: float) -> ItemFacts:
-    """Args: at: epoch seconds."""
+    """Facts about all items at a moment ``at``, epoch seconds."""
     age_days = (at - catalogue.number("created_at").astype(np.float64)) / DAY_S
     return ItemFacts(age_days, catalogue.listed, catalogue.titles)
 

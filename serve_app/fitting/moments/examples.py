@@ -44,14 +44,17 @@ class Examples:
         end = self.offsets[n]
         return Examples(self.matrix[:end], self.strengths[:end], self.offsets[: n + 1])
 
-    def lists(self, numbers: NDArray[np.integer]) -> "Examples":
+    def of_users(self, numbers: NDArray[np.integer]) -> "Examples":
         """The examples of some of the users."""
         positions, offsets = gather(self.offsets, numbers)
         return Examples(self.matrix[positions], self.strengths[positions], offsets)
 
 
 class Block(NamedTuple):
-    """A slice of the users of ``Outcomes``, with their candidates and the examples of these."""
+    """Up to ``BLOCK_USERS`` consecutive users of ``Outcomes``, and their candidates.
+
+    There is one example for each candidate.
+    """
 
     users: slice
     candidates: CandidateBatch
@@ -93,9 +96,7 @@ def make_block(
 
 
 def drop_negatives(examples: Examples, n_negatives: int, rng: np.random.Generator) -> Examples:
-    """Drops users without a touched candidate, and untouched candidates beyond about n of each
-    user.
-    """
+    """Drops users without a touched candidate, and untouched ones beyond about n of each user."""
     lists = owners(examples.offsets)
     touched = have_touched(examples)
     lengths = np.diff(examples.offsets)[lists]

@@ -53,7 +53,8 @@ class SnapshotConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """
+    """All that was known at one moment.
+
     Attributes:
         at: epoch seconds.
         users: shape (n_users, len(USER_COLUMNS)), float64.
@@ -85,7 +86,8 @@ def compute_numbers(
     config: SnapshotConfig,
     label: Label = BOUGHT,
 ) -> Numbers:
-    """
+    """Computes the numbers of items and users at a moment.
+
     Args:
         items: all items, as ``fitting.data.items.build_catalogue`` gives them.
         at: epoch seconds; the log holds the interactions that were known then.
@@ -117,7 +119,7 @@ def take_snapshot(
     config: SnapshotConfig,
     label: Label = BOUGHT,
 ) -> Snapshot:
-    """Args: see ``compute_numbers``."""
+    """Computes numbers and tables at a moment; arguments as of ``compute_numbers``."""
     catalogue, users = compute_numbers(items, log, at, listed, user_created_at, config, label)
     tables = fit_tables(catalogue, log, at, config.tables, label)
     index = IdIndex.of(log.user_ids)

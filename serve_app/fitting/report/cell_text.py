@@ -40,5 +40,5 @@ def write_interval(value: Interval | None, *, signed: bool = False, digits: int 
 
 
 def write_day(at: float) -> str:
-    """Args: at: epoch seconds; the day is the one in UTC."""
+    """Day in UTC of a moment ``at``, epoch seconds."""
     return datetime.fromtimestamp(at, UTC).date().isoformat()

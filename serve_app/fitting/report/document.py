@@ -11,7 +11,7 @@ _STYLE = files("serve_app.fitting.report").joinpath("report.css").read_text(enco
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Attributes: head: names of the columns; rows: cells as text, the first names the row."""
+    """A table: ``head`` names the columns, and the first cell of each of ``rows`` names the row."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -19,7 +19,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Attributes: name: of the plot; alt: a description for readers who cannot see the plot."""
+    """A plot by name; ``alt`` describes it for readers who cannot see it."""
 
     name: str
     alt: str
@@ -37,7 +37,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Attributes: headline, lead: the verdict in words; good: the verdict promotes the fit."""
+    """A report; ``headline`` and ``lead`` word the verdict, and a ``good`` one promotes the fit."""
 
     title: str
     headline: str
@@ -80,11 +80,7 @@ def _markdown_table(table: Table) -> str:
 
 
 def as_html(document: Document, drawings: Mapping[str, str]) -> str:
-    """Renders one HTML file that needs no other file.
-
-    Args:
-        drawings: each picture as SVG, by its name.
-    """
+    """Renders HTML that needs no other file; ``drawings`` has the pictures as SVG by name."""
     verdict = "good" if document.good else "bad"
     body = "\n".join(_html_section(section, drawings) for section in document.sections)
     return f"""<!doctype html>

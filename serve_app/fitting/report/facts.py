@@ -12,7 +12,8 @@ from serve_app.fitting.judging.window_results import ItemFacts, WindowResults
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """
+    """All facts that a report is computed from.
+
     Attributes:
         results: the window that no measured model had learnt from, with all variants of the fit.
         items: at the beginning of that window.

@@ -17,7 +17,7 @@ N_GAINS = 20
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """Attributes: n_lists: lists with the item in the first ten; n_hits: of users who wanted it."""
+    """An item in the first ten of ``n_lists`` lists; ``n_hits`` of their users wanted it."""
 
     title: str
     n_lists: int
@@ -26,7 +26,7 @@ class Recommended:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Attributes: predicted, observed: mean probabilities of the n candidates of the bin."""
+    """Mean probabilities, ``predicted`` and ``observed``, of the n candidates of a bin."""
 
     predicted: float
     observed: float

@@ -21,7 +21,8 @@ _NO_PLOTS = (
 
 
 def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Document:
-    """
+    """Writes all sections of the report.
+
     Args:
         drawn: names of the plots that exist; pictures of others are left out. If there are none,
             the report says how to get them.

@@ -21,7 +21,8 @@ STEP = "check"
 
 @dataclass(frozen=True, slots=True)
 class CheckedData:
-    """
+    """Data that a fit can learn from.
+
     Attributes:
         items: all items, without any number that is learnt from interactions.
         created_at: shape (n_users,), epoch seconds when each user came, NaN where unknown.
@@ -36,7 +37,8 @@ class CheckedData:
 
 
 def check_data(job: Job, folder: Path) -> None:
-    """
+    """Copies the data, and chooses the label and the windows.
+
     Raises:
         NotEnoughData: no items, too few interactions, or all at almost one moment.
     """

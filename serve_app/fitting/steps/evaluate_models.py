@@ -130,7 +130,7 @@ def _measure_shard(
 def _served_model(
     served: ServedModels | None, main: str, window_at: float
 ) -> tuple[_Model | None, str]:
-    """Returns the served model, or the reason why it cannot be measured on the window."""
+    """Finds the served model, or the reason why it cannot be measured on the window."""
     if served is None:
         return None, NOTHING_SERVED
     if main not in served.held_out:

@@ -65,7 +65,8 @@ class _Window(NamedTuple):
 
 
 def find_candidates(job: Job, folder: Path) -> None:
-    """
+    """Fits the tables of each moment, and finds the candidates of past users.
+
     Raises:
         NotEnoughData: too few users did something new, or wanted any of their candidates.
     """
@@ -155,7 +156,7 @@ def _make_shard(window: _Window, part: tuple[int, slice]) -> Shard:
     block = examples.make_block(window.snapshot, window.outcomes, users, config.candidates)
     relevant = count_wanted(window.outcomes)[users]
     buyers = np.flatnonzero(relevant)
-    ndcgs = source_ndcgs(block.examples.lists(buyers), relevant[buyers])
+    ndcgs = source_ndcgs(block.examples.of_users(buyers), relevant[buyers])
     if window.is_measured:
         return Shard(block.examples, block.candidates.rows, ndcgs)
     rng = random_generator(config.seed, number)

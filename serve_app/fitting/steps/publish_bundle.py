@@ -36,7 +36,8 @@ UserColumn = Sequence[Any] | NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """
+    """All that a fit publishes: the contents of the bundle, and the columns of users.
+
     Attributes:
         users: columns of ``user_features`` by name, as long as ``user_ids``.
     """
@@ -49,7 +50,8 @@ class FitResult:
 def publish_bundle(
     job: Job, folder: Path, *, target: FitSource, created_at: float, force: bool
 ) -> None:
-    """
+    """Writes columns to the database, and the bundle to its root.
+
     Args:
         target: its database and its bundle root are written.
         created_at: epoch seconds, written into the manifest.

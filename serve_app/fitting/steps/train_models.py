@@ -1,8 +1,8 @@
 """Step ``train``: trains two models of every variant, one to measure and one to publish.
 
-The first has learnt from the window ``past`` alone and is measured on the latest window. The second
-has learnt from both. On Online Retail, whose latest windows hold Christmas, models that do not know
-the latest window lose much of their quality; on the demo shop they lose nothing.
+The first has learnt from the window ``past`` alone, and is measured on the latest window. The
+second has learnt from both. The latest windows of Online Retail hold Christmas. Models that do not
+know the latest window lose much of their quality there; on the demo shop they lose nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,8 @@ class _Task(NamedTuple):
 
 
 class _Learning(NamedTuple):
-    """
+    """The examples that models learn from.
+
     Attributes:
         examples: of the window ``past``, then those of the latest.
         n_past: users of the window ``past``.
@@ -122,6 +123,6 @@ def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
     variant = config.variants[task.variant].for_users(len(examples))
     number, n_shares = share
     if n_shares > 1:
-        examples = examples.lists(np.arange(number, len(examples), n_shares))
+        examples = examples.of_users(np.arange(number, len(examples), n_shares))
     booster = train_booster(examples, variant, task.member, config.seed, config.n_threads)
     return bytes(booster.save_raw("ubj"))

@@ -33,7 +33,8 @@ def fit_tables(
     config: TablesConfig,
     label: Label = BOUGHT,
 ) -> CandidateTables:
-    """
+    """Fits the tables of all sources at one moment.
+
     Args:
         catalogue: its popularity, categories and ages give the orders.
         log: interactions that were known; users keep its numbers.

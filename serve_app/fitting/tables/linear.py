@@ -26,8 +26,8 @@ def fit_linear_weights(
 ) -> LinearWeights:
     """Fits a linear autoencoder (EASE) whose training data are users and words.
 
-    With P the inverse of X'X + regularization · I, the weights are -P / diag(P), per column,
-    without the diagonal (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019).
+    P is the inverse of X'X + regularization · I. The weights are -P / diag(P), per column, without
+    the diagonal (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019).
 
     Each word is one more user, who has taken all items with the word. Items with few users then
     predict items with similar words (Jeunen, Van Balen and Goethals, "Closed-Form Models for

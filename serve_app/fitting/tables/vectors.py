@@ -54,13 +54,15 @@ class Factors(NamedTuple):
 def compute_item_factors(
     pairs: Pairs, n_rows: int, n_users: int, n_dimensions: int, shrinkage: float
 ) -> Factors:
-    """Factorises the user-item matrix with quadratic loss and both sides regularised, in closed
-    form.
+    """Factorises the user-item matrix in closed form.
 
-    The factors are the leading singular vectors, whose values are all reduced by one amount
-    (Mazumder, Hastie and Tibshirani, "Spectral Regularization Algorithms for Learning Large
-    Incomplete Matrices", JMLR 2010). The matrix is scaled as for ``compute_item_vectors``;
-    ``factors_out`` undoes the scaling of the items.
+    The loss is quadratic, and both sides are regularised. The factors are the leading singular
+    vectors, whose values are all reduced by one amount. The matrix is scaled as for
+    ``compute_item_vectors``; ``factors_out`` undoes the scaling of the items.
+
+    Source:
+        Mazumder, Hastie and Tibshirani, "Spectral Regularization Algorithms for Learning Large
+        Incomplete Matrices", JMLR 2010.
 
     Args:
         shrinkage: the amount, as a share of the largest singular value.

@@ -8,7 +8,7 @@ from serve_app.fitting.training.boosting import parse_booster
 
 
 def average_boosters(models: Sequence[bytes]) -> bytes:
-    """Returns one booster with the trees of all, whose leaves are divided by the number of models.
+    """Makes one booster of the trees of all; divides the leaves by the number of models.
 
     Objective and base score are those of the last model. If base scores differ, the margins differ
     from the mean by a constant, which changes no order.

@@ -1,8 +1,8 @@
 """Chooses settings of the sources on the outcomes of a window that the tables do not know.
 
-Settings are chosen one after the other, each with the source that uses it: the half-life of similar
-users' purchases, the settings of the autoencoder, and the half-life of popularity. The weights of
-the sources' ranks are chosen by the recall of the fused candidates.
+Settings are chosen one after the other, each with the source that uses it. They are the half-life
+of similar users' purchases, the settings of the autoencoder, and the half-life of popularity. The
+weights of the sources' ranks are chosen by the recall of the fused candidates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ def tune_sources(
     n_users: int,
     seed: int,
 ) -> SnapshotConfig:
-    """Returns the settings with the largest NDCG@10, and the weights with the largest recall.
+    """Chooses the settings with the largest NDCG@10, and the weights with the largest recall.
 
     Configured values are kept unless another value is significantly better; the half-life of
     popularity is always the best one. Without returning users all configured values are kept.
@@ -73,10 +73,10 @@ def tune_sources(
 
 
 def choose_clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
-    """Returns the index of the point with the largest mean if its lead is significant, otherwise 0.
+    """Index of the point with the largest mean if its lead is significant, otherwise 0.
 
     A lead over the first point is significant if it exceeds two standard errors of the users'
-    paired differences (docs/decisions/0016): chance among few users changes nothing.
+    paired differences (docs/decisions/0016). Chance among few users changes nothing.
 
     Args:
         values: by point, then by user.
@@ -183,7 +183,7 @@ class _Trial:
         with_point: Callable[[CandidateTables, TablesConfig], CandidateTables],
         lists_of: Callable[[Queries], Ragged],
     ) -> TablesConfig:
-        """Returns the settings of the best point, or unchanged if no point is clearly better."""
+        """Chooses the settings of the best point, or the old ones if no point is clearly better."""
         changed = (config.model_copy(update=dict(point)) for point in points)
         # The configured point comes first: `choose_clearly_best` keeps it unless another one leads.
         configs = list(dict.fromkeys((config, *changed)))

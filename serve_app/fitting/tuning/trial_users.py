@@ -37,7 +37,7 @@ class TrialUsers(NamedTuple):
         snapshot: Snapshot,
         config: CandidatesConfig,
     ) -> "TrialUsers":
-        """Args: users: positions in ``outcomes``."""
+        """Asks for some users; ``users`` are positions in ``outcomes``."""
         queries = _queries(outcomes.users[users], snapshot, config)
         return cls(queries, select_wanted(outcomes, users))
 

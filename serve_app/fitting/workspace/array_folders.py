@@ -32,11 +32,7 @@ def save(folder: Path, record: object) -> None:
 
 
 def load(record_type: type[Record], folder: Path, **given: Any) -> Record:
-    """The inverse of ``save``.
-
-    Args:
-        given: values of fields that are no arrays.
-    """
+    """The inverse of ``save``; ``given`` has the values of fields that are no arrays."""
     return build(record_type, lambda name: load_array(folder, name), **given)
 
 

@@ -77,7 +77,8 @@ class RayWorkers:
 
 @contextmanager
 def on_ray(address: str | None, storage: str) -> Iterator[RayWorkers]:
-    """
+    """Opens workers that compute parts as tasks of Ray.
+
     Args:
         address: of a running cluster; ``None`` starts one on this machine for the first part, and
             stops it at the end. A fit that has nothing to compute starts none: that takes seconds.

@@ -32,7 +32,8 @@ _DONE = "done.json"
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """
+    """The mark of a step that is done.
+
     Attributes:
         key: of everything that the results depend on.
         seconds: duration of the step.
@@ -46,7 +47,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Attributes: folder: holds the folders of the steps; one fit at a time uses it."""
+    """Results of steps, each in a folder below ``folder``, which one fit at a time uses."""
 
     folder: Path
 
@@ -69,7 +70,7 @@ class Workspace:
         with partial_folder(self.folder) as partial:
 
             def finish(done: Done) -> None:
-                # The key is the last file, and the rename comes last of all: a process that is
+                # The key is the last file, and the rename comes last of all. A process that is
                 # killed in between leaves no folder that looks complete.
                 write_json(partial / _DONE, asdict(done))
                 shutil.rmtree(self.folder_of(step), ignore_errors=True)

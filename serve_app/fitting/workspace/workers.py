@@ -21,7 +21,8 @@ class Workers(Protocol):
     def map(
         self, work: Callable[[Shared, Part], Result], shared: Shared, parts: Iterable[Part]
     ) -> Iterator[Result]:
-        """
+        """Computes parts; yields the results in their order.
+
         Args:
             shared: given to the work on every part, sent once to each machine.
             parts: small.

@@ -30,7 +30,7 @@ class _Answer(BaseModel):
 
 
 def ready_message(base_url: str, user_id: str) -> str:
-    """Describe the address, a request for a shell, and the answer to a first request."""
+    """Describes the address, a request for a shell, and the answer to a first request."""
     body = shlex.quote(json.dumps({"user_id": user_id}))
     return (
         f"recserve answers at {base_url} (documentation: {base_url}/docs)\n"
@@ -40,7 +40,7 @@ def ready_message(base_url: str, user_id: str) -> str:
 
 
 def first_answer(base_url: str, user_id: str) -> str:
-    """Ask the service once for recommendations and format them.
+    """Asks the service once for recommendations and formats them.
 
     Returns:
         A title and a table of items, or a sentence that says why there are none.

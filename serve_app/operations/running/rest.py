@@ -32,7 +32,7 @@ class ServeClient:
     timeout_s: float = TIMEOUT_S
 
     def details(self) -> dict[str, Any]:
-        """Read Serve's report of itself (``ray.serve.schema.ServeInstanceDetails``).
+        """Reads Serve's report of itself (``ray.serve.schema.ServeInstanceDetails``).
 
         Raises:
             ServeUnreachable: no answer, or the answer of another service.
@@ -47,7 +47,7 @@ class ServeClient:
         return details
 
     def deploy(self, config: Mapping[str, Any]) -> None:
-        """Replace the configuration that Serve runs (``ray.serve.schema.ServeDeploySchema``).
+        """Replaces the configuration that Serve runs (``ray.serve.schema.ServeDeploySchema``).
 
         This returns at once; Serve then works towards the configuration.
 
@@ -71,7 +71,7 @@ class ServeClient:
 
 
 def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
-    """Return the token that Ray's own clients would send, or ``None``.
+    """Finds the token that Ray's own clients would send, or ``None``.
 
     The order is Ray's: ``RAY_AUTH_TOKEN``, the file named by ``RAY_AUTH_TOKEN_PATH``,
     ``~/.ray/auth_token`` below ``home``. ``RAY_AUTH_MODE=disabled`` sends none.
@@ -93,7 +93,7 @@ def ray_token(environment: Mapping[str, str], home: Path) -> str | None:
 
 
 def health_of(url: str) -> dict[str, Any] | None:
-    """Return the answer of ``GET /health`` of the application; ``None`` without a usable one."""
+    """Reads the answer of ``GET /health`` of the application; ``None`` without a usable one."""
     try:
         answer = requests.get(f"{url}/health", timeout=5).json()
     except (requests.RequestException, ValueError):  # ValueError: another service, without JSON
@@ -102,7 +102,7 @@ def health_of(url: str) -> dict[str, Any] | None:
 
 
 def application_of(details: Mapping[str, Any], name: str, address: str) -> dict[str, Any]:
-    """Return Serve's report of one application (``ray.serve.schema.ApplicationDetails``).
+    """Finds Serve's report of one application (``ray.serve.schema.ApplicationDetails``).
 
     Raises:
         ServeUnreachable: Serve runs no such application.

@@ -48,7 +48,7 @@ def scale(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> ScaleReport:
-    """Change the replica bounds of one deployment and wait until its replicas have followed.
+    """Changes the replica bounds of one deployment and waits until its replicas have followed.
 
     The configuration that Serve reports is sent back with only these numbers changed. Serve
     restarts no replica when numbers within an ``autoscaling_config`` change.
@@ -84,11 +84,7 @@ def scale(
 def new_bounds(
     application: Mapping[str, Any], deployment: str, n_min: int | None, n_max: int | None
 ) -> tuple[int, int]:
-    """Return the new bounds of ``deployment``; a bound that is ``None`` keeps its value.
-
-    Raises:
-        SettingsInvalid: see :func:`scale`.
-    """
+    """New bounds of ``deployment``; ``None`` keeps a bound. Raises as :func:`scale`."""
     known = application["deployments"]
     if deployment in in_ingress(application):
         reason = "lives in the ingress by args.placement: scale Ingress, or change args.placement"
@@ -116,7 +112,7 @@ def new_bounds(
 def with_bounds(
     details: Mapping[str, Any], deployment: str, bounds: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return the deployed configuration with new bounds for one deployment.
+    """The deployed configuration with new bounds for one deployment.
 
     Applications that were not deployed from a configuration are left out. Serve keeps those: it
     deletes only applications that came from a configuration and are missing in the new one.
@@ -146,7 +142,7 @@ def with_bounds(
 
 
 def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
-    """Read the replicas of ``deployment`` from Serve's report (``ApplicationDetails``).
+    """Reads the replicas of ``deployment`` from Serve's report (``ApplicationDetails``).
 
     Both bounds are the target when the deployment has no autoscaler.
     """
@@ -162,7 +158,7 @@ def replicas_of(application: Mapping[str, Any], deployment: str) -> Replicas:
 
 
 def in_ingress(application: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the stages that run inside the ingress."""
+    """Names of the stages that run inside the ingress."""
     args = (application.get("deployed_app_config") or {}).get("args") or {}
     try:
         config = AppConfig.model_validate(args)

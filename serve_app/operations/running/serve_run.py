@@ -36,7 +36,8 @@ FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """
+    """The child process that serves, and how to tell that it answers or failed.
+
     Attributes:
         command: command line of the child; :func:`serve_run` returns the usual one.
         ready_url: answers 200 once requests can be answered.
@@ -60,7 +61,7 @@ def run_service(
     start_deadline_s: float = START_DEADLINE_S,
     stop_deadline_s: float = STOP_DEADLINE_S,
 ) -> int:
-    """Run the service until a signal stops it or it ends by itself.
+    """Runs the service until a signal stops it or it ends by itself.
 
     Args:
         ports: purpose by port; every port must be free.
@@ -98,12 +99,12 @@ def run_service(
 
 
 def serve_run(config: Path) -> list[str]:
-    """Return the command line that serves ``config`` with the Ray of this interpreter."""
+    """Command line that serves ``config`` with the Ray of this interpreter."""
     return [sys.executable, "-m", "ray.serve.scripts", "run", str(config)]
 
 
 def deploy_failure(client: ServeClient) -> str | None:
-    """Say why Serve gave up on the application; ``None`` if it has not, or does not answer yet."""
+    """Says why Serve gave up on the application; ``None`` if it has not, or does not answer yet."""
     try:
         application = application_of(client.details(), APPLICATION, client.address)
     except ServeUnreachable:
@@ -169,7 +170,7 @@ def _end_of(source: str, text: str) -> str:
 
 @contextmanager
 def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Replace the handlers of SIGINT and SIGTERM by one that only takes a note of the signal.
+    """Replaces the handlers of SIGINT and SIGTERM by one that only takes a note of the signal.
 
     Python allows this in the main thread only.
     """
@@ -191,7 +192,10 @@ def _end(
     announce: Callable[[str], None],
     deadline_s: float,
 ) -> None:
-    """Ask the child to end, wait for it, and kill its processes that are left."""
+    """Asks the child to end; kills it after ``deadline_s``.
+
+    Then kills those of its descendants that still run.
+    """
     family = family | _family(child.pid)
     if child.poll() is None:
         announce("stopping")

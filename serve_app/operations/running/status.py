@@ -20,7 +20,7 @@ def status(
     *,
     now_s: float,
 ) -> str:
-    """Return the page for a terminal.
+    """Page for a terminal.
 
     Args:
         minutes: measurements of the last minutes, one per minute and ingress replica.

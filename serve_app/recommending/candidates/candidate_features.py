@@ -12,7 +12,7 @@ from serve_app.recommending.candidates.profiles import affinities, user_factors
 from serve_app.recommending.candidates.sources.query import Queries
 from serve_app.recommending.scoring.model_features import LOG_BUYERS, SHARED, SOURCES, days_since
 
-_FEW = 1e-4
+_LOG_FLOOR = 1e-4
 """Added before the logarithm, which has no value at zero."""
 
 _LATE_PERIODS = 2
@@ -63,7 +63,8 @@ def _by_linear(
 
     Shape (n_candidates, 1 + len(TREND_DAYS)).
     """
-    # The source multiplied its scores by ``trends``; the division takes that back.
+    # The source multiplied its scores by ``trends``; the division takes that back. It is safe: the
+    # fit keeps trends above 0.
     plain = (scores / tables.trends[rows])[:, None]
     return np.column_stack((plain, plain * tables.recent_trends[rows]))
 
@@ -145,10 +146,10 @@ def expectations(
     counts = tables.period_counts[rows]
     choices = taken / np.maximum(tables.period_totals, 1)
     chances = (taken > 0) / np.maximum(tables.period_users, 1)
-    by_choices = np.log(np.einsum("ij,ij->i", counts, choices[requests]) + _FEW)
-    by_chances = np.log(np.einsum("ij,ij->i", counts, chances[requests]) + _FEW)
+    by_choices = np.log(np.einsum("ij,ij->i", counts, choices[requests]) + _LOG_FLOOR)
+    by_chances = np.log(np.einsum("ij,ij->i", counts, chances[requests]) + _LOG_FLOOR)
     # A share of all choices is far smaller than a number of choices, and so is its constant.
     late = slice(-_LATE_PERIODS, None)
     n_late = max(float(tables.period_totals[late].sum()), 1.0)
-    pace = np.log(counts[:, late].sum(axis=1) / n_late + _FEW / 100)
+    pace = np.log(counts[:, late].sum(axis=1) / n_late + _LOG_FLOOR / 100)
     return np.column_stack((by_choices, by_chances, pace - by_choices)).astype(np.float32)

@@ -20,7 +20,8 @@ from serve_app.recommending.scoring.model_features import LOG_BUYERS
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """
+    """Interests and habits of users, computed from their events.
+
     Attributes:
         weights: shape (n_events,), float32, see ``event_weights``.
         category_shares: shape (n_users, max(n_categories, 1)), float32, sums of 1, or of 0 without

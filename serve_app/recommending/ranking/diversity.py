@@ -42,7 +42,7 @@ def diversify(
     sizes: NDArray[np.integer[Any]],
     config: DiversityConfig,
 ) -> NDArray[np.int32]:
-    """Pick a list for each request, best first, by maximal marginal relevance.
+    """Picks a list for each request, best first, by maximal marginal relevance.
 
     Each pick is the candidate with the largest
     ``mmr_lambda * relevance - (1 - mmr_lambda) * largest similarity to a pick``. Relevance is the

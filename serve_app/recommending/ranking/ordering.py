@@ -70,7 +70,8 @@ def _pick(
     batch: RankingBatch, catalogue: Catalogue, config: DiversityConfig
 ) -> tuple[NDArray[np.int64], Offsets]:
     """Positions of the chosen candidates, request by request, and the offsets of the requests."""
-    # Only the pool is padded: vectors of all candidates would take several times the memory.
+    # Only the pool is padded: vectors of all candidates would take several times the memory. Scores
+    # that are not finite are the last to enter it; ``diversify`` itself puts them last in the list.
     scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
     limits = np.maximum(batch.sizes, config.pool_size)
     pool, pool_offsets = best_of_each(scores, batch.offsets, limits)

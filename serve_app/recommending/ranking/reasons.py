@@ -22,7 +22,8 @@ class Subject(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """
+    """Why an item is recommended.
+
     Attributes:
         name: identifies the reason in code and metrics.
         text: the sentence without a subject.
@@ -46,7 +47,8 @@ REASONS: tuple[Reason, ...] = (
     Reason("highly_rated", "Highly rated", Subject.CATEGORY, "Highly rated in {}"),
     Reason("popular", "Popular right now"),
 )
-"""In the order of their codes, which answers carry from the ranker to the API."""
+"""In the order of their codes, which answers carry from the ranker to the API. Append only:
+replicas of two builds exchange codes during a rolling deploy."""
 
 REASON_CODES: Mapping[str, int] = {reason.name: code for code, reason in enumerate(REASONS)}
 

@@ -1,6 +1,6 @@
 """Names and assembles the model features. Training and serving call the same functions.
 
-A row per candidate has four groups side by side: features of the user, of the item, of the
+A row per candidate has four groups side by side. They are features of the user, of the item, of the
 candidate (this user and this item), and crosses of these. A missing number is NaN, for which each
 node of XGBoost has a default direction.
 """
@@ -79,10 +79,13 @@ SOURCES = (
 )
 """Sources in the order of their columns. The first source wins a tie between reasons."""
 
+SHARED = slice(0, 3)
+"""Sources whose scores are also divided by the best score of the request."""
+
 CANDIDATE_FEATURES = (
     *(f"candidate.{source}_score" for source in SOURCES),
     *(f"candidate.{source}_rank" for source in SOURCES),
-    *(f"candidate.{source}_share" for source in SOURCES[:3]),
+    *(f"candidate.{source}_share" for source in SOURCES[SHARED]),
     "candidate.autoencoder_plain",
     *(f"candidate.autoencoder_{days}d" for days in TREND_DAYS),
     "candidate.autoencoder_plain_share",
@@ -113,9 +116,6 @@ FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES
 
 FUSED_COLUMN = CANDIDATE_FEATURES.index("candidate.fused")
 LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
-SHARED = slice(0, 3)
-"""Sources whose scores are also divided by the best score of the request."""
-
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
 DEFINITION = 4

@@ -49,7 +49,7 @@ def is_compiled() -> bool:
 
 
 def trees_of(model: bytes | bytearray) -> Trees | None:
-    """Return the trees of a model, in XGBoost's JSON form, in compiled form.
+    """Compiles the trees of a model from XGBoost's JSON form.
 
     ``None`` if only XGBoost can walk them: no compiled code, trees deeper than ``MAX_DEPTH``, or an
     objective other than binary:logistic, rank:ndcg and rank:pairwise.

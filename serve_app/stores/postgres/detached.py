@@ -15,8 +15,8 @@ class DetachedCalls:
 
     psycopg answers a cancellation by asking the server to stop, and waits up to ten seconds for
     that when the server is frozen. Only a second cancellation closes the connection at once. So
-    an abandoned call is cancelled twice, 20 ms apart: the first time keeps the connection usable
-    when the server is alive, the second frees it when the server is not.
+    an abandoned call is cancelled twice, 20 ms apart. The first time keeps the connection usable
+    when the server is alive; the second frees it when the server is not.
     """
 
     def __init__(self) -> None:

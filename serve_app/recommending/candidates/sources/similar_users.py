@@ -55,6 +55,7 @@ def _neighbours(queries: Queries, config: SimilarUsersConfig) -> Scored:
     sizes = np.maximum(starts[users.rows + 1] - starts[users.rows], 1)
     similarities = overlaps / np.sqrt(sizes).astype(np.float32)
     nearest = replace(users, scores=similarities).best(config.n_neighbours, n)
-    # The cosine leaves out the length of the user's basket, because this division cancels it.
+    # The cosine leaves out the length of the user's basket, because this division cancels it. No
+    # total is 0: ``sum_by_key`` left sums of 0 out, and weights are not negative.
     totals = np.bincount(nearest.requests, nearest.scores, minlength=n)[nearest.requests]
     return replace(nearest, scores=(nearest.scores / totals).astype(np.float32))

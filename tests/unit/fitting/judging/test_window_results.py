@@ -60,7 +60,7 @@ def test_finds_the_same_figures_as_the_sources_own_ranks():
     buyers = [np.flatnonzero(n_relevant[block.users]) for block in all_blocks]
     ndcgs = np.concatenate(
         [
-            source_ndcgs(block.examples.lists(own), n_relevant[block.users][own])
+            source_ndcgs(block.examples.of_users(own), n_relevant[block.users][own])
             for block, own in zip(all_blocks, buyers, strict=True)
         ]
     )
