@@ -246,3 +246,32 @@ def test_writes_all_features_or_none(conn: Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         write_user_features(conn, ["ann", "bob"], {"n_items": [1, 2]})
     assert one(conn, "SELECT n_items FROM user_features") == (None,)
+
+
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [
+        (1.577e-101, 0.0),
+        (1e-45, pytest.approx(1e-45, rel=1.0)),
+        (1e300, pytest.approx(3.4028235e38)),
+        (-1e300, pytest.approx(-3.4028235e38)),
+        (float("inf"), pytest.approx(3.4028235e38)),
+    ],
+)
+def test_writes_every_number_that_a_fit_can_compute(
+    conn: Connection, number: float, stored: Any
+) -> None:
+    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan')")
+    write_item_features(conn, np.array([0], np.int32), [number], [number], [number])
+    write_user_features(
+        conn,
+        ["ann"],
+        {"avg_price": [number], "n_items": [number], "first_at": [number], "total_purchases": [3]},
+    )
+
+    assert one(conn, "SELECT popularity_score, avg_rating FROM item_features") == (stored, stored)
+    (n_ratings,) = one(conn, "SELECT num_ratings FROM item_features")
+    n_items, price = one(conn, "SELECT n_items, avg_price FROM user_features")
+    assert n_ratings == n_items == int(np.clip(number, 1 - 2**31, 2**31 - 1))
+    assert price == stored
+    assert one(conn, "SELECT isfinite(first_at) FROM user_features") == (True,)

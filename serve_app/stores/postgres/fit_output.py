@@ -13,11 +13,33 @@ from serve_app.stores.postgres.schema import Connection
 
 Values = Sequence[Any] | NDArray[np.generic]
 
+
+def _within(convert: Callable[[Any], Any], low: float, high: float) -> Callable[[Any], Any]:
+    """A conversion of numbers to a type of PostgreSQL, which refuses numbers that it cannot hold.
+
+    A refusal would come at the end of a fit, and again at the end of each later one.
+    """
+    return lambda number: convert(min(max(number, low), high))
+
+
+def _as_float32(number: float) -> float:
+    # Rounded here: PostgreSQL refuses a number that it would have to round to zero.
+    return float(np.float32(number))
+
+
+_LARGEST_INT, _LARGEST_REAL = 2**31 - 1, float(np.finfo(np.float32).max)
+_FIRST_TIME_AT, _LAST_TIME_AT = -210_866_803_200.0, 9_224_318_015_999.0
+"""Bounds of ``timestamptz`` in epoch seconds: 4714 BC and AD 294276."""
+
+_to_int = _within(int, -_LARGEST_INT, _LARGEST_INT)
+_to_real = _within(_as_float32, -_LARGEST_REAL, _LARGEST_REAL)
+_to_time = _within(float, _FIRST_TIME_AT, _LAST_TIME_AT)
+
 _KINDS: Mapping[str, tuple[LiteralString, Callable[[Any], Any], LiteralString]] = {
-    "count": ("int", int, "coalesce(f.{}, 0)"),
-    "int": ("int", int, "f.{}"),
-    "real": ("real", float, "f.{}"),
-    "time": ("double precision", float, "to_timestamp(f.{})"),
+    "count": ("int", _to_int, "coalesce(f.{}, 0)"),
+    "int": ("int", _to_int, "f.{}"),
+    "real": ("real", _to_real, "f.{}"),
+    "time": ("double precision", _to_time, "to_timestamp(f.{})"),
     "texts": ("text[]", list, "coalesce(f.{}, '{{}}')"),
 }
 """Per kind of column: its type while staged, its conversion to Python, and the stored value."""

@@ -1,0 +1,116 @@
+"""Fits shops with unusual data, from files to a published bundle, through a real PostgreSQL."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serve_app.arrays.units import DAY_S
+from serve_app.bundles.bundle import open_bundle
+from serve_app.bundles.manifest import Manifest
+from serve_app.errors import NotEnoughData
+from serve_app.fitting.fit_config import FitConfig
+from serve_app.fitting.fit_source import FitSource
+from serve_app.fitting.pipeline import fit_and_publish, load_published
+from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.fitting.workspace.step_folders import Workspace
+from serve_app.fitting.workspace.workers import LocalWorkers
+from serve_app.loading.load import InputFiles, LoadConfig, load
+from serve_app.operations.metering import metered
+from serve_app.stores.postgres.schema import Connection
+
+CONFIG = FitConfig(
+    variants={"main": VariantConfig(n_trees=5, n_models=1)}, n_tuning_users=20, min_users=5
+)
+BEGIN_AT, NOW_AT = 1.70e9, 1.79e9
+Event = tuple[str, str, str, Any, float]
+Rows = Iterable[Mapping[str, Any]]
+
+
+def purchases(
+    n_users: int = 60, n_items: int = 40, days: float = 90, kind: str = "purchase", name: str = ""
+) -> list[Event]:
+    """1,500 events of users with tastes, at equal distances."""
+    rng = np.random.default_rng(1)
+    users = rng.integers(0, n_users, 1_500)
+    items = (users * 7 + rng.geometric(0.1, 1_500)) % n_items
+    at = BEGIN_AT + days * DAY_S * np.arange(1_500) / 1_500
+    return [
+        (f"{name}u{user}", f"{name}i{item}", kind, "", moment)
+        for user, item, moment in zip(users, items, at.tolist(), strict=True)
+    ]
+
+
+def items(n: int = 40, name: str = "", **columns: Any) -> Rows:
+    return [{"item_id": f"{name}i{i}", **columns} for i in range(n)]
+
+
+OLD = [
+    ("u0", f"old{days}", "purchase", "", BEGIN_AT - days * DAY_S) for days in range(60, 12_000, 60)
+]
+GUEST: list[Event] = [
+    ("guest", f"i{i % 40}", "purchase", "", BEGIN_AT + 100 * i) for i in range(5_000)
+]
+ODD = "ü🦊 ,\"'"
+
+SHOPS: Mapping[str, tuple[list[Event], Rows]] = {
+    "items that sold last years ago": ([*OLD, *purchases()], items()),
+    "one minute of views": (purchases(days=1 / 1_440, kind="view"), items(price=0)),
+    "ids of any characters": (purchases(name=ODD), items(name=ODD, price=1e12)),
+    "items without any word": (purchases(), items(title="", category="", tags="")),
+    "a user who buys everything": ([*GUEST, *purchases()], items(in_stock="false")),
+}
+
+
+def write(file: Path, rows: Rows) -> Path:
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, fieldnames=[*next(iter(rows))])
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def fit(conn: Connection, folder: Path, events: list[Event], described: Rows) -> Manifest:
+    names = ("user_id", "item_id", "type", "value", "timestamp")
+    log = [dict(zip(names, event, strict=True)) for event in events]
+    files = InputFiles(
+        write(folder / "items.csv", described), None, write(folder / "interactions.csv", log)
+    )
+    load(conn, files, LoadConfig(), lambda file, share: None, now_at=NOW_AT)
+    work = Workspace(folder / "fit")
+    work.folder.mkdir()
+    for _ in fit_and_publish(
+        FitSource(conn, str(folder / "bundles"), folder / "cache"),
+        work,
+        CONFIG,
+        LocalWorkers(),
+        lambda step, share: None,
+        metered,
+        created_at=NOW_AT,
+    ):
+        pass
+    return load_published(work)
+
+
+@pytest.mark.parametrize("name", SHOPS)
+def test_publishes_a_bundle_of(conn: Connection, tmp_path: Path, name: str) -> None:
+    events, described = SHOPS[name]
+
+    manifest = fit(conn, tmp_path, events, described)
+
+    root, cache = str(tmp_path / "bundles"), tmp_path / "cache"
+    assert open_bundle(root, manifest.version, cache_dir=cache, verify=True).manifest == manifest
+    assert manifest.n_interactions == len(set(events))
+
+
+@pytest.mark.parametrize(
+    "events",
+    [purchases(n_users=1), purchases(n_items=1), purchases(days=0), purchases()[:3]],
+    ids=["one user", "one item", "one moment", "three events"],
+)
+def test_says_what_is_missing(conn: Connection, tmp_path: Path, events: list[Event]) -> None:
+    with pytest.raises(NotEnoughData, match=r"too close in time|at least 5 are needed"):
+        fit(conn, tmp_path, events, items())
