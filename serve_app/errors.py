@@ -209,8 +209,8 @@ class SchemaMismatch(OperatorError):
     """The database has no schema, or one of another version than this build uses."""
 
     text = (
-        "the database has schema version {actual}, this build uses {expected}: use the build for"
-        " that version, or load into a new database"
+        "the database has schema version {actual}, this build knows versions up to {expected}: use"
+        " the build for that version, or load into a new database"
     )
     expected: int
     actual: int | None
@@ -218,6 +218,11 @@ class SchemaMismatch(OperatorError):
     def __str__(self) -> str:
         if self.actual is None:
             return "the database has no recserve schema yet: run `recserve load` or `recserve fit`"
+        if self.actual < self.expected:
+            return (
+                f"the database has schema version {self.actual}, this build uses {self.expected}:"
+                " `recserve load` and `recserve fit` bring it up to date, and keep the data"
+            )
         return super().__str__()
 
 

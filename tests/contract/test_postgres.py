@@ -133,12 +133,12 @@ def fill(conn: Connection) -> None:
     numbers = [None if np.isnan(number) else number for number in ANN.tolist()]
     conn.execute(f"INSERT INTO user_features (user_id, {columns}) VALUES ('ann', {marks})", numbers)
     conn.execute("""
-        INSERT INTO item_features (item_id, title, category, price, tags, in_stock, avg_rating,
-          num_ratings, attributes)
-        VALUES ('pan', 'Pan', 'kitchen', 12.5, '{steel,new}', false, 7 / 3.0, 2,
+        INSERT INTO item_features (item_row, item_id, title, category, price, tags, in_stock,
+          avg_rating, num_ratings, attributes)
+        VALUES (0, 'pan', 'Pan', 'kitchen', 12.5, '{steel,new}', false, 7 / 3.0, 2,
           '{"brand": "Acme", "sizes": ["s", "m"], "weight": 3, "organic": true}')
     """)
-    conn.execute("INSERT INTO item_features (item_id) VALUES ('pot')")
+    conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (1, 'pot')")
     for i, (row, value, kind, at) in enumerate(
         zip(*(DONE[n] for n in ("row", "value", "type", "at")), strict=True)
     ):

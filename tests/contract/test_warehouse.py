@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,16 @@ from serve_app.stores.postgres.fit_input import (
     read_users,
 )
 from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
-from serve_app.stores.postgres.schema import Connection, check_schema, connect, ensure_schema
+from serve_app.stores.postgres.schema import (
+    MIGRATIONS,
+    SCHEMA_VERSION,
+    Connection,
+    check_schema,
+    connect,
+    ensure_schema,
+    schema_version,
+    shop_id,
+)
 
 NAN = float("nan")
 
@@ -31,15 +41,87 @@ def one(conn: Connection, query: str) -> tuple[Any, ...]:
 def test_says_that_the_schema_is_missing(bare_database_url: str) -> None:
     with connect(bare_database_url) as conn, pytest.raises(SchemaMismatch) as raised:
         check_schema(conn)
-    assert (raised.value.expected, raised.value.actual) == (1, None)
+    assert (raised.value.expected, raised.value.actual) == (SCHEMA_VERSION, None)
 
 
-def test_says_which_other_version_of_the_schema_is_there(conn: Connection) -> None:
-    conn.execute("UPDATE recserve_schema SET version = 2")
-    for check in (check_schema, ensure_schema):
-        with pytest.raises(SchemaMismatch) as raised:
-            check(conn)
-        assert (raised.value.expected, raised.value.actual) == (1, 2)
+@pytest.mark.parametrize("check", [check_schema, ensure_schema, shop_id])
+def test_refuses_a_newer_schema_than_this_build_knows(
+    conn: Connection, check: Callable[[Connection], Any]
+) -> None:
+    conn.execute("INSERT INTO recserve_schema VALUES (99)")
+    with pytest.raises(SchemaMismatch) as raised:
+        check(conn)
+    assert (raised.value.expected, raised.value.actual) == (SCHEMA_VERSION, 99)
+
+
+def test_checking_a_schema_never_changes_it(bare_database_url: str) -> None:
+    with connect(bare_database_url) as conn:
+        ensure_schema(conn, MIGRATIONS[:1])
+        with pytest.raises(SchemaMismatch, match="bring it up to date"):
+            check_schema(conn)
+        assert schema_version(conn) == 1
+
+
+def test_migrates_the_tables_of_the_first_version_with_their_data(bare_database_url: str) -> None:
+    with connect(bare_database_url) as conn:
+        ensure_schema(conn, MIGRATIONS[:1])
+        conn.execute("""
+            INSERT INTO item_features (item_id, price, attributes) VALUES
+              ('pan', 3, '{"size": 5, "new": true, "colours": ["red"], "code": 7, "gone": null}'),
+              ('pot', 4, '{"size": 6.5, "new": false, "colours": [], "code": "007"}')
+        """)
+        conn.execute(
+            "INSERT INTO user_features (user_id, attributes) VALUES ('u', '{\"size\": \"L\"}')"
+        )
+        interact(conn, ("e", "u", 1, 3, None, 5))
+        before = data_state(conn)
+
+        ensure_schema(conn)
+
+        check_schema(conn)
+        assert data_state(conn) == before
+        assert read_items(conn)["item_id"].to_list() == ["pan", "pot"]
+        kinds = conn.execute("SELECT * FROM recserve_attributes ORDER BY 1, 2").fetchall()
+        assert kinds == [
+            ("items", "code", "text"),
+            ("items", "colours", "list"),
+            ("items", "new", "flag"),
+            ("items", "size", "number"),
+            ("users", "size", "text"),
+        ]
+
+
+def test_migrating_again_changes_nothing(conn: Connection) -> None:
+    before = shop_id(conn)
+    ensure_schema(conn)
+    assert shop_id(conn) == before
+
+
+def test_a_failed_migration_leaves_the_database_as_it_was(conn: Connection) -> None:
+    broken = (*MIGRATIONS, b"CREATE TABLE half (n int); SELECT 1 / 0")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        ensure_schema(conn, broken)
+    assert schema_version(conn) == SCHEMA_VERSION
+    assert one(conn, "SELECT to_regclass('half')") == (None,)
+
+
+def test_every_database_has_an_identity_of_its_own(
+    conn: Connection, bare_database_url: str
+) -> None:
+    with connect(bare_database_url) as other:
+        ensure_schema(other)
+        assert shop_id(other) != shop_id(conn)
+
+
+def test_a_database_holds_one_shop(conn: Connection) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute("INSERT INTO recserve_shop VALUES (gen_random_uuid())")
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    folder = files("serve_app.stores.postgres").joinpath("migrations")
+    numbers = sorted(int(file.name[:4]) for file in folder.iterdir())
+    assert numbers == list(range(1, SCHEMA_VERSION + 1))
 
 
 def test_several_callers_at_once_create_the_schema_once(bare_database_url: str) -> None:
@@ -51,7 +133,7 @@ def test_several_callers_at_once_create_the_schema_once(bare_database_url: str) 
     with ThreadPoolExecutor(8) as callers:
         list(callers.map(create, range(8)))
     with connect(bare_database_url) as conn:
-        assert one(conn, "SELECT count(*) FROM recserve_schema") == (1,)
+        assert one(conn, "SELECT count(*) FROM recserve_schema") == (SCHEMA_VERSION,)
 
 
 def test_does_not_touch_tables_of_another_application(bare_database_url: str) -> None:
@@ -124,7 +206,7 @@ def interact(conn: Connection, *rows: tuple[Any, ...]) -> None:
 
 
 def test_reads_interactions_by_user_then_time(conn: Connection) -> None:
-    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan'), ('pot')")
+    conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (0, 'pan'), (1, 'pot')")
     interact(
         conn,
         ("e1", "bob", 1, 3, 2.5, 300.25),
@@ -151,7 +233,9 @@ def test_reads_interactions_by_user_then_time(conn: Connection) -> None:
 
 
 def test_what_was_loaded_tells_other_data_apart(conn: Connection) -> None:
-    conn.execute("INSERT INTO item_features (item_id, price) VALUES ('pan', 3), ('pot', 4)")
+    conn.execute(
+        "INSERT INTO item_features (item_row, item_id, price) VALUES (0, 'pan', 3), (1, 'pot', 4)"
+    )
     states = [data_state(conn)]
     interact(conn, ("e1", "bob", 1, 3, 2.5, 300.25))
     states.append(data_state(conn))
@@ -165,7 +249,7 @@ def test_what_was_loaded_tells_other_data_apart(conn: Connection) -> None:
 
 
 def test_what_a_fit_writes_back_is_no_other_data(conn: Connection) -> None:
-    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan')")
+    conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (0, 'pan')")
     before = data_state(conn)
     write_item_features(conn, np.array([0], np.int32), [0.5], [4.0], [3])
     write_user_features(conn, ["ann"], {"n_items": [3]})
@@ -184,7 +268,10 @@ def test_reads_interactions_in_chunks_of_any_size(
     conn: Connection, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
 ) -> None:
     monkeypatch.setattr(warehouse, "_CHUNK_BYTES", chunk_bytes)
-    conn.execute("INSERT INTO item_features (item_id) SELECT n::text FROM generate_series(0, 9) n")
+    conn.execute(
+        "INSERT INTO item_features (item_row, item_id)"
+        " SELECT n, n::text FROM generate_series(0, 9) n"
+    )
     conn.execute("""
         INSERT INTO interactions
         SELECT n::text, (n % 7)::text, n % 10, n % 5, n, to_timestamp(n)
@@ -202,7 +289,7 @@ def test_reads_interactions_in_chunks_of_any_size(
 
 
 def test_writes_item_features_and_touches_only_what_changed(conn: Connection) -> None:
-    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan'), ('pot')")
+    conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (0, 'pan'), (1, 'pot')")
     rows = np.array([0, 1], np.int32)
     popularity = np.array([0.1, 0.0], np.float32)
     first = write_item_features(conn, rows, popularity, np.array([4.5, NAN]), np.array([2, 0]))
@@ -261,7 +348,7 @@ def test_writes_all_features_or_none(conn: Connection) -> None:
 def test_writes_every_number_that_a_fit_can_compute(
     conn: Connection, number: float, stored: Any
 ) -> None:
-    conn.execute("INSERT INTO item_features (item_id) VALUES ('pan')")
+    conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (0, 'pan')")
     write_item_features(conn, np.array([0], np.int32), [number], [number], [number])
     write_user_features(
         conn,

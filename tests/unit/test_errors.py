@@ -23,6 +23,7 @@ EXAMPLES = [
     errors.DataRejected(Path("items.csv"), "it has no rows"),
     errors.SchemaMismatch(1, None),
     errors.SchemaMismatch(1, 2),
+    errors.SchemaMismatch(2, 1),
     errors.NotEnoughData("there are no items"),
     errors.StepMissing("features", "train"),
     errors.PromotionRefused("20231114-00000000", "its fit kept it back"),

@@ -100,14 +100,14 @@ def merge_described(
         cursor.execute(sql.SQL("ANALYZE {staged}").format(**names))
         n_repeated = _drop_repeated(cursor, kind, key, keep="max")
         n_staged = _count(cursor, sql.SQL("SELECT count(*) FROM {staged}").format(**names))
-        # The lock stops other loads, not readers. Without it, two loads that add one item would
-        # collide, and ON CONFLICT would take row numbers for items that exist.
+        # The lock stops other loads, not readers. Without it, two loads would add one item twice,
+        # or give one row number to two items.
         cursor.execute(sql.SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE").format(**names))
         n_changed = 0
         if columns:
             cursor.execute(_UPDATE.format(**names))
             n_changed = cursor.rowcount
-        cursor.execute(_INSERT.format(**names))
+        cursor.execute(_INSERTS[kind].format(**names))
         n_new = cursor.rowcount
     return MergeCounts(n_new, n_changed, n_staged - n_new - n_changed, n_repeated)
 
@@ -123,14 +123,9 @@ def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
         cursor.execute("ANALYZE staged_interactions")
         n_repeated = _drop_repeated(cursor, "interactions", "event_id", keep="min")
         n_staged = _count(cursor, "SELECT count(*) FROM staged_interactions")
-        # As for items: a row number is taken for a new item only.
+        # As for items: the row numbers are this load's.
         cursor.execute("LOCK TABLE item_features IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute("""
-            INSERT INTO item_features (item_id)
-            SELECT item_id FROM staged_interactions AS s WHERE NOT EXISTS
-              (SELECT FROM item_features AS i WHERE i.item_id = s.item_id)
-            GROUP BY item_id ORDER BY min(line)
-        """)
+        cursor.execute(_INSERT_BARE_ITEMS)
         n_bare_items = cursor.rowcount
         cursor.execute("""
             INSERT INTO interactions (event_id, user_id, item_row, type, value, at, session_id)
@@ -149,12 +144,34 @@ _UPDATE = sql.SQL("""
     WHERE t.{key} = s.{key} AND ROW({current}) IS DISTINCT FROM ROW({merged})
 """)
 
-# In the order of the file: equal files loaded into new databases number items equally.
-_INSERT = sql.SQL("""
+# After the rows that are there: a failed load leaves no gap. In the order of the file: equal files
+# loaded into new databases number items equally.
+_NEXT_ROW: LiteralString = (
+    "(SELECT coalesce(max(item_row), -1) FROM item_features) + row_number() OVER"
+)
+
+_INSERT_USERS: LiteralString = """
     INSERT INTO {table} ({key_and_columns})
     SELECT {key_and_merged} FROM {staged} AS s LEFT JOIN {table} AS t USING ({key})
     WHERE t.{key} IS NULL ORDER BY s.line
-""")
+"""
+
+_INSERT_ITEMS: LiteralString = f"""
+    INSERT INTO {{table}} (item_row, {{key_and_columns}})
+    SELECT {_NEXT_ROW} (ORDER BY s.line), {{key_and_merged}}
+    FROM {{staged}} AS s LEFT JOIN {{table}} AS t USING ({{key}})
+    WHERE t.{{key}} IS NULL
+"""
+
+_INSERTS = {"items": sql.SQL(_INSERT_ITEMS), "users": sql.SQL(_INSERT_USERS)}
+
+_INSERT_BARE_ITEMS: LiteralString = f"""
+    INSERT INTO item_features (item_row, item_id)
+    SELECT {_NEXT_ROW} (ORDER BY min(line)), item_id
+    FROM staged_interactions AS s
+    WHERE NOT EXISTS (SELECT FROM item_features AS i WHERE i.item_id = s.item_id)
+    GROUP BY item_id
+"""
 
 
 def _drop_repeated(

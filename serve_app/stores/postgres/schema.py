@@ -1,18 +1,33 @@
 """Connects the offline side to PostgreSQL, and creates and checks its tables."""
 
+from collections.abc import Sequence
 from importlib.resources import files
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from serve_app.domain.interactions import PURCHASE
 from serve_app.errors import SchemaMismatch, SettingsInvalid
 
-SCHEMA_VERSION = 1
+
+def _migrations() -> tuple[bytes, ...]:
+    """Statements of ``migrations/*.sql``, in the order of the numbers in their names."""
+    folder = files("serve_app.stores.postgres").joinpath("migrations")
+    scripts = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    return tuple(file.read_bytes() for file in scripts)
+
+
+MIGRATIONS = _migrations()
+"""The n-th one turns tables of version n - 1 into tables of version n."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
 
 Connection = psycopg.Connection[TupleRow]
 
-_LOCK = 0x7265_6373  # "recs": the key of the advisory lock under which tables are created
+_LOCK = 0x7265_6373  # "recs": the key of the advisory lock under which tables change
 _CONNECT_TIMEOUT_S = 5
 
 
@@ -33,19 +48,23 @@ def connect(url: str) -> Connection:
         raise SettingsInvalid("DATABASE_URL", reason) from error
 
 
-def ensure_schema(conn: Connection) -> None:
-    """Creates the tables if there are none; several callers at once are fine.
+def ensure_schema(conn: Connection, migrations: Sequence[bytes] = MIGRATIONS) -> None:
+    """Creates the tables, or brings those of an older build up to date; the data stay.
+
+    Several callers at once are fine. A migration that fails leaves the database as it was.
 
     Raises:
-        SchemaMismatch: another version is there.
+        SchemaMismatch: a newer version is there than this build knows.
         SettingsInvalid: the database holds tables of another application with these names.
     """
     with conn.transaction():
         # CREATE TABLE IF NOT EXISTS is no substitute: two callers at once could both create.
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        if schema_version(conn) is None:
-            _create_tables(conn)
-        check_schema(conn)
+        found = schema_version(conn) or 0
+        for version, statements in enumerate(migrations[found:], start=found + 1):
+            _apply(conn, version, statements)
+        if found > len(migrations):
+            raise SchemaMismatch(len(migrations), found)
 
 
 def check_schema(conn: Connection) -> None:
@@ -64,13 +83,23 @@ def schema_version(conn: Connection) -> int | None:
     return None if row is None else row[0]
 
 
-def _create_tables(conn: Connection) -> None:
-    statements = files("serve_app.stores.postgres").joinpath("schema.sql").read_bytes()
+def shop_id(conn: Connection) -> UUID:
+    """The identity of the shop whose data the database holds.
+
+    Raises:
+        SchemaMismatch: the tables are missing or of another version.
+    """
+    check_schema(conn)
+    row = conn.execute("SELECT shop_id FROM recserve_shop").fetchone()
+    assert row is not None, "the table holds one row"
+    found: UUID = row[0]
+    return found
+
+
+def _apply(conn: Connection, version: int, statements: bytes) -> None:
     try:
-        # The client puts the parameters into the text: the server takes none in DDL, nor in
-        # several statements at once.
-        parameters = {"version": SCHEMA_VERSION, "purchase": PURCHASE}
-        psycopg.ClientCursor(conn).execute(statements, parameters)
+        conn.execute(statements)
     except psycopg.errors.DuplicateTable as error:
         reason = f"holds a table of another application: {error.diag.message_primary}"
         raise SettingsInvalid("DATABASE_URL", reason) from error
+    conn.execute("INSERT INTO recserve_schema VALUES (%s)", (version,))

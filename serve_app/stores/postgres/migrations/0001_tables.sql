@@ -1,5 +1,5 @@
+-- One row per migration that was applied; the largest number is the version.
 CREATE TABLE recserve_schema (version int NOT NULL);
-INSERT INTO recserve_schema VALUES (%(version)s);
 
 CREATE TABLE item_features (
   -- The number that stands for the item in bundles and caches: given once, never reused.
@@ -49,5 +49,5 @@ CREATE TABLE interactions (
 );
 
 CREATE INDEX interactions_of_user ON interactions (user_id, at DESC);
--- Purchases count for ever, whatever a user did since.
-CREATE INDEX interactions_purchases ON interactions (user_id) WHERE type = %(purchase)s;
+-- Purchases (type 3) count for ever, whatever a user did since.
+CREATE INDEX interactions_purchases ON interactions (user_id) WHERE type = 3;
