@@ -20,6 +20,7 @@
         ├── ExtraMissing
         ├── DataRejected
         ├── SchemaMismatch
+        ├── AnotherShop
         ├── NotEnoughData
         ├── StepMissing
         ├── PromotionRefused
@@ -224,6 +225,19 @@ class SchemaMismatch(OperatorError):
                 " `recserve load` and `recserve fit` bring it up to date, and keep the data"
             )
         return super().__str__()
+
+
+class AnotherShop(OperatorError):
+    """The bundle and the database belong to different shops."""
+
+    text = (
+        "{root} serves a bundle of shop {served}, the database holds shop {actual}: use that shop's"
+        " database, set `bundles` to another folder, or replace the bundle with"
+        " `recserve fit --force`"
+    )
+    root: str
+    served: str
+    actual: str
 
 
 class NotEnoughData(OperatorError):

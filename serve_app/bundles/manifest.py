@@ -61,6 +61,7 @@ class Manifest(Settings):
 
     Attributes:
         version: name of the bundle.
+        shop_id: identity of the database that it was fitted on; empty where none is known.
         created_at: time of publishing, epoch seconds.
         until_at: time of the last interaction that it contains, epoch seconds.
         horizon_s: length of the window that the labels of the models come from.
@@ -74,6 +75,7 @@ class Manifest(Settings):
 
     format: Literal[5] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
+    shop_id: str = ""
     created_at: float
     until_at: float
     horizon_s: float

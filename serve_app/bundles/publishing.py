@@ -57,6 +57,7 @@ class BundleContents:
         metrics: measured on the evaluation window, by list compared.
         measured_from_at: beginning of the evaluation window, epoch seconds.
         n_interactions: includes the interactions that the archive leaves out.
+        shop_id: identity of the database that was fitted on; empty where there is none.
     """
 
     fitted: Fitted
@@ -66,6 +67,7 @@ class BundleContents:
     metrics: Mapping[str, Mapping[str, float]]
     measured_from_at: float
     n_interactions: int
+    shop_id: str = ""
 
 
 def publish(
@@ -136,6 +138,7 @@ def _manifest(
     day = datetime.fromtimestamp(contents.until_at, UTC).strftime("%Y%m%d")
     return Manifest(
         version=f"{day}-{content_hash(files, _lines_beside_files(contents))}",
+        shop_id=contents.shop_id,
         created_at=created_at,
         until_at=contents.until_at,
         horizon_s=contents.horizon_s,
@@ -168,6 +171,9 @@ def _lines_beside_files(contents: BundleContents) -> Iterator[str]:
         yield f"{name} {kind}"
     for variant, model in sorted(contents.models.items()):
         yield f"{variant} {model.objective} {fingerprint(model.features)}"
+    # Two shops with equal data have two versions: each names the users of its own database.
+    if contents.shop_id:
+        yield f"shop {contents.shop_id}"
 
 
 def _booster_file(subfolder: str, variant: str) -> str:

@@ -45,10 +45,12 @@ N_MINUTES = 5
     default=Path("configs/fast.env"),
     help="File of RAY_SERVE_* variables that are set before Ray starts.",
 )
-def run_command(config: Path, settings: Path, profile: Path) -> None:
+@click.option("--demo", is_flag=True, help="Fill an empty database with the demo shop first.")
+def run_command(config: Path, settings: Path, profile: Path, demo: bool) -> None:
     """Serve recommendations on this machine until Ctrl-C.
 
-    An empty database is filled with a demo shop first. A version is fitted if none can be served.
+    The embedded database is filled with a demo shop when it is empty; another database only with
+    --demo. A version is fitted if none can be served.
     """
     # Imported here, because it imports the fit, which the other verbs do not need.
     from serve_app.operations.first_run import example_user, prepare_first_run
@@ -61,7 +63,7 @@ def run_command(config: Path, settings: Path, profile: Path) -> None:
     ensure_free(ports)  # checked before a fit takes minutes, and again when Serve starts
     with workplace.stores():
         with show_progress() as progress:
-            prepare_first_run(workplace, settings, click.echo, progress)
+            prepare_first_run(workplace, settings, click.echo, progress, demo=demo)
         user_id = example_user(workplace)
         click.echo("starting Ray Serve")
         service = Service(

@@ -74,11 +74,14 @@ def fit_and_publish(
         Each step when it is done, also a step whose earlier results are used.
 
     Raises:
+        AnotherShop: the served bundle was fitted on another database, and nothing is forced.
         NotEnoughData: too few data to learn from; the served bundle stays.
         SchemaMismatch: the tables are missing or of another version.
         StepMissing: a step before ``only`` is not done.
     """
     check_schema(source.conn)
+    if not force:
+        source.ensure_own_root()
     publish = partial(publish_bundle, target=source, created_at=created_at, force=force)
     steps: Mapping[str, Step] = {**STEPS, PUBLISH: publish}
     inputs = [compute_code_key(), data_state(source.conn)]

@@ -5,45 +5,69 @@ from tempfile import TemporaryDirectory
 
 from serve_app.bundles.bundle import open_current
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.errors import BundleError
+from serve_app.errors import AnotherShop, BundleError, SettingsInvalid
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import Announce, fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace
 from serve_app.stores.postgres.fit_input import busiest_user, holds_items
-from serve_app.stores.postgres.schema import ensure_schema
+from serve_app.stores.postgres.schema import ensure_schema, shop_id
+
+_EMPTY = (
+    "the database has no items: load a shop with `recserve load`, or the demo shop with"
+    " `recserve run --demo`"
+)
 
 
 def prepare_first_run(
-    workplace: Workplace, fit_settings: Path, announce: Announce, progress: Progress
+    workplace: Workplace,
+    fit_settings: Path,
+    announce: Announce,
+    progress: Progress,
+    *,
+    demo: bool = False,
 ) -> None:
     """Loads a demo shop if there are no items, and fits a version if none can be served.
 
+    Args:
+        demo: load the demo shop into a database that is not embedded, too. It may be the database
+            of a real shop that nobody has filled yet.
+
     Raises:
+        AnotherShop: the served bundle was fitted on another database.
         NotEnoughData: the loaded shop is too small to fit.
         SettingsInvalid: a setting is not allowed, or a store does not answer.
     """
     with workplace.database() as conn:
         ensure_schema(conn)
-        is_empty = not holds_items(conn)
+        is_empty, shop = not holds_items(conn), str(shop_id(conn))
+    reason = why_unservable(workplace, shop)
     if is_empty:
+        if workplace.location.database_url and not demo:
+            raise SettingsInvalid("DATABASE_URL", _EMPTY)
         announce("the store is empty: making a demo shop and loading it")
         _load_demo(workplace, progress)
-    if (reason := why_unservable(workplace)) is not None:
+    if reason is not None:
         announce(f"{reason}: fitting the models")
         manifest = fit_bundle(workplace, fit_settings, progress, announce=announce)
         if manifest is not None:
             announce(f"published bundle {manifest.version}")
 
 
-def why_unservable(workplace: Workplace) -> str | None:
-    """Says why no published bundle can be served; ``None`` when one can."""
+def why_unservable(workplace: Workplace, shop_id: str) -> str | None:
+    """Says why no published bundle can be served; ``None`` when one can.
+
+    Raises:
+        AnotherShop: the served bundle was fitted on another database than ``shop_id``.
+    """
     location = workplace.bundles
     try:
         bundle = open_current(location.root, cache_dir=location.cache_dir)
     except BundleError as error:
         return str(error)
+    if bundle is not None and bundle.manifest.shop_id not in ("", shop_id):
+        raise AnotherShop(location.root, bundle.manifest.shop_id, shop_id)
     return "nothing has been published" if bundle is None else None
 
 

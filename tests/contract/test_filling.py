@@ -1,13 +1,15 @@
 """Tests loading and fitting as commands do it, and that both invalidate cached values."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from serve_app.bundles.bundle import current_version, versions
+from serve_app.bundles.publishing import publish
 from serve_app.demo.demo_shop import DemoConfig
-from serve_app.errors import NotEnoughData, SettingsInvalid
+from serve_app.errors import AnotherShop, NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import first_run
@@ -23,8 +25,11 @@ from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
+from serve_app.stores.postgres.fit_input import holds_items
+from serve_app.stores.postgres.schema import shop_id
 from serve_app.stores.serving_readers import CACHE_PREFIXES
-from tests.support.small_bundles import of_another_format, publish_world
+from tests.support.small_bundles import contents_of, of_another_format, publish_world
+from tests.support.small_world import AT
 
 PROJECT = Path(__file__).parents[2]
 SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)
@@ -82,7 +87,7 @@ class TestPrepareFirstRun:
         said: list[str] = []
         steps: dict[str, float] = {}
         settings = settings_of(tmp_path)
-        prepare_first_run(workplace, settings, said.append, steps.__setitem__)
+        prepare_first_run(workplace, settings, said.append, steps.__setitem__, demo=True)
         version = current_version(workplace.bundles.root)
 
         assert said[:2] == [
@@ -109,10 +114,38 @@ class TestPrepareFirstRun:
         of_another_format(root, publish_world(root).version)
 
         said: list[str] = []
-        prepare_first_run(workplace, settings_of(tmp_path), said.append, silent)
+        prepare_first_run(workplace, settings_of(tmp_path), said.append, silent, demo=True)
 
         assert "its format is 1, this build reads 5" in said[1]
-        assert why_unservable(workplace) is None
+        with workplace.database() as conn:
+            assert why_unservable(workplace, str(shop_id(conn))) is None
+
+    def test_an_empty_database_of_somebody_else_is_left_empty(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        with pytest.raises(SettingsInvalid, match=r"DATABASE_URL: .*`recserve run --demo`"):
+            prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent)
+
+        with workplace.database() as conn:
+            assert not holds_items(conn)
+
+    def test_a_bundle_of_another_shop_is_neither_served_nor_replaced(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        other = replace(contents_of(), shop_id="1f0e")
+        version = publish(workplace.bundles.root, other, created_at=AT).version
+        items = tmp_path / "items.csv"
+        items.write_text("item_id\nmine\n")
+        load_files(workplace, InputFiles(items), LoadConfig(), silent)
+
+        for start in (
+            lambda: prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent),
+            lambda: fit_bundle(workplace, settings_of(tmp_path), silent),
+        ):
+            with pytest.raises(AnotherShop, match="serves a bundle of shop 1f0e"):
+                start()
+
+        assert current_version(workplace.bundles.root) == version
 
     def test_a_shop_that_is_there_is_left_alone(self, workplace: Workplace, tmp_path: Path) -> None:
         items = tmp_path / "items.csv"

@@ -1,7 +1,7 @@
 """Step ``publish``: writes the learnt columns to the database, and the bundle to its root."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def publish_bundle(
     passed = evaluate_models.is_promoted(job.work)
     manifest = publish(
         target.bundle_root,
-        result.contents,
+        replace(result.contents, shop_id=target.shop_id),
         created_at=created_at,
         n_kept=job.config.n_versions_kept,
         promote=passed,
