@@ -5,7 +5,7 @@ timeout, is not retried, and reaches the caller as ``StoreUnavailable``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
+from serve_app.stores.reachability import Reachability
 
 # Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
 _KEYS_PER_STEP = 1_000
@@ -60,12 +61,13 @@ class Cache:
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self._redis = Redis(connection_pool=pool)
+        self._reachability = Reachability()
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Reads the values of the keys, in their order; ``None`` for an absent key."""
         if not keys:
             return []
-        with _failures_named():
+        with self._failures_named():
             return cast(list[bytes | None], await self._redis.mget(keys))
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
@@ -75,7 +77,7 @@ class Cache:
         """
         if not values:
             return
-        with _failures_named():
+        with self._failures_named():
             # No transaction: the values are independent, and one would hold up other clients.
             pipeline = self._redis.pipeline(transaction=False)
             for key, value in values.items():
@@ -85,29 +87,37 @@ class Cache:
 
     async def keys(self, prefix: str) -> list[str]:
         """All keys that start with ``prefix``, unordered. Slow: walks over all keys of Redis."""
-        with _failures_named():
+        with self._failures_named():
             keys = self._redis.scan_iter(match=f"{_escape(prefix)}*", count=_KEYS_PER_STEP)
             return [key.decode() async for key in keys]
 
     async def ping(self) -> None:
         """Tells whether Redis answers."""
-        with _failures_named():
+        with self._failures_named():
             await self._redis.ping()
+
+    async def unreachable_s(self) -> float:
+        """Seconds for which no command was answered; 0 if the last one was, or one is now."""
+        if self._reachability.unreachable_s:
+            with suppress(StoreUnavailable):
+                await self.ping()
+        return self._reachability.unreachable_s
 
     async def close(self) -> None:
         await self._redis.aclose()
         # A client does not close a pool that it was given.
         await self._redis.connection_pool.disconnect()
 
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            self._reachability.failed()
+            raise StoreUnavailable("redis", type(error).__name__) from error
+        self._reachability.answered()
+
 
 def _escape(prefix: str) -> str:
     """A pattern of Redis that matches the prefix literally."""
     return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in prefix)
-
-
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise StoreUnavailable("redis", type(error).__name__) from error

@@ -22,9 +22,11 @@ from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.records import ItemRow, UserRow
 from tests.support.in_memory_stores import InMemoryShop
+from tests.support.proxy import Proxy, proxy_before
 
 VIEW = TYPE_CODES["view"]
 NAN = float("nan")
+SOCKET = ".s.PGSQL.5432"
 CONFIG = PostgresConfig(timeout_s=1.0, max_events_per_user=3)
 
 ANN: UserRow = np.array([2, 4.5, 1, 2, NAN, 12.5, 0, 3, 1.6e9, 1.7e9, NAN])
@@ -176,10 +178,8 @@ class TestShopReader(ShopContract):
 
     def test_cannot_write(self) -> None:
         async def write() -> None:
-            async with opened(self.url) as shop:
-                await shop._pool.open()
-                async with shop._pool.connection() as conn:
-                    await conn.execute("DELETE FROM user_features")
+            async with opened(self.url) as shop, shop._pool.connection() as conn:
+                await conn.execute("DELETE FROM user_features")
 
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             asyncio.run(write())
@@ -227,55 +227,6 @@ async def answers(shop: ShopReader) -> Any:
                 return await shop.user_features(["ann"])
 
 
-class Proxy:
-    """Stands between the shop and PostgreSQL; can be deaf (frozen) or gone (refusing)."""
-
-    def __init__(self, database_url: str, folder: Path) -> None:
-        target = conninfo_to_dict(database_url)
-        self._target = f"{target['host']}/.s.PGSQL.5432"
-        self._path = folder / ".s.PGSQL.5432"
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-        self.url = make_conninfo(database_url, host=str(folder))
-
-    async def listen(self) -> None:
-        self._server = await asyncio.start_unix_server(self._connected, self._path)
-
-    async def vanish(self) -> None:
-        self._server.close()
-        self._path.unlink()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def freeze(self) -> None:
-        self._flowing.clear()
-
-    def thaw(self) -> None:
-        self._flowing.set()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        there, back = await asyncio.open_unix_connection(self._target)
-        try:
-            async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(reader, back))
-                pumps.create_task(self._pump(there, writer))
-        finally:
-            writer.close()
-            back.close()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            await self._flowing.wait()
-            writer.write(data)
-        writer.close()
-
-
 @pytest.fixture
 def socket_folder() -> Iterator[Path]:
     # Paths of sockets must be short.
@@ -291,13 +242,12 @@ def play(scene: Scene, conn: Connection, url: str, folder: Path) -> Any:
     fill(conn)
 
     async def run() -> Any:
-        proxy = Proxy(url, folder)
-        await proxy.listen()
-        async with opened(proxy.url, PostgresConfig(timeout_s=0.1, reconnect_pause_s=0.1)) as shop:
-            await answers(shop)
-            outcome = await scene(shop, proxy)
-        await proxy.vanish()
-        return outcome
+        config = PostgresConfig(timeout_s=0.1, reconnect_pause_s=0.1)
+        async with proxy_before(f"{conninfo_to_dict(url)['host']}/{SOCKET}") as proxy:
+            await proxy.listen(folder / SOCKET)
+            async with opened(make_conninfo(url, host=str(folder)), config) as shop:
+                await answers(shop)
+                return await scene(shop, proxy)
 
     return asyncio.run(run())
 
@@ -361,10 +311,10 @@ def test_a_server_that_goes_away_is_found_again_when_it_is_back(
     conn: Connection, database_url: str, socket_folder: Path
 ) -> None:
     async def scene(shop: ShopReader, proxy: Proxy) -> None:
-        await proxy.vanish()
+        await proxy.refuse()
         reasons = {await fails(shop) for _ in range(8)}
         assert reasons <= {"unreachable", "timed_out"}
-        await proxy.listen()
+        await proxy.listen(socket_folder / SOCKET)
         assert list(await answers(shop)) == ["ann"]
 
     play(scene, conn, database_url, socket_folder)
@@ -383,7 +333,7 @@ def test_opens_at_once_when_nothing_listens() -> None:
 
     opened_after_s, reason = asyncio.run(open_and_ask())
     assert opened_after_s < 0.5
-    assert reason == "timed_out"
+    assert reason == "unreachable"
 
 
 def test_says_when_too_many_queries_wait(

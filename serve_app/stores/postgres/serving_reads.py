@@ -1,20 +1,22 @@
 """Reads users, items and histories from PostgreSQL within deadlines, for the serving side."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from contextlib import suppress
 from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from pydantic import Field
 
 from serve_app.domain.interactions import MAX_EVENTS, PURCHASE, Events, make_events
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
+from serve_app.stores.postgres.connecting import Connector
+from serve_app.stores.postgres.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.stores.postgres.detached import DetachedCalls
+from serve_app.stores.postgres.failures import FAILURES, reason_of
+from serve_app.stores.reachability import Reachability
 from serve_app.stores.records import ItemRow, UserRow, shortest_float32
 
 
@@ -22,7 +24,10 @@ class PostgresConfig(Settings):
     """Limits with which the serving side reads PostgreSQL."""
 
     pool_size: int = Field(
-        default=4, ge=1, description="Connections per replica of a stage that reads PostgreSQL."
+        default=2,
+        ge=1,
+        description="Most connections of a process that reads PostgreSQL. It keeps one, and opens"
+        " others on demand.",
     )
     timeout_s: float = Field(
         default=0.2,
@@ -30,11 +35,15 @@ class PostgresConfig(Settings):
         description="Longest wait in seconds for a query, including the wait for a connection. Also"
         " the server's `statement_timeout`.",
     )
-    connect_timeout_s: int = Field(
-        default=2, ge=2, description="Longest wait in seconds for a new connection."
+    connect_timeout_s: float = Field(
+        default=1.5,
+        gt=0,
+        description="Longest wait in seconds for a new connection to one address of the server.",
     )
     reconnect_pause_s: float = Field(
-        default=1.0, gt=0, description="Seconds between attempts while the server is down."
+        default=0.25,
+        gt=0,
+        description="Seconds between attempts to connect while the server is down.",
     )
     max_waiting: int = Field(
         default=64, ge=1, description="Queries that may wait for a connection; more fail at once."
@@ -81,18 +90,6 @@ GROUP BY wanted.user_id
 _SENT = np.dtype([("row", ">i4"), ("value", ">f4"), ("type", ">i2"), ("at", ">f8")])
 """An event as ``_HISTORIES`` packs it: a whole history is one value, not a row per event."""
 
-_REASONS: Mapping[type[Exception], str] = {
-    TimeoutError: "timed_out",
-    PoolTimeout: "timed_out",
-    psycopg.errors.QueryCanceled: "timed_out",
-    TooManyRequests: "too_many_waiting",
-    psycopg.errors.UndefinedTable: "no_schema",
-    psycopg.errors.UndefinedColumn: "no_schema",
-    psycopg.OperationalError: "unreachable",
-    psycopg.InterfaceError: "unreachable",
-}
-"""The first class that fits names the failure; subclasses stand before OperationalError."""
-
 
 class ShopReader:
     """Users, items and histories by id, from PostgreSQL.
@@ -101,14 +98,23 @@ class ShopReader:
     normal. Ids may repeat and may be any text. Every method raises ``StoreUnavailable`` when there
     is no answer in time.
 
-    The pool opens with the first query, because it belongs to the event loop that runs then. It
-    opens without a server, and finds a server that comes back.
+    Connections open with the first query, because they belong to the event loop that runs then.
+    A server that comes back is found at once, however long it was away.
     """
 
     def __init__(self, url: str, config: PostgresConfig) -> None:
-        self._url = url
         self._config = config
         self._calls = DetachedCalls()
+        self._reachability = Reachability()
+        self._connector = Connector(
+            url, attempt_timeout_s=config.connect_timeout_s, statement_timeout_s=config.timeout_s
+        )
+        self._pool = ConnectionPool(
+            self._connector.connect,
+            size=config.pool_size,
+            max_waiting=config.max_waiting,
+            pause_s=config.reconnect_pause_s,
+        )
 
     async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
         """Numbers of the users, NaN where unknown."""
@@ -133,59 +139,48 @@ class ShopReader:
         rows = await self._fetch(_HISTORIES, _storable(user_ids), limit)
         return {user_id: _unpack(sent) for user_id, sent in rows}
 
+    async def unreachable_s(self) -> float:
+        """Seconds for which no query was answered; 0 if the last one was, or one is now."""
+        if self._reachability.unreachable_s:
+            with suppress(StoreUnavailable):
+                await self._fetch("SELECT 1")
+        return self._reachability.unreachable_s
+
     async def close(self) -> None:
-        # First the abandoned queries: the pool waits for the connections that they hold.
+        # First the abandoned queries: they hold connections.
         await self._calls.close()
         await self._pool.close()
-
-    @cached_property
-    def _pool(self) -> AsyncConnectionPool:
-        config = self._config
-        return AsyncConnectionPool(
-            self._url,
-            kwargs=_connection_options(self._url, config),
-            min_size=config.pool_size,
-            max_size=config.pool_size,
-            open=False,
-            timeout=config.timeout_s,
-            max_waiting=config.max_waiting,
-            # After this long the pool gives up until the next query, which starts over. Left
-            # to itself it would pause longer and longer, and find a healed server minutes late.
-            reconnect_timeout=config.reconnect_pause_s,
-            name="recserve",
-        )
+        await self._connector.close()
 
     async def _fetch(self, query: _Query, *parameters: object) -> list[tuple[Any, ...]]:
         try:
-            return await self._calls.within(self._config.timeout_s, self._run(query, parameters))
-        except (psycopg.Error, TimeoutError) as error:
-            reasons = (reason for kind, reason in _REASONS.items() if isinstance(error, kind))
-            raise StoreUnavailable("postgres", next(reasons, type(error).__name__)) from error
+            rows = await self._calls.within(self._config.timeout_s, self._run(query, parameters))
+        except StoreUnavailable:
+            self._reachability.failed()
+            raise
+        except FAILURES as error:
+            self._reachability.failed()
+            raise StoreUnavailable("postgres", reason_of(error)) from error
+        self._reachability.answered()
+        return rows
 
     async def _run(self, query: _Query, parameters: Sequence[object]) -> list[Any]:
-        # Does nothing once the pool is open. Does not wait for connections: the next line does,
-        # within its timeout.
-        await self._pool.open(wait=False)
-        async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
-            await cursor.execute(query, parameters)
-            return await cursor.fetchall()
+        async with self._pool.connection() as conn:
+            try:
+                return await _ask(conn, query, parameters)
+            except psycopg.OperationalError:
+                # Lost, as after a restart of the server: a new connection is at hand or refused at
+                # once, and reads can be repeated.
+                if not conn.broken:
+                    raise
+        async with self._pool.connection() as conn:
+            return await _ask(conn, query, parameters)
 
 
-def _connection_options(url: str, config: PostgresConfig) -> dict[str, Any]:
-    timeout = f"statement_timeout={config.timeout_s * 1e3:.0f}ms"
-    limits = f"-c default_transaction_read_only=on -c {timeout}"
-    return {
-        # Without it every read would be a transaction of three round trips.
-        "autocommit": True,
-        # There are three statements, so each is worth preparing when it is first repeated.
-        "prepare_threshold": 1,
-        "connect_timeout": config.connect_timeout_s,
-        # A server that vanished without closing the connection is noticed after two seconds.
-        "keepalives_idle": 2,
-        "tcp_user_timeout": 2_000,
-        # Ours come last, and the last one counts.
-        "options": f"{conninfo_to_dict(url).get('options') or ''} {limits}",
-    }
+async def _ask(conn: AsyncConnection, query: _Query, parameters: Sequence[object]) -> list[Any]:
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(query, parameters)
+        return await cursor.fetchall()
 
 
 def _storable(ids: Sequence[str]) -> list[str]:
