@@ -115,15 +115,19 @@ class Graph:
     def open(self) -> tuple[Stages, ItemsStage]:
         """Opens the stages: calls 1 to 3 and call 4, as coroutine functions."""
         # Opened once for both of its methods: an in-process stage would connect twice otherwise.
-        fetcher = self.features.open()
+        fetcher, finder = self.features.open(), self.candidates.open()
         stages = Stages(
             users=make_call(FEATURES, fetcher.users),
-            candidates=make_call(CANDIDATES, self.candidates.open().find),
+            candidates=make_call(CANDIDATES, finder.find),
             scorers={
                 variant: make_call(scorer_of(variant), scorer.open().score)
                 for variant, scorer in self.scorers.items()
             },
             rank=make_call(RANKER, self.ranker.open().rank),
+            silent_stores={
+                FEATURES: make_call(FEATURES, fetcher.silent_stores),
+                CANDIDATES: make_call(CANDIDATES, finder.silent_stores),
+            },
         )
         return stages, make_call("metadata", fetcher.items)
 

@@ -23,6 +23,7 @@ from serve_app.serving.http.api import build_api
 from serve_app.serving.http.bodies import RecommendationsRequest
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
+from serve_app.serving.store_watch import StoreWatch
 from serve_app.serving.warm_up import WarmUp
 from serve_app.stores.cache import Cache
 from serve_app.telemetry.counting import RayExporter, Telemetry
@@ -49,6 +50,7 @@ class Ingress:
         self._follower = BundleFollower(bundles, config.variants, config.candidates, config.ranking)
         self._warm_up = WarmUp(self._follower, stages, config.variants)
         self.telemetry = Telemetry(exporter, now_s=time.time())
+        self._stores = StoreWatch(stages.silent_stores, self.telemetry)
         self._reporting = MinuteReporter(self.telemetry, cache)
         self._service = RecommendationService(config, stages, items, cache, self.telemetry)
 
@@ -56,6 +58,7 @@ class Ingress:
         # Serve calls this hook in the event loop of the replica, which the tasks below need.
         self._follower.follow()
         self._warm_up.start()
+        self._stores.start()
         self._reporting.start()
         return build_api(self, self._config.http)
 
@@ -120,6 +123,7 @@ class Ingress:
             "models": dict.fromkeys(self._config.variants, version),
             "weights": {variant: weights.get(variant, 0.0) for variant in self._config.variants},
             "bundle": version,
+            "silent_stores": self._stores.silent(),
         }
 
     def missing(self) -> list[str]:

@@ -63,12 +63,20 @@ class Deadlines(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The calls of the pipeline. Each raises ``StageFailed`` if it cannot answer."""
+    """The calls of the pipeline. Each raises ``StageFailed`` if it cannot answer.
+
+    Attributes:
+        silent_stores: not part of an answer: for the stages that read stores, the seconds by store
+            of those that have not answered for at least the seconds given.
+    """
 
     users: Callable[[RequestBatch], Awaitable[UserFeatures]]
     candidates: Callable[[RequestBatch], Awaitable[CandidateBatch]]
     scorers: Mapping[str, Callable[[ScoringBatch], Awaitable[NDArray[np.float32]]]]
     rank: Callable[[RankingBatch], Awaitable[RankedBatch]]
+    silent_stores: Mapping[str, Callable[[float], Awaitable[Mapping[str, float]]]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,14 @@ class Stores:
         """PostgreSQL; raises as ``StoreLocation.urls``."""
         return ShopReader(self._urls.database, self._config.postgres)
 
+    async def silent(self, at_least_s: float) -> dict[str, float]:
+        """Seconds by store, of those that have not answered this process for ``at_least_s``."""
+        silences = {
+            "postgres": await self.shop.unreachable_s(),
+            "redis": await self.cache.unreachable_s(),
+        }
+        return {store: seconds for store, seconds in silences.items() if seconds >= at_least_s}
+
     @cached_property
     def _urls(self) -> StoreUrls:
         urls, held = self._location.urls()

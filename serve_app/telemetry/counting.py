@@ -50,6 +50,9 @@ METRICS = {
     "recserve_batch_size": Metric("Requests that travelled together.", (), BATCH_BOUNDS),
     "recserve_cache_requests_total": Metric("Look-ups in the result cache.", ("result",)),
     "recserve_degraded_total": Metric("Requests with a stage replaced.", ("stage", "reason")),
+    "recserve_silent_store_total": Metric(
+        "Checks, 5 s apart, in which a store had not answered a stage for long.", ("stage", "store")
+    ),
     "recserve_candidates_total": Metric("Candidates by their source.", ("source",)),
 }
 
@@ -90,6 +93,11 @@ class Telemetry:
     def degraded(self, stage: str, reason: str, n: int) -> None:
         """Counts ``n`` requests that went on with a replacement of ``stage``."""
         self._counts["recserve_degraded_total", (stage, reason)] += n
+        self._minute.degraded[stage, reason] += n
+
+    def silent(self, stage: str, store: str) -> None:
+        """Counts a check in which a store had not answered a stage for long."""
+        self._counts["recserve_silent_store_total", (stage, store)] += 1
 
     def candidates(self, n_by_source: Mapping[str, int]) -> None:
         """Counts the candidates that each source gave."""

@@ -83,11 +83,13 @@ class Minute:
         number: epoch seconds // 60.
         stages: durations by stage; ``"request"`` for whole requests.
         outcomes: number of requests by variant and outcome.
+        degraded: number of requests by replaced stage and reason.
     """
 
     number: int
     stages: dict[str, StageHistogram] = field(default_factory=dict)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    degraded: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def observe(self, stage: str, duration_s: float) -> None:
         """Counts one duration, in seconds."""
@@ -101,9 +103,10 @@ class Minute:
             name: {str(i): int(histogram.counts[i]) for i in np.flatnonzero(histogram.counts)}
             for name, histogram in self.stages.items()
         }
-        outcomes = [[*tags, n] for tags, n in self.outcomes.items()]
         document = {"format": _FORMAT, "minute": self.number, "stages": stages}
-        return json.dumps({**document, "outcomes": outcomes}, separators=(",", ":")).encode()
+        for name in ("outcomes", "degraded"):
+            document[name] = [[*tags, n] for tags, n in getattr(self, name).items()]
+        return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Minute":
@@ -123,6 +126,9 @@ class Minute:
                 minute.stages[name] = StageHistogram(counts)
             for variant, outcome, n in document["outcomes"]:
                 minute.outcomes[variant, outcome] = int(n)
+            # Absent in what another build wrote.
+            for stage, reason, n in document.get("degraded", ()):
+                minute.degraded[stage, reason] = int(n)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise StoreUnavailable("redis", "telemetry that cannot be read") from error
         return minute
@@ -133,6 +139,7 @@ def merge_minutes(minutes: Sequence[Minute]) -> Minute:
     total = Minute(min((minute.number for minute in minutes), default=0))
     for minute in minutes:
         total.outcomes.update(minute.outcomes)
+        total.degraded.update(minute.degraded)
         for name, histogram in minute.stages.items():
             total.stages.setdefault(name, StageHistogram()).merge(histogram)
     return total

@@ -18,10 +18,16 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from serve_app.bundles.roots import BundleLocation
 from serve_app.errors import StoreUnavailable
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.serving.stages.candidate_generator import CandidateGenerator
+from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.cache import Cache, RedisConfig
+from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
+from serve_app.stores.serving_readers import CacheTtls
 from tests.support.proxy import Proxy, proxy_before
 
 SOCKET = ".s.PGSQL.5432"
@@ -244,6 +250,24 @@ def test_a_name_that_is_known_again_is_found(
 
     assert asyncio.run(scene()) < 2
     assert next(n_hanging) <= 1
+
+
+def test_stages_name_the_stores_that_do_not_answer(tmp_path: Path, redis_url: str) -> None:
+    async def scene() -> None:
+        location = StoreLocation(tmp_path, f"postgresql:///x?host={tmp_path}", redis_url)
+        stores = Stores(location, StoresConfig())
+        fetcher = FeatureFetcher(stores, CacheTtls())
+        bundles = BundleLocation(str(tmp_path), tmp_path)
+        generator = CandidateGenerator(stores, bundles, CacheTtls(), CandidatesConfig())
+        assert await fetcher.silent_stores(0.0001) == {}
+        assert (await fetcher.items(["pan"])).unanswered == {"pan"}
+        assert list(await fetcher.silent_stores(0.0001)) == ["postgres"]
+        assert list(await generator.silent_stores(0.0001)) == ["postgres"]
+        assert await generator.silent_stores(60) == {}
+        await stores.shop.close()
+        await stores.cache.close()
+
+    asyncio.run(scene())
 
 
 def test_says_for_how_long_a_store_does_not_answer(

@@ -36,11 +36,13 @@ def status(
     period_s = max(1.0, now_s - traffic.number * MINUTE_S) if minutes else 0.0
     tables = [_stages(traffic, period_s)] if traffic.stages else []
     tables += [_outcomes(traffic, period_s)] if traffic.outcomes else []
+    tables += [_degraded(traffic, period_s)] if traffic.degraded else []
     message = f" ({application['message']})" if application.get("message") else ""
     parts = [
         f"{APPLICATION}: {application['status']}{message}",
         _deployments(application),
         _versions((health or {}).get("models", {})),
+        *_silent_stores((health or {}).get("silent_stores", {})),
         *(tables or ["no requests in the last minutes"]),
     ]
     return "\n\n".join(parts)
@@ -65,6 +67,15 @@ def _versions(versions: Mapping[str, str]) -> str:
     return aligned(("variant", "version"), sorted(versions.items()))
 
 
+def _silent_stores(silent: Mapping[str, Mapping[str, float]]) -> list[str]:
+    lines = [
+        f"{stage}: {store} has not answered for {seconds:.0f} s"
+        for stage, stores in sorted(silent.items())
+        for store, seconds in sorted(stores.items())
+    ]
+    return ["\n".join(lines)] if lines else []
+
+
 def _stages(traffic: Minute, period_s: float) -> str:
     names = sorted(traffic.stages, key=lambda name: (name != REQUEST, name))
     rows = []
@@ -83,6 +94,14 @@ def _outcomes(traffic: Minute, period_s: float) -> str:
         for (variant, outcome), n in sorted(traffic.outcomes.items())
     ]
     return aligned(("variant", "outcome", "requests", "per s"), rows)
+
+
+def _degraded(traffic: Minute, period_s: float) -> str:
+    rows = [
+        (stage, reason, str(n), _per_second(n, period_s))
+        for (stage, reason), n in sorted(traffic.degraded.items())
+    ]
+    return aligned(("replaced", "reason", "requests", "per s"), rows)
 
 
 def _per_second(n: int, period_s: float) -> str:

@@ -123,6 +123,11 @@ class Health(BaseModel):
     models: dict[str, str | None] = Field(description="Version of the bundle, by variant.")
     weights: dict[str, float] = Field(description="Weight in the experiment, by variant.")
     bundle: str | None = Field(description="Version of the bundle; null before the first fit.")
+    silent_stores: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="Seconds by stage and store, of stores that have not answered a stage for long."
+        " Empty if every store answers.",
+    )
 
 
 class Readiness(BaseModel):

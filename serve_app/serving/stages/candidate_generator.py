@@ -20,6 +20,7 @@ class CandidateGenerator:
     def __init__(
         self, stores: Stores, bundles: BundleLocation, ttls: CacheTtls, config: CandidatesConfig
     ) -> None:
+        self._stores = stores
         self._histories = HistoryReader(stores.cache, stores.shop, ttls)
         self._shelf = BundleShelf(
             bundles, "candidates", lambda bundle: CandidateFinder.of(bundle.fitted, config)
@@ -34,3 +35,7 @@ class CandidateGenerator:
         histories = await self._histories.read(batch.user_ids, finder.fitted.archive)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, finder.find, batch, histories)
+
+    async def silent_stores(self, at_least_s: float) -> dict[str, float]:
+        """Seconds by store, of those that have not answered for at least so long."""
+        return await self._stores.silent(at_least_s)

@@ -16,6 +16,7 @@ class FeatureFetcher:
     """Reads Redis, then PostgreSQL for absent keys. Holds clients, no model."""
 
     def __init__(self, stores: Stores, ttls: CacheTtls) -> None:
+        self._stores = stores
         self._users = user_reader(stores.cache, stores.shop, ttls)
         self._items = item_reader(stores.cache, stores.shop, ttls)
 
@@ -33,6 +34,10 @@ class FeatureFetcher:
     async def items(self, item_ids: Sequence[str]) -> ReadResult[ItemRow]:
         """Reads the metadata of known items; names the items for which no store answered."""
         return await self._items.read(item_ids)
+
+    async def silent_stores(self, at_least_s: float) -> dict[str, float]:
+        """Seconds by store, of those that have not answered for at least so long."""
+        return await self._stores.silent(at_least_s)
 
 
 def default_users(batch: RequestBatch) -> UserFeatures:

@@ -108,6 +108,7 @@ class TestTelemetry:
         telemetry.batch(1)
         telemetry.cache(1, 1)
         telemetry.degraded("rank", "timed_out", 1)
+        telemetry.silent("features", "postgres")
         telemetry.candidates({"popular": 1})
         telemetry.flush(1)
 

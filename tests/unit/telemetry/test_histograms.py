@@ -58,12 +58,19 @@ class TestMinute:
         minute.observe("features", 0.004)
         minute.observe("features", 1.0)
         minute.outcomes["main", "ok"] = 3
+        minute.degraded["history", "store_unavailable"] = 2
 
         back = Minute.decode(minute.encode())
 
         assert back.number == 29
         assert back.outcomes == minute.outcomes
+        assert back.degraded == minute.degraded
         assert back.stages["features"].counts.tolist() == minute.stages["features"].counts.tolist()
+
+    def test_reads_minutes_of_builds_that_did_not_count_replaced_stages(self):
+        old = json.dumps({"format": 1, "minute": 1, "stages": {}, "outcomes": []}).encode()
+
+        assert Minute.decode(old) == Minute(1)
 
     def test_merges_the_minutes_of_replicas(self):
         left, right = Minute(7), Minute(6)
@@ -72,6 +79,8 @@ class TestMinute:
         right.observe("rank", 0.02)
         left.outcomes["main", "ok"] = 2
         right.outcomes["main", "ok"] = 3
+        left.degraded["rank", "timed_out"] = 4
+        right.degraded["rank", "timed_out"] = 1
 
         total = merge_minutes([left, right])
 
@@ -79,6 +88,7 @@ class TestMinute:
         assert total.stages[REQUEST].n == 2
         assert total.stages["rank"].n == 1
         assert total.outcomes["main", "ok"] == 5
+        assert total.degraded["rank", "timed_out"] == 5
         assert left.stages[REQUEST].n == 1
 
     def test_merges_no_minutes_into_an_empty_one(self):

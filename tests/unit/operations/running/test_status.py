@@ -81,6 +81,25 @@ def test_shows_rates_and_quantiles_over_all_replicas():
     assert float(rank[2]) == pytest.approx(2, rel=0.03)
 
 
+def test_names_the_stores_that_a_stage_does_not_reach():
+    health = {"models": {}, "silent_stores": {"features": {"redis": 7.4, "postgres": 150.0}}}
+
+    page = status(FakeServe(), [], health, now_s=0)
+
+    assert "features: postgres has not answered for 150 s" in page.splitlines()
+    assert "features: redis has not answered for 7 s" in page.splitlines()
+
+
+def test_lists_the_replaced_stages_by_reason():
+    minute = Minute(10)
+    minute.degraded["history", "store_unavailable"] = 120
+
+    page = status(FakeServe(), [minute], None, now_s=11 * 60)
+
+    assert "replaced  reason             requests  per s" in page
+    assert "history   store_unavailable       120    2.0" in page
+
+
 def test_rounds_long_durations_to_whole_milliseconds():
     page = status(FakeServe(), [window(0, **{REQUEST: [12.0] * 60})], None, now_s=60)
 

@@ -543,6 +543,7 @@ class TestProbes:
             "models": {"main": version, "challenger": version},
             "weights": {"main": 1.0, "challenger": 0.0},
             "bundle": version,
+            "silent_stores": {},
         }
 
     def test_health_is_fine_before_anything_is_published(self, nothing_published):
