@@ -21,6 +21,9 @@ FORMAT: Literal[5] = 5
 VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{8}")
 """UTC day of the last interaction, and the start of the hash of the contents."""
 
+Order = Literal["model", "popularity"]
+"""Orders the lists of a bundle: the model of each variant, or the popularity of the items."""
+
 ColumnKind = Literal["number", "flag", "text", "tags"]
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -71,6 +74,7 @@ class Manifest(Settings):
         columns: kind of every catalogue column, in the order that numbers their files.
         models: by variant.
         metrics: measured on the evaluation window, by list compared (popularity, fused …).
+        order: ``popularity`` if nothing better was there to be served when no model was better.
     """
 
     format: Literal[5] = FORMAT
@@ -87,6 +91,7 @@ class Manifest(Settings):
     columns: Mapping[str, ColumnKind]
     models: Mapping[str, ModelManifest]
     metrics: Mapping[str, Mapping[str, float]]
+    order: Order = "model"
 
 
 def unusable_variants(manifest: Manifest, variants: Sequence[str]) -> list[str]:

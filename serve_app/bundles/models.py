@@ -1,8 +1,10 @@
-"""Loads the models of a bundle."""
+"""Loads the models of a bundle, or the order that is served instead of them."""
 
 from pathlib import Path
 
+import numpy as np
 import xgboost
+from numpy.typing import NDArray
 
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import ModelManifest
@@ -12,7 +14,7 @@ from serve_app.recommending.scoring.model_features import fingerprint
 
 
 def load_model(bundle: Bundle, variant: str) -> VariantModel:
-    """The model of a variant, ready to score.
+    """The model of a variant, ready to score; popularity for a bundle that is ordered by it.
 
     Raises:
         BundleMissing: the bundle was fitted without this variant.
@@ -21,8 +23,14 @@ def load_model(bundle: Bundle, variant: str) -> VariantModel:
     manifest = bundle.manifest.models.get(variant)
     if manifest is None:
         raise BundleMissing(str(bundle.folder), variant)
+    if bundle.manifest.order == "popularity":
+        return VariantModel(_only_feature, ("item.popularity",), bundle.fitted.catalogue)
     booster = load_booster(bundle.model_path(variant), manifest)
     return VariantModel(scoring_of(booster), manifest.features, bundle.fitted.catalogue)
+
+
+def _only_feature(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    return matrix[:, 0]
 
 
 def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:

@@ -52,7 +52,7 @@ def promotions(root: str) -> Sequence[Promotion]:
         StoreUnavailable: the object store did not answer.
     """
     opened = open_root(root)
-    return drop_unfinished(_read_log(opened), _current_if_any(opened))
+    return drop_unfinished(_read_log(opened), current_if_any(opened))
 
 
 def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> None:
@@ -87,7 +87,7 @@ def rollback(root: str, *, at: float) -> str:
     with opened.locked():
         version = rollback_target_at(opened)
         if version is None:
-            current = _current_if_any(opened)
+            current = current_if_any(opened)
             others = [other for other in opened.versions() if other != current]
             raise NothingServedBefore(root, others)
         promote_at(opened, version, at, "rollback")
@@ -102,13 +102,13 @@ def rollback_target(root: str) -> str | None:
 def rollback_target_at(root: BundleRoot) -> str | None:
     """``rollback_target`` of an opened root."""
     present = set(root.versions())
-    before = served_before(_read_log(root), _current_if_any(root))
+    before = served_before(_read_log(root), current_if_any(root))
     return next((old for old in before if old in present and _is_readable(root, old)), None)
 
 
 def promote_at(root: BundleRoot, version: str, at: float, by: Cause) -> None:
     """Promotes a published version; the caller holds the lock of the root."""
-    current = _current_if_any(root)
+    current = current_if_any(root)
     if version == current:
         return
     done = drop_unfinished(_read_log(root), current)
@@ -170,7 +170,8 @@ def _read_log(root: BundleRoot) -> Sequence[Promotion]:
     return log
 
 
-def _current_if_any(root: BundleRoot) -> str | None:
+def current_if_any(root: BundleRoot) -> str | None:
+    """The served version; ``None`` if there is none, or ``current`` is damaged."""
     try:
         return read_current(root)
     except BundleDamaged:

@@ -12,12 +12,13 @@ from serve_app.bundles.manifest import (
     FileManifest,
     Manifest,
     ModelManifest,
+    Order,
     content_hash,
     describe_files,
 )
-from serve_app.bundles.promotions import promote_at, rollback_target_at
+from serve_app.bundles.promotions import current_if_any, promote_at, rollback_target_at
 from serve_app.bundles.roots import BundleRoot, open_root, read_current
-from serve_app.bundles.version_reports import remove_orphans, report_name
+from serve_app.bundles.version_reports import REPORT_FILE, remove_orphans, report_name
 from serve_app.domain.fitted import Fitted
 from serve_app.recommending.scoring.model_features import fingerprint
 
@@ -58,6 +59,7 @@ class BundleContents:
         measured_from_at: beginning of the evaluation window, epoch seconds.
         n_interactions: includes the interactions that the archive leaves out.
         shop_id: identity of the database that was fitted on; empty where there is none.
+        order: orders the lists.
     """
 
     fitted: Fitted
@@ -68,6 +70,7 @@ class BundleContents:
     measured_from_at: float
     n_interactions: int
     shop_id: str = ""
+    order: Order = "model"
 
 
 def publish(
@@ -82,6 +85,7 @@ def publish(
     """Publishes a version in one step, and makes it current if it is to be served.
 
     A version is named after its contents: publishing equal contents again replaces only the report.
+    The report of the served version stays, because a fit can only compare it with itself.
     Versions beyond the newest ``n_kept`` are deleted, except the current one, the target of a
     rollback, and the one just published.
 
@@ -101,7 +105,7 @@ def publish(
     with opened.workspace() as folder:
         _write(folder, contents)
         manifest = _manifest(describe_files(folder), contents, created_at)
-        if report is not None:
+        if report is not None and not _is_reported(opened, manifest):
             # Before the version: a version that was kept back always has its verdict.
             opened.copy_folder(report, report_name(manifest.version))
         if not opened.holds(manifest):
@@ -111,6 +115,13 @@ def publish(
         # Last: pruning spares the current version and the target of a rollback as they are now.
         _prune(opened, manifest.version, n_kept)
     return manifest
+
+
+def _is_reported(root: BundleRoot, manifest: Manifest) -> bool:
+    """True if this version is served already, with a report."""
+    if current_if_any(root) != manifest.version or not root.holds(manifest):
+        return False
+    return root.read(f"{report_name(manifest.version)}/{REPORT_FILE}") is not None
 
 
 def _write(folder: Path, contents: BundleContents) -> None:
@@ -150,6 +161,7 @@ def _manifest(
         columns=column_kinds(catalogue.columns),
         models={name: _model_manifest(name, model) for name, model in contents.models.items()},
         metrics=contents.metrics,
+        order=contents.order,
     )
 
 
@@ -174,6 +186,8 @@ def _lines_beside_files(contents: BundleContents) -> Iterator[str]:
     # Two shops with equal data have two versions: each names the users of its own database.
     if contents.shop_id:
         yield f"shop {contents.shop_id}"
+    if contents.order != "model":
+        yield contents.order
 
 
 def _booster_file(subfolder: str, variant: str) -> str:

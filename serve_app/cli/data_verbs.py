@@ -24,7 +24,7 @@ from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import ours_config
 from serve_app.operations.load_shop import load_files, load_report
 from serve_app.operations.terminal import show_progress
-from serve_app.operations.versions import page
+from serve_app.operations.versions import describe_publication, page
 
 items_option = click.option("--items", type=FILE, help="CSV or Parquet file of items.")
 users_option = click.option("--users", type=FILE, help="CSV or Parquet file of users.")
@@ -107,7 +107,7 @@ def fit_command(config: Path, settings: Path, **options: Any) -> None:
     with show_progress() as progress:
         manifest = fit_bundle(workplace, settings, progress, FitRun(**options), announce=click.echo)
     if manifest is not None:
-        click.echo(f"published {manifest.version}")
+        click.echo(describe_publication(workplace.bundles.root, manifest))
         click.echo(page(workplace.bundles.root, manifest.version, workplace.config.variants))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles import promotions as bundle_promotions
 from serve_app.bundles.bundle import current_version, manifest_of, versions
-from serve_app.bundles.manifest import Manifest, ModelManifest, unusable_variants
+from serve_app.bundles.manifest import Manifest, ModelManifest, Order, unusable_variants
 from serve_app.bundles.promotions import Promotion
 from serve_app.bundles.version_reports import (
     StoredVerdict,
@@ -20,6 +20,11 @@ from serve_app.operations.terminal import aligned
 
 MEASURE = "ndcg_at_10"
 NONE = "–"
+
+_ORDERS: Mapping[Order, str] = {
+    "model": "the model of each variant",
+    "popularity": "popularity: no model was better",
+}
 
 
 class _Readable(NamedTuple):
@@ -59,6 +64,18 @@ def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
     if target is not None and (objection := _missing_boosters(root, target, variants)):
         raise PromotionRefused(target, objection)
     return bundle_promotions.rollback(root, at=at)
+
+
+def describe_publication(root: str, manifest: Manifest) -> str:
+    """Say in one line what a fit has published.
+
+    Args:
+        manifest: as the fit returned it.
+    """
+    version = manifest.version
+    if manifest_of(root, version).created_at == manifest.created_at:
+        return f"published {version}"
+    return f"published {version} again: its contents have not changed"
 
 
 def listing(root: str) -> str:
@@ -104,7 +121,7 @@ def page(root: str, version: str | None, variants: Sequence[str]) -> str:
     made_current = [entry for entry in bundle_promotions.promotions(root) if entry.version == shown]
     parts = [
         "\n".join([f"{shown} is {'' if shown == current else 'not '}served", *faults]),
-        _facts(root, manifest, made_current),
+        _facts(root, manifest, made_current, current),
         _boosters_table(manifest, variants),
         *_metrics_tables(manifest),
     ]
@@ -149,12 +166,15 @@ def _versions_table(contents: Mapping[str, _Readable | None], current: str | Non
         manifest = entry.manifest
         sizes = (manifest.n_items, manifest.n_users, manifest.n_interactions)
         measures = (_measure(manifest.models.get(name)) for name in variants)
-        cells = [_minute(manifest.created_at), *map(str, sizes), *measures, _word(entry.verdict)]
+        word = _word(entry.verdict, manifest, current)
+        cells = [_minute(manifest.created_at), *map(str, sizes), *measures, word]
         rows.append([mark, version, *cells])
     return aligned(header, rows)
 
 
-def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> str:
+def _facts(
+    root: str, manifest: Manifest, made_current: Sequence[Promotion], current: str | None
+) -> str:
     has_report = read_report(root, manifest.version) is not None
     verdict = read_verdict(root, manifest.version)
     location = report_location(root, manifest.version)
@@ -164,8 +184,9 @@ def _facts(root: str, manifest: Manifest, made_current: Sequence[Promotion]) -> 
         ("holds", f"{contents}, {manifest.n_interactions} interactions"),
         ("knows until", f"{_minute(manifest.until_at)} UTC"),
         ("measured on", f"{_minute(manifest.measured_from_at)} to {_minute(manifest.until_at)}"),
+        ("lists are", f"ordered by {_ORDERS[manifest.order]}"),
         ("labels from", f"the last {manifest.horizon_s / DAY_S:.1f} days"),
-        ("verdict", _word(verdict) + (f": {verdict.reason}" if verdict else "")),
+        ("verdict", _word(verdict, manifest, current) + (f": {verdict.reason}" if verdict else "")),
         ("report", location if has_report else f"none (would lie in {location})"),
         *(("promoted", f"{_minute(entry.at)} UTC by {entry.by}") for entry in made_current),
     ]
@@ -181,7 +202,9 @@ def _boosters_table(manifest: Manifest, variants: Sequence[str]) -> str:
             str(model.n_trees),
             str(len(model.features)),
             NONE if model.held_out is None else "kept",
-            ("not usable" if name in lacking else "yes") if name in variants else "no",
+            _served(
+                served=name in variants and manifest.order == "model", usable=name not in lacking
+            ),
         ]
         for name, model in manifest.models.items()
     ]
@@ -204,10 +227,17 @@ def _measure(model: ModelManifest | None) -> str:
     return NONE if value is None else f"{value:.4f}"
 
 
-def _word(verdict: StoredVerdict | None) -> str:
+def _served(*, served: bool, usable: bool) -> str:
+    return "no" if not served else "yes" if usable else "not usable"
+
+
+def _word(verdict: StoredVerdict | None, manifest: Manifest, current: str | None) -> str:
     if verdict is None:
         return "unknown"
-    return "promoted" if verdict.promoted else "kept back"
+    if verdict.promoted:
+        return "promoted" if manifest.order == "model" else f"promoted, by {manifest.order}"
+    # An operator has decided otherwise: the served version is not kept back.
+    return "overruled" if manifest.version == current else "kept back"
 
 
 def _minute(at: float) -> str:

@@ -85,7 +85,7 @@ class RecommendationService:
             epoch, cached = await self._lookups.ask(key)
             self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
             if cached is not None:
-                return decode_answer(cached, current.version)
+                return decode_answer(cached, current.version, current.order)
         return await self._graph.ask(_Asked(question, current, epoch))
 
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
@@ -146,6 +146,7 @@ class RecommendationService:
                 int(ranked.offsets[i + 1] - ranked.offsets[i]),
                 current.version,
                 answers.degraded[i] + ((METADATA,) if i in replaced else ()),
+                order=current.order,
             )
             for i in range(len(questions))
         ]

@@ -55,6 +55,12 @@ class CurrentBundle:
     def version(self) -> str:
         return self.bundle.manifest.version
 
+    @property
+    def order(self) -> str:
+        """What orders the lists in place of the variants' models; empty for the models."""
+        order = self.bundle.manifest.order
+        return "" if order == "model" else order
+
     def features_at(self, now_at: float) -> float:
         """Time for which features are computed: now, or ``horizon_s`` after the end of the data."""
         # Ages of items and events stay within the range that the models saw, however old the bundle

@@ -37,6 +37,7 @@ class Answer:
         recommendations: JSON array of ``n_items``, as it is sent.
         version: of the bundle that answered; empty if there was none.
         degraded: stages that were replaced.
+        order: ordered the lists in place of the variant's model; empty for the model.
     """
 
     recommendations: bytes
@@ -44,6 +45,7 @@ class Answer:
     version: str
     degraded: tuple[str, ...] = ()
     cached: bool = False
+    order: str = ""
 
 
 def answer_key(question: Question, version: str, settings: str) -> str:
@@ -74,7 +76,7 @@ def encode_answer(answer: Answer) -> bytes:
     return answer.n_items.to_bytes(_COUNT_BYTES, "big") + answer.recommendations
 
 
-def decode_answer(cached: bytes, version: str) -> Answer:
-    """Reads a cached answer of a bundle version."""
+def decode_answer(cached: bytes, version: str, order: str = "") -> Answer:
+    """Reads a cached answer of a bundle version; ``order`` as in ``Answer``."""
     n_items = int.from_bytes(cached[:_COUNT_BYTES], "big")
-    return Answer(cached[_COUNT_BYTES:], n_items, version, cached=True)
+    return Answer(cached[_COUNT_BYTES:], n_items, version, cached=True, order=order)

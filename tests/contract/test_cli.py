@@ -173,6 +173,8 @@ class TestFromNothingToABundle:
         again = recserve("fit", "--settings", settings)
 
         assert version_of(again) == version_of(fitted)
+        assert f"{version_of(again)} again: its contents have not changed" in again.out
+        assert "kept back" not in again.out
         assert recserve("versions", "list").out.count(version_of(fitted)) == 1
 
     def test_the_doctor_finds_all_well(self, recserve: Recserve, fitted: Said) -> None:

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.units import DAY_S
-from serve_app.bundles.bundle import open_bundle
+from serve_app.bundles.bundle import current_version, open_bundle
 from serve_app.bundles.manifest import Manifest
+from serve_app.bundles.models import load_model
+from serve_app.bundles.version_reports import read_verdict
+from serve_app.domain.batches import RequestBatch
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
@@ -20,6 +23,11 @@ from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.ranking.diversity import DiversityConfig
+from serve_app.recommending.ranking.ordering import RankingConfig
+from serve_app.recommending.recommend_batch import recommend_batch
+from serve_app.recommending.scoring.model_features import unknown_user, user_features
 from serve_app.stores.postgres.schema import Connection
 
 CONFIG = FitConfig(
@@ -81,7 +89,7 @@ def fit(conn: Connection, folder: Path, events: list[Event], described: Rows) ->
     )
     load(conn, files, LoadConfig(), lambda file, share: None, now_at=NOW_AT)
     work = Workspace(folder / "fit")
-    work.folder.mkdir()
+    work.folder.mkdir(exist_ok=True)
     for _ in fit_and_publish(
         FitSource(conn, str(folder / "bundles"), folder / "cache"),
         work,
@@ -104,6 +112,63 @@ def test_publishes_a_bundle_of(conn: Connection, tmp_path: Path, name: str) -> N
     root, cache = str(tmp_path / "bundles"), tmp_path / "cache"
     assert open_bundle(root, manifest.version, cache_dir=cache, verify=True).manifest == manifest
     assert manifest.n_interactions == len(set(events))
+
+
+def fashions() -> list[Event]:
+    """Purchases without tastes: all users buy what all buy."""
+    rng = np.random.default_rng(2)
+    users = rng.integers(0, 300, 3_000)
+    items = np.minimum(rng.geometric(0.05, 3_000), 99)
+    at = BEGIN_AT + 1_000.0 * np.arange(3_000)
+    return [
+        (f"u{user}", f"i{item}", "purchase", "", moment)
+        for user, item, moment in zip(users, items, at.tolist(), strict=True)
+    ]
+
+
+def lists_of(root: Path, manifest: Manifest, users: tuple[str, ...]) -> list[list[int]]:
+    """What replicas would answer without diversity."""
+    bundle = open_bundle(str(root), manifest.version, cache_dir=root / "cache")
+    finder = CandidateFinder.of(bundle.fitted, CandidatesConfig())
+    batch = RequestBatch.unfiltered(users, 10, manifest.until_at)
+    histories = bundle.fitted.archive.read(users, stale=False)
+    features = user_features(np.tile(unknown_user(), (len(users), 1)), batch.at)
+    ranking = RankingConfig(diversity=DiversityConfig(mmr_lambda=1.0, max_per_category=None))
+    model = load_model(bundle, "main")
+    ranked = recommend_batch(batch, histories, features, finder, model, ranking).ranked
+    return [part.tolist() for part in np.split(ranked.rows, ranked.offsets[1:-1])]
+
+
+def test_popularity_orders_the_lists_where_no_model_is_better(
+    conn: Connection, tmp_path: Path
+) -> None:
+    manifest = fit(conn, tmp_path, fashions(), items(100))
+
+    assert manifest.order == "popularity"
+    root = tmp_path / "bundles"
+    fitted = open_bundle(str(root), manifest.version, cache_dir=root / "cache").fitted
+    done = fitted.archive.read(("u1",), stale=False).events["row"]
+    popular = fitted.tables.popular_rows
+    nobody, somebody = lists_of(root, manifest, ("nobody", "u1"))
+    assert nobody == popular[:10].tolist()
+    assert somebody == popular[~np.isin(popular, done)][:10].tolist()
+    verdict = read_verdict(str(root), manifest.version)
+    assert verdict is not None
+    assert verdict.promoted
+    assert verdict.reason.startswith("popularity orders the lists until a model is better: main is")
+
+
+def test_a_later_fit_replaces_popularity_by_newer_popularity(
+    conn: Connection, tmp_path: Path
+) -> None:
+    first = fit(conn, tmp_path, fashions(), items(100))
+    later = [("u7", f"i{i}", "purchase", "", BEGIN_AT + 3_100_000.0 + i) for i in range(40)]
+
+    second = fit(conn, tmp_path, later, items(100))
+
+    assert second.version != first.version
+    assert second.order == "popularity"
+    assert current_version(str(tmp_path / "bundles")) == second.version
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from serve_app.bundles.manifest import ModelManifest
+from serve_app.bundles.manifest import ModelManifest, Order
 from serve_app.domain.settings import Settings
 from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.leaks import Leak
@@ -16,6 +16,9 @@ from serve_app.measuring.comparing import Comparison, comparisons
 from serve_app.recommending.scoring.model_features import SOURCES, fingerprint
 
 Demand = Literal["better", "not_worse"]
+
+POPULAR = "popular"
+"""The source whose order is served in place of a model: items by popularity, the decayed sales."""
 
 SIMPLER = (POPULARITY, *SOURCES, FUSED)
 """Orders that need no model. The main variant must be better than each of them."""
@@ -68,6 +71,7 @@ class GateVerdict:
         main: the judged variant.
         k: length of the compared lists.
         reason: half a sentence, to follow "because".
+        order: orders the lists if the fit is promoted.
     """
 
     main: str
@@ -75,6 +79,7 @@ class GateVerdict:
     promoted: bool
     judgements: tuple[Judgement, ...]
     reason: str
+    order: Order = "model"
 
 
 def judge(
@@ -93,7 +98,8 @@ def judge(
         main: the variant that most users would get.
         served_absent: reason if ``results`` holds no list of the served model.
         leaks: of all sources; a suspicious source fails the fit.
-        nothing_served: no bundle is served, so the fit is promoted whatever the comparisons say.
+        nothing_served: no model is served, so the fit is promoted whatever the comparisons say. It
+            serves the order of popularity if the main variant is not better than that.
     """
     # All demands must hold at once, so the intervals need no correction for their number.
     ndcg = window_results.ndcg_by_order(results, config.k)
@@ -110,10 +116,14 @@ def judge(
         for other, demand in others.items()
     )
     promoted, reason = _decide(main, judgements, leaks)
-    if nothing_served and not promoted:
-        # Any lists are better than none.
-        promoted, reason = True, f"nothing else is there to be served, although {reason}"
-    return GateVerdict(main, config.k, promoted, judgements, reason)
+    if promoted or not nothing_served:
+        return GateVerdict(main, config.k, promoted, judgements, reason)
+    # Any lists are better than none. Those of a model must be better than popular items.
+    if not _suspicious(leaks) and _beats_popularity(judgements):
+        reason = f"nothing better is there to be served, although {reason}"
+        return GateVerdict(main, config.k, True, judgements, reason)
+    reason = f"popularity orders the lists until a model is better: {reason}"
+    return GateVerdict(main, config.k, True, judgements, reason, "popularity")
 
 
 def why_not_comparable(
@@ -153,7 +163,7 @@ def _skip(other: str, demand: Demand, why: str) -> Judgement:
 
 
 def _decide(main: str, judgements: Sequence[Judgement], leaks: Sequence[Leak]) -> tuple[bool, str]:
-    suspicious = [leak.source for leak in leaks if leak.suspicious]
+    suspicious = _suspicious(leaks)
     compared = [judgement for judgement in judgements if judgement.difference is not None]
     failed = [judgement for judgement in compared if not judgement.passed]
     if suspicious:
@@ -161,6 +171,20 @@ def _decide(main: str, judgements: Sequence[Judgement], leaks: Sequence[Leak]) -
     if not compared:
         return False, f"there was nothing to compare {main} with"
     return not failed, f"{main} is {_in_words(failed or compared)}"
+
+
+def _suspicious(leaks: Sequence[Leak]) -> list[str]:
+    """Names of the suspicious sources."""
+    return [leak.source for leak in leaks if leak.suspicious]
+
+
+def _beats_popularity(judgements: Sequence[Judgement]) -> bool:
+    compared = [
+        judgement
+        for judgement in judgements
+        if judgement.other in (POPULARITY, POPULAR) and judgement.difference is not None
+    ]
+    return bool(compared) and all(judgement.passed for judgement in compared)
 
 
 _PHRASES: Mapping[tuple[Demand, bool], str] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from serve_app.fitting.judging.gate import GateVerdict
 from serve_app.fitting.judging.window_results import CANDIDATES, SERVED
 from serve_app.fitting.report import cell_text
 from serve_app.fitting.report.document import Document, Part, Picture, Section, Table
@@ -42,7 +43,7 @@ def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Doc
     }
     return Document(
         title=f"Fit of the data until {cell_text.write_day(facts.split.end_at)}",
-        headline="Promoted" if facts.verdict.promoted else "Kept back",
+        headline=_headline(facts.verdict),
         lead=f"Because {facts.verdict.reason}.",
         good=facts.verdict.promoted,
         sections=[
@@ -50,6 +51,12 @@ def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Doc
             for title, parts in sections.items()
         ],
     )
+
+
+def _headline(verdict: GateVerdict) -> str:
+    if not verdict.promoted:
+        return "Kept back"
+    return "Promoted" if verdict.order == "model" else f"Promoted, ordered by {verdict.order}"
 
 
 def _has_content(part: Part, drawn: frozenset[str]) -> bool:

@@ -7,11 +7,12 @@ and the model that is served now. The gate decides by these results, and a repor
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.bundles.manifest import Order
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging import window_results
@@ -66,9 +67,9 @@ def evaluate_models(job: Job, folder: Path) -> None:
         config.seed,
         served_absent=served_absent,
         leaks=leaks,
-        nothing_served=served is None,
+        nothing_served=served is None or served.manifest.order != "model",
     )
-    write_json(folder / _VERDICT, {"promoted": verdict.promoted, "reason": verdict.reason})
+    write_json(folder / _VERDICT, {"promoted": verdict.promoted, "order": verdict.order})
     report = folder / "report"
     report.mkdir()
     write_report(_collect_facts(job, data, latest, results, verdict, leaks, served), report)
@@ -80,9 +81,15 @@ def load_metrics(work: Workspace) -> dict[str, dict[str, float]]:
     return metrics
 
 
-def is_promoted(work: Workspace) -> bool:
-    """Tells whether the gate promoted the fit."""
-    return bool(read_json(work.folder_of(STEP) / _VERDICT)["promoted"])
+class Decision(NamedTuple):
+    """The gate's decision on a fit: whether it is promoted, and what then orders its lists."""
+
+    promoted: bool
+    order: Order
+
+
+def load_decision(work: Workspace) -> Decision:
+    return Decision(**read_json(work.folder_of(STEP) / _VERDICT))
 
 
 def report_folder(work: Workspace) -> Path:
@@ -133,6 +140,8 @@ def _served_model(
     """Finds the served model, or the reason why it cannot be measured on the window."""
     if served is None:
         return None, NOTHING_SERVED
+    if served.manifest.order != "model":
+        return None, f"the served bundle is ordered by {served.manifest.order}"
     if main not in served.held_out:
         return None, "the served bundle holds no model of it that was measured"
     model = served.manifest.models[main]

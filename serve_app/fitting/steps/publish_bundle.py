@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Texts
+from serve_app.bundles.manifest import Order
 from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.domain.fitted import Fitted
 from serve_app.fitting.data.user_numbers import find_favorite_categories, find_recent_views
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
+from serve_app.fitting.judging.gate import POPULAR
 from serve_app.fitting.moments.snapshot import build_archive
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps import evaluate_models
@@ -24,7 +26,7 @@ from serve_app.fitting.steps.find_candidates import load_tables
 from serve_app.fitting.steps.train_models import load_objectives, read_booster
 from serve_app.fitting.training.boosting import parse_booster
 from serve_app.fitting.workspace.step_folders import Workspace, write_json
-from serve_app.recommending.scoring.model_features import USER_COLUMNS
+from serve_app.recommending.scoring.model_features import SOURCES, USER_COLUMNS
 from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
 
 MANIFEST = "manifest.json"
@@ -57,14 +59,17 @@ def publish_bundle(
         created_at: epoch seconds, written into the manifest.
         force: promote the bundle whatever the gate says.
     """
+    decision = evaluate_models.load_decision(job.work)
+    order: Order = "model" if force else decision.order
     result = assemble_result(job.work, job.config, evaluate_models.load_metrics(job.work))
     # The bundle comes last. A fit that dies before has changed columns, which the next fit writes
     # again, but no bundle is served whose columns are missing.
     _write_columns(job, target, result)
-    passed = evaluate_models.is_promoted(job.work)
+    # A forced fit serves its models, whatever the gate would serve instead.
+    passed = decision == (True, order)
     manifest = publish(
         target.bundle_root,
-        replace(result.contents, shop_id=target.shop_id),
+        replace(_ordered_by(order, result.contents), shop_id=target.shop_id),
         created_at=created_at,
         n_kept=job.config.n_versions_kept,
         promote=passed,
@@ -73,6 +78,16 @@ def publish_bundle(
     if force and not passed:
         promote(target.bundle_root, manifest.version, at=created_at, by="forced")
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+
+
+def _ordered_by(order: Order, contents: BundleContents) -> BundleContents:
+    if order == "model":
+        return contents
+    # The candidates too: a popular item that other sources pushed out could not be listed.
+    tables = contents.fitted.tables
+    alone = np.array([source == POPULAR for source in SOURCES], tables.source_weights.dtype)
+    fitted = replace(contents.fitted, tables=replace(tables, source_weights=alone))
+    return replace(contents, fitted=fitted, order=order)
 
 
 def assemble_result(

@@ -87,7 +87,7 @@ async def _answer(frontend: Frontend, body: RecommendationsRequest, given_id: st
         "user_id": body.user_id,
         "request_id": request_id,
         "recommendations": orjson.Fragment(answer.recommendations),
-        "model_used": question.variant,
+        "model_used": answer.order or question.variant,
         "model_version": answer.version,
         "cached": answer.cached,
         "degraded": answer.degraded,

@@ -83,7 +83,9 @@ class Recommendations(BaseModel):
     recommendations: list[Recommendation] = Field(
         description="Fewer than `n` only if fewer items are allowed."
     )
-    model_used: str = Field(description="Variant that answered.")
+    model_used: str = Field(
+        description="Variant that answered; `popularity` if no model is better than it."
+    )
     model_version: str = Field(description="Version of the bundle that answered.")
     cached: bool = Field(description="True if the answer comes from the result cache.")
     degraded: list[str] = Field(

@@ -7,6 +7,7 @@ import pytest
 
 from serve_app.bundles import publishing as bundle_publishing
 from serve_app.bundles.bundle import versions
+from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import publish
 from serve_app.bundles.version_reports import (
     StoredVerdict,
@@ -92,6 +93,24 @@ def test_is_replaced_when_the_same_version_is_judged_again(root, folder, report)
     assert not (folder / "reports" / version / "old.png").exists()
     publish_one(root)
     assert read_verdict(root, version).promoted
+
+
+def test_stays_when_the_served_version_is_judged_again(root, report):
+    version = publish_one(root, report=report(said(True)))
+    promote(root, version, at=2.0)
+
+    publish_one(root, report=report(said(False)))
+
+    assert read_report(root, version) == said(True)
+
+
+def test_the_served_version_gets_a_report_if_it_has_none(root, report):
+    version = publish_one(root)
+    promote(root, version, at=2.0)
+
+    publish_one(root, report=report(said(False)))
+
+    assert read_report(root, version) == said(False)
 
 
 @pytest.mark.parametrize(

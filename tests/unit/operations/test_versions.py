@@ -9,7 +9,7 @@ from serve_app.bundles import promotions as bundle_promotions
 from serve_app.bundles.bundle import current_version
 from serve_app.bundles.publishing import publish
 from serve_app.errors import BundleDamaged, BundleMissing, NothingServedBefore, PromotionRefused
-from serve_app.operations.versions import listing, page, promote, rollback
+from serve_app.operations.versions import describe_publication, listing, page, promote, rollback
 from tests.support.small_bundles import contents_of, of_another_format, of_other_features
 
 SERVED = ("main", "challenger")
@@ -108,7 +108,45 @@ class TestListing:
         assert listing(root) == f"nothing is published under {root}: `recserve fit` does"
 
 
+class TestPublication:
+    def test_says_what_was_published(self, root):
+        manifest = publish(root, contents_of(1), created_at=AT)
+
+        assert describe_publication(root, manifest) == f"published {manifest.version}"
+
+    def test_says_that_nothing_new_was_published(self, root):
+        publish(root, contents_of(1), created_at=AT)
+        manifest = publish(root, contents_of(1), created_at=AT + 1)
+
+        said = describe_publication(root, manifest)
+        assert said == f"published {manifest.version} again: its contents have not changed"
+
+
+class TestOrderedByPopularity:
+    def test_is_named_in_the_list_and_on_the_page(self, root, report):
+        contents = replace(contents_of(1), order="popularity")
+        version = publish(root, contents, created_at=AT, report=report(True)).version
+
+        assert listing(root).splitlines()[1].endswith("promoted, by popularity")
+        shown = page(root, version, SERVED)
+        assert "lists are    ordered by popularity: no model was better" in shown
+        assert all(line.endswith(" no") for line in shown.splitlines() if "binary:log" in line)
+
+    def test_is_another_version_than_the_models(self, root):
+        by_model = publish(root, contents_of(1), created_at=AT)
+        by_popularity = publish(root, replace(contents_of(1), order="popularity"), created_at=AT)
+
+        assert by_model.version != by_popularity.version
+
+
 class TestPage:
+    def test_a_version_that_is_served_is_not_kept_back(self, root, report):
+        version = publish_one(root, 1, promote=False, report=report(False))
+        promote(root, version, SERVED, force=True, at=AT)
+
+        assert "overruled: for a reason" in page(root, version, SERVED)
+        assert listing(root).splitlines()[1].endswith(" overruled")
+
     def test_shows_the_served_version_in_full(self, root, report):
         version = publish_one(root, 1, report=report(True))
 

@@ -74,3 +74,5 @@ def test_a_cached_answer_is_read_as_it_was_written(n_items):
     answer = Answer(b'[{"item_id":"a"}]', n_items, "v1")
 
     assert decode_answer(encode_answer(answer), "v1") == replace(answer, cached=True)
+    by_popularity = replace(answer, cached=True, order="popularity")
+    assert decode_answer(encode_answer(answer), "v1", "popularity") == by_popularity

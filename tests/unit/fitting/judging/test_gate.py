@@ -178,11 +178,35 @@ def test_a_suspicious_source_refuses(suspicious):
 def test_promotes_what_failed_if_nothing_is_served():
     verdict = judge(measured(fused=0), "main", CONFIG, 1, nothing_served=True)
 
-    assert verdict.promoted
+    assert (verdict.promoted, verdict.order) == (True, "model")
     assert not of(verdict, "fused").passed
     assert verdict.reason == (
-        "nothing else is there to be served, although main is not better than fused"
+        "nothing better is there to be served, although main is not better than fused"
     )
+
+
+@pytest.mark.parametrize("better", ["popularity", "popular"])
+def test_popularity_is_served_if_nothing_is_and_the_model_is_not_better(better):
+    verdict = judge(measured(**{better: 0}), "main", CONFIG, 1, nothing_served=True)
+
+    assert (verdict.promoted, verdict.order) == (True, "popularity")
+    assert verdict.reason == (
+        f"popularity orders the lists until a model is better: main is not better than {better}"
+    )
+
+
+def test_popularity_is_served_if_nothing_is_and_a_source_is_suspicious():
+    leak = Leak("autoencoder", NO, NO, NO, True, "")
+
+    verdict = judge(measured(), "main", CONFIG, 1, leaks=(leak,), nothing_served=True)
+
+    assert (verdict.promoted, verdict.order) == (True, "popularity")
+
+
+def test_popularity_is_served_if_nothing_is_and_there_was_nothing_to_compare_with():
+    nothing = measured(**dict.fromkeys(SIMPLER, MISSING))
+
+    assert judge(nothing, "main", CONFIG, 1, nothing_served=True).order == "popularity"
 
 
 def test_the_reason_of_what_passed_is_its_own_if_nothing_is_served():

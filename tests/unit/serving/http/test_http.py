@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import httpx2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serve_app.bundles.publishing import publish
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.filters.parsing import parse_filter
@@ -16,7 +18,7 @@ from serve_app.serving.config import MAX_N, AppConfig
 from serve_app.serving.http.http_errors import NO_OBJECT
 from serve_app.stores.cached_reader import ReadResult
 from tests.support.in_process import PATIENT, Api, BrokenCache, bug, down, logged
-from tests.support.small_bundles import publish_world
+from tests.support.small_bundles import contents_of, publish_world
 from tests.support.small_world import purchased, small_world
 
 WORLD = small_world()
@@ -532,6 +534,25 @@ class TestSimilar:
 
     def test_404_while_nothing_is_published(self, nothing_published):
         assert nothing_published.get("/items/x/similar").status_code == 404
+
+
+class TestOrderedByPopularity:
+    def test_names_popularity_whatever_the_variant_and_lists_popular_items(self, tmp_path):
+        contents = replace(contents_of(), order="popularity")
+        version = publish(str(tmp_path), contents, created_at=1.0).version
+        plain = {"diversity": {"mmr_lambda": 1.0, "max_per_category": None}}
+        config = AppConfig.model_validate({"ranking": plain, "deadlines": PATIENT})
+
+        with Api(tmp_path, config) as opened:
+            opened.until_in_use(version)
+            asked = [opened.ask(n=5, model_name="challenger") for _ in range(2)]
+
+        assert [answer["model_used"] for answer in asked] == ["popularity"] * 2
+        assert [answer["cached"] for answer in asked] == [False, True]
+        assert asked[0]["degraded"] == []
+        found = CATALOGUE.index.find([item["item_id"] for item in asked[0]["recommendations"]])
+        popularity = CATALOGUE.number("popularity")[found]
+        assert (np.diff(popularity) <= 0).all()
 
 
 class TestProbes:
