@@ -7,6 +7,7 @@ from serve_app.bundles.manifest import Manifest
 from serve_app.fitting.data.windows import FitWindows
 from serve_app.fitting.judging.gate import GateVerdict
 from serve_app.fitting.judging.leaks import Leak
+from serve_app.fitting.judging.untried_items import UntriedItems
 from serve_app.fitting.judging.window_results import ItemFacts, WindowResults
 
 
@@ -19,6 +20,7 @@ class Facts:
         items: at the beginning of that window.
         verdict: on the first variant.
         leaks: one for each source.
+        untried: items without any interaction, in the lists of the new bundle.
         first_at: time of the first interaction, epoch seconds.
         counted: the interaction that the label counts, in words.
         tuned: settings that the data chose, by name.
@@ -31,6 +33,7 @@ class Facts:
     items: ItemFacts
     verdict: GateVerdict
     leaks: tuple[Leak, ...]
+    untried: UntriedItems
     first_at: float
     split: FitWindows
     counted: str

@@ -32,7 +32,7 @@ def write_document(facts: Facts, figures: Figures, drawn: frozenset[str]) -> Doc
         "Verdict": _write_verdict(facts),
         "Data and windows": _write_data(facts, figures),
         "How good the lists are": _write_quality(facts, figures),
-        "For whom, and for which items": _USERS_AND_ITEMS,
+        "For whom, and for which items": (_write_untried(facts), *_USERS_AND_ITEMS),
         "Where recommendations come from": _write_sources(facts),
         "The model": _write_model(facts),
         "Most recommended": _write_most_recommended(facts, figures),
@@ -134,6 +134,16 @@ def _write_quality(facts: Facts, figures: Figures) -> Iterator[Part]:
         for name, metrics in sorted(figures.orders.items(), key=lambda order: -order[1][first].mean)
     ]
     yield Table(("order", *cell_text.METRIC_NAMES.values(), "coverage@20"), rows)
+
+
+def _write_untried(facts: Facts) -> str:
+    untried = facts.untried
+    return (
+        f"Of the first ten places that the new bundle gives to {untried.n_users:,} users,"
+        f" {untried.recommended:.1%} hold an item without any interaction, and so have"
+        f" {untried.listed:.1%} of the items. No figure of this report covers such items. The"
+        " setting ranking.max_untried_share bounds them in each list."
+    )
 
 
 def _write_sources(facts: Facts) -> Iterator[Part]:

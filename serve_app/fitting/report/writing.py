@@ -59,6 +59,7 @@ def _as_json(facts: Facts, figures: Figures) -> str:
             "n_items": facts.n_items,
             "n_interactions": facts.n_interactions,
             "n_test_users": len(facts.results),
+            "untried": asdict(facts.untried),
         },
         **asdict(figures),
         # Keys of JSON objects are strings: order and metric become one.

@@ -19,6 +19,7 @@ from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.gate import NOTHING_SERVED, GateVerdict, judge, why_not_comparable
 from serve_app.fitting.judging.leaks import Leak, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
+from serve_app.fitting.judging.untried_items import UntriedItems, count_untried
 from serve_app.fitting.judging.window_results import WindowResults
 from serve_app.fitting.moments.examples import Examples, cut_parts
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
@@ -175,6 +176,7 @@ def _collect_facts(
         items=window_results.describe_items(latest.fitted.catalogue, latest.at),
         verdict=verdict,
         leaks=leaks,
+        untried=_count_untried(job, data),
         first_at=float(data.log.at.min()),
         split=data.split,
         counted=data.label.hit,
@@ -186,6 +188,19 @@ def _collect_facts(
         previous=None if served is None else served.manifest,
         n_resamples=job.config.gate.n_resamples,
         seed=job.config.seed,
+    )
+
+
+def _count_untried(job: Job, data: CheckedData) -> UntriedItems:
+    config = job.config
+    booster = parse_booster(read_booster(job.work, "published", config.main))
+    return count_untried(
+        find_candidates.load_snapshot(job.work, data, "final"),
+        scoring_of(booster),
+        config.variants[config.main].feature_names,
+        config.candidates,
+        config.ranking,
+        config.seed,
     )
 
 

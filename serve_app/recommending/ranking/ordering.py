@@ -5,19 +5,42 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from serve_app.arrays.columns import MISSING, Mask, Rows
-from serve_app.arrays.ragged import Offsets, best_of_each, lengths_of, offsets_of, pad
+from serve_app.arrays.ragged import (
+    Offsets,
+    best_of_each,
+    lengths_of,
+    offsets_of,
+    owners,
+    pad,
+    positions_within,
+)
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.settings import Settings
 from serve_app.recommending.ranking.diversity import DiversityConfig, diversify
 from serve_app.recommending.ranking.reasons import choose_reasons
-from serve_app.recommending.scoring.model_features import FUSED_COLUMN, SOURCE_RANKS, SOURCES
+from serve_app.recommending.scoring.model_features import (
+    DAYS_SINCE_LAST,
+    FUSED_COLUMN,
+    SOURCE_RANKS,
+    SOURCES,
+)
+
+_UNSCORED = float(np.finfo(np.float32).min)
+"""Below every score, above candidates that are left out."""
 
 
 class RankingConfig(Settings):
     """The order of the lists, and the reasons of their items."""
 
     diversity: DiversityConfig = DiversityConfig()
+    max_untried_share: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Largest share of a list for items without any interaction, which no evaluation"
+        " covers. More come only where nothing else is left.",
+    )
     high_rating: float = Field(
         default=4.3,
         ge=0,
@@ -46,7 +69,7 @@ def ranking_batch(
 
 def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> RankedBatch:
     """For each request min(size, number of its candidates) items, best first."""
-    picks, offsets = _pick(batch, catalogue, config.diversity)
+    picks, offsets = _pick(batch, catalogue, config)
     rows = batch.rows[picks]
     reasons, subjects = choose_reasons(
         batch.source_ranks[picks],
@@ -67,13 +90,18 @@ def rank_plainly(batch: RankingBatch, catalogue: Catalogue, config: RankingConfi
 
 
 def _pick(
-    batch: RankingBatch, catalogue: Catalogue, config: DiversityConfig
+    batch: RankingBatch, catalogue: Catalogue, config: RankingConfig
 ) -> tuple[NDArray[np.int64], Offsets]:
     """Positions of the chosen candidates, request by request, and the offsets of the requests."""
     # Only the pool is padded: vectors of all candidates would take several times the memory. Scores
     # that are not finite are the last to enter it; ``diversify`` itself puts them last in the list.
-    scores = np.where(np.isfinite(batch.scores), batch.scores, -np.inf)
-    limits = np.maximum(batch.sizes, config.pool_size)
+    scores = np.where(np.isfinite(batch.scores), batch.scores, _UNSCORED)
+    limits = np.maximum(batch.sizes, config.diversity.pool_size)
+    left_out = _untried_beyond_share(batch, catalogue, config.max_untried_share)
+    if len(left_out):
+        scores[left_out] = -np.inf
+        n_left_out = np.bincount(owners(batch.offsets)[left_out], minlength=len(limits))
+        limits = np.minimum(limits, lengths_of(batch.offsets) - n_left_out)
     pool, pool_offsets = best_of_each(scores, batch.offsets, limits)
     lengths = lengths_of(pool_offsets)
     width = int(lengths.max(initial=0))
@@ -85,11 +113,31 @@ def _pick(
         catalogue.vectors[padded_rows],
         np.arange(width) < lengths[:, None],
         batch.sizes,
-        config,
+        config.diversity,
     )
     chosen = picks != MISSING
     owner, _ = np.nonzero(chosen)
     return pool[pool_offsets[owner] + picks[chosen]], offsets_of(chosen.sum(axis=1))
+
+
+def _untried_beyond_share(
+    batch: RankingBatch, catalogue: Catalogue, share: float
+) -> NDArray[np.int64]:
+    """Positions of candidates without any interaction that exceed their share of the list.
+
+    Those that a list cannot do without are kept, best first.
+    """
+    # The fit knows no last interaction of such an item.
+    untried = np.isnan(catalogue.features[batch.rows, DAYS_SINCE_LAST]).nonzero()[0]
+    if share == 1 or not len(untried):
+        return untried[:0]
+    lists = owners(batch.offsets)[untried]
+    best_first = untried[np.lexsort((-batch.scores[untried], lists))]
+    offsets = offsets_of(np.bincount(lists, minlength=len(batch.sizes)))
+    n_tried = lengths_of(batch.offsets) - lengths_of(offsets)
+    # The share in whole places. Decimals such as 0.3 * 10 may end just below the whole number.
+    n_kept = np.maximum(np.floor(share * batch.sizes + 1e-9), batch.sizes - n_tried)
+    return best_first[positions_within(offsets) >= n_kept[lists]]
 
 
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:

@@ -115,6 +115,7 @@ CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
 FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES)
 
 FUSED_COLUMN = CANDIDATE_FEATURES.index("candidate.fused")
+DAYS_SINCE_LAST = ITEM_FEATURES.index("item.days_since_last")
 LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
@@ -191,7 +192,9 @@ def assemble(
 def _age_days(
     catalogue: Catalogue, batch: ScoringBatch, _: NDArray[np.int64]
 ) -> NDArray[np.floating]:
-    return days_since(catalogue.number("created_at")[batch.rows], batch.at)
+    created_at = catalogue.number("created_at")[batch.rows]
+    # An item that is dated ahead has no age yet. At 0 days it would look like the newest of all.
+    return np.where(created_at > batch.at, np.nan, days_since(created_at, batch.at))
 
 
 def _price_to_avg(

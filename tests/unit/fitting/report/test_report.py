@@ -15,6 +15,7 @@ from serve_app.bundles.version_reports import StoredVerdict
 from serve_app.fitting.judging.gate import GateConfig, judge
 from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest
+from serve_app.fitting.judging.untried_items import UntriedItems
 from serve_app.fitting.judging.window_results import mean_metrics, ndcg_by_order
 from serve_app.fitting.report.document import as_html, as_markdown
 from serve_app.fitting.report.drawing import use_style
@@ -49,6 +50,7 @@ def facts() -> Facts:
         items=replace(facts_of_items, titles=hostile),
         verdict=judge(later, "main", GateConfig(n_resamples=200), 7, leaks=leaks),
         leaks=leaks,
+        untried=UntriedItems(512, 0.25, 0.125),
         first_at=float(log.at.min()),
         split=at,
         counted="purchase",
@@ -198,6 +200,12 @@ class TestLabel:
         for name in ("report.html", "report.md", "report.json"):
             words = report[name].decode().replace("(purchase)", "")
             assert not re.search(r"\b(bought|buy|purchases?)\b", words), name
+
+
+def test_says_how_much_of_the_lists_no_figure_covers(markdown, report):
+    assert "to 512 users, 12.5% hold an item without any interaction, and so have 25.0%" in markdown
+    data = json.loads(report["report.json"])["data"]
+    assert data["untried"] == {"n_users": 512, "listed": 0.25, "recommended": 0.125}
 
 
 class TestVerdict:

@@ -20,6 +20,7 @@ from serve_app.recommending.ranking.ordering import (
 from serve_app.recommending.ranking.reasons import REASON_CODES
 from serve_app.recommending.scoring.model_features import (
     CANDIDATE_FEATURES,
+    DAYS_SINCE_LAST,
     FUSED_COLUMN,
     SOURCE_RANKS,
 )
@@ -59,6 +60,51 @@ def lists(ranked):
     return [ranked.rows[start:end].tolist() for start, end in pairwise(ranked.offsets)]
 
 
+def with_untried(*rows):
+    """The catalogue after a fit that knows no interaction with these rows."""
+    features = CATALOGUE.features.copy()
+    features[:, DAYS_SINCE_LAST] = 1.0
+    features[list(rows), DAYS_SINCE_LAST] = np.nan
+    return replace(CATALOGUE, features=features)
+
+
+class TestUntriedItems:
+    """Scores descend with the row; diversity is off."""
+
+    def order(self, n, sizes, untried, share=0.3):
+        candidates = [range(n)] * len(sizes)
+        config = RankingConfig(max_untried_share=share)
+        return lists(rank_plainly(batch_of(candidates, sizes), with_untried(*untried), config))
+
+    def test_take_at_most_their_share_of_each_list(self):
+        assert self.order(20, [10, 4, 3], range(8)) == [
+            [0, 1, 2, *range(8, 15)],
+            [0, 8, 9, 10],
+            [8, 9, 10],
+        ]
+
+    def test_fill_a_list_that_has_nothing_else(self):
+        assert self.order(10, [10, 5], range(8)) == [list(range(10)), [0, 1, 2, 8, 9]]
+
+    def test_may_take_all_places_where_that_is_allowed(self):
+        assert self.order(20, [10], range(12), share=1.0) == [list(range(10))]
+
+    def test_keep_their_places_below_their_share(self):
+        assert self.order(20, [10], [5, 7]) == [list(range(10))]
+
+    def test_come_before_items_without_a_score_only_within_their_share(self):
+        scores = [1.0] * 4 + [np.nan] * 6
+        batch = batch_of([range(10)], [10], scores)
+
+        [found] = lists(rank_plainly(batch, with_untried(*range(4)), CONFIG))
+        [shorter] = lists(
+            rank_plainly(batch_of([range(10)], [6], scores), with_untried(*range(4)), CONFIG)
+        )
+
+        assert found == list(range(10))
+        assert shorter == [0, 4, 5, 6, 7, 8]
+
+
 ROWS = st.lists(st.integers(0, len(CATALOGUE) - 1), unique=True, max_size=150)
 REQUESTS = st.lists(st.tuples(ROWS, st.integers(1, 100)), min_size=1, max_size=6)
 
@@ -66,14 +112,18 @@ REQUESTS = st.lists(st.tuples(ROWS, st.integers(1, 100)), min_size=1, max_size=6
 @given(REQUESTS, st.randoms(), st.sampled_from([rank, rank_plainly]))
 @settings(max_examples=60, deadline=None)
 def test_every_request_gets_as_many_of_its_candidates_as_it_wants(requests, random, order):
+    catalogue = with_untried(*random.sample(range(len(CATALOGUE)), 100))
     candidates, sizes = zip(*requests, strict=True)
     n = sum(map(len, candidates))
     scores = [random.choice([random.random(), float("nan"), -1.0]) for _ in range(n)]
 
-    ranked = order(batch_of(candidates, sizes, scores), CATALOGUE, CONFIG)
+    ranked = order(batch_of(candidates, sizes, scores), catalogue, CONFIG)
 
     for own, size, found in zip(candidates, sizes, lists(ranked), strict=True):
         assert len(found) == min(size, len(own))
+        n_untried = int(np.isnan(catalogue.features[found, DAYS_SINCE_LAST]).sum())
+        n_tried = int((~np.isnan(catalogue.features[list(own), DAYS_SINCE_LAST])).sum())
+        assert n_untried <= max(0.3 * size, min(size, len(own)) - n_tried)
         assert len(set(found)) == len(found)
         assert set(found) <= set(own)
     assert len(ranked.scores) == len(ranked.reasons) == len(ranked.subjects) == len(ranked.rows)

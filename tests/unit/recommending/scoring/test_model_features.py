@@ -228,6 +228,14 @@ class TestAssemble:
             crosses, [[0, np.log(5) - 5], [2, np.nan], [1, np.log(6) - 16]], rtol=1e-6
         )
 
+    def test_an_item_that_is_dated_ahead_has_no_age(self):
+        ahead = NumberColumn(np.array([AT + DAY_S, AT - 2 * DAY_S, 253_402_214_400.0]))
+        catalogue = replace(CATALOGUE, columns={**CATALOGUE.columns, "created_at": ahead})
+
+        [*ages] = assemble(("cross.age_days",), catalogue, scoring_batch())[:, 0]
+
+        np.testing.assert_array_equal(ages, [np.nan, np.nan, 2])
+
     def test_gives_a_model_the_columns_that_it_was_fitted_with_in_its_order(self):
         whole = assemble(FEATURES, CATALOGUE, scoring_batch())
         chosen = (FEATURES[-1], FEATURES[3], FEATURES[12])
