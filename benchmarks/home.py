@@ -13,6 +13,7 @@ import yaml
 from benchmarks.seed_service.filling import fill_seed
 from serve_app.bundles.bundle import Bundle, open_current
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.domain.interactions import kept_types
 from serve_app.embedded.lease import StoreUrls
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.command_cache import COMMAND_REDIS
@@ -119,9 +120,10 @@ async def _warm(home: Home) -> None:
     ttls, bundle = CacheTtls(history_s=3_600), home.bundle()
     users, items = user_reader(cache, shop, ttls), item_reader(cache, shop, ttls)
     histories = HistoryReader(cache, shop, ttls)
+    types = kept_types(bundle.fitted.tables.ending_types)
     for ids in _chunks(home.user_ids()):
         await users.read(ids)
-        await histories.read(ids, bundle.fitted.archive)
+        await histories.read(ids, bundle.fitted.archive, types)
     for ids in _chunks(bundle.fitted.catalogue.item_ids.take(range(len(bundle.fitted.catalogue)))):
         await items.read(ids)
     await users.wait_written()

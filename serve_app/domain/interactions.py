@@ -92,29 +92,56 @@ MAX_EVENTS = 500
 """Default of the number of events that are read per user."""
 
 
-def latest(events: Events, offsets: Offsets, limit: int) -> Mask:
+MAX_ENDING_EVENTS = 2_000
+"""Events of an ending type among which the last one of each item is kept. It bounds what is read
+of a user who buys without end, such as the one that stands for all walk-in customers."""
+
+
+def kept_types(ending_types: Mask) -> tuple[int, ...]:
+    """Codes of the types of which a history keeps the last event of every item, ascending.
+
+    Args:
+        ending_types: shape (n_types,), as in ``CandidateTables``. Purchases are kept in any case.
+    """
+    kept = ending_types.copy()
+    kept[PURCHASE] = True
+    return tuple(np.flatnonzero(kept).tolist())
+
+
+def latest(events: Events, offsets: Offsets, limit: int, types: Sequence[int]) -> Mask:
     """Mask of the events that a history keeps, shape (len(events),).
 
-    A history keeps each user's last ``limit`` events, and the last purchase of every item. A bought
-    item has to stay excluded after any time.
+    A history keeps each user's last ``limit`` events. Of each of the ``types`` it also keeps the
+    last event of every item, among the user's last ``MAX_ENDING_EVENTS`` of the type: the item has
+    to stay excluded. PostgreSQL follows the same rule (``stores.postgres.histories``).
 
     Args:
         events: each user's oldest first.
         offsets: shape (n_users + 1,).
+        types: see ``kept_types``.
     """
-    kept = np.repeat(offsets[1:], np.diff(offsets)) - np.arange(len(events)) <= limit
+    users = owners(offsets)
+    kept = _from_the_end(users) < limit
     if not kept.all():
-        kept[_last_purchases(events, offsets)] = True
+        for code in types:
+            kept[_last_of_items(events, users, code)] = True
     return np.asarray(kept, bool)
 
 
-def _last_purchases(events: Events, offsets: Offsets) -> NDArray[np.int64]:
+def _last_of_items(events: Events, users: NDArray[np.int64], code: int) -> NDArray[np.int64]:
+    of_type = np.flatnonzero(events["type"] == code)
+    of_type = of_type[_from_the_end(users[of_type]) < MAX_ENDING_EVENTS]
     # Latest first: ``unique`` returns the first position of each key. User and row take 32 bits.
-    # Rows are never negative: a negative one would overwrite the user.
-    purchases = np.flatnonzero(events["type"] == PURCHASE)[::-1]
-    keys = owners(offsets)[purchases] << 32 | events["row"][purchases].astype(np.int64)
+    of_type = of_type[::-1]
+    keys = users[of_type] << 32 | events["row"][of_type].astype(np.int64)
     _, last = np.unique(keys, return_index=True)
-    return purchases[last]
+    return of_type[last]
+
+
+def _from_the_end(users: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of later entries of the same user; ``users`` is ascending."""
+    ends = np.bincount(users).cumsum()
+    return np.asarray(ends[users] - np.arange(len(users)) - 1, np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
 from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
 from serve_app.stores.cache import Cache
-from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.epochs import read_current_values, with_epoch
+from serve_app.stores.reads_apart import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.telemetry.counting import Telemetry
 

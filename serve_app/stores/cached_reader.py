@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
 from serve_app.stores.epochs import read_current_values, with_epoch
+from serve_app.stores.reads_apart import ReadResult, ReadsApart
 
 Value = TypeVar("Value")
 
@@ -37,19 +38,6 @@ class CachedKind(Generic[Value]):
     absent_ttl_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResult(Generic[Value]):
-    """Values by id, and the ids that no store answered for.
-
-    Attributes:
-        values: of the ids that exist.
-        unanswered: ids for which no store answered; any other id without a value does not exist.
-    """
-
-    values: Mapping[str, Value]
-    unanswered: frozenset[str] = field(default_factory=frozenset)
-
-
 class CachedReader(Generic[Value]):
     """Reads one kind of value; while the cache is down, everything comes from PostgreSQL."""
 
@@ -62,27 +50,26 @@ class CachedReader(Generic[Value]):
         """``load`` reads values from PostgreSQL; unknown ids are absent from its result."""
         self._kind = kind
         self._cache = cache
-        self._load = load
+        self._missing = ReadsApart(load)
         self._writes: set[asyncio.Task[None]] = set()
 
     async def read(self, ids: Sequence[str]) -> ReadResult[Value]:
-        """Reads the cache once, and PostgreSQL once for all that the cache lacks."""
+        """Reads the cache once, and PostgreSQL for all that the cache lacks."""
         distinct = list(dict.fromkeys(ids))
         epoch, cached = await self._read_cached(distinct)
         values = {id_: value for id_, value in cached.items() if value is not None}
         missing = [id_ for id_ in distinct if id_ not in cached]
         if not missing:
             return ReadResult(values)
-        try:
-            loaded = await self._load(missing)
-        except StoreUnavailable as failure:
-            _logger.warning("%s not loaded: %s", self._kind.prefix, failure)
-            return ReadResult(values, frozenset(missing))
+        loaded = await self._missing.read(missing)
+        if loaded.unanswered:
+            _logger.warning("%s: %d ids not loaded", self._kind.prefix, len(loaded.unanswered))
         # Without an epoch nothing is written back. The cache was down: if it has recovered since,
         # a load may have begun an epoch that these values do not belong to.
         if epoch is not None:
-            self._write_back(epoch, missing, loaded)
-        return ReadResult({**values, **loaded})
+            answered = [id_ for id_ in missing if id_ not in loaded.unanswered]
+            self._write_back(epoch, answered, loaded.values)
+        return ReadResult({**values, **loaded.values}, loaded.unanswered)
 
     async def wait_written(self) -> None:
         """Waits until everything that was read is written back."""

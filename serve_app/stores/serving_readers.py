@@ -1,8 +1,10 @@
 """Reads users, items and histories while serving, and defines how they are cached."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +17,7 @@ from serve_app.stores.cached_reader import CachedKind, CachedReader
 from serve_app.stores.postgres.serving_reads import ShopReader
 from serve_app.stores.records import ItemRow, UserRow
 
-CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:2:")
+CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:3:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES
 
 
@@ -57,14 +59,18 @@ class HistoryReader:
     """Reads the histories of users; the bundle's archive replaces stores that do not answer."""
 
     def __init__(self, cache: Cache, shop: ShopReader, ttls: CacheTtls) -> None:
-        kind = CachedKind(
-            _HISTORY, lambda events: events.tobytes(), _events, ttls.history_s, ttls.unknown_s
-        )
-        self._reader = CachedReader(kind, cache, shop.histories)
+        self._cache, self._shop, self._ttls = cache, shop, ttls
+        self._readers: dict[tuple[int, ...], CachedReader[Events]] = {}
 
-    async def read(self, user_ids: Sequence[str], archive: HistoryArchive) -> Histories:
-        """One history per user id, in order; ``stale`` for users whose history is archived."""
-        result = await self._reader.read(user_ids)
+    async def read(
+        self, user_ids: Sequence[str], archive: HistoryArchive, types: tuple[int, ...]
+    ) -> Histories:
+        """One history per user id, in order; ``stale`` for users whose history is archived.
+
+        Args:
+            types: see ``kept_types``. Bundles may differ in them.
+        """
+        result = await self._reader_of(types).read(user_ids)
         # Only users without an answer get the archive. For others, no history means that the user
         # did nothing yet, even if the archive of an older fit says otherwise.
         archived = archive.read(user_ids, stale=True) if result.unanswered else None
@@ -75,6 +81,23 @@ class HistoryReader:
             for i, user_id in enumerate(user_ids)
         ]
         return Histories.of(histories, [user_id in result.unanswered for user_id in user_ids])
+
+    async def wait_written(self) -> None:
+        """Waits until everything that was read is written back."""
+        await asyncio.gather(*(reader.wait_written() for reader in self._readers.values()))
+
+    def _reader_of(self, types: tuple[int, ...]) -> CachedReader[Events]:
+        if types not in self._readers:
+            # Histories with the last events of other types are other values.
+            prefix = f"{_HISTORY}{','.join(map(str, types))}:"
+            ttls = self._ttls
+            kind = CachedKind(
+                prefix, lambda events: events.tobytes(), _events, ttls.history_s, ttls.unknown_s
+            )
+            self._readers[types] = CachedReader(
+                kind, self._cache, partial(self._shop.histories, types=types)
+            )
+        return self._readers[types]
 
 
 def _user_row(raw: bytes) -> UserRow:

@@ -20,10 +20,10 @@ from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.scoring.model_features import USER_FEATURES
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
-from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig, home_of
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
+from serve_app.stores.reads_apart import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.stores.serving_readers import CacheTtls
 from tests.support.small_bundles import location_of, publish_world
@@ -132,7 +132,7 @@ class TestShopReader:
         shop = ShopReader(nowhere.database_url, PostgresConfig())
 
         with pytest.raises(StoreUnavailable, match="postgres"):
-            run(shop.histories(["ann"]))
+            run(shop.histories(["ann"], (3,)))
 
 
 class TestFeatureFetcher:

@@ -15,17 +15,31 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from serve_app.domain.interactions import EVENT, PURCHASE, TYPE_CODES, Events, make_events
+from serve_app.arrays.columns import IdIndex
+from serve_app.domain.interactions import (
+    EVENT,
+    MAX_ENDING_EVENTS,
+    NO_EVENTS,
+    PURCHASE,
+    TYPE_CODES,
+    Events,
+    Histories,
+    HistoryArchive,
+    make_events,
+)
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
+from serve_app.stores.cache import Cache, RedisConfig
 from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.records import ItemRow, UserRow
+from serve_app.stores.serving_readers import CacheTtls, HistoryReader
 from tests.support.in_memory_stores import InMemoryShop
 from tests.support.proxy import Proxy, proxy_before
 
 VIEW = TYPE_CODES["view"]
 NAN = float("nan")
+BOUGHT = (PURCHASE,)
 SOCKET = ".s.PGSQL.5432"
 CONFIG = PostgresConfig(timeout_s=1.0, max_events_per_user=3)
 
@@ -49,6 +63,13 @@ DONE = make_events(
     values=[2, NAN, NAN, 1, NAN, 3],
 )
 KEPT = DONE[[2, 3, 4, 5]]
+# Before the latest three events one item is put into the cart twice, another once.
+CART = TYPE_CODES["cart"]
+CARTS = make_events(
+    rows=[0, 1, 0, 1, 1, 1],
+    types=[CART, CART, CART, VIEW, VIEW, VIEW],
+    at=[100, 200, 300, 400, 500, 600],
+)
 
 
 def numbers_of(events: Events) -> list[tuple[object, ...]]:
@@ -57,6 +78,8 @@ def numbers_of(events: Events) -> list[tuple[object, ...]]:
         tuple(None if field != field else field for field in event) for event in events.tolist()
     ]
 
+
+NO_ARCHIVE = HistoryArchive(IdIndex.of([]), np.zeros(1, np.int64), NO_EVENTS)
 
 Shop = ShopReader | InMemoryShop
 
@@ -84,34 +107,40 @@ class ShopContract:
         assert found == {"pan": PAN, "pot": POT}
 
     def test_gives_the_latest_events_and_the_last_purchase_of_every_item_oldest_first(self) -> None:
-        found = self.ask(lambda shop: shop.histories(["ann"]))
+        found = self.ask(lambda shop: shop.histories(["ann"], BOUGHT))
         assert found["ann"].dtype == EVENT
         assert numbers_of(found["ann"]) == numbers_of(KEPT)
+
+    def test_keeps_the_last_event_of_every_item_of_any_type_that_ends_it(self) -> None:
+        carts = self.ask(lambda shop: shop.histories(["eve"], (CART, PURCHASE)))
+        assert numbers_of(carts["eve"]) == numbers_of(CARTS[1:])
+        others = self.ask(lambda shop: shop.histories(["eve"], BOUGHT))
+        assert numbers_of(others["eve"]) == numbers_of(CARTS[3:])
 
     def test_leaves_out_what_it_does_not_know(self) -> None:
         assert self.ask(lambda shop: shop.user_features(["nobody", "bob"])) == {}
         assert list(self.ask(lambda shop: shop.items(["nothing", "pan"]))) == ["pan"]
-        assert self.ask(lambda shop: shop.histories(["nobody"])) == {}
+        assert self.ask(lambda shop: shop.histories(["nobody"], BOUGHT)) == {}
 
     def test_takes_any_text_for_an_id(self) -> None:
         ids = ["", "ann", "a\0b", "'; DROP TABLE user_features; --", "{x,y}", "ö" * 500]
         assert list(self.ask(lambda shop: shop.user_features(ids))) == ["ann"]
-        assert list(self.ask(lambda shop: shop.histories(ids))) == ["ann"]
+        assert list(self.ask(lambda shop: shop.histories(ids, BOUGHT))) == ["ann"]
 
     def test_an_id_asked_for_twice_is_answered_once(self) -> None:
-        found = self.ask(lambda shop: shop.histories(["ann", "ann"]))
+        found = self.ask(lambda shop: shop.histories(["ann", "ann"], BOUGHT))
         assert len(found["ann"]) == len(KEPT)
 
     def test_no_ids_give_nothing(self) -> None:
         assert self.ask(lambda shop: shop.user_features([])) == {}
         assert self.ask(lambda shop: shop.items([])) == {}
-        assert self.ask(lambda shop: shop.histories([])) == {}
+        assert self.ask(lambda shop: shop.histories([], BOUGHT)) == {}
 
 
 class TestInMemoryShop(ShopContract):
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Shop]:
-        yield InMemoryShop({"ann": ANN}, {"pan": PAN, "pot": POT}, {"ann": DONE}, 3)
+        yield InMemoryShop({"ann": ANN}, {"pan": PAN, "pot": POT}, {"ann": DONE, "eve": CARTS}, 3)
 
     def test_fails_when_it_is_told_to(self) -> None:
         shop = InMemoryShop(failure=StoreUnavailable("postgres", "timed_out"))
@@ -141,12 +170,16 @@ def fill(conn: Connection) -> None:
           '{"brand": "Acme", "sizes": ["s", "m"], "weight": 3, "organic": true}')
     """)
     conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (1, 'pot')")
-    for i, (row, value, kind, at) in enumerate(
-        zip(*(DONE[n] for n in ("row", "value", "type", "at")), strict=True)
-    ):
+    for user_id, events in (("ann", DONE), ("eve", CARTS)):
+        fill_events(conn, user_id, events)
+
+
+def fill_events(conn: Connection, user_id: str, events: Events) -> None:
+    fields = (events[name].tolist() for name in ("row", "type", "value", "at"))
+    for i, (row, kind, value, at) in enumerate(zip(*fields, strict=True)):
         conn.execute(
-            "INSERT INTO interactions VALUES (%s, 'ann', %s, %s, %s, to_timestamp(%s))",
-            (f"e{i}", int(row), int(kind), None if np.isnan(value) else float(value), float(at)),
+            "INSERT INTO interactions VALUES (%s, %s, %s, %s, %s, to_timestamp(%s))",
+            (f"{user_id}{i}", user_id, row, kind, None if np.isnan(value) else value, at),
         )
 
 
@@ -162,9 +195,9 @@ class TestShopReader(ShopContract):
     def test_an_event_is_read_as_soon_as_it_is_committed(self, conn: Connection) -> None:
         async def before_and_after() -> tuple[int, int]:
             async with opened(self.url) as shop:
-                before = await shop.histories(["bob"])
+                before = await shop.histories(["bob"], BOUGHT)
                 conn.execute("INSERT INTO interactions VALUES ('b', 'bob', 0, 0, NULL, now())")
-                after = await shop.histories(["bob"])
+                after = await shop.histories(["bob"], BOUGHT)
                 return len(before), len(after["bob"])
 
         assert asyncio.run(before_and_after()) == (0, 1)
@@ -351,3 +384,52 @@ def test_says_when_too_many_queries_wait(
 
 def test_purchases_have_the_code_that_indexes_of_existing_databases_name() -> None:
     assert PURCHASE == 3
+
+
+def test_a_user_who_bought_without_end_is_read_as_quickly_as_others(
+    conn: Connection, database_url: str
+) -> None:
+    conn.execute("""
+        INSERT INTO item_features (item_row, item_id)
+        SELECT n, n::text FROM generate_series(0, 19999) n
+    """)
+    conn.execute("""
+        INSERT INTO interactions
+        SELECT n::text, 'guest', n % 20000, 3, 1, to_timestamp(n) FROM generate_series(1, 60000) n
+    """)
+    conn.execute("ANALYZE interactions")
+
+    async def ask() -> Events:
+        async with opened(database_url, PostgresConfig(timeout_s=0.2)) as shop:
+            for _ in range(4):  # The first queries are not prepared yet.
+                found = await shop.histories(["guest", "ann"], BOUGHT)
+            return found["guest"]
+
+    events = asyncio.run(ask())
+    assert events["at"].tolist() == list(range(60_001 - MAX_ENDING_EVENTS, 60_001))
+
+
+def test_a_user_whose_history_cannot_be_read_in_time_degrades_nobody_else(
+    conn: Connection, database_url: str, redis_url: str
+) -> None:
+    """A lock on one row cannot stop a read, so a function that sleeps stands for a slow user."""
+    fill(conn)
+    conn.execute("ALTER TABLE interactions RENAME TO stored")
+    conn.execute("""
+        CREATE VIEW interactions AS SELECT * FROM stored
+        WHERE user_id <> 'eve' OR pg_sleep(0.05) IS NOT NULL
+    """)
+
+    async def ask() -> Histories:
+        cache = Cache(redis_url, RedisConfig(timeout_s=2))
+        async with opened(database_url, PostgresConfig(timeout_s=0.1)) as shop:
+            reader = HistoryReader(cache, shop, CacheTtls())
+            try:
+                return await reader.read(["eve", "ann", "bob"], NO_ARCHIVE, BOUGHT)
+            finally:
+                await reader.wait_written()
+                await cache.close()
+
+    histories = asyncio.run(ask())
+    assert histories.stale.tolist() == [True, False, False]
+    assert len(histories.of_user(1)) == len(DONE)

@@ -36,10 +36,12 @@ class InMemoryShop:
     async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
         return self._pick(self.shelves, ids)
 
-    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
+    async def histories(
+        self, user_ids: Sequence[str], types: tuple[int, ...]
+    ) -> Mapping[str, Events]:
         limit = self.max_events_per_user
         return {
-            user: events[latest(events, offsets_of([len(events)]), limit)]
+            user: events[latest(events, offsets_of([len(events)]), limit, types)]
             for user, events in self._pick(self.events, user_ids).items()
         }
 

@@ -22,8 +22,8 @@ from serve_app.serving.pipeline import Stages
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
-from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
+from serve_app.stores.reads_apart import ReadResult
 from serve_app.stores.records import ItemRow
 from tests.support.in_memory_stores import InMemoryCache
 from tests.support.small_bundles import location_of

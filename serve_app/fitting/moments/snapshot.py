@@ -15,6 +15,7 @@ from serve_app.domain.interactions import (
     MAX_EVENTS,
     HistoryArchive,
     InteractionLog,
+    kept_types,
     latest,
     make_events,
 )
@@ -123,7 +124,7 @@ def take_snapshot(
     catalogue, users = compute_numbers(items, log, at, listed, user_created_at, config, label)
     tables = fit_tables(catalogue, log, at, config.tables, label)
     index = IdIndex.of(log.user_ids)
-    archive = build_archive(log, index, config.max_events_per_user)
+    archive = build_archive(log, index, label, config.max_events_per_user)
     return Snapshot(at, label, Fitted(catalogue, tables, archive), users)
 
 
@@ -133,16 +134,18 @@ def listed_at(items: Catalogue, at: float) -> Mask:
     return items.listed & ~(items.number("created_at") > at)
 
 
-def build_archive(log: InteractionLog, index: IdIndex, limit: int = MAX_EVENTS) -> HistoryArchive:
+def build_archive(
+    log: InteractionLog, index: IdIndex, label: Label, limit: int = MAX_EVENTS
+) -> HistoryArchive:
     """Histories as the store returns them.
 
     Args:
         index: finds the log's users.
-        limit: latest events kept of a user, besides the last purchase of every item.
+        limit: latest events kept of a user, besides the last one of every item that ended it.
     """
     # The rule of the store: a model must learn from histories as long as those it will meet.
     events = make_events(log.rows, log.types, log.at, log.values)
     offsets = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))
-    kept = latest(events, offsets, limit)
+    kept = latest(events, offsets, limit, kept_types(label.ending_types))
     lengths = np.bincount(log.users[kept], minlength=len(log.user_ids))
     return HistoryArchive(index, offsets_of(lengths), events[kept])

@@ -114,7 +114,9 @@ def _assemble_snapshot(
     data: CheckedData, moment: str, tables: CandidateTables, work: Workspace
 ) -> Snapshot:
     known = known_at(data, moment)
-    archive = build_archive(known.log, data.index, load_settings(work).max_events_per_user)
+    archive = build_archive(
+        known.log, data.index, data.label, load_settings(work).max_events_per_user
+    )
     fitted = Fitted(compute_features.load_catalogue_at(work, moment), tables, archive)
     return Snapshot(known.at, data.label, fitted, compute_features.load_users_at(work, moment))
 

@@ -100,7 +100,7 @@ def assemble_result(
     """
     data, settings = load_data(work), load_settings(work)
     catalogue = load_catalogue_at(work, "final")
-    archive = build_archive(data.log, data.index, settings.max_events_per_user)
+    archive = build_archive(data.log, data.index, data.label, settings.max_events_per_user)
     contents = BundleContents(
         fitted=Fitted(catalogue, load_tables(work, "final"), archive),
         models={

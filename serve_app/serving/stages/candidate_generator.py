@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
+from serve_app.domain.interactions import kept_types
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.stores.connections import Stores
@@ -32,7 +33,8 @@ class CandidateGenerator:
     async def find(self, batch: RequestBatch) -> CandidateBatch:
         """Finds the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
         finder = await self._shelf.at(batch.bundle)
-        histories = await self._histories.read(batch.user_ids, finder.fitted.archive)
+        types = kept_types(finder.fitted.tables.ending_types)
+        histories = await self._histories.read(batch.user_ids, finder.fitted.archive, types)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, finder.find, batch, histories)
 

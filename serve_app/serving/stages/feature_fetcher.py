@@ -6,8 +6,8 @@ import numpy as np
 
 from serve_app.domain.batches import RequestBatch, UserFeatures
 from serve_app.recommending.scoring.model_features import unknown_user, user_features
-from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.connections import Stores
+from serve_app.stores.reads_apart import ReadResult
 from serve_app.stores.records import ItemRow
 from serve_app.stores.serving_readers import CacheTtls, item_reader, user_reader
 

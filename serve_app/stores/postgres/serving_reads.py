@@ -9,13 +9,14 @@ import psycopg
 from psycopg import sql
 from pydantic import Field
 
-from serve_app.domain.interactions import MAX_EVENTS, PURCHASE, Events, make_events
+from serve_app.domain.interactions import MAX_EVENTS, Events
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.postgres.connecting import Connector
 from serve_app.stores.postgres.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.stores.postgres.detached import DetachedCalls
 from serve_app.stores.postgres.failures import FAILURES, reason_of
+from serve_app.stores.postgres.histories import histories_statement, unpack
 from serve_app.stores.reachability import Reachability
 from serve_app.stores.records import ItemRow, UserRow, shortest_float32
 
@@ -52,7 +53,7 @@ class PostgresConfig(Settings):
         default=MAX_EVENTS,
         ge=1,
         description="Latest events of a history. The last purchase of every other item is kept"
-        " too.",
+        " too, and so is the last counted interaction.",
     )
 
 
@@ -69,26 +70,6 @@ _ITEMS: LiteralString = """
 SELECT item_id, title, category, price, tags, in_stock, avg_rating, num_ratings, attributes
 FROM item_features WHERE item_id = ANY(%s)
 """
-
-# The code of purchases is a constant in the text: with a parameter, a prepared statement could not
-# use the partial index on purchases.
-_HISTORIES = sql.SQL("""
-SELECT wanted.user_id, string_agg(
-  int4send(item_row) || float4send(coalesce(value, 'NaN')) || int2send(type)
-    || float8send(date_part('epoch', at)), '' ORDER BY at, event_id)
-FROM unnest(%s::text[]) AS wanted (user_id) CROSS JOIN LATERAL (
-  (SELECT event_id, item_row, value, type, at FROM interactions AS i
-    WHERE i.user_id = wanted.user_id ORDER BY at DESC, event_id DESC LIMIT %s)
-  UNION
-  (SELECT DISTINCT ON (item_row) event_id, item_row, value, type, at FROM interactions AS i
-    WHERE i.user_id = wanted.user_id AND type = {purchase}
-    ORDER BY item_row, at DESC, event_id DESC)
-) AS done
-GROUP BY wanted.user_id
-""").format(purchase=PURCHASE)
-
-_SENT = np.dtype([("row", ">i4"), ("value", ">f4"), ("type", ">i2"), ("at", ">f8")])
-"""An event as ``_HISTORIES`` packs it: a whole history is one value, not a row per event."""
 
 
 class ShopReader:
@@ -131,13 +112,17 @@ class ShopReader:
             for item_id, title, category, price, tags, in_stock, rating, *others in rows
         }
 
-    async def histories(self, user_ids: Sequence[str]) -> Mapping[str, Events]:
-        """Events of each user, oldest first: the latest ``max_events_per_user``, and the last
-        purchase of every item, which stays excluded however long ago it was bought.
+    async def histories(
+        self, user_ids: Sequence[str], types: tuple[int, ...]
+    ) -> Mapping[str, Events]:
+        """Events of each user, oldest first, as ``domain.interactions.latest`` keeps them.
+
+        Args:
+            types: see ``kept_types``.
         """
         limit = self._config.max_events_per_user
-        rows = await self._fetch(_HISTORIES, _storable(user_ids), limit)
-        return {user_id: _unpack(sent) for user_id, sent in rows}
+        rows = await self._fetch(histories_statement(types), _storable(user_ids), limit)
+        return {user_id: unpack(sent) for user_id, sent in rows}
 
     async def unreachable_s(self) -> float:
         """Seconds for which no query was answered; 0 if the last one was, or one is now."""
@@ -186,8 +171,3 @@ async def _ask(conn: AsyncConnection, query: _Query, parameters: Sequence[object
 def _storable(ids: Sequence[str]) -> list[str]:
     """Distinct ids without a NUL: PostgreSQL holds none with one, and would refuse the batch."""
     return [id_ for id_ in dict.fromkeys(ids) if "\0" not in id_]
-
-
-def _unpack(sent: bytes) -> Events:
-    events = np.frombuffer(sent, _SENT)
-    return make_events(events["row"], events["type"], events["at"], events["value"])

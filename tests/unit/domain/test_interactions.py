@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.arrays.ragged import offsets_of
+from serve_app.domain import interactions
 from serve_app.domain.interactions import (
     EVENT,
     GRADE_GAINS,
@@ -12,6 +13,7 @@ from serve_app.domain.interactions import (
     TYPE_GRADES,
     TYPE_WEIGHTS,
     TYPES,
+    kept_types,
     latest,
     make_events,
 )
@@ -57,14 +59,37 @@ class TestLatest:
     def test_keeps_the_last_events_and_the_last_purchase_of_every_item(self):
         events = events_of((1, 3), (1, 3), (2, 0), (3, 3), (1, 0), (4, 0))
 
-        assert np.flatnonzero(latest(events, np.array([0, 6]), 2)).tolist() == [1, 3, 4, 5]
+        assert np.flatnonzero(latest(events, np.array([0, 6]), 2, (PURCHASE,))).tolist() == [
+            1,
+            3,
+            4,
+            5,
+        ]
 
-    @given(HISTORIES, st.integers(1, 6))
-    def test_treats_every_user_alone(self, histories, limit):
+    def test_keeps_the_last_event_of_each_given_type(self):
+        events = events_of((1, 0), (1, 3), (1, 0), (2, 2), (2, 2), (5, 0))
+
+        assert np.flatnonzero(latest(events, np.array([0, 6]), 1, (2, 3))).tolist() == [1, 4, 5]
+        assert np.flatnonzero(latest(events, np.array([0, 6]), 1, ())).tolist() == [5]
+
+    def test_bounds_the_events_of_a_type(self, monkeypatch):
+        monkeypatch.setattr(interactions, "MAX_ENDING_EVENTS", 2)
+        events = events_of((1, 3), (2, 3), (3, 3), (4, 0), (1, 3), (9, 0))
+        offsets = np.array([0, 4, 6])
+
+        assert np.flatnonzero(latest(events, offsets, 1, (3,))).tolist() == [1, 2, 3, 4, 5]
+
+    @given(HISTORIES, st.integers(1, 6), st.sampled_from([(), (0,), (PURCHASE,), (0, PURCHASE)]))
+    def test_treats_every_user_alone(self, histories, limit, types):
         events = [events_of(*pairs) if pairs else np.empty(0, EVENT) for pairs in histories]
         together = np.concatenate([*events, np.empty(0, EVENT)])
 
-        kept = latest(together, offsets_of([len(one) for one in events]), limit)
+        kept = latest(together, offsets_of([len(one) for one in events]), limit, types)
 
-        alone = [latest(one, np.array([0, len(one)]), limit) for one in events]
+        alone = [latest(one, np.array([0, len(one)]), limit, types) for one in events]
         assert kept.tolist() == [bool(flag) for mask in alone for flag in mask]
+
+
+def test_purchases_are_kept_whatever_ends_an_item():
+    assert kept_types(np.zeros(5, bool)) == (PURCHASE,)
+    assert kept_types(np.array([False, True, False, True, False])) == (1, PURCHASE)

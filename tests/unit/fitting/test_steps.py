@@ -9,6 +9,7 @@ import pytest
 from serve_app.arrays.columns import IdIndex
 from serve_app.bundles.publishing import publish
 from serve_app.errors import StepMissing
+from serve_app.fitting.data.labels import BOUGHT
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.fit_source import DataInMemory, FitData
 from serve_app.fitting.moments.snapshot import build_archive
@@ -237,7 +238,7 @@ class TestResults:
         made = assemble_result(filled, SMALL, {})
 
         assert list(made.user_ids) == list(log.user_ids)
-        expected = build_archive(log, IdIndex.of(log.user_ids))
+        expected = build_archive(log, IdIndex.of(log.user_ids), BOUGHT)
         np.testing.assert_array_equal(
             made.contents.fitted.archive.events["row"], expected.events["row"]
         )

@@ -15,8 +15,8 @@ from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key, encode_answer
-from serve_app.stores.cached_reader import ReadResult
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values
+from serve_app.stores.reads_apart import ReadResult
 from serve_app.telemetry.counting import Telemetry
 from tests.support.in_memory_stores import InMemoryCache
 from tests.support.in_process import (

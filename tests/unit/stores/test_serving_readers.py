@@ -72,7 +72,7 @@ def test_does_not_use_cached_rows_of_another_build():
 def histories(shop, cache=None, ids=("ann", "bob")):
     async def scenario():
         reader = HistoryReader(cache or new_cache(), shop, CacheTtls())
-        return await reader.read(ids, ARCHIVE)
+        return await reader.read(ids, ARCHIVE, (PURCHASE,))
 
     return asyncio.run(scenario())
 
@@ -96,7 +96,7 @@ def test_reads_the_archive_and_marks_histories_stale_when_no_store_answers():
 
 def test_a_cached_history_is_not_stale_while_postgres_is_down():
     cache = new_cache()
-    own = with_epoch(bytes(EPOCH_BYTES), {"recserve:history:2:bob": BOUGHT.tobytes()})
+    own = with_epoch(bytes(EPOCH_BYTES), {"recserve:history:3:3:bob": BOUGHT.tobytes()})
     asyncio.run(cache.set_many(own, 9))
 
     read = histories(InMemoryShop(failure=DOWN), cache)

@@ -31,6 +31,6 @@ GROUP BY of_table, name;
 -- A load takes the next numbers itself. A sequence would not give them back after a failed load.
 ALTER TABLE item_features ALTER item_row DROP IDENTITY;
 
--- The last event of each item, of any type that ends it, however long ago it was.
-CREATE INDEX interactions_by_type ON interactions (user_id, type, item_row, at DESC);
+-- The last events of any type that ends an item, however long ago they were.
+CREATE INDEX interactions_by_type ON interactions (user_id, type, at DESC);
 DROP INDEX interactions_purchases;

@@ -16,7 +16,7 @@ from serve_app.domain.filters.allowed import AllowedItems
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.serving.config import MAX_N, AppConfig
 from serve_app.serving.http.http_errors import NO_OBJECT
-from serve_app.stores.cached_reader import ReadResult
+from serve_app.stores.reads_apart import ReadResult
 from tests.support.in_process import PATIENT, Api, BrokenCache, bug, down, logged
 from tests.support.small_bundles import contents_of, publish_world
 from tests.support.small_world import purchased, small_world

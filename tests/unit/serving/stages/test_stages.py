@@ -60,7 +60,7 @@ def test_ranking_leaves_the_loop_free(monkeypatch, published, computation):
 
 
 def test_the_search_for_candidates_leaves_the_loop_free(monkeypatch, published, computation):
-    async def no_histories(_):
+    async def no_histories(_, types):
         return {}
 
     location, version = published
