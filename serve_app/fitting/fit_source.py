@@ -1,5 +1,6 @@
 """Reads the data of a fit and the models that are served now, from a shop or from memory."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,14 @@ from serve_app.bundles.bundle import open_current
 from serve_app.bundles.manifest import Manifest
 from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import AnotherShop, BundleError
-from serve_app.stores.postgres.fit_input import read_interactions, read_items, read_users
+from serve_app.fitting.data.windows import select_interactions
+from serve_app.stores.postgres.fit_input import (
+    count_later,
+    data_state,
+    read_interactions,
+    read_items,
+    read_users,
+)
 from serve_app.stores.postgres.schema import Connection, shop_id
 
 
@@ -72,11 +80,13 @@ class FitSource:
     Attributes:
         bundle_root: local folder, or URI of an object store.
         cache_dir: holds the local copies of bundles.
+        now_at: epoch seconds; interactions that are dated later wait for a later fit.
     """
 
     conn: Connection
     bundle_root: str
     cache_dir: Path
+    now_at: float = math.inf
 
     @property
     def shop_id(self) -> str:
@@ -96,7 +106,13 @@ class FitSource:
         # Interactions first. An item that is loaded meanwhile may lack its interactions, but no
         # interaction lacks its item.
         log = read_interactions(self.conn)
+        # One event of a wrong clock would end the last window, and age everything else.
+        log = select_interactions(log, log.at <= self.now_at)
         return FitData(read_items(self.conn), read_users(self.conn), log)
+
+    def state(self) -> list[str]:
+        """Identifies the data that ``read`` returns."""
+        return [*data_state(self.conn), str(count_later(self.conn, self.now_at))]
 
     def load_served(self) -> ServedModels | None:
         try:

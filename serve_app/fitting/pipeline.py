@@ -28,7 +28,6 @@ from serve_app.fitting.steps.publish_bundle import (
 from serve_app.fitting.steps.train_models import train_models
 from serve_app.fitting.workspace.step_folders import Workspace, compute_code_key, read_json
 from serve_app.fitting.workspace.workers import LocalWorkers, Workers
-from serve_app.stores.postgres.fit_input import data_state
 from serve_app.stores.postgres.schema import check_schema
 
 PUBLISH = "publish"
@@ -84,7 +83,7 @@ def fit_and_publish(
         source.ensure_own_root()
     publish = partial(publish_bundle, target=source, created_at=created_at, force=force)
     steps: Mapping[str, Step] = {**STEPS, PUBLISH: publish}
-    inputs = [compute_code_key(), data_state(source.conn)]
+    inputs = [compute_code_key(), source.state()]
     return run(steps, work, config, source, workers, progress, meter, inputs=inputs, only=only)
 
 

@@ -63,6 +63,7 @@ def fit_bundle(
     config = fit_config(workplace, settings)
     work = Workspace(workplace.location.home / "fit")
     root, cache_dir = workplace.bundles.root, workplace.bundles.cache_dir
+    now_at = time.time()
     # Workers of a cluster run on other machines, which share only the object store.
     storage = root if "://" in root else str(work.folder / "training")
     with (
@@ -75,13 +76,13 @@ def fit_bundle(
         if options.fresh:
             work.clear()  # under the lock: another fit may still read these results
         for ran in fit_and_publish(
-            FitSource(conn, root, cache_dir),
+            FitSource(conn, root, cache_dir, now_at),
             work,
             config,
             workers,
             progress,
             metered,
-            created_at=time.time(),
+            created_at=now_at,
             only=options.step,
             force=options.force,
         ):

@@ -81,17 +81,19 @@ def write(file: Path, rows: Rows) -> Path:
     return file
 
 
-def fit(conn: Connection, folder: Path, events: list[Event], described: Rows) -> Manifest:
+def fit(
+    conn: Connection, folder: Path, events: list[Event], described: Rows, now_at: float = NOW_AT
+) -> Manifest:
     names = ("user_id", "item_id", "type", "value", "timestamp")
     log = [dict(zip(names, event, strict=True)) for event in events]
     files = InputFiles(
         write(folder / "items.csv", described), None, write(folder / "interactions.csv", log)
     )
-    load(conn, files, LoadConfig(), lambda file, share: None, now_at=NOW_AT)
+    load(conn, files, LoadConfig(), lambda file, share: None, now_at=now_at)
     work = Workspace(folder / "fit")
     work.folder.mkdir(exist_ok=True)
     for _ in fit_and_publish(
-        FitSource(conn, str(folder / "bundles"), folder / "cache"),
+        FitSource(conn, str(folder / "bundles"), folder / "cache", now_at),
         work,
         CONFIG,
         LocalWorkers(),
@@ -112,6 +114,19 @@ def test_publishes_a_bundle_of(conn: Connection, tmp_path: Path, name: str) -> N
     root, cache = str(tmp_path / "bundles"), tmp_path / "cache"
     assert open_bundle(root, manifest.version, cache_dir=cache, verify=True).manifest == manifest
     assert manifest.n_interactions == len(set(events))
+
+
+def test_an_event_that_is_dated_ahead_waits_for_a_later_fit(
+    conn: Connection, tmp_path: Path
+) -> None:
+    at = BEGIN_AT + 90 * DAY_S
+    ahead = ("u0", "i0", "purchase", "", at + 20 * 3_600)
+    early = fit(conn, tmp_path, [*purchases(), ahead], items(), now_at=at)
+    late = fit(conn, tmp_path, [ahead], items(), now_at=at + DAY_S)
+
+    assert early.n_interactions == late.n_interactions - 1
+    assert early.until_at <= at
+    assert late.until_at == ahead[-1]
 
 
 def fashions() -> list[Event]:

@@ -135,6 +135,14 @@ def data_state(conn: Connection) -> list[str]:
     return [str(figure) for part in row or () for figure in part]
 
 
+def count_later(conn: Connection, at: float) -> int:
+    """Number of interactions that are dated after a moment, epoch seconds."""
+    row = conn.execute(
+        "SELECT count(*) FROM interactions WHERE date_part('epoch', at) > %s", (at,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def holds_items(conn: Connection) -> bool:
     """True once an item has been loaded."""
     row = conn.execute("SELECT EXISTS (SELECT FROM item_features)").fetchone()
