@@ -30,7 +30,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serve_app.bundles.roots import BundleLocation
 from serve_app.serving.answering import ItemsStage
-from serve_app.serving.calls import make_call
+from serve_app.serving.calls import make_call, make_holds
 from serve_app.serving.config import AppConfig, bundle_location, deployment_names, store_location
 from serve_app.serving.ingress import Ingress
 from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
@@ -116,14 +116,18 @@ class Graph:
         """Opens the stages: calls 1 to 3 and call 4, as coroutine functions."""
         # Opened once for both of its methods: an in-process stage would connect twice otherwise.
         fetcher, finder = self.features.open(), self.candidates.open()
+        ranker = self.ranker.open()
+        scorers = {scorer_of(name): scorer.open() for name, scorer in self.scorers.items()}
+        with_bundles = {CANDIDATES: finder, **scorers, RANKER: ranker}
         stages = Stages(
             users=make_call(FEATURES, fetcher.users),
             candidates=make_call(CANDIDATES, finder.find),
             scorers={
-                variant: make_call(scorer_of(variant), scorer.open().score)
-                for variant, scorer in self.scorers.items()
+                variant: make_call(scorer_of(variant), scorers[scorer_of(variant)].score)
+                for variant in self.scorers
             },
-            rank=make_call(RANKER, self.ranker.open().rank),
+            rank=make_call(RANKER, ranker.rank),
+            holders={name: make_holds(name, opened) for name, opened in with_bundles.items()},
             silent_stores={
                 FEATURES: make_call(FEATURES, fetcher.silent_stores),
                 CANDIDATES: make_call(CANDIDATES, finder.silent_stores),

@@ -13,6 +13,7 @@
     │   ├── BundleMissing
     │   ├── BundleDamaged
     │   ├── ModelsUnusable
+    │   ├── NoBundleOpens
     │   └── FingerprintMismatch
     └── OperatorError          ---  the command ends with the message of the error
         ├── SettingsInvalid
@@ -156,6 +157,18 @@ class ModelsUnusable(BundleError):
     text = "bundle {version} has no usable model of {variants}"
     version: str
     variants: str
+
+
+class NoBundleOpens(BundleError):
+    """Versions were promoted, but a process can open none of them."""
+
+    root: str
+    faults: Sequence[str]
+    is_lacking: bool
+    """True if versions could be opened, had they a usable model."""
+
+    def __str__(self) -> str:
+        return f"no bundle under {self.root} can be opened: {'; '.join(self.faults)}"
 
 
 class FingerprintMismatch(BundleError):

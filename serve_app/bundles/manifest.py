@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import file_digest, sha256
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import BundleDamaged
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 FORMAT: Literal[5] = 5
 """Raise it when a file of a bundle changes its name, form or meaning."""
 
-VERSION_PATTERN = re.compile(r"\d{8}-[0-9a-f]{8}")
+VERSION_PATTERN = re.compile(r"^[0-9]{8}-[0-9a-f]{8}$")
 """UTC day of the last interaction, and the start of the hash of the contents."""
 
 Order = Literal["model", "popularity"]
@@ -93,6 +93,23 @@ class Manifest(Settings):
     metrics: Mapping[str, Mapping[str, float]]
     order: Order = "model"
 
+    @field_validator("files")
+    @classmethod
+    def _lie_below(cls, files: Mapping[str, FileManifest]) -> Mapping[str, FileManifest]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
+                raise ValueError(f"{name!r} is no file below the folder")
+        return files
+
+    @model_validator(mode="after")
+    def _models_are_files(self) -> Self:
+        for variant, model in self.models.items():
+            for file in (model.file, model.held_out):
+                if file is not None and file not in self.files:
+                    raise ValueError(f"the model {variant!r} is in {file!r}, which is not a file")
+        return self
+
 
 def unusable_variants(manifest: Manifest, variants: Sequence[str]) -> list[str]:
     """The variants without a model, or with one whose features this build assembles differently."""
@@ -125,9 +142,18 @@ def parse_manifest(content: bytes, version: str) -> Manifest:
         reason = f"its format is {number}, this build reads {FORMAT}: fit again with `recserve fit`"
         raise BundleDamaged(version, reason)
     try:
-        return Manifest.model_validate(raw)
+        manifest = Manifest.model_validate(raw)
     except ValidationError as error:
-        raise BundleDamaged(version, f"{MANIFEST}: {error}") from error
+        raise BundleDamaged(version, f"{MANIFEST}: {_first_fault(error)}") from error
+    if manifest.version != version:
+        reason = f"{MANIFEST} is that of {manifest.version}: a folder keeps the name of its version"
+        raise BundleDamaged(version, reason)
+    return manifest
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return ": ".join([".".join(map(str, first["loc"])), first["msg"]]).lstrip(": ")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

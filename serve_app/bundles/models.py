@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.errors import BundleDamaged, BundleMissing, FingerprintMismatch
+from serve_app.errors import BundleDamaged, FingerprintMismatch, ModelsUnusable
 from serve_app.recommending.scoring.boosters import VariantModel, scoring_of
 from serve_app.recommending.scoring.model_features import fingerprint
 
@@ -17,12 +17,12 @@ def load_model(bundle: Bundle, variant: str) -> VariantModel:
     """The model of a variant, ready to score; popularity for a bundle that is ordered by it.
 
     Raises:
-        BundleMissing: the bundle was fitted without this variant.
+        ModelsUnusable: the bundle was fitted without this variant.
         FingerprintMismatch, BundleDamaged: as ``load_booster``.
     """
     manifest = bundle.manifest.models.get(variant)
     if manifest is None:
-        raise BundleMissing(str(bundle.folder), variant)
+        raise ModelsUnusable(bundle.manifest.version, variant)
     if bundle.manifest.order == "popularity":
         return VariantModel(_only_feature, ("item.popularity",), bundle.fitted.catalogue)
     booster = load_booster(bundle.model_path(variant), manifest)

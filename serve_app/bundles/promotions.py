@@ -52,7 +52,7 @@ def promotions(root: str) -> Sequence[Promotion]:
         StoreUnavailable: the object store did not answer.
     """
     opened = open_root(root)
-    return drop_unfinished(_read_log(opened), current_if_any(opened))
+    return drop_unfinished(read_log(opened), current_if_any(opened))
 
 
 def promote(root: str, version: str, *, at: float, by: Cause = "operator") -> None:
@@ -102,7 +102,7 @@ def rollback_target(root: str) -> str | None:
 def rollback_target_at(root: BundleRoot) -> str | None:
     """``rollback_target`` of an opened root."""
     present = set(root.versions())
-    before = served_before(_read_log(root), current_if_any(root))
+    before = served_before(read_log(root), current_if_any(root))
     return next((old for old in before if old in present and _is_readable(root, old)), None)
 
 
@@ -111,7 +111,7 @@ def promote_at(root: BundleRoot, version: str, at: float, by: Cause) -> None:
     current = current_if_any(root)
     if version == current:
         return
-    done = drop_unfinished(_read_log(root), current)
+    done = drop_unfinished(read_log(root), current)
     planned = Promotion(version=version, at=at, by=by, over=current)
     lines = [promotion.model_dump_json() for promotion in [*done, planned][-N_REMEMBERED:]]
     # The log first: see above.
@@ -157,7 +157,8 @@ def _push(stack: list[str], version: str) -> None:
         stack.append(version)
 
 
-def _read_log(root: BundleRoot) -> Sequence[Promotion]:
+def read_log(root: BundleRoot) -> Sequence[Promotion]:
+    """Read all entries of the log, oldest first; raises SettingsInvalid if one is none."""
     content = root.read(PROMOTIONS) or b""
     log = []
     for number, line in enumerate(content.splitlines(), start=1):
@@ -181,7 +182,6 @@ def current_if_any(root: BundleRoot) -> str | None:
 
 def _is_readable(root: BundleRoot, version: str) -> bool:
     try:
-        read_manifest_at(root, version)
+        return root.holds(read_manifest_at(root, version))
     except (BundleDamaged, BundleMissing):
         return False
-    return True

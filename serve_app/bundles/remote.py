@@ -123,6 +123,9 @@ class RemoteRoot:
         if not VERSION_PATTERN.fullmatch(version):
             raise BundleMissing(self.name, version)
         copy = cache_dir / version
+        # Without the lock: the copy of another version must not keep anybody from a whole one.
+        if is_complete(copy):
+            return copy
         # One process of the node copies; the others wait for its copy.
         with exclusive(cache_dir):
             if not is_complete(copy):

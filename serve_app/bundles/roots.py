@@ -122,7 +122,9 @@ class BundleLocation:
     Attributes:
         root: folder or URI under which bundles are published.
         cache_dir: folder of a node's copies of bundles under a URI.
+        variants: variants that are served; a version without a model of one is avoided.
     """
 
     root: str
     cache_dir: Path
+    variants: tuple[str, ...] = ()

@@ -43,10 +43,7 @@ def show_command(version: str | None, config: Path) -> None:
 @config_option
 def promote_command(version: str, force: bool, config: Path) -> None:
     """Serve VERSION. Replicas follow within about ten seconds, without a restart."""
-    workplace = workplace_of(config)
-    overruled = promote(
-        workplace.bundles.root, version, workplace.config.variants, force=force, at=time.time()
-    )
+    overruled = promote(workplace_of(config).bundles, version, force=force, at=time.time())
     click.echo(f"{version} is current" + (f", although {overruled}" if overruled else ""))
 
 
@@ -54,6 +51,5 @@ def promote_command(version: str, force: bool, config: Path) -> None:
 @config_option
 def rollback_command(config: Path) -> None:
     """Serve the version that was served before the current one. Twice goes back two versions."""
-    workplace = workplace_of(config)
-    version = rollback(workplace.bundles.root, workplace.config.variants, at=time.time())
+    version = rollback(workplace_of(config).bundles, at=time.time())
     click.echo(f"{version} is current again")

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles import promotions as bundle_promotions
-from serve_app.bundles.bundle import current_version, manifest_of, versions
+from serve_app.bundles.bundle import current_version, manifest_of, open_bundle, versions
 from serve_app.bundles.manifest import Manifest, ModelManifest, Order, unusable_variants
 from serve_app.bundles.promotions import Promotion
+from serve_app.bundles.roots import BundleLocation
 from serve_app.bundles.version_reports import (
     StoredVerdict,
     read_report,
@@ -32,9 +33,7 @@ class _Readable(NamedTuple):
     verdict: StoredVerdict | None
 
 
-def promote(
-    root: str, version: str, variants: Sequence[str], *, force: bool, at: float
-) -> str | None:
+def promote(bundles: BundleLocation, version: str, *, force: bool, at: float) -> str | None:
     """Makes a published version the served one.
 
     Returns:
@@ -42,27 +41,34 @@ def promote(
 
     Raises:
         BundleMissing: there is no such version.
-        BundleDamaged: this build cannot read the version or its report.
+        BundleDamaged: this build cannot open the version, or read its report; ``force`` does not
+            help.
         PromotionRefused: there are objections, and ``force`` is not set.
     """
+    root, variants = bundles.root, bundles.variants
     reasons = (_missing_boosters(root, version, variants), _gate_objection(root, version))
     objections = "; ".join(reason for reason in reasons if reason is not None)
     if objections and not force:
         raise PromotionRefused(version, objections)
+    _open(bundles, version)
     bundle_promotions.promote(root, version, at=at, by="forced" if objections else "operator")
     return objections or None
 
 
-def rollback(root: str, variants: Sequence[str], *, at: float) -> str:
+def rollback(bundles: BundleLocation, *, at: float) -> str:
     """Makes the version current that was served before the current one, and returns it.
 
     Raises:
         NothingServedBefore: no earlier version is left.
         PromotionRefused: replicas would refuse the earlier version.
+        BundleDamaged: the earlier version cannot be opened.
     """
+    root, variants = bundles.root, bundles.variants
     target = bundle_promotions.rollback_target(root)
     if target is not None and (objection := _missing_boosters(root, target, variants)):
         raise PromotionRefused(target, objection)
+    if target is not None:
+        _open(bundles, target)
     return bundle_promotions.rollback(root, at=at)
 
 
@@ -126,6 +132,17 @@ def page(root: str, version: str | None, variants: Sequence[str]) -> str:
         *_metrics_tables(manifest),
     ]
     return "\n\n".join(parts)
+
+
+def _open(bundles: BundleLocation, version: str) -> None:
+    """Open a version as replicas do, and compare every file with its hash; raises BundleDamaged."""
+    # It imports XGBoost, which would slow down the listing.
+    from serve_app.bundles.models import load_model
+
+    bundle = open_bundle(bundles.root, version, cache_dir=bundles.cache_dir, verify=True)
+    lacking = unusable_variants(bundle.manifest, bundles.variants)
+    for variant in set(bundles.variants) - set(lacking):
+        load_model(bundle, variant)
 
 
 def _gate_objection(root: str, version: str) -> str | None:

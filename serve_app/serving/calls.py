@@ -13,6 +13,7 @@ from serve_app.errors import StageFailed
 _logger = logging.getLogger("ray.serve.recserve.graph")
 
 Call = Callable[[Any], Coroutine[Any, Any, Any]]
+Holds = Callable[[str], Coroutine[Any, Any, bool]]
 
 
 def make_call(stage: str, method: DeploymentHandle[Any] | Call) -> Call:
@@ -50,6 +51,38 @@ def make_remote_call(stage: str, method: DeploymentHandle[Any]) -> Call:
                 return await method.remote(argument)
         except Exception as error:
             raise StageFailed(stage, _reason(stage, error)) from error
+
+    return ask
+
+
+ASK_S = 2.0
+"""Longest time for the answers of all replicas of a stage."""
+
+
+def make_holds(stage: str, opened: DeploymentHandle[Any] | Any) -> Holds:
+    """Make the question whether all replicas of a stage have opened a version."""
+    if not isinstance(opened, DeploymentHandle):
+        holds: Holds = opened.holds
+        return holds
+    return make_remote_holds(stage, opened)
+
+
+def make_remote_holds(stage: str, handle: DeploymentHandle[Any]) -> Holds:
+    """Ask every replica of a stage, not the one that a call would be sent to.
+
+    A stage that cannot be asked counts as one that has opened the version: it may be down, and a
+    new replica opens the version before it takes requests.
+    """
+
+    async def ask(version: str) -> bool:
+        try:
+            answers = await handle.broadcast("holds", version).results_async(timeout_s=ASK_S)
+        except TimeoutError:
+            return False
+        except Exception as error:
+            _logger.info("%s is not waited for: %s", stage, _reason(stage, error))
+            return True
+        return all(answers)
 
     return ask
 

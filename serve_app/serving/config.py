@@ -158,4 +158,5 @@ def bundle_location(config: AppConfig, home: Path) -> BundleLocation:
     """Where bundles are published, and where a node keeps its copies."""
     root = config.bundles or "bundles"
     # Commands and replicas run in working directories of their own, but share the home folder.
-    return BundleLocation(root if "://" in root else str(home / root), home / "bundle-copies")
+    root = root if "://" in root else str(home / root)
+    return BundleLocation(root, home / "bundle-copies", config.variants)

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from serve_app.background import ChangeLogger, repeat
 from serve_app.bundles.bundle import Bundle
-from serve_app.bundles.manifest import unusable_variants
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.errors import BundleError, ModelsUnusable, StageFailed
+from serve_app.errors import NoBundleOpens, StageFailed
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, rank_plainly
 from serve_app.recommending.scoring.model_features import SOURCES
@@ -21,9 +21,17 @@ from serve_app.serving.stages.feature_fetcher import default_users
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
-SETTLING_S = 2 * POLL_S
-"""Seconds between opening a new bundle and using it. The stages poll as often as the ingress: two
-polls later they have found the bundle, and the first batch does not wait for them to open it."""
+SETTLING_S = 120.0
+"""Longest time for which a new bundle waits until every stage has opened it."""
+
+STAGES_S = 30.0
+"""Longest time for which a new replica waits until every stage has opened its bundle."""
+
+PAUSE_S = 0.2
+"""Seconds between two questions of a new replica to the stages."""
+
+Holds = Callable[[str], Awaitable[bool]]
+"""Tells whether all replicas of a stage have opened a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,58 +92,102 @@ def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
 
 
 class BundleFollower:
-    """Switches the ingress to each bundle that is published.
+    """Switches the ingress to each bundle that is promoted, once the stages have opened it.
 
     Attributes:
-        current: the bundle in use; ``None`` before the first one is published.
+        current: the bundle in use; ``None`` before the first one is promoted.
+        faults: sentences that say why another bundle is in use than the current version.
     """
 
     def __init__(
         self,
         location: BundleLocation,
-        variants: Sequence[str],
         candidates: CandidatesConfig,
         ranking: RankingConfig,
+        holders: Mapping[str, Holds] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``holders`` ask the stages, by name, whether all their replicas have opened a version."""
         self.current: CurrentBundle | None = None
-        self._variants = tuple(variants)
+        self.faults: tuple[str, ...] = ()
+        self._holders = holders or {}
+        self._clock = clock
         self._shelf = BundleShelf(
             location, "bundle", lambda bundle: CurrentBundle.of(bundle, candidates, ranking)
         )
+        self._awaited = ("", 0.0)
         self._following: asyncio.Task[None] | None = None
+        self._has_joined = False
         self._problems = ChangeLogger(_logger.error)
 
     def follow(self) -> None:
-        """Starts to follow; needs a running event loop."""
+        """Start to follow; needs a running event loop."""
         if self._following is None:
             self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
 
-    async def look(self) -> None:
-        """Uses the published bundle if it is a new one. After an error, the bundle in use stays.
+    async def join(self) -> None:
+        """Wait until the replica can answer: it has a bundle, and the stages have the same one.
+
+        Nothing is waited for if nothing was ever promoted: then every answer is empty, and says so.
+        Stages are waited for at most ``STAGES_S``, because the floor replaces them.
 
         Raises:
-            StageFailed: the new bundle cannot be opened.
-            ModelsUnusable: it has no usable model of a variant. As the first bundle it is used
-                nevertheless: degraded lists are better than none.
+            NoBundleOpens, StageFailed: as ``BundleShelf.join``.
         """
-        version = await self._shelf.current()
-        if version is None or (self.current is not None and self.current.version == version):
+        if self._has_joined:
             return
-        current = await self._shelf.at(version)
-        if self.current is not None:
-            if unusable := unusable_variants(current.bundle.manifest, self._variants):
-                raise ModelsUnusable(version, ", ".join(unusable))
-            await asyncio.sleep(SETTLING_S)
+        await self._shelf.join()
+        await self.look()
+        gives_up_s = self._clock() + STAGES_S
+        while self.current is not None and await self._without(self.current.version):
+            if self._clock() > gives_up_s:
+                break
+            await asyncio.sleep(PAUSE_S)
+        self._has_joined = True
+
+    async def look(self) -> None:
+        """Use the bundle that is to be served, if it is another one and the stages have it.
+
+        Raises:
+            NoBundleOpens, StageFailed: there is none that can be opened; the one in use stays.
+        """
+        served = await self._shelf.to_serve()
+        self.faults = served.faults if served else ()
+        if served is None or (self.current and self.current.version == served.version):
+            return
+        # Degraded lists are better than none, but worse than those of the bundle in use.
+        can_wait = self.current is not None
+        if can_wait and not (served.is_whole and await self._is_taken_up(served.version)):
+            return
         # One assignment: every request reads the attribute once, and sees one bundle throughout.
-        self.current = current
-        _logger.info("bundle %s is in use", version)
+        self.current = served.prepared
+        _logger.info("bundle %s is in use", served.version)
+
+    async def _is_taken_up(self, version: str) -> bool:
+        """Tell whether the stages have opened a version, or were waited for long enough."""
+        without = await self._without(version)
+        if self._awaited[0] != version:
+            self._awaited = (version, self._clock())
+        if without and self._clock() - self._awaited[1] <= SETTLING_S:
+            self.faults = (f"bundle {version} is being opened by {', '.join(without)}",)
+            return False
+        if without:
+            _logger.warning("bundle %s is used without waiting for %s", version, without)
+        return True
+
+    async def _without(self, version: str) -> list[str]:
+        """Name the stages with a replica that has not opened a version."""
+        answers = await asyncio.gather(*(holds(version) for holds in self._holders.values()))
+        return [stage for stage, held in zip(self._holders, answers, strict=True) if not held]
 
     async def _look_again(self) -> None:
         try:
             await self.look()
-        except (BundleError, StageFailed) as failure:
-            # The cause names the version and the fault.
-            reason = failure.__cause__ or failure
-            self._problems.log("bundle", f"the bundle in use stays: {reason}")
+        except (NoBundleOpens, StageFailed) as failure:
+            # The cause names the fault.
+            self.faults = (str(failure.__cause__ or failure),)
+        if self.faults:
+            in_use = f"bundle {self.current.version}" if self.current else "no bundle"
+            self._problems.log("bundle", f"{in_use} is in use: {'; '.join(self.faults)}")
         else:
             self._problems.resolved("bundle")

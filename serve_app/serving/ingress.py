@@ -47,7 +47,7 @@ class Ingress:
         self._config = config
         # Serve calls ``reconfigure`` before the first request if there is a ``user_config``.
         self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
-        self._follower = BundleFollower(bundles, config.variants, config.candidates, config.ranking)
+        self._follower = BundleFollower(bundles, config.candidates, config.ranking, stages.holders)
         self._warm_up = WarmUp(self._follower, stages, config.variants)
         self.telemetry = Telemetry(exporter, now_s=time.time())
         self._stores = StoreWatch(stages.silent_stores, self.telemetry)
@@ -61,6 +61,14 @@ class Ingress:
         self._stores.start()
         self._reporting.start()
         return build_api(self, self._config.http)
+
+    async def check_health(self) -> None:
+        """Keep a new replica out of traffic until it has a bundle; later it returns at once.
+
+        Raises:
+            NoBundleOpens, StageFailed: no bundle can be opened. Serve then starts another replica.
+        """
+        await self._follower.join()
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Starts another experiment. If it is invalid, logs the fault and keeps the present one."""
@@ -120,11 +128,16 @@ class Ingress:
         weights = self._experiment.weights
         return {
             "status": "ok" if current else "no bundle",
+            "faults": self.faults(),
             "models": dict.fromkeys(self._config.variants, version),
             "weights": {variant: weights.get(variant, 0.0) for variant in self._config.variants},
             "bundle": version,
             "silent_stores": self._stores.silent(),
         }
+
+    def faults(self) -> list[str]:
+        """Say why another bundle answers than the current version. Usually empty."""
+        return list(self._follower.faults)
 
     def missing(self) -> list[str]:
         """Names the parts that have not answered yet. The replica is ready if there are none."""

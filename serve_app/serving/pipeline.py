@@ -68,6 +68,7 @@ class Stages:
     Attributes:
         silent_stores: not part of an answer: for the stages that read stores, the seconds by store
             of those that have not answered for at least the seconds given.
+        holders: by stage, tells whether all replicas of the stage have opened a version.
     """
 
     users: Callable[[RequestBatch], Awaitable[UserFeatures]]
@@ -77,6 +78,7 @@ class Stages:
     silent_stores: Mapping[str, Callable[[float], Awaitable[Mapping[str, float]]]] = field(
         default_factory=dict
     )
+    holders: Mapping[str, Callable[[str], Awaitable[bool]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 
 from serve_app.bundles.promotions import promote
@@ -40,6 +41,15 @@ def test_a_promoted_bundle_is_taken_up_without_a_restart_or_a_lost_answer(servic
     assert service.replicas() == replicas
 
 
+def answers_of_a_new_ingress(service):
+    """The first answers after the only replica of the ingress was killed."""
+    [(old, pid)] = service.replicas()["Ingress"].items()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: service.replicas()["Ingress"].keys() - {old}, "a new ingress")
+    until(lambda: service.status_of("/health") == 200, "its first answer")
+    return [service.ask(f"u{number:06d}", n=5) for number in range(20)]
+
+
 def test_a_damaged_bundle_leaves_the_served_one(service):
     before = served_version(service)
     root = service.home / "bundles"
@@ -58,5 +68,10 @@ def test_a_damaged_bundle_leaves_the_served_one(service):
         )
         assert served_version(service) == before
         assert service.ask("u000003", n=5)["model_version"] == before
+
+        answers = answers_of_a_new_ingress(service)
+        assert {answer["model_version"] for answer in answers} == {before}
+        assert all(answer["recommendations"] for answer in answers)
+        assert "20300101-deadbeef" in service.http.get("/health").json()["faults"][0]
     finally:
         (root / "current").write_text(current)

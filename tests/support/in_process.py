@@ -18,7 +18,7 @@ from serve_app.recommending.candidates.finding import CandidateFinder
 from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.config import AppConfig
 from serve_app.serving.ingress import Ingress
-from serve_app.serving.pipeline import Stages
+from serve_app.serving.pipeline import Stages, scorer_of
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
@@ -68,8 +68,16 @@ def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
         finder = await shelf.at(batch.bundle)
         return finder.find(batch, finder.fitted.archive.read(batch.user_ids, stale=False))
 
-    scorers = {variant: Scorer(variant, location).score for variant in config.variants}
-    return Stages(users, candidates, scorers, Ranker(location, config.ranking).rank)
+    scorers = {variant: Scorer(variant, location) for variant in config.variants}
+    ranker = Ranker(location, config.ranking)
+    return Stages(
+        users,
+        candidates,
+        {variant: scorer.score for variant, scorer in scorers.items()},
+        ranker.rank,
+        {"candidates": shelf.holds, "ranker": ranker.holds}
+        | {scorer_of(variant): scorer.holds for variant, scorer in scorers.items()},
+    )
 
 
 class Counts:
@@ -133,10 +141,11 @@ class Api:
         self.counts = Counts()
         whole = stages_over(location_of(root), self.config)
         chosen = {"scorers": {**whole.scorers, **(scorers or {})}, **stages}
+        self.stages = replace(whole, **chosen)
         self.ingress = Ingress(
             self.config,
             location_of(root),
-            replace(whole, **chosen),
+            self.stages,
             items,
             cache or new_cache(),
             self.counts,

@@ -53,7 +53,7 @@ def publish_world(root: Path, n_trees: int = 5, variants: tuple[str, ...] = tupl
 
 
 def location_of(root: Path) -> BundleLocation:
-    return BundleLocation(str(root), root.parent / "bundle-copies")
+    return BundleLocation(str(root), root.parent / "bundle-copies", tuple(OBJECTIVES))
 
 
 def rewrite_manifest(root: Path, version: str, change: Callable[[Any], object]) -> None:

@@ -43,6 +43,7 @@ def status(
         _deployments(application),
         _versions((health or {}).get("models", {})),
         *_silent_stores((health or {}).get("silent_stores", {})),
+        *(f"fault: {fault}" for fault in (health or {}).get("faults", ())),
         *(tables or ["no requests in the last minutes"]),
     ]
     return "\n\n".join(parts)

@@ -55,6 +55,8 @@ class Frontend(Protocol):
 
     def health(self) -> dict[str, Any]: ...
 
+    def faults(self) -> list[str]: ...
+
     def missing(self) -> list[str]: ...
 
 
@@ -163,7 +165,8 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
     )
     async def ready() -> Response:
         missing = frontend.missing()
-        return json_response({"ready": not missing, "missing": missing}, 503 if missing else 200)
+        content = {"ready": not missing, "missing": missing, "faults": frontend.faults()}
+        return json_response(content, 503 if missing else 200)
 
 
 def _log(request_id: str, user: str, question: Question, answer: Answer, duration_s: float) -> None:

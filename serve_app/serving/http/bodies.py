@@ -13,6 +13,8 @@ catalogue, or `item_id`. A condition is a value, a list of allowed values, or op
 `{"item_id": {"not_in": ["i000001"]}}` excludes an item. Unknown values match only `not_in` and
 `none`."""
 
+FAULTS = "Says why another bundle answers than the current version. Usually empty."
+
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 
 
@@ -122,6 +124,7 @@ class Health(BaseModel):
     """The served bundle and its variants."""
 
     status: str = Field(description="`ok`, or `no bundle` before the first fit.")
+    faults: list[str] = Field(description=FAULTS)
     models: dict[str, str | None] = Field(description="Version of the bundle, by variant.")
     weights: dict[str, float] = Field(description="Weight in the experiment, by variant.")
     bundle: str | None = Field(description="Version of the bundle; null before the first fit.")
@@ -137,6 +140,7 @@ class Readiness(BaseModel):
 
     ready: bool
     missing: list[str] = Field(description="Parts that have not answered yet. Empty if ready.")
+    faults: list[str] = Field(description=FAULTS)
 
 
 class Problem(BaseModel):

@@ -30,6 +30,14 @@ class CandidateGenerator:
         # of the ingress. Only one: the finder reuses its masks from batch to batch.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
 
+    async def check_health(self) -> None:
+        """Keep a new replica out of traffic until it has a bundle (``BundleShelf.join``)."""
+        await self._shelf.join()
+
+    async def holds(self, version: str) -> bool:
+        """Tell whether this replica has opened a version."""
+        return await self._shelf.holds(version)
+
     async def find(self, batch: RequestBatch) -> CandidateBatch:
         """Finds the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
         finder = await self._shelf.at(batch.bundle)

@@ -21,6 +21,14 @@ class Ranker:
         # A batch must not block the event loop, least of all that of the ingress.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
 
+    async def check_health(self) -> None:
+        """Keep a new replica out of traffic until it has a bundle (``BundleShelf.join``)."""
+        await self._shelf.join()
+
+    async def holds(self, version: str) -> bool:
+        """Tell whether this replica has opened a version."""
+        return await self._shelf.holds(version)
+
     async def rank(self, batch: RankingBatch) -> RankedBatch:
         """Orders the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
         catalogue = await self._shelf.at(batch.bundle)

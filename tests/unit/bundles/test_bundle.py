@@ -11,6 +11,7 @@ import pytest
 
 from serve_app.arrays.columns import NumberColumn, TagsColumn, TextColumn
 from serve_app.bundles import local as bundle_local
+from serve_app.bundles import remote as bundle_remote
 from serve_app.bundles.bundle import (
     current_version,
     manifest_of,
@@ -60,6 +61,11 @@ def publish_one(root, booster=b"trees", n_kept=5):
 def change_manifest(folder, **changes):
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def no_lock_is_free(folder):
+    """Stands for a lock that another process holds."""
+    raise BlockingIOError(folder)
 
 
 def assert_equal(found, expected):
@@ -169,6 +175,37 @@ class TestOpenBundle:
         change_manifest(tmp_path / "bundles" / version, n_users=None)
 
         with pytest.raises(BundleDamaged, match="n_users"):
+            open_bundle(root, version, cache_dir=cache)
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"version": "20231113-00000000"}, "is that of 20231113-00000000"),
+            ({"version": "20231114-00000000/../x"}, "version: String should match pattern"),
+            ({"version": "x20231114-00000000"}, "version: String should match pattern"),
+            ({"files": {"../out": {"sha256": "", "size": 0}}}, "'../out' is no file below"),
+            ({"files": {"/etc/passwd": {"sha256": "", "size": 0}}}, "is no file below the folder"),
+            ({"files": {"a//b": {"sha256": "", "size": 0}}}, "is no file below the folder"),
+            ({"files": {"a\\b": {"sha256": "", "size": 0}}}, "is no file below the folder"),
+        ],
+    )
+    def test_refuses_names_that_lead_elsewhere(self, root, cache, tmp_path, changes, reason):
+        version = publish_one(root)
+        change_manifest(tmp_path / "bundles" / version, **changes)
+
+        with pytest.raises(BundleDamaged, match=reason):
+            open_bundle(root, version, cache_dir=cache)
+
+    @pytest.mark.parametrize("field", ["file", "held_out"])
+    @pytest.mark.parametrize("name", ["../main.ubj", "/etc/passwd", "models/other.ubj"])
+    def test_refuses_a_model_that_is_none_of_its_files(self, root, cache, tmp_path, field, name):
+        version = publish_one(root)
+        folder = tmp_path / "bundles" / version
+        models = json.loads((folder / "manifest.json").read_text())["models"]
+        models["main"][field] = name
+        change_manifest(folder, models=models)
+
+        with pytest.raises(BundleDamaged, match=f"the model 'main' is in '{name}', which is not"):
             open_bundle(root, version, cache_dir=cache)
 
     def test_refuses_offsets_that_lead_past_the_values(self, root, cache):
@@ -425,6 +462,20 @@ class TestUri:
 
         assert {bundle.folder for bundle in opened} == {cache / version}
         assert not list(cache.glob(".partial-*"))
+
+    def test_a_whole_copy_is_open_to_all_while_another_version_is_copied(
+        self, uri, cache, monkeypatch
+    ):
+        version = publish_one(uri)
+        open_bundle(uri, version, cache_dir=cache)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(bundle_remote, "exclusive", no_lock_is_free)
+            opened = open_bundle(uri, version, cache_dir=cache)
+            with pytest.raises(BlockingIOError):
+                open_bundle(uri, publish_one(uri, b"other"), cache_dir=cache)
+
+        assert opened.manifest.version == version
 
     def test_is_a_version_only_once_its_manifest_is_there(self, uri, cache, tmp_path):
         version = publish_one(uri)

@@ -1,13 +1,16 @@
 """Published versions under both kinds of roots, with real files."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from serve_app.bundles import promotions as bundle_promotions
 from serve_app.bundles.bundle import current_version
 from serve_app.bundles.publishing import publish
+from serve_app.bundles.roots import BundleLocation
 from serve_app.errors import BundleDamaged, BundleMissing, NothingServedBefore, PromotionRefused
 from serve_app.operations.versions import describe_publication, listing, page, promote, rollback
 from tests.support.small_bundles import contents_of, of_another_format, of_other_features
@@ -55,6 +58,21 @@ def kept_back_report(tmp_path):
 
 def publish_small(root, n_trees, variants=SERVED, **options):
     return publish(root, contents_of(n_trees, variants), created_at=1.0, **options).version
+
+
+def located(root, variants=SERVED):
+    return BundleLocation(root, Path(root.removeprefix("file://")).with_name("copies"), variants)
+
+
+def spoil(file, harm):
+    content = file.read_bytes()
+    match harm:
+        case "cut":
+            file.write_bytes(content[:-8])
+        case "changed":
+            file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        case "lost":
+            file.unlink()
 
 
 def last_cause(root):
@@ -235,7 +253,7 @@ class TestPromote:
     def test_serves_a_version_that_nothing_speaks_against(self, root):
         first, _ = publish_small(root, 1), publish_small(root, 2)
 
-        assert promote(root, first, SERVED, force=False, at=5.0) is None
+        assert promote(located(root), first, force=False, at=5.0) is None
         assert current_version(root) == first
         assert last_cause(root) == "operator"
 
@@ -244,14 +262,14 @@ class TestPromote:
         kept = publish_small(root, 2, promote=False, report=kept_back_report)
 
         with pytest.raises(PromotionRefused) as refused:
-            promote(root, kept, SERVED, force=False, at=5.0)
+            promote(located(root), kept, force=False, at=5.0)
         assert current_version(root) == served
         assert str(refused.value) == (
             f"{kept} is not promoted: its fit kept it back (NDCG@10 fell by 0.02)."
             f" To promote it anyway: `recserve versions promote {kept} --force`"
         )
 
-        assert "kept it back" in promote(root, kept, SERVED, force=True, at=5.0)
+        assert "kept it back" in promote(located(root), kept, force=True, at=5.0)
         assert current_version(root) == kept
         assert last_cause(root) == "forced"
 
@@ -265,10 +283,10 @@ class TestPromote:
             of_other_features(tmp_path / "bundles", other, "challenger")
 
         with pytest.raises(PromotionRefused, match=r"no model of challenger .* not take it up"):
-            promote(root, other, SERVED, force=False, at=5.0)
+            promote(located(root), other, force=False, at=5.0)
         assert current_version(root) == served
 
-        assert "no model of challenger" in promote(root, other, SERVED, force=True, at=5.0)
+        assert "no model of challenger" in promote(located(root), other, force=True, at=5.0)
         assert current_version(root) == other
         assert last_cause(root) == "forced"
 
@@ -278,43 +296,91 @@ class TestPromote:
         with pytest.raises(
             PromotionRefused, match=r"no model of challenger .*; its fit kept it back"
         ):
-            promote(root, kept, SERVED, force=False, at=5.0)
+            promote(located(root), kept, force=False, at=5.0)
 
     def test_takes_a_version_that_has_models_of_all_that_is_served(self, root):
         publish_small(root, 1)
         other = publish_small(root, 3, ("main",), promote=False)
 
-        assert promote(root, other, ("main",), force=False, at=5.0) is None
+        assert promote(located(root, ("main",)), other, force=False, at=5.0) is None
 
     @pytest.mark.parametrize("force", [False, True])
     def test_refuses_a_version_that_is_not_there(self, root, force):
         version = publish_small(root, 1)
 
         with pytest.raises(BundleMissing, match=f"there are {version}"):
-            promote(root, "20231114-00000000", SERVED, force=force, at=5.0)
+            promote(located(root), "20231114-00000000", force=force, at=5.0)
 
     def test_refuses_even_with_force_what_this_build_cannot_read(self, root, tmp_path):
         version = publish_small(root, 1, promote=False)
         of_another_format(tmp_path / "bundles", version)
 
         with pytest.raises(BundleDamaged, match="format is 1"):
-            promote(root, version, SERVED, force=True, at=5.0)
+            promote(located(root), version, force=True, at=5.0)
+
+    @pytest.mark.parametrize("file", ["tables/popular_rows.npy", "models/main.ubj"])
+    @pytest.mark.parametrize("harm", ["cut", "changed", "lost"])
+    @pytest.mark.parametrize("force", [False, True])
+    def test_refuses_even_with_force_what_no_replica_could_open(
+        self, root, tmp_path, file, harm, force
+    ):
+        served = publish_small(root, 1)
+        other = publish_small(root, 2, promote=False)
+        spoil(tmp_path / "bundles" / other / file, harm)
+
+        with pytest.raises(BundleDamaged, match=file.split(".")[0]):
+            promote(located(root), other, force=force, at=5.0)
+        assert current_version(root) == served
+
+    def test_refuses_a_model_that_cannot_be_loaded_although_its_hash_is_right(self, root):
+        served = publish_small(root, 1)
+        contents = contents_of(2)
+        models = {**contents.models, "main": replace(contents.models["main"], booster=b"none")}
+        other = publish(root, replace(contents, models=models), created_at=1.0, promote=False)
+
+        with pytest.raises(BundleDamaged, match=r"main\.ubj holds no model"):
+            promote(located(root), other.version, force=True, at=5.0)
+        assert current_version(root) == served
+
+    def test_refuses_a_folder_under_another_name(self, root, tmp_path):
+        served = publish_small(root, 1)
+        copy = "20231114-00000000"
+        shutil.copytree(tmp_path / "bundles" / served, tmp_path / "bundles" / copy)
+
+        with pytest.raises(BundleDamaged, match=f"is that of {served}"):
+            promote(located(root), copy, force=True, at=5.0)
+        assert current_version(root) == served
 
 
 class TestRollback:
+    def test_passes_over_a_version_that_was_cut_off(self, tmp_path):
+        root = str(tmp_path / "bundles")
+        first, second, _ = (publish_small(root, number) for number in (1, 2, 3))
+        spoil(tmp_path / "bundles" / second / "tables/popular_rows.npy", "cut")
+
+        assert rollback(located(root), at=5.0) == first
+
+    def test_refuses_a_version_whose_files_were_changed(self, root, tmp_path):
+        first, second = publish_small(root, 1), publish_small(root, 2)
+        spoil(tmp_path / "bundles" / first / "models/main.ubj", "changed")
+
+        with pytest.raises(BundleDamaged, match=r"models/main\.ubj"):
+            rollback(located(root), at=5.0)
+        assert current_version(root) == second
+
     def test_rolls_back(self, root):
         first, _ = publish_small(root, 1), publish_small(root, 2)
 
-        assert rollback(root, SERVED, at=5.0) == first
+        assert rollback(located(root), at=5.0) == first
         assert current_version(root) == first
         with pytest.raises(NothingServedBefore):
-            rollback(root, SERVED, at=5.0)
+            rollback(located(root), at=5.0)
 
     def test_rolls_back_to_nothing_that_replicas_would_not_take_up(self, root):
         first, second = publish_small(root, 1, ("main",)), publish_small(root, 2)
 
         with pytest.raises(PromotionRefused, match=f"{first} is not promoted: .* of challenger"):
-            rollback(root, SERVED, at=5.0)
+            rollback(located(root), at=5.0)
 
         assert current_version(root) == second
 

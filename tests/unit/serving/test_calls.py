@@ -10,7 +10,7 @@ from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import DeploymentUnavailableError
 
 from serve_app.errors import StageFailed
-from serve_app.serving.calls import make_local_call, make_remote_call
+from serve_app.serving.calls import make_holds, make_local_call, make_remote_call, make_remote_holds
 from tests.support.in_process import bug, down, logged
 
 
@@ -86,3 +86,46 @@ def test_when_a_replica_dies_with_a_question_another_is_asked_once():
         asyncio.run(
             make_remote_call("ranker", Handle(ActorDiedError(), ActorDiedError(), "late"))(None)
         )
+
+
+class Replicas:
+    """A handle that asks all replicas: each gives its answer, or an error is raised."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = answers, []
+
+    def broadcast(self, method, argument):
+        self.asked.append((method, argument))
+        return self
+
+    async def results_async(self, *, timeout_s):
+        for answer in self.answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return list(self.answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "has_it"),
+    [
+        ((True, True), True),
+        ((True, False), False),
+        ((True, TimeoutError()), False),
+        ((True, ActorDiedError()), True),
+        ((DeploymentUnavailableError(DeploymentID("Ranker", "recserve")),), True),
+        ((RuntimeError("of Serve"),), True),
+    ],
+)
+def test_a_stage_has_a_version_when_all_replicas_that_can_be_asked_have_it(answers, has_it):
+    replicas = Replicas(*answers)
+
+    assert asyncio.run(make_remote_holds("ranker", replicas)("v")) is has_it
+    assert replicas.asked == [("holds", "v")]
+
+
+def test_a_stage_in_this_process_is_asked_itself():
+    class Stage:
+        async def holds(self, version):
+            return version == "v"
+
+    assert asyncio.run(make_holds("ranker", Stage())("v"))

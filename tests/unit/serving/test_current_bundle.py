@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from serve_app.arrays.columns import MISSING
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
-from serve_app.errors import BundleError, StageFailed
+from serve_app.errors import NoBundleOpens
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, fused_scores, ranking_batch
 from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
+from serve_app.serving import bundle_shelf
 from serve_app.serving import current_bundle as world_module
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from tests.support.in_process import logged, until
@@ -29,8 +31,21 @@ def world(tmp_path_factory):
     return CurrentBundle.of(bundle, CandidatesConfig(), RankingConfig())
 
 
-def in_use(root):
-    return BundleFollower(location_of(root), VARIANTS, CandidatesConfig(), RankingConfig())
+def in_use(root, holders=None, clock=lambda: 0.0):
+    return BundleFollower(
+        location_of(root), CandidatesConfig(), RankingConfig(), holders, clock=clock
+    )
+
+
+class Stage:
+    """A stage that has opened a version once it is told so."""
+
+    def __init__(self):
+        self.asked, self.has_opened = [], False
+
+    async def holds(self, version):
+        self.asked.append(version)
+        return self.has_opened
 
 
 class TestWorld:
@@ -87,32 +102,46 @@ class TestWorldInUse:
 
         assert asyncio.run(scenario()) is None
 
-    def test_the_first_is_taken_up_at_once_and_the_next_when_the_others_have_it(
-        self, tmp_path, monkeypatch
-    ):
-        pauses = []
-
-        async def pause(seconds):
-            pauses.append(seconds)
-
-        root = tmp_path / "bundles"
+    def test_the_next_is_taken_up_when_every_stage_has_opened_it(self, tmp_path):
+        root, ranker, scorer = tmp_path / "bundles", Stage(), Stage()
         first = publish_world(root).version
 
         async def scenario():
-            followed = in_use(root)
+            followed = in_use(root, {"ranker": ranker.holds, "scorer-main": scorer.holds})
             await followed.look()
-            seen = [followed.current.version, list(pauses)]
             second = publish_world(root, n_trees=6).version
-            with monkeypatch.context() as patched:
-                patched.setattr(world_module.asyncio, "sleep", pause)
+            await followed.look()
+            seen = [followed.current.version, followed.faults]
+            ranker.has_opened = True
+            await followed.look()
+            seen.append(followed.faults)
+            scorer.has_opened = True
+            await followed.look()
+            return second, [*seen, followed.current.version, followed.faults]
+
+        second, seen = asyncio.run(scenario())
+
+        assert ranker.asked == [second] * 3
+        assert seen == [
+            *(first, (f"bundle {second} is being opened by ranker, scorer-main",)),
+            *((f"bundle {second} is being opened by scorer-main",), second, ()),
+        ]
+
+    def test_the_next_is_taken_up_after_a_while_whatever_the_stages_say(self, tmp_path):
+        root, now_s = tmp_path / "bundles", [0.0]
+        publish_world(root)
+
+        async def scenario():
+            followed = in_use(root, {"ranker": Stage().holds}, lambda: now_s[0])
+            await followed.look()
+            second = publish_world(root, n_trees=6).version
+            used = []
+            for now_s[0] in (10.0, 10.0 + world_module.SETTLING_S, 11.0 + world_module.SETTLING_S):
                 await followed.look()
-            return seen, second, followed.current.version
+                used.append(followed.current.version == second)
+            return used
 
-        seen, second, used = asyncio.run(scenario())
-
-        assert seen == [first, []]
-        assert used == second
-        assert world_module.SETTLING_S in pauses
+        assert asyncio.run(scenario()) == [False, False, True]
 
     def test_the_same_version_is_not_opened_again(self, tmp_path):
         root = tmp_path / "bundles"
@@ -127,33 +156,108 @@ class TestWorldInUse:
 
         assert asyncio.run(scenario())
 
-    def test_a_damaged_one_is_refused_and_the_one_before_stays(self, tmp_path):
+    @pytest.mark.parametrize("variants", [VARIANTS, ("main",)], ids=["damaged", "no model"])
+    def test_one_that_cannot_serve_is_refused_and_the_one_before_stays(self, tmp_path, variants):
         root = tmp_path / "bundles"
         first = publish_world(root).version
 
         async def scenario():
             followed = in_use(root)
             await followed.look()
-            damage(root, publish_world(root, n_trees=6))
-            with pytest.raises(StageFailed, match="bundle: BundleDamaged"):
-                await followed.look()
-            return followed.current.version
+            second = publish_world(root, 6, variants)
+            if variants == VARIANTS:
+                damage(root, second)
+            await followed.look()
+            return second.version, followed
 
-        assert asyncio.run(scenario()) == first
+        second, followed = asyncio.run(scenario())
 
-    def test_one_without_a_model_that_is_served_is_refused_and_the_one_before_stays(self, tmp_path):
+        assert followed.current.version == first
+        assert followed.faults[0].startswith(f"bundle {second} ")
+
+    def test_one_in_use_that_was_deleted_stays_where_no_other_can_serve(self, tmp_path):
         root = tmp_path / "bundles"
         first = publish_world(root).version
 
         async def scenario():
             followed = in_use(root)
             await followed.look()
-            publish_world(root, variants=("main",))
-            with pytest.raises(BundleError, match="has no usable model of challenger"):
-                await followed.look()
+            publish_world(root, 6, variants=("main",))
+            shutil.rmtree(root / first)
+            await followed.look()
             return followed.current.version
 
         assert asyncio.run(scenario()) == first
+
+    @pytest.mark.parametrize("fault", ["damaged", "garbage", "deleted"])
+    def test_a_new_replica_uses_the_version_that_the_others_use(self, tmp_path, fault):
+        root = tmp_path / "bundles"
+        first, second = publish_world(root).version, publish_world(root, n_trees=6)
+        match fault:
+            case "damaged":
+                damage(root, second)
+            case "garbage":
+                (root / second.version / "manifest.json").write_text("{}")
+            case "deleted":
+                shutil.rmtree(root / second.version)
+
+        async def scenario():
+            followed = in_use(root)
+            await followed.join()
+            return followed.current.version, followed.faults
+
+        version, faults = asyncio.run(scenario())
+
+        assert version == first
+        assert second.version in faults[0]
+
+    def test_a_new_replica_waits_until_the_stages_have_its_bundle(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(world_module, "PAUSE_S", 0.0)
+        root, ranker = tmp_path / "bundles", Stage()
+        publish_world(root)
+
+        async def scenario():
+            followed = in_use(root, {"ranker": ranker.holds})
+            joining = asyncio.create_task(followed.join())
+            await until(lambda: len(ranker.asked) > 2)
+            before = joining.done()
+            ranker.has_opened = True
+            await joining
+            return before
+
+        assert asyncio.run(scenario()) is False
+
+    def test_a_new_replica_waits_for_the_stages_only_for_a_while(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(world_module, "STAGES_S", -1.0)
+        root, ranker = tmp_path / "bundles", Stage()
+        publish_world(root)
+
+        async def scenario():
+            followed = in_use(root, {"ranker": ranker.holds})
+            await followed.join()
+            await followed.join()
+
+        asyncio.run(scenario())
+
+        assert len(ranker.asked) == 1
+
+    def test_a_new_replica_of_an_empty_shop_joins_without_a_bundle(self, tmp_path):
+        async def scenario():
+            followed = in_use(tmp_path / "bundles", {"ranker": Stage().holds})
+            await followed.join()
+            return followed.current, followed.faults
+
+        assert asyncio.run(scenario()) == (None, ())
+
+    def test_a_new_replica_does_not_join_where_no_version_can_be_opened(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(bundle_shelf, "JOIN_S", -1.0)
+        root = tmp_path / "bundles"
+        damage(root, publish_world(root))
+
+        with pytest.raises(NoBundleOpens, match="is damaged"):
+            asyncio.run(in_use(root).join())
 
     def test_a_refused_one_is_told_once_and_the_next_again(self, tmp_path, monkeypatch):
         monkeypatch.setattr(world_module, "POLL_S", 0.01)
@@ -184,9 +288,8 @@ class TestWorldInUse:
             lacking, damaged = asyncio.run(scenario())
 
         said = [each.getMessage() for each in records if each.levelname == "ERROR"]
-        start = "the bundle in use stays: bundle"
-        assert said[0] == f"{start} {lacking} has no usable model of challenger"
-        assert said[1].startswith(f"{start} {damaged} is damaged: ")
+        assert f"is in use: bundle {lacking} has no usable model of challenger" in said[0]
+        assert f"is in use: bundle {damaged} is damaged: " in said[1]
         assert len(said) == 2
 
     def test_one_without_a_model_is_better_than_none(self, tmp_path):

@@ -34,7 +34,7 @@ def ingress(root):
 def soon(monkeypatch):
     """Another bundle is noticed and taken up at once."""
     for module, name in [
-        *((world, "POLL_S"), (world, "SETTLING_S"), (bundle_shelf, "POLL_S")),
+        *((world, "POLL_S"), (bundle_shelf, "POLL_S")),
     ]:
         monkeypatch.setattr(module, name, 0.01)
 
@@ -171,11 +171,35 @@ class TestBundles:
             api.until_in_use(good.version)
             bad = publish_world(root, n_trees=6)
             damage(root, bad)
-            api.until(lambda: any("the bundle in use stays" in r.getMessage() for r in records))
+            api.until(lambda: any("is damaged" in r.getMessage() for r in records))
             assert api.ask()["model_version"] == good.version
+            for path in ("/health", "/ready"):
+                [fault] = api.get(path).json()["faults"]
+                assert fault.startswith(f"bundle {bad.version} is damaged")
 
             repaired = publish_world(root, n_trees=7).version
             api.until_in_use(repaired)
+
+    def test_a_new_replica_answers_from_the_version_before_a_damaged_one(self, tmp_path):
+        root = tmp_path / "bundles"
+        good = publish_world(root).version
+        damage(root, publish_world(root, n_trees=6))
+        with Api(root) as api:
+            api.run(api.ingress.check_health())
+            answer = api.ask()
+
+        assert (answer["model_version"], answer["degraded"]) == (good, [])
+        assert answer["recommendations"]
+
+    def test_a_new_replica_has_a_bundle_in_every_stage_when_it_joins(self, tmp_path):
+        root = tmp_path / "bundles"
+        version = publish_world(root).version
+        with Api(root) as api:
+            api.run(api.ingress.check_health())
+            stages = api.stages.holders
+
+            assert api.ingress.health()["bundle"] == version
+            assert sorted(stages) == ["candidates", "ranker", "scorer-challenger", "scorer-main"]
 
     def test_a_variant_that_was_not_fitted_is_degraded_and_the_others_are_not(self, tmp_path):
         root = tmp_path / "bundles"

@@ -28,7 +28,7 @@ def _at_once(monkeypatch):
 
 async def warmed(root, **replaced):
     """A warm-up that has tried at least once."""
-    in_use = BundleFollower(location_of(root), CONFIG.variants, CONFIG.candidates, CONFIG.ranking)
+    in_use = BundleFollower(location_of(root), CONFIG.candidates, CONFIG.ranking)
     await in_use.look()
     whole = stages_over(location_of(root), CONFIG)
     warm_up = WarmUp(in_use, replace(whole, **replaced), CONFIG.variants)
@@ -49,9 +49,7 @@ def test_nothing_is_missing_once_every_stage_has_answered(root):
 
 
 def test_asks_for_a_bundle_first(tmp_path):
-    in_use = BundleFollower(
-        location_of(tmp_path / "none"), CONFIG.variants, CONFIG.candidates, CONFIG.ranking
-    )
+    in_use = BundleFollower(location_of(tmp_path / "none"), CONFIG.candidates, CONFIG.ranking)
     stages = stages_over(location_of(tmp_path / "none"), CONFIG)
 
     missing = WarmUp(in_use, stages, CONFIG.variants).missing()

@@ -52,6 +52,14 @@ def test_shows_each_deployment_with_its_replicas_and_bounds():
     ]
 
 
+def test_says_why_another_bundle_answers_than_the_current_version():
+    health = {"models": {"main": "v1"}, "faults": ["bundle v2 is damaged: a file is cut off"]}
+
+    page = status(FakeServe(Ingress=deployment(1, 1, 1, 4)), [], health, now_s=0)
+
+    assert "fault: bundle v2 is damaged: a file is cut off" in page.splitlines()
+
+
 def test_names_the_stages_that_run_in_the_ingress():
     class OneProcess(FakeServe):
         def details(self):

@@ -561,6 +561,7 @@ class TestProbes:
 
         assert api.get("/health").json() == {
             "status": "ok",
+            "faults": [],
             "models": {"main": version, "challenger": version},
             "weights": {"main": 1.0, "challenger": 0.0},
             "bundle": version,
@@ -581,6 +582,7 @@ class TestProbes:
         assert response.json() == {
             "ready": False,
             "missing": ["bundle: publish one with `recserve fit`"],
+            "faults": [],
         }
 
     def test_ready_once_every_stage_has_answered(self, open_api):
@@ -590,7 +592,7 @@ class TestProbes:
         response = api.get("/ready")
 
         assert response.status_code == 200
-        assert response.json() == {"ready": True, "missing": []}
+        assert response.json() == {"ready": True, "missing": [], "faults": []}
 
     def test_the_root_leads_to_the_documentation(self, api):
         answer = api.get("/")
