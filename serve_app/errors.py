@@ -162,13 +162,9 @@ class ModelsUnusable(BundleError):
 class NoBundleOpens(BundleError):
     """Versions were promoted, but a process can open none of them."""
 
+    text = "no bundle under {root} can be opened: {reasons}"
     root: str
-    faults: Sequence[str]
-    is_lacking: bool
-    """True if versions could be opened, had they a usable model."""
-
-    def __str__(self) -> str:
-        return f"no bundle under {self.root} can be opened: {'; '.join(self.faults)}"
+    reasons: str
 
 
 class FingerprintMismatch(BundleError):

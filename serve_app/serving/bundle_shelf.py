@@ -96,6 +96,8 @@ class BundleShelf(Generic[Prepared]):
         self._failed: OrderedDict[str, _Failure] = OrderedDict()
         self._following: asyncio.Task[None] | None = None
         self._has_joined = False
+        # True if versions could be opened, had they a usable model.
+        self._lacks_models = False
         # Every batch and every poll finds the fault of a bad version again: it is logged once.
         self._problems = ChangeLogger(_logger.warning)
 
@@ -156,7 +158,8 @@ class BundleShelf(Generic[Prepared]):
         if served := await self._first(lacking, faults, is_whole=False):
             return served
         if faults:
-            raise NoBundleOpens(self._location.root, tuple(faults), bool(lacking))
+            self._lacks_models = bool(lacking)
+            raise NoBundleOpens(self._location.root, "; ".join(dict.fromkeys(faults)))
         return None
 
     async def join(self) -> None:
@@ -187,12 +190,9 @@ class BundleShelf(Generic[Prepared]):
             try:
                 await self.to_serve()
                 return
-            except NoBundleOpens as failure:
-                if failure.is_lacking:
+            except (NoBundleOpens, StageFailed):
+                if self._lacks_models:
                     return
-                if self._clock() > gives_up_s:
-                    raise
-            except StageFailed:
                 if self._clock() > gives_up_s:
                     raise
             await asyncio.sleep(POLL_S)

@@ -75,7 +75,7 @@ def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
         candidates,
         {variant: scorer.score for variant, scorer in scorers.items()},
         ranker.rank,
-        {"candidates": shelf.holds, "ranker": ranker.holds}
+        holders={"candidates": shelf.holds, "ranker": ranker.holds}
         | {scorer_of(variant): scorer.holds for variant, scorer in scorers.items()},
     )
 

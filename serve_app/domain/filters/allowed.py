@@ -15,13 +15,21 @@ from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.grouping import Keys, in_sorted, positions_in
 from serve_app.arrays.ragged import Offsets, offsets_of, positions_within, spans
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.filters.masks import Filter, filter_mask
+from serve_app.domain.filters.masks import Filter, filter_mask, size_of
+from serve_app.domain.filters.walks import Walks
 
 _LEAST_CHUNK = 32
 """Rows that the first round reads beyond twice the limit, so that small limits need one round."""
 
 _GROWTH = 4
-"""Factor between the chunks of two rounds. A narrow filter needs a logarithmic number of rounds."""
+"""Factor between the chunks of two rounds."""
+
+_LONGEST_CHUNK = 4_096
+"""Rows that later rounds read of a stretch at most. What needs more is found by a walk, which all
+requests with the same mask share."""
+
+MAX_BYTES = 64 * 2**20
+"""Memory of the masks and walks that are kept for later batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +40,18 @@ class Allowed:
         masks: one per distinct filter, shape (n_rows,), bool.
         mask_of: shape (n,), index of each request's mask.
         excluded: ascending keys (request * n_rows + row) of the items that a user must not see.
+        walks: one per mask; they remember what earlier batches found.
     """
 
     masks: tuple[Mask, ...]
     mask_of: NDArray[np.intp]
     excluded: Keys
+    walks: tuple[Walks, ...]
+
+    @classmethod
+    def of(cls, masks: Sequence[Mask], mask_of: NDArray[np.intp], excluded: Keys) -> "Allowed":
+        """Masks without a memory of earlier batches."""
+        return cls(tuple(masks), mask_of, excluded, tuple(Walks(mask) for mask in masks))
 
     def __len__(self) -> int:
         return len(self.mask_of)
@@ -82,12 +97,47 @@ class Allowed:
         Args:
             starts, ends, requests: shape (m,), one for each stretch.
         """
-        # Adding copies: the rounds below count ``missing`` down in place.
+        # Adding copies: the rounds count ``missing`` down in place.
         missing = np.zeros(len(starts), np.int64) + limits
+        # Narrow masks find next to nothing in the first rounds.
+        narrow = self._are_narrow(requests) & (ends - starts > _LONGEST_CHUNK)
+        readable = np.where(narrow, starts, ends)
+        rounds, unfilled = self._first_rounds(ordered, starts, readable, requests, missing)
+        unfilled = np.union1d(unfilled, narrow.nonzero()[0])
+        if len(unfilled):
+            limits = np.broadcast_to(limits, len(starts))
+            walked = [
+                self._walked(
+                    ordered, starts[i], ends[i], requests[i], limits[i] - missing[i], limits[i]
+                )
+                for i in unfilled
+            ]
+            lengths = [len(rows) for rows in walked]
+            rounds.append((np.concatenate(walked), unfilled.repeat(lengths)))
+        return _join_rounds(rounds, len(starts))
+
+    def _are_narrow(self, requests: NDArray[np.int64]) -> Mask:
+        return np.array([walks.is_narrow for walks in self.walks], bool)[self.mask_of[requests]]
+
+    def _first_rounds(
+        self,
+        ordered: Rows,
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        requests: NDArray[np.int64],
+        missing: NDArray[np.int64],
+    ) -> tuple[list[tuple[Rows, NDArray[np.int64]]], NDArray[np.intp]]:
+        """Read the beginnings of all stretches at once; also return the stretches that need more.
+
+        Args:
+            missing: shape (m,), counted down in place.
+        """
         # Twice the limit leaves room for excluded rows in the first round.
         length = 2 * int(missing.max(initial=0)) + _LEAST_CHUNK
         starts, rounds = starts.copy(), [(np.empty(0, np.int32), np.empty(0, np.int64))]
         while len(unfilled := ((missing > 0) & (starts < ends)).nonzero()[0]):
+            if length > _LONGEST_CHUNK and len(rounds) > 1:
+                break
             lengths = np.minimum(length, ends[unfilled] - starts[unfilled])
             positions, _ = spans(starts[unfilled], lengths)
             rows, stretches = ordered[positions], unfilled.repeat(lengths)
@@ -96,7 +146,19 @@ class Allowed:
             missing -= np.bincount(rounds[-1][1], minlength=len(starts))
             starts[unfilled] += lengths
             length *= _GROWTH
-        return _join_rounds(rounds, len(starts))
+        return rounds, unfilled
+
+    def _walked(
+        self, ordered: Rows, start: int, end: int, request: int, n_taken: int, limit: int
+    ) -> Rows:
+        """The rows of one stretch after the first ``n_taken``, up to its limit."""
+        first, last = request * self.n_rows, (request + 1) * self.n_rows
+        bounds = self.excluded.searchsorted([first, last])
+        excluded = self.excluded[bounds[0] : bounds[1]] - first
+        walks = self.walks[self.mask_of[request]]
+        rows = walks.first(ordered, int(start), int(end), int(limit) + len(excluded))
+        kept: Rows = rows[~in_sorted(rows, excluded)]
+        return kept[n_taken:limit]
 
     def _shown(self, requests: NDArray[np.int64], rows: Rows) -> Mask:
         # A batch with one filter needs one look-up instead of a pass per mask.
@@ -131,37 +193,60 @@ def _join_rounds(rounds: Sequence[tuple[Rows, NDArray[np.int64]]], n: int) -> tu
     return rows, offsets_of(np.bincount(stretches, minlength=n))
 
 
+@dataclass(slots=True)
+class _Kept:
+    """Holds a mask for later batches; its walks grow, and ``n_bytes`` is what they had last."""
+
+    mask: Mask
+    walks: Walks
+    n_bytes: int = 0
+
+
 class AllowedItems:
     """Masks of one catalogue by filter. Keeps those that were used last, for one thread."""
 
     def __init__(
-        self, catalogue: Catalogue, *, include_out_of_stock: bool = False, n_kept: int = 128
+        self,
+        catalogue: Catalogue,
+        *,
+        include_out_of_stock: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._catalogue = catalogue
-        self._everything = catalogue.listed if include_out_of_stock else catalogue.sellable
-        self._n_kept = n_kept
-        self._masks: OrderedDict[Filter, Mask] = OrderedDict()
+        everything = catalogue.listed if include_out_of_stock else catalogue.sellable
+        self._everything = _Kept(everything, Walks(everything))
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Filter, _Kept] = OrderedDict()
+        self._n_bytes = 0
 
     def for_requests(self, wanted: Sequence[Filter | None], excluded: Keys) -> Allowed:
         """The items of a batch: a filter for each request, and ``Allowed.excluded``."""
         distinct = list(dict.fromkeys(wanted))
         numbers = {filter: number for number, filter in enumerate(distinct)}
         mask_of = np.array([numbers[filter] for filter in wanted], np.intp)
-        return Allowed(tuple(self._mask(filter) for filter in distinct), mask_of, excluded)
+        kept = [self._keep(filter) for filter in distinct]
+        return Allowed(
+            tuple(each.mask for each in kept), mask_of, excluded, tuple(each.walks for each in kept)
+        )
 
     def for_request(self, wanted: Filter | None, excluded: Rows) -> Allowed:
         """The items of a single request; ``excluded`` are ascending rows."""
         # Request 0 has keys that equal its rows.
         return self.for_requests([wanted], excluded.astype(np.int64))
 
-    def _mask(self, wanted: Filter | None) -> Mask:
+    def _keep(self, wanted: Filter | None) -> _Kept:
         if wanted is None:
             return self._everything
         # Taken out and put back: the dictionary stays in the order of the last use.
-        mask = self._masks.pop(wanted, None)
-        if mask is None:
-            mask = self._everything & filter_mask(wanted, self._catalogue)
-        self._masks[wanted] = mask
-        if len(self._masks) > self._n_kept:
-            self._masks.popitem(last=False)
-        return mask
+        kept = self._kept.pop(wanted, None)
+        if kept is None:
+            mask = self._everything.mask & filter_mask(wanted, self._catalogue)
+            kept = _Kept(mask, Walks(mask))
+        self._kept[wanted] = kept
+        self._n_bytes -= kept.n_bytes
+        kept.n_bytes = kept.mask.nbytes + kept.walks.n_bytes + size_of(wanted)
+        self._n_bytes += kept.n_bytes
+        # The last one stays, however large it is: this batch needs it.
+        while self._n_bytes > self._max_bytes and len(self._kept) > 1:
+            self._n_bytes -= self._kept.popitem(last=False)[1].n_bytes
+        return kept

@@ -79,6 +79,13 @@ def filter_mask(wanted: Filter, catalogue: Catalogue) -> Mask:
     return allowed
 
 
+def size_of(wanted: Filter) -> int:
+    """Estimate the memory of a filter, in bytes."""
+    operands = (operand for condition in wanted.conditions for operand in condition.operands)
+    # About 64 bytes for an object of Python and its place in the tuple.
+    return sum(64 + (len(operand) if isinstance(operand, str) else 0) for operand in operands)
+
+
 def cache_key(wanted: Filter | None) -> str:
     """Text that is equal for equal filters, in every process; also for ``None``."""
     conditions = () if wanted is None else wanted.conditions

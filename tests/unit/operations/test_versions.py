@@ -160,7 +160,7 @@ class TestOrderedByPopularity:
 class TestPage:
     def test_a_version_that_is_served_is_not_kept_back(self, root, report):
         version = publish_one(root, 1, promote=False, report=report(False))
-        promote(root, version, SERVED, force=True, at=AT)
+        promote(located(root), version, force=True, at=AT)
 
         assert "overruled: for a reason" in page(root, version, SERVED)
         assert listing(root).splitlines()[1].endswith(" overruled")

@@ -7,7 +7,7 @@ import pytest
 from serve_app.bundles.bundle import open_bundle
 from serve_app.bundles.models import load_model
 from serve_app.domain.batches import RequestBatch
-from serve_app.errors import BundleMissing
+from serve_app.errors import ModelsUnusable
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.recommending.recommend_batch import recommend_batch
@@ -84,5 +84,5 @@ def test_the_served_stages_recommend_exactly_the_same(published, bundle, batch, 
 
 
 def test_a_bundle_without_the_variant_has_no_model(bundle):
-    with pytest.raises(BundleMissing, match="nobody"):
+    with pytest.raises(ModelsUnusable, match="nobody"):
         load_model(bundle, "nobody")

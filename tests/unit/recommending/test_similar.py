@@ -88,7 +88,7 @@ def test_a_neighbour_that_is_not_allowed_is_left_out(related):
 def test_gives_every_other_allowed_item_or_as_many_as_are_wanted(row, n, hidden):
     mask = CATALOGUE.sellable.copy()
     mask[list(hidden)] = False
-    allowed = Allowed((mask,), np.zeros(1, int), np.empty(0, np.int64))
+    allowed = Allowed.of((mask,), np.zeros(1, int), np.empty(0, np.int64))
     n_others = int(mask.sum() - mask[row])
 
     found = similar(row, n, allowed)

@@ -123,7 +123,7 @@ def query(*, liked=(), hidden=(), shares=(0, 0, 0), size=3):
     return Queries(
         catalogue=CATALOGUE,
         tables=TABLES,
-        allowed=Allowed((mask,), np.zeros(1, int), np.empty(0, np.int64)),
+        allowed=Allowed.of((mask,), np.zeros(1, int), np.empty(0, np.int64)),
         histories=Histories.of([events]),
         profiles=Profiles(
             np.array(weights, np.float32), np.array([shares], np.float32), *(NO_TASTES,) * 4

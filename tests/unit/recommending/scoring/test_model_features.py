@@ -159,7 +159,7 @@ class TestCandidateFeatures:
             Queries(
                 CATALOGUE,
                 tables,
-                allowed=Allowed((CATALOGUE.listed,), np.zeros(2, int), np.empty(0, np.int64)),
+                allowed=Allowed.of((CATALOGUE.listed,), np.zeros(2, int), np.empty(0, np.int64)),
                 histories=histories,
                 profiles=profiles,
                 sizes=np.ones(2, int),
