@@ -301,6 +301,8 @@ class ServeUnreachable(OperatorError):
 class PortTaken(OperatorError):
     """Another process listens on a port that this one needs."""
 
-    text = "port {port} ({purpose}) is in use: stop its process, or use another port"
+    text = "port {port} ({purpose}) is in use by {holder}: stop it, or {remedy}"
     port: int
     purpose: str
+    holder: str
+    remedy: str

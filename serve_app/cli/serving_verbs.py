@@ -27,6 +27,8 @@ from serve_app.operations.environment import (
 )
 from serve_app.operations.init_folder import init_folder
 from serve_app.operations.running.first_answer import ready_message
+from serve_app.operations.running.only_run import only_run
+from serve_app.operations.running.pulse import pulse_of
 from serve_app.operations.running.rest import DEFAULT_ADDRESS, health_of
 from serve_app.operations.running.scale import scale
 from serve_app.operations.running.serve_run import Service, deploy_failure, run_service, serve_run
@@ -60,21 +62,25 @@ def run_command(config: Path, settings: Path, profile: Path, demo: bool) -> None
     environment = child_environment(os.environ, parse_env_file(profile))
     environment["RECSERVE_HOME"] = str(home)
     ports = needed_ports(workplace.http.port, environment)
-    ensure_free(ports)  # checked before a fit takes minutes, and again when Serve starts
-    with workplace.stores():
-        with show_progress() as progress:
-            prepare_first_run(workplace, settings, click.echo, progress, demo=demo)
-        user_id = example_user(workplace)
-        click.echo("starting Ray Serve")
-        service = Service(
-            command=serve_run(config),
-            environment=environment,
-            ready_url=f"{base_url}/ready",
-            log=home / "serve.log",
-            failure=lambda: deploy_failure(client_of(DEFAULT_ADDRESS)),
-        )
-        ready = partial(ready_message, base_url, user_id)
-        code = run_service(service, ports=ports, ready=ready, announce=click.echo)
+    client = client_of(DEFAULT_ADDRESS)
+    with only_run(home, click.echo):
+        ensure_free(ports)  # checked before a fit takes minutes, and again when Serve starts
+        with workplace.stores():
+            with show_progress() as progress:
+                prepare_first_run(workplace, settings, click.echo, progress, demo=demo)
+            user_id = example_user(workplace)
+            click.echo("starting Ray Serve")
+            service = Service(
+                command=serve_run(config),
+                environment=environment,
+                ready_url=f"{base_url}/ready",
+                home=home,
+                log=home / "serve.log",
+                failure=lambda: deploy_failure(client),
+                why_gone=pulse_of(base_url, client, click.echo).why_gone,
+            )
+            ready = partial(ready_message, base_url, user_id)
+            code = run_service(service, ports=ports, ready=ready, announce=click.echo)
     sys.exit(code)
 
 

@@ -15,6 +15,9 @@ from serve_app.embedded.processes import describe_end, known_account
 from serve_app.errors import EmbeddedStoresFailed
 
 _POLL_S = 0.02
+
+# The marker stands on processes that end with the service. The keeper ends with its last lease.
+_FOREIGN = ("PG", "RECSERVE_SERVICE")
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
@@ -79,7 +82,7 @@ def _start_keeper(home: HomeFolder, deadline_s: float) -> None:
 def _environment() -> dict[str, str]:
     """Lets the keeper run this copy of the code; PG… variables are meant for other servers."""
     path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return kept | {"PYTHONPATH": path, "LC_ALL": "C"}
 
 

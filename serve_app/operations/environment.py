@@ -1,14 +1,19 @@
 """Reads the environment of ``serve run``: variables, the HTTP address, and the ports it needs."""
 
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.errors import PortTaken, SettingsInvalid
 
 DASHBOARD_PORT = 8265
+
+HAPROXY_PROGRAM = "recserve-haproxy"
+"""See ``operations.running.haproxy``. It is missing where only the source code is."""
 
 # Set unless the environment says otherwise.
 DEVELOPMENT_ENVIRONMENT = {
@@ -16,6 +21,23 @@ DEVELOPMENT_ENVIRONMENT = {
     # Draining waits for load balancers to notice (30 s by default). One machine has none.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
 }
+
+_HAPROXY_PORTS: Mapping[str, tuple[str, str]] = {
+    "Serve's proxy behind HAProxy": ("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", "8500"),
+    "HAProxy's metrics": ("RAY_SERVE_HAPROXY_METRICS_PORT", "9101"),
+    "HAProxy's statistics": ("RAY_SERVE_HAPROXY_STATS_PORT", "8404"),
+}
+"""Variable and default of each port, by its purpose."""
+
+_REMEDIES: Mapping[str, str] = {
+    "HTTP": "change http_options.port in serve_config.yaml, which `recserve init` writes",
+    "Ray's dashboard": "use the cluster that listens there (RAY_ADDRESS)",
+    **{
+        purpose: f"set {variable} to another port"
+        for purpose, (variable, _) in _HAPROXY_PORTS.items()
+    },
+}
+"""What to do instead of stopping the other process, by the purpose of the port."""
 
 # An address that listens on every interface is reached on the machine's own interface.
 _LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -40,9 +62,17 @@ class HttpAddress(BaseModel):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-def child_environment(environment: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, str]:
-    """Builds Serve's environment; ours wins over the profile, the profile over the defaults."""
-    return {**DEVELOPMENT_ENVIRONMENT, **profile, **environment}
+def child_environment(
+    environment: Mapping[str, str], profile: Mapping[str, str], programs: Path | None = None
+) -> dict[str, str]:
+    """Builds the environment of Serve; ours wins over the profile, the profile over the defaults.
+
+    Args:
+        programs: folder of the installed programs; ``None`` for that of this interpreter.
+    """
+    haproxy = (programs or Path(sys.executable).parent) / HAPROXY_PROGRAM
+    own = {"RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy)} if haproxy.is_file() else {}
+    return {**DEVELOPMENT_ENVIRONMENT, **own, **profile, **environment}
 
 
 def parse_env_file(path: Path) -> dict[str, str]:
@@ -77,11 +107,7 @@ def needed_ports(http_port: int, environment: Mapping[str, str]) -> dict[int, st
     if environment.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
         ports |= {
             int(environment.get(variable, default)): purpose
-            for variable, default, purpose in (
-                ("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", "8500", "Serve's proxy behind HAProxy"),
-                ("RAY_SERVE_HAPROXY_METRICS_PORT", "9101", "HAProxy's metrics"),
-                ("RAY_SERVE_HAPROXY_STATS_PORT", "8404", "HAProxy's statistics"),
-            )
+            for purpose, (variable, default) in _HAPROXY_PORTS.items()
         }
     return ports
 
@@ -108,4 +134,25 @@ def ensure_free(ports: Mapping[int, str]) -> None:
     """
     for port, purpose in ports.items():
         if not is_free(port):
-            raise PortTaken(port, purpose)
+            remedy = _REMEDIES.get(purpose, "use another port")
+            raise PortTaken(port, purpose, holder_of(port), remedy)
+
+
+def holder_of(port: int) -> str:
+    """Names the process that listens on ``port``. Other users' processes may stay unknown."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:  # not every system lets every user look
+        connections = []
+    for connection in connections:
+        is_listening = connection.status == psutil.CONN_LISTEN
+        if is_listening and connection.laddr.port == port and connection.pid is not None:
+            return f"process {connection.pid} ({_name_of(connection.pid)})"
+    return "another process"
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:  # it has just ended
+        return "ended since"

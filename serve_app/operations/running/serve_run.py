@@ -1,37 +1,48 @@
-"""Starts ``serve run`` as a child process, reports when it answers, and ends all its processes.
+"""Starts ``serve run`` as a child process, watches it, and ends all its processes.
 
-``serve run`` by itself waits for ever when a deployment fails, and shuts its replicas down on
-SIGINT only.
+``serve run`` by itself waits for ever when a deployment fails or Ray has died, and shuts its
+replicas down on SIGINT only.
 """
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-import psutil
 import requests
 
 from serve_app.errors import ServeUnreachable
 from serve_app.operations.environment import ensure_free
 from serve_app.operations.running.rest import ServeClient, application_of
+from serve_app.operations.running.service_processes import (
+    MARKER,
+    Core,
+    kill_all,
+    wait_until_ended,
+)
 from serve_app.serving.config import APPLICATION
 
 # Serve gives its replicas 30 s to finish; HAProxy and the raylet end after them.
 STOP_DEADLINE_S = 60.0
 # Starting Ray and every replica takes tens of seconds on two cores; slow machines take longer.
 START_DEADLINE_S = 300.0
+# `recserve run` ends within 15 s of the end of its service.
+OVER_DEADLINE_S = 3.0
+ENDING_DEADLINE_S = 5.0
 KILL_DEADLINE_S = 10.0
 POLL_INTERVAL_S = 0.25
+PULSE_INTERVAL_S = 1.0
 REQUEST_TIMEOUT_S = 5.0
 N_LOG_LINES = 15
 
 FAILED = 1
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +52,20 @@ class Service:
     Attributes:
         command: command line of the child; :func:`serve_run` returns the usual one.
         ready_url: answers 200 once requests can be answered.
+        home: the home folder, which marks the processes of the service.
         log: file that receives the child's output, overwritten at each start.
         failure: returns why Serve gave up on the application, ``None`` while it has not.
+        why_gone: takes monotonic seconds; returns why a service that has answered is over,
+            ``None`` while it is not.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str]
     ready_url: str
+    home: Path
     log: Path
     failure: Callable[[], str | None]
+    why_gone: Callable[[float], str | None]
 
 
 def run_service(
@@ -70,32 +86,59 @@ def run_service(
         stop_deadline_s: longest time from the request to stop until the process has ended.
 
     Returns:
-        The exit code: 0 after SIGINT or SIGTERM, 1 if the service did not start or ended by itself.
+        The exit code: 0 after a signal to stop, 1 if the service did not start or is over.
 
     Raises:
         PortTaken: a port is in use.
     """
     ensure_free(ports)
     service.log.parent.mkdir(parents=True, exist_ok=True)
+    say = _while_somebody_listens(announce)
     with service.log.open("wb") as log, _stop_asked() as is_stop_asked:
-        child = subprocess.Popen(
-            service.command,
-            env=dict(service.environment),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # In a session of its own, Ctrl-C reaches this process alone, which then ends the child.
-            start_new_session=True,
-        )
-        family: set[psutil.Process] = set()
+        child = _start(service, log)
+        guard = _start_guard(service.home, child.pid, log)
         try:
-            if not _wait_until_ready(child, service, announce, is_stop_asked, start_deadline_s):
-                return 0 if is_stop_asked() else FAILED
-            # Collected while the child lives: orphans can no longer be found through their parent.
-            family |= _family(child.pid)
-            announce(ready())
-            return _wait_until_stopped(child, service.log, announce, is_stop_asked)
+            fault = _wait_until_ready(child, service, is_stop_asked, start_deadline_s)
+            if fault is None and not is_stop_asked():
+                say(ready())
+                fault = _wait_until_over(child, service, is_stop_asked)
+            if fault is not None:
+                # A service that is over does not stop in good order.
+                stop_deadline_s = min(stop_deadline_s, OVER_DEADLINE_S)
+                say(fault)
+            return 0 if fault is None else FAILED
         finally:
-            _end(child, family, announce, stop_deadline_s)
+            _end(child, service.home, say, stop_deadline_s)
+            _dismiss(guard)
+
+
+def _start(service: Service, log: BinaryIO) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        service.command,
+        env={**service.environment, MARKER: str(service.home)},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        # In a session of its own, Ctrl-C reaches this process alone, which then ends the child.
+        start_new_session=True,
+    )
+
+
+def _start_guard(home: Path, pid: int, log: BinaryIO) -> "subprocess.Popen[bytes]":
+    """Starts the process that ends the service when this one is killed."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "serve_app.operations.running.guard", str(home), str(pid)],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _dismiss(guard: "subprocess.Popen[bytes]") -> None:
+    assert guard.stdin is not None
+    guard.stdin.close()
+    guard.wait()
 
 
 def serve_run(config: Path) -> list[str]:
@@ -115,42 +158,53 @@ def deploy_failure(client: ServeClient) -> str | None:
 
 
 def _wait_until_ready(
-    child: subprocess.Popen[bytes],
+    child: "subprocess.Popen[bytes]",
     service: Service,
-    announce: Callable[[str], None],
     is_stop_asked: Callable[[], bool],
     deadline_s: float,
-) -> bool:
+) -> str | None:
+    """Returns ``None`` once the service answers or a signal asks to stop, otherwise the fault."""
     deadline = time.monotonic() + deadline_s
+    core = Core(service.home)
     while not is_stop_asked():
-        if child.poll() is not None:
-            announce(f"the service ended by itself. {_log_tail(service.log)}")
-            return False
         if _answers(service.ready_url):
-            return True
+            return None
+        if fault := _end_of_processes(child, service, core):
+            return fault
         if reason := service.failure():
             end = _end_of("Serve", reason)
-            announce(f"the service did not start. {end}\nMore in {service.log}")
-            return False
+            return f"the service did not start. {end}\nMore in {service.log}"
         if time.monotonic() > deadline:
-            announce(f"no answer in {deadline_s:.0f} s. {_log_tail(service.log)}")
-            return False
+            return f"no answer in {deadline_s:.0f} s. {_log_tail(service.log)}"
         time.sleep(POLL_INTERVAL_S)
-    return False
+    return None
 
 
-def _wait_until_stopped(
-    child: subprocess.Popen[bytes],
-    log: Path,
-    announce: Callable[[str], None],
-    is_stop_asked: Callable[[], bool],
-) -> int:
+def _wait_until_over(
+    child: "subprocess.Popen[bytes]", service: Service, is_stop_asked: Callable[[], bool]
+) -> str | None:
+    """Returns ``None`` when a signal asks to stop, or why the service is over."""
+    core = Core(service.home)
+    pulse_due_s = 0.0
     while not is_stop_asked():
-        if child.poll() is not None:
-            announce(f"the service ended by itself. {_log_tail(log)}")
-            return FAILED
+        if fault := _end_of_processes(child, service, core):
+            return fault
+        now_s = time.monotonic()
+        if now_s >= pulse_due_s:
+            if reason := service.why_gone(now_s):
+                return f"the service is over: {reason}. {_log_tail(service.log)}"
+            pulse_due_s = now_s + PULSE_INTERVAL_S
         time.sleep(POLL_INTERVAL_S)
-    return 0
+    return None
+
+
+def _end_of_processes(child: "subprocess.Popen[bytes]", service: Service, core: Core) -> str | None:
+    if child.poll() is not None:
+        return f"the service ended by itself. {_log_tail(service.log)}"
+    if ended := core.ended():
+        names = " and ".join(ended)
+        return f"the service is over: Ray's {names} ended. {_log_tail(service.log)}"
+    return None
 
 
 def _answers(url: str) -> bool:
@@ -170,14 +224,16 @@ def _end_of(source: str, text: str) -> str:
 
 @contextmanager
 def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Replaces the handlers of SIGINT and SIGTERM by one that only takes a note of the signal.
+    """Replaces the handlers of the signals to stop by one that only takes a note of the signal.
 
     Python allows this in the main thread only.
     """
     asked: list[int] = []
+    # `nohup` ignores SIGHUP, and means it.
+    numbers = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {
         number: signal.signal(number, lambda number, _frame: asked.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in numbers
     }
     try:
         yield lambda: bool(asked)
@@ -186,36 +242,34 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
             signal.signal(number, old)
 
 
+def _while_somebody_listens(announce: Callable[[str], None]) -> Callable[[str], None]:
+    """Returns an ``announce`` that does not fail when the terminal is closed."""
+
+    def say(text: str) -> None:
+        # The service must be ended all the same, and there is nobody to tell.
+        with suppress(OSError):
+            announce(text)
+
+    return say
+
+
 def _end(
-    child: subprocess.Popen[bytes],
-    family: set[psutil.Process],
+    child: "subprocess.Popen[bytes]",
+    home: Path,
     announce: Callable[[str], None],
     deadline_s: float,
 ) -> None:
-    """Asks the child to end; kills it after ``deadline_s``.
-
-    Then kills those of its descendants that still run.
-    """
-    family = family | _family(child.pid)
+    """Asks the child to end, waits for it, and kills every process of the service that is left."""
     if child.poll() is None:
         announce("stopping")
         # SIGINT and not SIGTERM: Serve shuts its replicas down on SIGINT only.
         child.send_signal(signal.SIGINT)
         try:
             child.wait(deadline_s)
+            # Ray's processes end shortly after their parent. HAProxy may outlive its parent.
+            wait_until_ended(home, deadline_s=ENDING_DEADLINE_S)
         except subprocess.TimeoutExpired:
             announce(f"it did not end within {deadline_s:.0f} s and is killed")
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    # Ray's processes end shortly after their parent. HAProxy may outlive its parent.
-    _, left = psutil.wait_procs(family, timeout=KILL_DEADLINE_S)
-    for process in left:
-        process.kill()
-    psutil.wait_procs(left, timeout=KILL_DEADLINE_S)
-
-
-def _family(pid: int) -> set[psutil.Process]:
-    try:
-        return set(psutil.Process(pid).children(recursive=True))
-    except psutil.NoSuchProcess:
-        return set()
+    if left := kill_all(home, deadline_s=KILL_DEADLINE_S):
+        announce(f"these processes cannot be ended: {', '.join(str(one.pid) for one in left)}")
+    child.wait()

@@ -28,13 +28,15 @@ IGNORES_SIGINT = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 @pytest.fixture
 def make_service(tmp_path):
-    def make(code, failure=lambda: None):
+    def make(code, failure=lambda: None, why_gone=lambda now_s: None):
         return Service(
             command=[sys.executable, "-c", code],
             environment=dict(os.environ),
             ready_url="http://test/ready",
+            home=tmp_path,
             log=tmp_path / "logs" / "serve.log",
             failure=failure,
+            why_gone=why_gone,
         )
 
     return make
@@ -59,7 +61,7 @@ def is_running(pid):
 
 
 class TestRunService:
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_ends_with_code_0_after_a_signal_to_stop(self, make_service, monkeypatch, number):
         said = []
 
@@ -122,6 +124,60 @@ class TestRunService:
         assert code == 1
         assert said[0].startswith("no answer in 0 s.")
 
+    def test_ends_when_the_service_is_gone_although_its_process_waits(
+        self, make_service, monkeypatch
+    ):
+        said = []
+        service = make_service(WAITS, why_gone=lambda now_s: "nothing answers")
+
+        code = run_with(service, monkeypatch, lambda url: "up" in service.log.read_text(), said)
+
+        assert code == 1
+        assert said[:2] == ["ready", said[1]]
+        assert said[1].startswith("the service is over: nothing answers.")
+
+    @pytest.mark.parametrize("is_ready", [True, False])
+    def test_ends_when_a_process_of_ray_that_nobody_restarts_has_ended(
+        self, make_service, monkeypatch, is_ready
+    ):
+        said = []
+        service = make_service(WITH_CHILD.format(end=""))
+        core = iter([[], [], ["raylet"]])
+        monkeypatch.setattr(serve_run.Core, "ended", lambda self: next(core))
+
+        assert run_with(service, monkeypatch, lambda url: is_ready, said) == 1
+        assert "the service is over: Ray's raylet ended." in said[-2 if "stopping" in said else -1]
+
+    def test_a_closed_terminal_keeps_no_process_alive(self, make_service, monkeypatch, tmp_path):
+        service = make_service(WITH_CHILD.format(end=""))
+
+        def announce(text):
+            os.kill(os.getpid(), signal.SIGHUP)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(serve_run, "_answers", lambda url: "child" in service.log.read_text())
+        monkeypatch.setattr(serve_run, "ENDING_DEADLINE_S", 0.2)
+
+        assert run_service(service, ports={}, ready=str, announce=announce) == 0
+        assert not is_running(child_of(service))
+
+    def test_heeds_no_sighup_that_it_was_told_to_ignore(self, make_service, monkeypatch):
+        said = []
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+        def announce(text):
+            said.append(text)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+        service = make_service(WAITS, why_gone=lambda now_s: "over")
+        monkeypatch.setattr(serve_run, "_answers", lambda url: "up" in service.log.read_text())
+        try:
+            code = run_service(service, ports={}, ready=lambda: "ready", announce=announce)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+        assert code == 1
+
     @pytest.mark.parametrize("end", ["", IGNORES_SIGINT])
     def test_leaves_no_process_behind(self, make_service, monkeypatch, tmp_path, end):
         log = tmp_path / "logs" / "serve.log"
@@ -129,7 +185,7 @@ class TestRunService:
             WITH_CHILD.format(end=end),
             failure=lambda: "enough" if "child" in log.read_text() else None,
         )
-        monkeypatch.setattr(serve_run, "KILL_DEADLINE_S", 0.2)
+        monkeypatch.setattr(serve_run, "ENDING_DEADLINE_S", 0.2)
         said = []
 
         run_with(service, monkeypatch, lambda url: False, said, stop_deadline_s=1.0)
