@@ -16,7 +16,7 @@ from serve_app.cli.options import (
 )
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.evaluation.evaluation_report import as_json, as_text
-from serve_app.evaluation.evaluator import EvaluationConfig, evaluate
+from serve_app.evaluation.evaluator import MAX_K, EvaluationConfig, evaluate
 from serve_app.evaluation.protocol import ProtocolConfig
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
@@ -44,7 +44,7 @@ def _check_writable(_: click.Context, __: click.Parameter, file: Path | None) ->
 
 
 def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
-    return tuple(sorted({*map(click.IntRange(1), text.split(","))}))
+    return tuple(sorted({*map(click.IntRange(1, MAX_K), text.split(","))}))
 
 
 @click.command("demo", context_settings={"show_default": True})
@@ -148,7 +148,7 @@ def fit_command(config: Path, settings: Path, **options: Any) -> None:
     "ks",
     default="10,20",
     callback=_parse_lengths,
-    help="Lengths of the measured lists, separated by commas.",
+    help=f"Lengths of the measured lists, at most {MAX_K}, separated by commas.",
 )
 @click.option(
     "--json",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -36,6 +36,9 @@ from serve_app.measuring.lists import Lists
 OURS, OURS_DIVERSE, FUSED = "recserve", "recserve_diverse", "rrf"
 FIT, ANSWERS = "recserve fit", "recserve answers"
 
+MAX_K = 1_000
+"""Longest lists. All lists of all models are in memory together, 4 bytes for each place."""
+
 MakeScorer = Callable[[LoadedFiles, EvaluationSplit], ScoreItems]
 
 
@@ -45,7 +48,7 @@ class EvaluationConfig(Settings):
     protocol: ProtocolConfig = Field(
         default=ProtocolConfig(), description="Test period, ranked items, hits and test users."
     )
-    ks: tuple[int, ...] = Field(
+    ks: tuple[Annotated[int, Field(ge=1, le=MAX_K)], ...] = Field(
         default=(10, 20), min_length=1, description="Lengths of the measured lists, ascending."
     )
     max_points: int = Field(
@@ -109,7 +112,7 @@ class _Run:
 
     @property
     def width(self) -> int:
-        return max(self.config.ks)
+        return min(max(self.config.ks), self.split.training.n_items)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -145,7 +148,8 @@ def evaluate(
     import_libraries()  # Fails before minutes are spent on the files.
     start_s = clock()
     files = read_files(inputs, config.reading, partial(progress, "reading"), now_at=now_at)
-    split = split_at_share(files.log, config.protocol)
+    label = config.protocol.label.on_scale(config.reading.max_rating)
+    split = split_at_share(files.log, config.protocol.model_copy(update={"label": label}))
     run = _Run(config, files, split, _inner_split(split, config), progress, clock)
     run.seconds["reading"] = clock() - start_s
     for rival in RIVALS:

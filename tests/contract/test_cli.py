@@ -445,6 +445,7 @@ class TestUsage:
             (("load", "--items", "x", "--max-rating", "inf"), "inf is no number"),
             (("evaluate", "--interactions", "x", "--test-share", "nan"), "nan is no number"),
             (("evaluate", "--interactions", "x", "--test-share", "1"), "0.01<=x<=0.9"),
+            (("evaluate", "--interactions", "x", "--k", "1,1000000"), "the range 1<=x<=1000"),
             (("lod",), "No such command 'lod'"),
             (("scale", "Ranker"), "give --min, --max or both"),
             (("demo",), "Missing argument 'FOLDER'"),

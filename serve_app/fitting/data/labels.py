@@ -23,6 +23,8 @@ WANTED = int(TYPE_GRADES.max())
 
 CLICKED = int(TYPE_GRADES[TYPE_CODES["click"]])
 
+_LIKED, _LIKED_OF = 4.0, 5.0
+
 # A shop is not about types of interaction that are rarer.
 _LEAST_SHARE = 0.01
 
@@ -36,7 +38,7 @@ class LabelConfig(Settings):
         " click, rating and view that makes up at least 1 % of the interactions.",
     )
     min_rating: float = Field(
-        default=4.0, description="Lowest rating that counts, if the type is rating."
+        default=_LIKED, description="Lowest rating that counts, if the type is rating."
     )
     repeats: bool = Field(
         default=False,
@@ -44,13 +46,21 @@ class LabelConfig(Settings):
         " with, and count them.",
     )
 
+    def on_scale(self, max_rating: float) -> "LabelConfig":
+        """The settings for ratings up to ``max_rating``: unless it was set, four fifths of it count
+        as the lowest rating.
+        """
+        if "min_rating" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"min_rating": _LIKED / _LIKED_OF * max_rating})
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """The interactions that count as a success; ``type`` is the code of their type."""
 
     type: int
-    min_rating: float = 4.0
+    min_rating: float = _LIKED
     repeats: bool = False
 
     @property

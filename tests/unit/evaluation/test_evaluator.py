@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.evaluation import evaluator as evaluating
 from serve_app.evaluation.evaluation_report import as_json, as_text
 from serve_app.evaluation.evaluator import (
     FUSED,
+    MAX_K,
     OURS,
     OURS_DIVERSE,
     Evaluation,
@@ -27,7 +29,7 @@ from serve_app.evaluation.rivals import RIVALS
 from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
-from serve_app.loading.load import InputFiles
+from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.recommending.scoring.model_features import SOURCES
 
 QUICK = ServedConfig(
@@ -210,3 +212,26 @@ class TestOddShops:
         assert list(found.models) == NAMES
         assert found.models[OURS]["ndcg@10"].mean > found.models["popularity"]["ndcg@10"].mean
         assert json.loads(as_json(found))["protocol"]["hit"].startswith(kind)
+
+    def test_lists_that_are_longer_than_the_catalogue_hold_all_of_it(self, tmp_path):
+        files = self.write(tmp_path, n_items=80, per_user=12)
+
+        found = run(files, CONFIG.model_copy(update={"ks": (5, MAX_K)}))
+
+        assert found.models["popularity"][f"recall@{MAX_K}"].mean == 1
+        assert found.models[OURS][f"coverage@{MAX_K}"].mean <= 1
+
+    def test_a_liked_rating_follows_the_scale_of_the_files(self, tmp_path):
+        value = np.random.default_rng(1).integers(1, 11, 400 * 12)
+        files = self.write(tmp_path, n_items=80, per_user=12, type="rating", value=value)
+        config = CONFIG.model_copy(update={"reading": LoadConfig(max_rating=10)})
+
+        found = run(files, config)
+
+        assert found.split.label.min_rating == found.inner.label.min_rating == 8
+        assert "rating of at least 8" in as_text(found)
+
+
+def test_refuses_lists_that_would_not_fit_into_memory():
+    with pytest.raises(ValidationError, match="less than or equal to 1000"):
+        EvaluationConfig(ks=(1, 1_000_000))

@@ -71,3 +71,12 @@ class TestStrengths:
 
         assert label.strengths(self.LOG).tolist() == strengths
         np.testing.assert_array_equal(label.counts(self.LOG), np.array(strengths) == WANTED)
+
+
+@pytest.mark.parametrize(("max_rating", "least"), [(5.0, 4.0), (10.0, 8.0), (1.0, 0.8), (100, 80)])
+def test_a_liked_rating_follows_the_scale(max_rating, least):
+    assert LabelConfig(type="rating").on_scale(max_rating).min_rating == pytest.approx(least)
+
+
+def test_a_liked_rating_that_was_set_stays_on_every_scale():
+    assert LabelConfig(min_rating=6.0).on_scale(10.0) == LabelConfig(min_rating=6.0)
