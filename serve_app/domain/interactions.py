@@ -88,6 +88,15 @@ def make_events(
     return events
 
 
+def are_usable(events: Events) -> Mask:
+    """Mask of the events that can be computed with, shape (n,): known type, real row and time.
+
+    Stores may hold others, which another program wrote. One of them would fail its whole batch.
+    """
+    known = (events["type"] < len(TYPES)) & (events["row"] >= 0)
+    return np.asarray(known & np.isfinite(events["at"]), bool)
+
+
 MAX_EVENTS = 500
 """Default of the number of events that are read per user."""
 

@@ -140,16 +140,22 @@ class RecommendationService:
         replaced = {i for i, ids in listed.items() if not metadata.unanswered.isdisjoint(ids)}
         if replaced:
             self._telemetry.degraded(METADATA, reason, len(replaced))
-        return [
-            Answer(
-                compose(ranked, i, catalogue, metadata.values if i in listed else None),
-                int(ranked.offsets[i + 1] - ranked.offsets[i]),
-                current.version,
-                answers.degraded[i] + ((METADATA,) if i in replaced else ()),
-                order=current.order,
+        composed: list[Answer] = []
+        for i in range(len(questions)):
+            content = compose(ranked, i, catalogue, metadata.values if i in listed else None)
+            if not content.is_whole and i not in replaced:
+                replaced.add(i)
+                self._telemetry.degraded(METADATA, "unwritable", 1)
+            composed.append(
+                Answer(
+                    content.json,
+                    int(ranked.offsets[i + 1] - ranked.offsets[i]),
+                    current.version,
+                    answers.degraded[i] + ((METADATA,) if i in replaced else ()),
+                    order=current.order,
+                )
             )
-            for i in range(len(questions))
-        ]
+        return composed
 
     async def _read_metadata(
         self, ids: Sequence[str], current: CurrentBundle

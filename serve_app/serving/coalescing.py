@@ -1,6 +1,7 @@
 """Combines the questions that wait for a free slot into a batch. There is no timer."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +13,8 @@ from pydantic import Field
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import Overloaded, StageFailed
+
+_logger = logging.getLogger("ray.serve.recserve.ingress")
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -116,22 +119,57 @@ class Coalescer(Generic[Input, Output]):
 
     async def _travel(self, batch: Sequence[_Waiting[Input, Output]]) -> None:
         try:
-            answers = await self._process([waiting.question for waiting in batch])
-            for waiting, answer in zip(batch, answers, strict=True):
-                # A request can be cancelled while its batch is under way; setting the result of
-                # a cancelled future would raise.
-                if not waiting.answer.done():
-                    waiting.answer.set_result(answer)
-        except Exception as error:
-            # Each question of the batch gets the error; a task would only log it.
-            _fail(batch, error)
+            outcomes = await _Bisection(self._process).outcomes([one.question for one in batch])
         except asyncio.CancelledError:
             # A plain CancelledError would look as if each waiting request had been cancelled.
-            _fail(batch, StageFailed("batch", "cancelled"))
+            _settle(batch, [_Failure(StageFailed("batch", "cancelled"))] * len(batch))
             raise
+        _settle(batch, outcomes)
 
 
-def _fail(batch: Sequence[_Waiting[Any, Any]], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
+
+
+MAX_RUNS = 32
+"""Runs of one batch, in halves and their halves. Two faulty questions among 64 need about 22."""
+
+
+class _Bisection(Generic[Input, Output]):
+    """Answers a batch. If that fails, answers its halves: the fault of one question stays its own.
+
+    Questions only read, so they can be asked again.
+    """
+
+    def __init__(self, process: Callable[[Sequence[Input]], Awaitable[Sequence[Output]]]) -> None:
+        self._process = process
+        self._n_runs = 0
+
+    async def outcomes(self, questions: Sequence[Input]) -> list[Output | _Failure]:
+        self._n_runs += 1
+        try:
+            answers = await self._process(questions)
+            if len(answers) != len(questions):
+                raise ValueError(f"{len(answers)} answers to {len(questions)} questions")
+        except Exception as error:
+            if len(questions) == 1 or self._n_runs >= MAX_RUNS:
+                return [_Failure(error)] * len(questions)
+            _logger.exception("a batch of %d failed and is asked in halves", len(questions))
+        else:
+            return list(answers)
+        middle = len(questions) // 2
+        first = await self.outcomes(questions[:middle])
+        return [*first, *await self.outcomes(questions[middle:])]
+
+
+def _settle(batch: Sequence[_Waiting[Any, Output]], outcomes: Sequence[Output | _Failure]) -> None:
+    for waiting, outcome in zip(batch, outcomes, strict=True):
+        # A request can be cancelled while its batch is under way; setting the result of a
+        # cancelled future would raise.
+        if waiting.answer.done():
+            continue
+        if isinstance(outcome, _Failure):
+            waiting.answer.set_exception(outcome.error)
+        else:
+            waiting.answer.set_result(outcome)

@@ -1,6 +1,7 @@
 """Composes the JSON of an answer from ranked rows: ids, scores, reasons and metadata."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -21,10 +22,22 @@ def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[st
     return catalogue.item_ids.take(rows.tolist())
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The recommendations of one request as a JSON array.
+
+    Attributes:
+        is_whole: False if the catalogue describes an item whose metadata JSON cannot hold.
+    """
+
+    json: bytes
+    is_whole: bool = True
+
+
 def compose(
     ranked: RankedBatch, request: int, catalogue: Catalogue, metadata: Mapping[str, Metadata] | None
-) -> bytes:
-    """Writes the recommendations of one request of the batch as a JSON array.
+) -> Content:
+    """Writes the recommendations of one request of the batch.
 
     Args:
         metadata: by item id; ``None`` if the request does not ask for it.
@@ -40,7 +53,22 @@ def compose(
     if metadata is not None:
         for item in items:
             item["metadata"] = metadata.get(item["item_id"])
-    return orjson.dumps(items)
+    try:
+        return Content(orjson.dumps(items))
+    except orjson.JSONEncodeError:
+        for item in items:
+            if not _is_writable(item["metadata"]):
+                item["metadata"] = describe(item["item_id"], catalogue)
+        return Content(orjson.dumps(items), is_whole=False)
+
+
+def _is_writable(metadata: Metadata | None) -> bool:
+    """Such as a number of more than 64 bits or a depth of 300 is not."""
+    try:
+        orjson.dumps(metadata)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def describe(item_id: str, catalogue: Catalogue) -> Metadata:

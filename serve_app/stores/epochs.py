@@ -7,11 +7,15 @@ back after the load.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from zlib import crc32
 
 from serve_app.arrays.units import DAY_S
 from serve_app.stores.cache import Cache
 
 EPOCH_BYTES = 16
+_CHECKSUM_BYTES = 4
+_CONTENT_AT = EPOCH_BYTES + _CHECKSUM_BYTES
 
 _KEY = "recserve:epoch"
 # Ten years. The epoch must outlive all that was cached before it: without one, the values that were
@@ -38,7 +42,7 @@ async def read_current_values(cache: Cache, keys: Sequence[str]) -> CurrentValue
     # One command, hence one moment. PostgreSQL is read after it, so that no value ever carries an
     # epoch that is newer than the data it was computed from.
     epoch, *values = await cache.get_many([_KEY, *keys])
-    epoch = epoch or _BEFORE_ANY
+    epoch = _of_one_length(epoch)
     return CurrentValues(epoch, [_without_epoch(epoch, value) for value in values])
 
 
@@ -48,7 +52,7 @@ def with_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
     Args:
         epoch: read before the values were computed, never after: it dates them.
     """
-    return {key: epoch + value for key, value in values.items()}
+    return {key: epoch + _checksum(value) + value for key, value in values.items()}
 
 
 async def begin_epoch(cache: Cache, epoch: bytes) -> None:
@@ -63,5 +67,20 @@ async def begin_epoch(cache: Cache, epoch: bytes) -> None:
     await cache.set_many({_KEY: epoch}, _TTL_S)
 
 
+def _of_one_length(epoch: bytes | None) -> bytes:
+    # Whatever another program or build wrote there: a value is cut at a fixed place.
+    if epoch is None or len(epoch) == EPOCH_BYTES:
+        return epoch or _BEFORE_ANY
+    return blake2b(epoch, digest_size=EPOCH_BYTES).digest()
+
+
 def _without_epoch(epoch: bytes, value: bytes | None) -> bytes | None:
-    return None if value is None or not value.startswith(epoch) else value[EPOCH_BYTES:]
+    if value is None or not value.startswith(epoch):
+        return None
+    content = value[_CONTENT_AT:]
+    # A damaged value counts as absent: decoded, it could fail the batch it is read in.
+    return content if value[EPOCH_BYTES:_CONTENT_AT] == _checksum(content) else None
+
+
+def _checksum(content: bytes) -> bytes:
+    return crc32(content).to_bytes(_CHECKSUM_BYTES, "big")

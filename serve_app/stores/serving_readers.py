@@ -9,11 +9,19 @@ from functools import partial
 import numpy as np
 from pydantic import Field
 
-from serve_app.domain.interactions import EVENT, NO_EVENTS, Events, Histories, HistoryArchive
+from serve_app.domain.interactions import (
+    EVENT,
+    NO_EVENTS,
+    Events,
+    Histories,
+    HistoryArchive,
+    are_usable,
+)
 from serve_app.domain.settings import Settings
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import CachedKind, CachedReader
+from serve_app.stores.json_values import read_json
 from serve_app.stores.postgres.serving_reads import ShopReader
 from serve_app.stores.records import ItemRow, UserRow
 
@@ -108,7 +116,10 @@ def _user_row(raw: bytes) -> UserRow:
 
 
 def _events(raw: bytes) -> Events:
-    return np.frombuffer(raw, EVENT)
+    events = np.frombuffer(raw, EVENT)
+    if not are_usable(events).all():
+        raise ValueError("events that nobody could have done")
+    return events
 
 
 def _item_bytes(row: ItemRow) -> bytes:
@@ -117,7 +128,7 @@ def _item_bytes(row: ItemRow) -> bytes:
 
 def _item_row(raw: bytes) -> ItemRow:
     try:
-        fields = json.loads(raw)
+        fields = read_json(raw)
         return ItemRow(**{**fields, "tags": tuple(fields["tags"])})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not an item: {error}") from error

@@ -202,6 +202,27 @@ class TestShopReader(ShopContract):
 
         assert asyncio.run(before_and_after()) == (0, 1)
 
+    def test_what_another_program_wrote_fails_no_read(self, conn: Connection) -> None:
+        conn.execute("""
+            INSERT INTO interactions VALUES
+              ('x1', 'ann', 0, 9, 1, now()), ('x2', 'ann', 0, -1, 1, now()),
+              ('x3', 'ann', 0, 300, 1, now()), ('x4', 'bob', 0, 0, 1, 'infinity'),
+              ('x5', 'bob', 0, 0, 1e30, '-infinity'),
+              ('x6', 'cid', 1, 3, 'infinity', to_timestamp(5))
+        """)
+        conn.execute("UPDATE user_features SET first_at = '-infinity', avg_rating = 'infinity'")
+        conn.execute("""UPDATE item_features SET attributes = '{"big": 100000000000000000000}'""")
+
+        histories = self.ask(lambda shop: shop.histories(["ann", "bob", "cid"], BOUGHT))
+        users = self.ask(lambda shop: shop.user_features(["ann"]))
+        items = self.ask(lambda shop: shop.items(["pan"]))
+
+        assert set(histories["ann"]["type"]) <= {VIEW, PURCHASE}
+        assert len(histories["bob"]) == 0
+        assert histories["cid"]["at"].tolist() == [5]
+        assert not np.isinf(users["ann"]).any()
+        assert items["pan"].attributes == {"big": 1e20}
+
     def test_says_that_the_schema_is_missing(self, bare_database_url: str) -> None:
         assert failure(bare_database_url) == "no_schema"
 

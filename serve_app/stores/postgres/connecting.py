@@ -11,8 +11,10 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import set_json_loads
 
 from serve_app.errors import StoreUnavailable
+from serve_app.stores.json_values import read_json
 from serve_app.stores.postgres.connection_pool import AsyncConnection
 from serve_app.stores.postgres.detached import DetachedCalls
 
@@ -103,6 +105,7 @@ class Connector:
         try:
             _check_encoding(conn)
             await self._settle(conn)
+            set_json_loads(read_json, conn)
         except BaseException:
             conn.pgconn.finish()
             raise

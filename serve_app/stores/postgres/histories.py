@@ -6,7 +6,7 @@ from typing import LiteralString
 import numpy as np
 from psycopg import sql
 
-from serve_app.domain.interactions import MAX_ENDING_EVENTS, Events, make_events
+from serve_app.domain.interactions import MAX_ENDING_EVENTS, Events, are_usable, make_events
 
 # A whole history is one value, not a row per event.
 _HISTORIES: LiteralString = """
@@ -36,6 +36,10 @@ _SENT = np.dtype([("row", ">i4"), ("value", ">f4"), ("type", ">i2"), ("at", ">f8
 """An event as the statement packs it."""
 
 
+NO_TYPE = 255
+"""A code that no type has."""
+
+
 @cache
 def histories_statement(types: tuple[int, ...]) -> sql.Composed:
     """The statement for some ``kept_types``; its parameters are ids and the number of events."""
@@ -45,5 +49,9 @@ def histories_statement(types: tuple[int, ...]) -> sql.Composed:
 
 def unpack(sent: bytes) -> Events:
     """The events of one user, oldest first."""
-    events = np.frombuffer(sent, _SENT)
-    return make_events(events["row"], events["type"], events["at"], events["value"])
+    rows = np.frombuffer(sent, _SENT)
+    # A negative code would wrap around to a known one.
+    types = np.where(rows["type"] < 0, NO_TYPE, np.minimum(rows["type"], NO_TYPE))
+    events = make_events(rows["row"], types, rows["at"], rows["value"])
+    usable = are_usable(events)
+    return events if usable.all() else events[usable]

@@ -100,7 +100,7 @@ class ShopReader:
     async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
         """Numbers of the users, NaN where unknown."""
         rows = await self._fetch(_USERS, _storable(ids))
-        return {user_id: np.array(numbers, np.float64) for user_id, *numbers in rows}
+        return {user_id: _finite(numbers) for user_id, *numbers in rows}
 
     async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
         """Items as they are shown."""
@@ -166,6 +166,13 @@ async def _ask(conn: AsyncConnection, query: _Query, parameters: Sequence[object
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(query, parameters)
         return await cursor.fetchall()
+
+
+def _finite(numbers: Sequence[float | None]) -> UserRow:
+    """Infinite ones, such as the time 'infinity', are as unknown as null."""
+    row = np.array(numbers, np.float64)
+    row[np.isinf(row)] = np.nan
+    return row
 
 
 def _storable(ids: Sequence[str]) -> list[str]:

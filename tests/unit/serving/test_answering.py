@@ -337,3 +337,21 @@ def test_counts_candidates_by_source_and_requests_by_batch(root, worlds):
         tags for name, tags, _ in served.counts.observed if name.endswith("stage_duration_seconds")
     }
     assert stages == {("features",), ("candidates",), ("scorer-main",), ("ranker",)}
+
+
+def test_metadata_that_json_cannot_hold_degrades_the_lists_with_that_item_alone(root, worlds):
+    async def one_is_huge(item_ids):
+        found = await shown(item_ids)
+        huge = replace(found.values[item_ids[0]], attributes={"size": 10**20})
+        return ReadResult({**found.values, item_ids[0]: huge})
+
+    served = Served(root, items=one_is_huge)
+    questions = [ask_of(user, include_metadata=True) for user in USERS]
+
+    answers = served.ask(worlds[0], *questions)
+
+    lists = [orjson.loads(answer.recommendations) for answer in answers]
+    assert all(len(items) == 5 for items in lists)
+    replaced = [any(item["metadata"]["title"] != "A title" for item in items) for items in lists]
+    assert [answer.degraded == ("metadata",) for answer in answers] == replaced
+    assert any(replaced)

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 import pytest
 
 from serve_app.errors import Overloaded, StageFailed
-from serve_app.serving.coalescing import Coalescer, CoalescingConfig
+from serve_app.serving.coalescing import MAX_RUNS, Coalescer, CoalescingConfig
 
 
 class Gate:
@@ -128,20 +128,48 @@ def test_an_asker_who_leaves_on_the_way_harms_nobody():
     assert run(test()) == 30
 
 
-def test_an_error_reaches_all_of_its_batch_and_none_after_it():
-    async def test():
-        async def process(questions):
-            if 1 in questions:
-                raise ZeroDivisionError
-            return questions
+async def answer_all(process, questions):
+    """What each question gets when all but the first travel together."""
+    coalescer = Coalescer(process, CoalescingConfig(max_in_flight=1))
+    tasks = await ask_all(coalescer, questions)
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
-        coalescer = Coalescer(process, CoalescingConfig(max_in_flight=1))
-        tasks = await ask_all(coalescer, [1, 2])
-        return await asyncio.gather(*tasks, return_exceptions=True)
 
-    first, second = run(test())
-    assert isinstance(first, ZeroDivisionError)
-    assert second == 2
+@pytest.mark.parametrize("faulty", [{7}, {3, 60}, {1, 2}])
+def test_the_error_of_a_question_reaches_nobody_else(faulty):
+    n_runs = 0
+
+    async def process(questions):
+        nonlocal n_runs
+        n_runs += 1
+        await asyncio.sleep(0)
+        if faulty & set(questions):
+            raise ZeroDivisionError
+        return questions
+
+    outcomes = run(answer_all(process, range(65)))
+
+    assert n_runs <= MAX_RUNS + 1
+    for question, outcome in enumerate(outcomes):
+        if question in faulty:
+            assert isinstance(outcome, ZeroDivisionError)
+        else:
+            assert outcome == question
+
+
+def test_a_fault_of_all_questions_costs_a_bounded_number_of_runs():
+    n_runs = 0
+
+    async def process(questions):
+        nonlocal n_runs
+        n_runs += 1
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    outcomes = run(answer_all(process, range(65)))
+
+    assert all(isinstance(outcome, ZeroDivisionError) for outcome in outcomes)
+    assert n_runs < 2 * MAX_RUNS
 
 
 def test_a_batch_that_is_stopped_leaves_nobody_waiting():
@@ -159,7 +187,7 @@ def test_a_batch_that_is_stopped_leaves_nobody_waiting():
 def test_a_batch_with_too_few_answers_leaves_nobody_waiting():
     async def test():
         async def process(questions):
-            return questions[:1]
+            return [question for question in questions if question != 3]
 
         coalescer = Coalescer(process, CoalescingConfig(max_in_flight=1))
         tasks = await ask_all(coalescer, [1, 2, 3])

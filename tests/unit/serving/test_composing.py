@@ -35,7 +35,7 @@ def test_each_request_gets_its_own_items():
 
 
 def test_writes_ids_scores_and_reasons_in_order():
-    assert orjson.loads(compose(RANKED, 2, CATALOGUE, None)) == [
+    assert orjson.loads(compose(RANKED, 2, CATALOGUE, None).json) == [
         {
             "item_id": id_of(7),
             "score": 0.123457,
@@ -46,13 +46,30 @@ def test_writes_ids_scores_and_reasons_in_order():
 
 
 def test_nothing_is_an_empty_array():
-    assert compose(RANKED, 1, CATALOGUE, {}) == b"[]"
+    assert compose(RANKED, 1, CATALOGUE, {}).json == b"[]"
 
 
 def test_metadata_stands_beside_each_item():
-    items = orjson.loads(compose(RANKED, 2, CATALOGUE, {id_of(7): {"price": 3}}))
+    items = orjson.loads(compose(RANKED, 2, CATALOGUE, {id_of(7): {"price": 3}}).json)
 
     assert [item["metadata"] for item in items] == [{"price": 3}, None]
+
+
+def nested(depth):
+    return {"a": nested(depth - 1)} if depth else {}
+
+
+@pytest.mark.parametrize("attribute", [10**20, nested(400), "\ud800", object()])
+def test_the_catalogue_describes_an_item_whose_metadata_json_cannot_hold(attribute):
+    metadata = {id_of(7): {"attributes": {"a": attribute}}, id_of(9): {"price": 3}}
+
+    content = compose(RANKED, 2, CATALOGUE, metadata)
+
+    assert not content.is_whole
+    assert [item["metadata"] for item in orjson.loads(content.json)] == [
+        describe(id_of(7), CATALOGUE),
+        {"price": 3},
+    ]
 
 
 def test_the_catalogue_describes_an_item_without_a_store():

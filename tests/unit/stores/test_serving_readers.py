@@ -109,3 +109,17 @@ def test_a_cached_history_is_not_stale_while_postgres_is_down():
 def test_refuses_a_time_to_live_of_zero(field):
     with pytest.raises(ValueError, match=field):
         CacheTtls.model_validate({field: 0})
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [make_events([-1], [0], [1.0]), make_events([1], [5], [1.0]), make_events([1], [0], [np.nan])],
+)
+def test_a_cached_history_that_nobody_has_counts_as_absent(damaged):
+    cache = new_cache()
+    values = {"recserve:history:3:3:bob": damaged.tobytes()}
+    asyncio.run(cache.set_many(with_epoch(bytes(EPOCH_BYTES), values), 9))
+
+    read = histories(InMemoryShop(events={"bob": BOUGHT}), cache)
+
+    assert read.of_user(1).tobytes() == BOUGHT.tobytes()
