@@ -81,6 +81,9 @@ class LocalRoot:
     def remove_version(self, version: str) -> None:
         self.remove_folder(version)
 
+    def remove_unfinished(self, before_at: float) -> None:
+        """Does nothing: a version appears by a rename, and ``workspace`` removes what was left."""
+
     def copy_folder(self, folder: Path, name: str) -> None:
         target = self.folder / name
         partial = self.folder / f"{PARTIAL}put-{target.name}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.array_files import column_kinds, flatten
 from serve_app.bundles.manifest import (
     FileManifest,
@@ -21,6 +22,9 @@ from serve_app.bundles.roots import BundleRoot, open_root, read_current
 from serve_app.bundles.version_reports import REPORT_FILE, remove_orphans, report_name
 from serve_app.domain.fitted import Fitted
 from serve_app.recommending.scoring.model_features import fingerprint
+
+UNFINISHED_S = DAY_S
+"""Seconds without a new file after which a version without a manifest belongs to a dead fit."""
 
 MODELS, HELD_OUT = "models", "held_out"
 
@@ -114,6 +118,7 @@ def publish(
             promote_at(opened, manifest.version, created_at, "fit")
         # Last: pruning spares the current version and the target of a rollback as they are now.
         _prune(opened, manifest.version, n_kept)
+        opened.remove_unfinished(created_at - UNFINISHED_S)
     return manifest
 
 

@@ -102,6 +102,16 @@ class RemoteRoot:
                 self.files.delete_file(manifest)
         self.remove_folder(version)
 
+    def remove_unfinished(self, before_at: float) -> None:
+        for name in set(self.version_folders("")) - set(self.versions()):
+            with self._reachable():
+                files = self.files.get_file_info(
+                    FileSelector(f"{self.path}/{name}", recursive=True)
+                )
+            # Nothing locks an object store: another fit may be writing this version now.
+            if max((file.mtime_ns or 0 for file in files), default=0) < before_at * 1e9:
+                self.remove_folder(name)
+
     def copy_folder(self, folder: Path, name: str) -> None:
         self.remove_folder(name)
         with self._reachable():

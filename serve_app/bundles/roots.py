@@ -52,6 +52,13 @@ class BundleRoot(Protocol):
 
     def remove_version(self, version: str) -> None: ...
 
+    def remove_unfinished(self, before_at: float) -> None:
+        """Removes what dead fits have left of versions.
+
+        Args:
+            before_at: epoch seconds; what was written later may belong to a running fit.
+        """
+
     def copy_folder(self, folder: Path, name: str) -> None:
         """Copies a folder into the root, over any folder of that name; within a ``workspace``."""
 
