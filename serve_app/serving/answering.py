@@ -15,6 +15,7 @@ from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.composing import Metadata, compose, describe, item_ids
 from serve_app.serving.config import AppConfig
+from serve_app.serving.costly_filters import MAX_BATCH, CostlyFilters
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
 from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
@@ -74,6 +75,9 @@ class RecommendationService:
         at_once = {"max_batch": config.coalescing.max_waiting}
         self._lookups = Coalescer(self._look_up, config.coalescing.model_copy(update=at_once))
         self._graph = Coalescer(self._answer, config.coalescing)
+        small = {"max_in_flight": 1, "max_batch": MAX_BATCH}
+        self._costly = Coalescer(self._answer, config.coalescing.model_copy(update=small))
+        self._filters = CostlyFilters()
         # Keeps the tasks alive: the event loop itself holds tasks weakly.
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -86,7 +90,10 @@ class RecommendationService:
             self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
             if cached is not None:
                 return decode_answer(cached, current.version, current.order)
-        return await self._graph.ask(_Asked(question, current, epoch))
+        n_rows = len(current.bundle.fitted.catalogue)
+        is_costly = self._filters.is_costly(question.wanted, current.version, n_rows)
+        queue = self._costly if is_costly else self._graph
+        return await queue.ask(_Asked(question, current, epoch))
 
     async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
         """Reads the epoch, and the answer of each key if there is one."""

@@ -57,7 +57,9 @@ class CurrentBundle:
         def plain_order(batch: RankingBatch) -> RankedBatch:
             return rank_plainly(batch, bundle.fitted.catalogue, ranking)
 
-        return cls(bundle, popular.allowed, Floor(default_users, popular_candidates, plain_order))
+        # Masks are for one thread: those of the floor belong to its own.
+        allowed = AllowedItems(bundle.fitted.catalogue)
+        return cls(bundle, allowed, Floor(default_users, popular_candidates, plain_order))
 
     @property
     def version(self) -> str:
@@ -82,7 +84,8 @@ class CurrentBundle:
 
 
 def _popular_only(config: CandidatesConfig) -> CandidatesConfig:
-    # The floor runs on the event loop of the ingress, which it blocks: the cheapest source alone.
+    # The floor runs in the process of the ingress, which all requests share: the cheapest source
+    # alone.
     off = {
         source: getattr(config, source).model_copy(update={"enabled": False})
         for source in SOURCES

@@ -14,6 +14,7 @@ coroutine functions (see ``app``).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -30,7 +31,7 @@ from serve_app.domain.batches import (
     UserFeatures,
 )
 from serve_app.domain.settings import Settings
-from serve_app.errors import StageFailed, StageTimedOut
+from serve_app.errors import Overloaded, StageFailed, StageTimedOut
 from serve_app.recommending.ranking.ordering import fused_scores, ranking_batch
 
 FEATURES, CANDIDATES, RANKER = "features", "candidates", "ranker"
@@ -137,6 +138,27 @@ async def recommend(
 
 
 Result = TypeVar("Result")
+Argument = TypeVar("Argument")
+
+FLOOR_S = 2.0
+"""Longest time for the floor. Requests that would wait longer are refused with status 429."""
+
+_floor_thread = ThreadPoolExecutor(1, thread_name_prefix="floor")
+
+
+async def _in_thread(compute: Callable[[Argument], Result], argument: Argument) -> Result:
+    """Compute a part of the floor beside the event loop, which all requests share.
+
+    Raises:
+        Overloaded: earlier batches keep the floor busy.
+    """
+    # One thread: the masks of the floor are for one only.
+    computed = asyncio.get_running_loop().run_in_executor(_floor_thread, compute, argument)
+    try:
+        async with asyncio.timeout(FLOOR_S):
+            return await computed
+    except TimeoutError as error:
+        raise Overloaded(retry_after_s=1) from error
 
 
 @dataclass(slots=True)
@@ -166,7 +188,7 @@ class _Run:
         call, deadline_s = self.stages.candidates(self.batch), self.deadlines.candidates_s
         candidates = await self._within(CANDIDATES, deadline_s, call)
         if candidates is None:
-            return self.floor.candidates(self.batch)
+            return await _in_thread(self.floor.candidates, self.batch)
         self._replace(HISTORY, "store_unavailable", candidates.stale)
         return candidates
 
@@ -194,7 +216,7 @@ class _Run:
 
     async def rank(self, batch: RankingBatch) -> RankedBatch:
         ranked = await self._within(RANKER, self.deadlines.ranker_s, self.stages.rank(batch))
-        return self.floor.rank(batch) if ranked is None else ranked
+        return await _in_thread(self.floor.rank, batch) if ranked is None else ranked
 
     def degraded(self) -> tuple[tuple[str, ...], ...]:
         scorers = (scorer_of(variant) for variant in self.stages.scorers)

@@ -14,12 +14,14 @@ from serve_app.arrays.columns import (
     TextColumn,
 )
 from serve_app.domain.catalogue import TIME_COLUMNS
+from serve_app.domain.filters.contradictions import exclude_all
 from serve_app.domain.filters.masks import ITEM_ID, Condition, Filter, Operand
 from serve_app.errors import InvalidRequest
 
-MAX_FIELDS = 20
+MAX_CONDITIONS = 20
+"""Each operator of a field is a condition, and costs a pass over the catalogue."""
 MAX_VALUES = 1_000
-"""Largest number of values in one list."""
+"""Largest number of values in all lists together."""
 MAX_TEXT_CHARS = MAX_ID_CHARS
 """Every id of an item has to fit."""
 
@@ -46,8 +48,8 @@ def parse_filter(raw: Mapping[str, object], columns: Mapping[str, type]) -> Filt
     """Reads the ``filters`` of a request; ``None`` if there is no condition.
 
     Each field has a value, a list of values (any of them), or operators that must all hold:
-    ``{"category": ["a", "b"], "price": {"gt": 5, "lte": 20}, "tags": {"none": ["x"]}}``. A list may
-    be empty: it contains nothing, and ``not_in``, ``none`` and ``all`` always hold.
+    ``{"category": ["a", "b"], "price": {"gt": 5, "lte": 20}, "tags": {"none": ["x"]}}``. An
+    empty list is allowed for ``not_in``, ``none`` and ``all``, which then always hold.
 
     Args:
         raw: the decoded JSON object.
@@ -56,16 +58,36 @@ def parse_filter(raw: Mapping[str, object], columns: Mapping[str, type]) -> Filt
     Raises:
         InvalidRequest: located at the field and, if one is named, the operator.
     """
-    if len(raw) > MAX_FIELDS:
-        raise InvalidRequest(("body", "filters"), f"at most {MAX_FIELDS} fields are allowed")
+    _check_size(raw)
     # A set, then a fixed order: equal filters have to be equal keys of caches.
-    conditions = {
-        condition
-        for field, spelt in raw.items()
-        for condition in _conditions(field, spelt, columns)
-    }
+    conditions: set[Condition] = set()
+    for field, spelt in raw.items():
+        of_field = list(_conditions(field, spelt, columns))
+        if exclude_all(of_field):
+            raise InvalidRequest(_location(field), "no item can meet all of these conditions")
+        conditions.update(of_field)
     in_order = sorted(conditions, key=lambda c: (c.field, c.operator, c.operands))
     return Filter(tuple(in_order)) if in_order else None
+
+
+def _check_size(raw: Mapping[str, object]) -> None:
+    """Refuse filters that take long to read or to compute, before anything is read."""
+    conditions = [
+        condition
+        for spelt in raw.values()
+        for condition in (spelt.values() if isinstance(spelt, Mapping) else [spelt])
+    ]
+    n_values = sum(
+        len(condition) if isinstance(condition, list | tuple) else 1 for condition in conditions
+    )
+    for n, limit, counted in (
+        (max(len(conditions), len(raw)), MAX_CONDITIONS, "conditions"),
+        (n_values, MAX_VALUES, "values"),
+    ):
+        if n > limit:
+            raise InvalidRequest(
+                ("body", "filters"), f"at most {limit} {counted} are allowed in all, these are {n}"
+            )
 
 
 def _conditions(field: str, spelt: object, columns: Mapping[str, type]) -> Iterator[Condition]:
@@ -98,8 +120,6 @@ def _read(spelt: object, operator: str, grammar: Grammar, *where: str) -> tuple[
     # Where no list is allowed, a list is one value, which `read` then rejects.
     takes_list = operator in LIST_OPERATORS
     values = spelt if takes_list and isinstance(spelt, list | tuple) else [spelt]
-    if len(values) > MAX_VALUES:
-        raise InvalidRequest(_location(*where), f"at most {MAX_VALUES} values are allowed")
     operands: set[Operand] = set()
     for value in values:
         operand = grammar.read(value)
@@ -107,6 +127,8 @@ def _read(spelt: object, operator: str, grammar: Grammar, *where: str) -> tuple[
             or_list = ", or a list of them" if takes_list else ""
             raise InvalidRequest(_location(*where), f"must be {grammar.operand}{or_list}")
         operands.add(operand)
+    if not operands and operator not in HOLD_WITHOUT_OPERANDS:
+        raise InvalidRequest(_location(*where), "must name a value: an empty list allows no item")
     return tuple(sorted(operands))
 
 

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.errors import CallerError, InvalidRequest, Overloaded
+from serve_app.serving.config import MAX_N
 from serve_app.serving.http.bodies import RecommendationsRequest
 from serve_app.telemetry.counting import Telemetry
 
@@ -21,6 +22,17 @@ access_log = logging.getLogger("ray.serve.recserve.access")
 _logger = logging.getLogger("ray.serve.recserve.http")
 
 NO_OBJECT = "must be one JSON object in UTF-8, sent with content-type application/json"
+
+_ID = f"must be text of 1 to {MAX_ID_CHARS} characters"
+ALLOWED = {
+    "user_id": _ID,
+    "item_id": _ID,
+    "n": f"must be a whole number from 1 to {MAX_N}",
+    "filters": "must be an object",
+    "model_name": "must be text",
+    "include_metadata": "must be true or false",
+}
+"""What is allowed, by field, in plainer words than pydantic's."""
 
 
 def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
@@ -108,4 +120,6 @@ def _message(problem: Mapping[str, Any]) -> str:
     """Words a problem. Names the allowed fields where pydantic does not."""
     if problem["type"] == "extra_forbidden":
         return f"unknown field; known are {', '.join(RecommendationsRequest.model_fields)}"
-    return NO_OBJECT if problem["loc"] == ("body",) else str(problem["msg"])
+    if problem["loc"] == ("body",) or problem["type"] == "json_invalid":
+        return NO_OBJECT
+    return ALLOWED.get(problem["loc"][-1], str(problem["msg"]))

@@ -8,9 +8,12 @@ import pytest
 
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
+from serve_app.domain.catalogue import STANDARD_COLUMNS
+from serve_app.domain.filters.parsing import parse_filter
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
+from serve_app.serving import costly_filters
 from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
@@ -102,6 +105,25 @@ def test_questions_that_wait_travel_as_one_batch(root, worlds):
     assert sum(len(batch) for batch in served.batches) == len(USERS)
     assert len(served.batches) <= 3
     assert [answer.n_items for answer in answers] == [5] * len(USERS)
+
+
+def test_costly_filters_travel_apart_and_a_few_at_a_time(root, worlds, monkeypatch):
+    monkeypatch.setattr(costly_filters, "CHEAP_READS", 0)
+    served = Served(root)
+    prices = [parse_filter({"price": {"gt": price}}, STANDARD_COLUMNS) for price in range(10)]
+    costly = [replace(ask_of(), wanted=price) for price in prices]
+
+    served.ask(worlds[0], *costly, *(ask_of(user) for user in USERS))
+
+    with_filter = [{wanted is not None for wanted in batch.filters} for batch in served.batches]
+    assert all(len(kinds) == 1 for kinds in with_filter)
+    sizes = [
+        len(batch)
+        for batch, kinds in zip(served.batches, with_filter, strict=True)
+        if kinds == {True}
+    ]
+    assert sum(sizes) == len(costly)
+    assert max(sizes) <= costly_filters.MAX_BATCH
 
 
 def test_the_cache_is_asked_for_all_that_wait_at_once(root, worlds):

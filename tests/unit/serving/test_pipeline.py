@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,7 +8,7 @@ import pytest
 
 from serve_app.domain.batches import UserFeatures
 from serve_app.domain.filters.allowed import AllowedItems
-from serve_app.errors import StageFailed, StageTimedOut
+from serve_app.errors import Overloaded, StageFailed, StageTimedOut
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, rank, rank_plainly, ranking_batch
 from serve_app.recommending.scoring.model_features import (
@@ -17,6 +18,7 @@ from serve_app.recommending.scoring.model_features import (
     unknown_user,
     user_features,
 )
+from serve_app.serving import pipeline as pipeline_module
 from serve_app.serving.pipeline import Deadlines, Floor, Stages, recommend
 from tests.support.small_world import batch_of, purchased, small_world
 
@@ -246,3 +248,34 @@ def test_ranking_honours_each_requests_size():
     )
 
     assert np.diff(ranked.offsets).tolist() == [1, 5, 100, 7]
+
+
+class TestFloorBesideTheLoop:
+    @pytest.mark.parametrize("part", ["candidates", "rank"])
+    def test_the_loop_goes_on_while_the_floor_computes(self, part):
+        has_run = threading.Event()
+        compute = getattr(FLOOR, part)
+        floor = replace(FLOOR, **{part: lambda batch: has_run.wait(10) and compute(batch)})
+        stages = replace(STAGES, candidates=down, rank=down)
+
+        async def scenario():
+            answers = asyncio.create_task(
+                recommend(batch_of(USERS), VARIANTS, stages, floor, DEADLINES, Observed())
+            )
+            asyncio.get_running_loop().call_later(0, has_run.set)
+            return await answers
+
+        assert len(lists(asyncio.run(scenario()))) == len(USERS)
+
+    def test_requests_are_refused_while_earlier_ones_keep_the_floor_busy(self, monkeypatch):
+        monkeypatch.setattr(pipeline_module, "FLOOR_S", 0.01)
+        release = threading.Event()
+        floor = replace(FLOOR, candidates=lambda batch: release.wait(10))
+        stages = replace(STAGES, candidates=down)
+
+        async def scenario():
+            with pytest.raises(Overloaded):
+                await recommend(batch_of(USERS), VARIANTS, stages, floor, DEADLINES, Observed())
+            release.set()
+
+        asyncio.run(scenario())

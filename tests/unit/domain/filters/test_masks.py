@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.columns import (
@@ -109,9 +109,7 @@ class TestFilterMask:
             ({"created_at": {"gte": "2026-01-01T00:00:00Z"}}, ["i3"]),
             ({"created_at": {"lte": 86_400}}, ["i0", "i1"]),
             ({"category": "kitchen", "price": {"lte": 20}}, ["i1"]),
-            ({"category": []}, []),
             ({"category": {"eq": "kitchen", "in": ["kitchen", "garden"]}}, ["i1", "i3"]),
-            ({"tags": {"any": []}}, []),
         ],
     )
     def test_allows_the_rows_where_all_conditions_hold(self, raw, expected):
@@ -266,10 +264,15 @@ def test_allows_what_the_wire_form_says_item_by_item(raw, items):
         tags=[item["tags"] for item in items],
         in_stock=[item["in_stock"] for item in items],
     )
-    wanted = parse_filter(raw, STANDARD_COLUMNS)
+    expected = [all(holds(item[f], spelt) for f, spelt in raw.items()) for item in items]
+    try:
+        wanted = parse_filter(raw, STANDARD_COLUMNS)
+    except InvalidRequest:
+        assert not any(expected)
+        return
     mask = [True] * len(items) if wanted is None else filter_mask(wanted, catalogue).tolist()
 
-    assert mask == [all(holds(item[f], spelt) for f, spelt in raw.items()) for item in items]
+    assert mask == expected
 
 
 class TestCanonicalForm:
@@ -305,7 +308,10 @@ class TestCanonicalForm:
     @property_test
     @given(one=WIRE_FILTERS, other=WIRE_FILTERS)
     def test_cache_keys_are_equal_exactly_where_filters_are(self, one, other):
-        first, second = (parse_filter(raw, STANDARD_COLUMNS) for raw in (one, other))
+        try:
+            first, second = (parse_filter(raw, STANDARD_COLUMNS) for raw in (one, other))
+        except InvalidRequest:
+            assume(False)
 
         assert (first == second) == (cache_key(first) == cache_key(second))
 

@@ -5,7 +5,7 @@ import pytest
 from serve_app.arrays.columns import FlagColumn
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import (
-    MAX_FIELDS,
+    MAX_CONDITIONS,
     MAX_TEXT_CHARS,
     MAX_VALUES,
     parse_filter,
@@ -47,8 +47,22 @@ class TestParseFilter:
             ({"created_at": True}, ("created_at",), "ISO 8601"),
             ({"item_id": 7}, ("item_id",), "must be text"),
             ({"item_id": {"gt": "a"}}, ("item_id", "gt"), "known are in, eq, not_in"),
-            ({"price": list(range(MAX_VALUES + 1))}, ("price",), "at most 1000 values"),
-            ({f"f{i}": 1 for i in range(MAX_FIELDS + 1)}, (), "at most 20 fields"),
+            ({"price": list(range(MAX_VALUES + 1))}, (), "at most 1000 values .* in all, .* 1001"),
+            (
+                {"item_id": {"in": ["a"] * 600, "not_in": ["b"] * 600}},
+                (),
+                "at most 1000 values .* are 1200",
+            ),
+            ({f"f{i}": 1 for i in range(MAX_CONDITIONS + 1)}, (), "at most 20 conditions .* 21"),
+            ({f"f{i}": {} for i in range(MAX_CONDITIONS + 1)}, (), "at most 20 conditions .* 21"),
+            (
+                {f"f{i}": {"gt": 1, "lt": 2, "eq": 3} for i in range(7)},
+                (),
+                "at most 20 conditions .* 21",
+            ),
+            ({"tags": {"any": []}}, ("tags", "any"), "an empty list allows no item"),
+            ({"category": []}, ("category",), "must name a value"),
+            ({"item_id": {"in": []}}, ("item_id", "in"), "must name a value"),
         ],
     )
     def test_says_where_and_what_is_allowed(self, raw, location, message):
@@ -77,3 +91,43 @@ class TestParseFilter:
             parse_filter({"\ud800" + "x" * 999: 1}, STANDARD_COLUMNS)
 
         assert caught.value.location == ("body", "filters", "?" + "x" * (MAX_TEXT_CHARS - 1))
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            {"price": {"gt": 5, "lt": 5}},
+            {"price": {"gte": 5, "lt": 5}},
+            {"price": {"gt": 5, "lte": 5}},
+            {"price": {"gte": 6, "lte": 5}},
+            {"price": {"gt": 5, "gte": 5, "lte": 5}},
+            {"price": {"gte": 5, "lt": 5, "lte": 5}},
+            {"price": {"eq": 4, "gt": 5}},
+            {"price": {"in": [1, 2], "not_in": [1, 2, 3]}},
+            {"price": {"in": [1, 2], "eq": 3}},
+            {"category": {"in": ["a"], "not_in": ["a", "b"]}},
+            {"item_id": {"eq": "a", "in": ["b"]}},
+            {"tags": {"all": ["a", "b"], "none": ["b"]}},
+            {"tags": {"any": ["a"], "none": ["a", "b"]}},
+            {"created_at": {"gte": "2026-02-01", "lt": "2026-01-01"}},
+        ],
+    )
+    def test_refuses_conditions_that_no_item_can_meet(self, raw):
+        with pytest.raises(InvalidRequest, match="no item can meet all") as caught:
+            parse_filter(raw, STANDARD_COLUMNS)
+
+        assert caught.value.location == ("body", "filters", *raw)
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            {"price": {"gte": 5, "lte": 5}},
+            {"price": {"gt": 5, "gte": 4, "lt": 9, "lte": 20}},
+            {"price": {"in": [1, 2, 9], "not_in": [1], "lt": 3}},
+            {"price": {"gt": 5, "not_in": [6]}},
+            {"category": {"in": ["a", "b"], "not_in": ["a"]}},
+            {"tags": {"any": ["a", "b"], "none": ["a"], "all": ["c"]}},
+            {"tags": {"all": [], "none": []}},
+        ],
+    )
+    def test_takes_conditions_that_an_item_can_meet(self, raw):
+        parse_filter(raw, STANDARD_COLUMNS)
