@@ -31,8 +31,10 @@ def remote_root(uri: str) -> "RemoteRoot":
     """Opens a root by its URI; raises SettingsInvalid for a URI of an unknown kind."""
     try:
         files, path = FileSystem.from_uri(uri)
-    except ArrowInvalid as error:
-        raise SettingsInvalid("bundle root", f"{uri}: {error}") from error
+    # OSError: a library of this kind of store is missing, e.g. Java for HDFS.
+    except (ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsInvalid("bundle root", f"{uri}: {reason}") from error
     return RemoteRoot(uri, files, path.rstrip("/"))
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -20,8 +20,9 @@ from serve_app.errors import EmbeddedStoresFailed
 
 @dataclass(frozen=True, slots=True)
 class StoreUrls:
-    database: str
-    redis: str
+    # Not in the representation, which tracebacks show.
+    database: str = field(repr=False)
+    redis: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from serve_app.serving.coalescing import CoalescingConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of
 from serve_app.stores.serving_readers import CacheTtls
+from serve_app.stores.urls import holds_credentials
 
 APPLICATION = "recserve"
 
@@ -110,6 +111,16 @@ class AppConfig(Settings):
             if not re.fullmatch(NAME_PATTERN, variant):
                 raise ValueError(f"{variant!r} is not a name like 'main' or 'challenger-2'")
         return variants
+
+    @field_validator("bundles")
+    @classmethod
+    def _without_credentials(cls, bundles: str) -> str:
+        if holds_credentials(bundles):
+            raise ValueError(
+                "must not hold a key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what"
+                " your object store reads from the environment"
+            )
+        return bundles
 
     @model_validator(mode="after")
     def _check_batch_size(self) -> Self:

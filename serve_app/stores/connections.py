@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
@@ -13,6 +13,7 @@ from serve_app.embedded.lease import Lease, StoreUrls, lease
 from serve_app.errors import EmbeddedStoresFailed
 from serve_app.stores.cache import Cache, RedisConfig
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
+from serve_app.stores.urls import checked_database_url, checked_redis_url
 
 _logger = logging.getLogger("ray.serve.recserve.stores")
 
@@ -37,14 +38,23 @@ class StoreLocation:
     """
 
     home: Path
-    database_url: str | None
-    redis_url: str | None
+    # Not in the representation, which tracebacks show.
+    database_url: str | None = field(repr=False)
+    redis_url: str | None = field(repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], home: Path) -> "StoreLocation":
-        """Reads ``DATABASE_URL`` and ``REDIS_URL``; an empty variable counts as not set."""
+        """Reads ``DATABASE_URL`` and ``REDIS_URL``; an empty variable counts as not set.
+
+        Raises:
+            SettingsInvalid: a URL cannot be read.
+        """
         database, redis = (environment.get(name) or None for name in ("DATABASE_URL", "REDIS_URL"))
-        return cls(home, database, redis)
+        return cls(
+            home,
+            database and checked_database_url(database),
+            redis and checked_redis_url(redis),
+        )
 
     def urls(self) -> tuple[StoreUrls, Lease | None]:
         """URLs of the stores, and a lease that must be held for as long as they are used.

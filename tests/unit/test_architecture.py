@@ -125,6 +125,7 @@ TEST_FOLDERS_WITHOUT_A_FOLDER = {"benchmarks", "configuration", "docs"}
 """Folders of unit tests that test other things than the package."""
 
 THEMES = {
+    "cli/test_secrets.py": "no command repeats a password",
     "recommending/candidates/test_sources.py": "every source, on one shop computed by hand",
     "fitting/report/test_report.py": "a report from the facts to its files",
     "fitting/test_quality_of_lists.py": "a whole fit of shops that are small or odd",
