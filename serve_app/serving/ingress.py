@@ -7,18 +7,18 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from serve_app.arrays.columns import MISSING
 from serve_app.bundles.roots import BundleLocation
-from serve_app.domain.assignment import Experiment, assign
+from serve_app.domain.assignment import assign
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
-from serve_app.serving.config import AppConfig, IngressConfig
+from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
+from serve_app.serving.experiment_in_use import ExperimentInUse
 from serve_app.serving.http.api import build_api
 from serve_app.serving.http.bodies import RecommendationsRequest
 from serve_app.serving.pipeline import Stages
@@ -45,8 +45,8 @@ class Ingress:
         exporter: RayExporter,
     ) -> None:
         self._config = config
-        # Serve calls ``reconfigure`` before the first request if there is a ``user_config``.
-        self._experiment = Experiment(salt="recserve", weights={config.variants[0]: 1.0})
+        # Serve calls ``reconfigure`` before the first request.
+        self._in_use = ExperimentInUse(bundles, config.variants)
         self._follower = BundleFollower(bundles, config.candidates, config.ranking, stages.holders)
         self._warm_up = WarmUp(self._follower, stages, config.variants)
         self.telemetry = Telemetry(exporter, now_s=time.time())
@@ -57,6 +57,7 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> object:
         # Serve calls this hook in the event loop of the replica, which the tasks below need.
         self._follower.follow()
+        self._in_use.follow()
         self._warm_up.start()
         self._stores.start()
         self._reporting.start()
@@ -70,16 +71,15 @@ class Ingress:
         """
         await self._follower.join()
 
-    def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Starts another experiment. If it is invalid, logs the fault and keeps the present one."""
-        try:
-            config = IngressConfig.model_validate(user_config).check(self._config.variants)
-        except (ValidationError, ValueError) as error:
-            # An error here would make the replica unhealthy, because of one wrong weight.
-            _logger.error("user_config of Ingress is not used, the one before stays: %s", error)
-            return
-        self._experiment = config.experiment
-        _logger.info("experiment in use: %s", dict(config.experiment.weights))
+    def reconfigure(self, user_config: Mapping[str, Any] | None, rank: object = None) -> None:
+        """Starts another experiment. If it is invalid, the accepted one stays.
+
+        Args:
+            user_config: ``None`` when the configuration has none.
+            rank: not used. Only a method with this argument is called when a ``user_config`` was
+                removed.
+        """
+        self._in_use.take(user_config)
 
     def question(self, body: RecommendationsRequest) -> Question:
         """Checks a request and assigns its variant.
@@ -90,7 +90,7 @@ class Ingress:
         if body.model_name is not None and body.model_name not in self._config.variants:
             allowed = ", ".join(self._config.variants)
             raise InvalidRequest(("body", "model_name"), f"must be one of: {allowed}")
-        variant = body.model_name or assign(self._experiment, body.user_id)
+        variant = body.model_name or assign(self._in_use.experiment, body.user_id)
         wanted = parse_filter(body.filters or {}, self._column_types())
         return Question(body.user_id, body.n, wanted, variant, body.include_metadata)
 
@@ -118,14 +118,14 @@ class Ingress:
         """Keyed hash that replaces the user id in logs."""
         # The salt of the experiment is the key: without it, known ids could be hashed and looked
         # up in the log. blake2b takes a key of at most 64 bytes.
-        key = self._experiment.salt.encode()[:64]
+        key = self._in_use.experiment.salt.encode()[:64]
         return blake2b(user_id.encode(), key=key, digest_size=6).hexdigest()
 
     def health(self) -> dict[str, Any]:
         """Reports the served bundle and variants, without asking a store."""
         current = self._follower.current
         version = current.version if current else None
-        weights = self._experiment.weights
+        weights = self._in_use.experiment.weights
         return {
             "status": "ok" if current else "no bundle",
             "faults": self.faults(),
@@ -136,8 +136,8 @@ class Ingress:
         }
 
     def faults(self) -> list[str]:
-        """Say why another bundle answers than the current version. Usually empty."""
-        return list(self._follower.faults)
+        """Says why another bundle or experiment is in use than was asked for. Usually empty."""
+        return [*self._follower.faults, *self._in_use.faults()]
 
     def missing(self) -> list[str]:
         """Names the parts that have not answered yet. The replica is ready if there are none."""

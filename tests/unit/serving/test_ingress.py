@@ -1,3 +1,4 @@
+import inspect
 from collections import Counter
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.serving import bundle_shelf
 from serve_app.serving import current_bundle as world
+from serve_app.serving.experiment_in_use import ACCEPTED
 from serve_app.serving.http.bodies import RecommendationsRequest
 from tests.support.in_process import Api, logged
 from tests.support.small_bundles import damage, publish_world
@@ -22,6 +24,11 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published") / "bundles"
     publish_world(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_accepted(root):
+    (root / ACCEPTED).unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -115,8 +122,30 @@ class TestReconfigure:
 
         assert variants_of(ingress) == before
         assert [record.levelname for record in records] == ["ERROR"]
-        assert "the one before stays" in records[0].getMessage()
+        assert "the accepted one stays" in records[0].getMessage()
         assert said in records[0].getMessage()
+        assert said in "".join(ingress.health()["faults"])
+
+    def test_a_new_replica_takes_the_accepted_experiment_and_not_the_default(self, root):
+        old, new = Api(root).ingress, Api(root).ingress
+        old.reconfigure(experiment(main=0.1, challenger=0.9))
+
+        for replica in (old, new):
+            replica.reconfigure(experiment(main=1, other=1))
+
+        assert variants_of(new) == variants_of(old)
+        assert new.health()["weights"] == {"main": 0.1, "challenger": 0.9}
+
+    def test_a_removed_user_config_ends_the_experiment_at_once(self, ingress):
+        ingress.reconfigure(experiment(challenger=1))
+
+        ingress.reconfigure(None, rank=0)
+
+        assert set(variants_of(ingress).values()) == {"main"}
+
+    def test_serve_calls_it_when_the_user_config_is_removed(self, ingress):
+        # Ray's rule: only methods with an argument of this name are called without a user_config.
+        assert "rank" in inspect.signature(ingress.reconfigure).parameters
 
 
 class TestUserHash:
