@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.figures import quantiles_ms
 from benchmarks.home import Home
+from serve_app.domain.batches import MetadataBatch
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.connections import Stores, StoresConfig
 from serve_app.stores.serving_readers import CacheTtls
@@ -21,7 +22,8 @@ def features_alone(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
 
 async def _measure(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
     fetcher = FeatureFetcher(Stores(home.workplace.location, StoresConfig()), CacheTtls())
-    item_ids = home.bundle().fitted.catalogue.item_ids
+    bundle = home.bundle()
+    item_ids = bundle.fitted.catalogue.item_ids
     rng = np.random.default_rng(1)
     found = {}
     for size in SIZES:
@@ -29,7 +31,7 @@ async def _measure(home: Home, n_calls: int) -> dict[int, dict[str, float]]:
         for _ in range(n_calls):
             wanted = item_ids.take(rng.integers(0, len(item_ids), size).tolist())
             started_at = time.perf_counter()
-            await fetcher.items(wanted)
+            await fetcher.items(MetadataBatch(tuple(wanted), bundle.manifest.shop_id))
             durations_s.append(time.perf_counter() - started_at)
         found[size] = quantiles_ms(durations_s)
     return found

@@ -27,7 +27,8 @@ def more_users(home: Home, n: int) -> Iterator[None]:
         conn.execute(_REMOVE, (f"{_PREFIX}%",))
         conn.execute(_ADD, (_PREFIX, n))
     client = redis.Redis.from_url(home.urls.redis)
-    keys = [f"{CACHE_PREFIXES[0]}{_PREFIX}{number}" for number in range(1, n + 1)]
+    space = f"recserve:{home.bundle().manifest.shop_id}:"
+    keys = [f"{space}{CACHE_PREFIXES[0]}{_PREFIX}{number}" for number in range(1, n + 1)]
     row = bytes(8 * len(USER_COLUMNS))
     try:
         for start in range(0, n, _CHUNK):

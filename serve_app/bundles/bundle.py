@@ -14,7 +14,7 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
-from serve_app.errors import BundleDamaged
+from serve_app.errors import BundleDamaged, BundleError
 from serve_app.recommending.scoring.model_features import SOURCES
 
 
@@ -56,6 +56,15 @@ def versions(root: str) -> Sequence[str]:
 def manifest_of(root: str, version: str) -> Manifest:
     """``read_manifest_at`` by the root's name, without a copy; also raises StoreUnavailable."""
     return read_manifest_at(open_root(root), version)
+
+
+def served_shop(root: str) -> str:
+    """Identity of the shop of the served bundle; empty if none is served, or none can be read."""
+    try:
+        version = current_version(root)
+        return "" if version is None else manifest_of(root, version).shop_id
+    except BundleError:
+        return ""
 
 
 def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = False) -> Bundle:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from serve_app.bundles.bundle import served_shop
 from serve_app.cli.options import (
     client_of,
     config_option,
@@ -116,9 +117,11 @@ def scale_command(
 def status_command(config: Path, dashboard: str) -> None:
     """Show replicas, versions, request rates and latencies of the last minutes."""
     workplace = workplace_of(config)
-    now_s = time.time()
+    now_s, shop = time.time(), served_shop(workplace.bundles.root)
     with workplace.stores() as urls:
-        minutes = use_cache(urls.redis, lambda cache: read_minutes(cache, now_s, N_MINUTES))
+        minutes = use_cache(
+            urls.redis, lambda cache: read_minutes(cache.of_shop(shop), now_s, N_MINUTES)
+        )
     health = health_of(workplace.http.url)
     click.echo(status(client_of(dashboard), minutes, health, now_s=now_s))
 

@@ -24,6 +24,7 @@ class RequestBatch:
         sizes: shape (n,), int32, lengths of the lists.
         filters: one per request, or ``None``.
         at: epoch seconds at which the batch is answered.
+        shop_id: of the database that the bundle was fitted on; empty where none is known.
     """
 
     bundle: str
@@ -31,6 +32,7 @@ class RequestBatch:
     sizes: NDArray[np.int32]
     filters: tuple[Filter | None, ...]
     at: float
+    shop_id: str = ""
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -42,6 +44,19 @@ class RequestBatch:
         """Requests for ``size`` items each, without filters."""
         n = len(user_ids)
         return cls(bundle, user_ids, np.full(n, size, np.int32), (None,) * n, at)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataBatch:
+    """Items whose metadata are shown in the answers of a batch.
+
+    Attributes:
+        item_ids: distinct.
+        shop_id: as in ``RequestBatch``.
+    """
+
+    item_ids: tuple[str, ...]
+    shop_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

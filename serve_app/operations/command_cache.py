@@ -32,15 +32,24 @@ def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> 
     return asyncio.run(run())
 
 
-def begin_new_epoch(redis_url: str) -> None:
-    """Begins a new epoch of the cache: all cached values expire.
+def begin_new_epoch(redis_url: str, shop_id: str) -> None:
+    """Begins a new epoch of a shop's cache: all its cached values expire.
+
+    Args:
+        shop_id: of the database whose data changed.
 
     Raises:
         SettingsInvalid: Redis does not answer. The new data are in use, but old cached values are
             served until they expire.
     """
     epoch = secrets.token_bytes(EPOCH_BYTES)
+
+    async def begin(cache: Cache) -> None:
+        # The empty id, too: a bundle of an older build, which names no shop, may be in use.
+        for shop in (shop_id, ""):
+            await begin_epoch(cache.of_shop(shop), epoch)
+
     try:
-        use_cache(redis_url, lambda cache: begin_epoch(cache, epoch))
+        use_cache(redis_url, begin)
     except StoreUnavailable as failure:
         raise SettingsInvalid("REDIS_URL", f"cached values do not expire: {failure}") from failure

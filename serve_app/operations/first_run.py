@@ -55,18 +55,18 @@ def prepare_first_run(
             announce(f"published bundle {manifest.version}")
 
 
-def why_unservable(workplace: Workplace, shop_id: str) -> str | None:
+def why_unservable(workplace: Workplace, shop_id: str = "") -> str | None:
     """Says why no published bundle can be served; ``None`` when one can.
 
     Raises:
-        AnotherShop: the served bundle was fitted on another database than ``shop_id``.
+        AnotherShop: the served bundle was fitted on another database than that of ``shop_id``.
     """
     location = workplace.bundles
     try:
         bundle = open_current(location.root, cache_dir=location.cache_dir)
     except BundleError as error:
         return str(error)
-    if bundle is not None and bundle.manifest.shop_id not in ("", shop_id):
+    if bundle is not None and shop_id and bundle.manifest.shop_id not in ("", shop_id):
         raise AnotherShop(location.root, bundle.manifest.shop_id, shop_id)
     return "nothing has been published" if bundle is None else None
 

@@ -16,7 +16,7 @@ from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace
-from serve_app.stores.postgres.schema import connect, ensure_schema
+from serve_app.stores.postgres.schema import connect, ensure_schema, shop_id
 
 Announce = Callable[[str], None]
 """Takes one message for the user."""
@@ -89,7 +89,7 @@ def fit_bundle(
             announce(step_report(ran))
         if options.step not in (None, PUBLISH):
             return None
-        begin_new_epoch(urls.redis)
+        begin_new_epoch(urls.redis, str(shop_id(conn)))
     return load_published(work)
 
 

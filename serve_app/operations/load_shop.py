@@ -6,7 +6,7 @@ from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
 from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.workplace import Workplace
-from serve_app.stores.postgres.schema import connect
+from serve_app.stores.postgres.schema import connect, shop_id
 
 
 def load_files(
@@ -27,7 +27,7 @@ def load_files(
             now_at=time.time(),
         )
         # After the commit: a request that came between would cache old rows in the new epoch.
-        begin_new_epoch(urls.redis)
+        begin_new_epoch(urls.redis, str(shop_id(conn)))
     return summary
 
 

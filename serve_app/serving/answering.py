@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from serve_app.domain.batches import RequestBatch
+from serve_app.domain.batches import MetadataBatch, RequestBatch
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.serving.coalescing import Coalescer
@@ -46,7 +46,7 @@ class _Asked:
     epoch: bytes | None
 
 
-ItemsStage = Callable[[Sequence[str]], Awaitable[ReadResult[ItemRow]]]
+ItemsStage = Callable[[MetadataBatch], Awaitable[ReadResult[ItemRow]]]
 
 
 class RecommendationService:
@@ -86,7 +86,7 @@ class RecommendationService:
         epoch = None
         if self._config.result_cache.enabled:
             key = answer_key(question, current.version, self._settings)
-            epoch, cached = await self._lookups.ask(key)
+            epoch, cached = await self._lookups.ask((current.shop_id, key))
             self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
             if cached is not None:
                 return decode_answer(cached, current.version, current.order)
@@ -95,15 +95,24 @@ class RecommendationService:
         queue = self._costly if is_costly else self._graph
         return await queue.ask(_Asked(question, current, epoch))
 
-    async def _look_up(self, keys: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
+    async def _look_up(
+        self, asked: Sequence[tuple[str, str]]
+    ) -> list[tuple[bytes | None, bytes | None]]:
         """Reads the epoch, and the answer of each key if there is one."""
+        # One shop, except while the ingress changes from the bundle of one to that of another. The
+        # keys name the bundle: looked up among those of the other shop, an answer is not found.
+        shop_id = asked[-1][0]
+        cache = self._cache.of_shop(shop_id)
         try:
-            current = await read_current_values(self._cache, keys)
+            current = await read_current_values(cache, [key for _, key in asked])
         except StoreUnavailable as failure:
             _logger.warning("answers are not read from the cache: %s", failure)
             # Without an epoch the new answers are not cached either: their age is unknown.
-            return [(None, None)] * len(keys)
-        return [(current.epoch, answer) for answer in current.values]
+            return [(None, None)] * len(asked)
+        return [
+            (current.epoch, answer) if shop == shop_id else (None, None)
+            for (shop, _), answer in zip(asked, current.values, strict=True)
+        ]
 
     async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
         """Answers a batch from one bundle: the one that its last question saw."""
@@ -117,6 +126,7 @@ class RecommendationService:
             sizes=np.array([question.n for question in questions], np.int32),
             filters=tuple(question.wanted for question in questions),
             at=current.features_at(self._clock()),
+            shop_id=current.shop_id,
         )
         self._telemetry.batch(len(batch))
         answers = await recommend(
@@ -129,7 +139,7 @@ class RecommendationService:
         )
         self._count_sources(answers)
         composed = await self._compose(questions, answers, current)
-        self._keep(asked, composed)
+        self._keep(asked, composed, current.shop_id)
         return composed
 
     async def _compose(
@@ -173,7 +183,7 @@ class RecommendationService:
         try:
             if ids:
                 async with asyncio.timeout(self._config.deadlines.features_s):
-                    rows = await self._items(ids)
+                    rows = await self._items(MetadataBatch(tuple(ids), current.shop_id))
         except (StageFailed, TimeoutError) as failure:
             rows = ReadResult({}, frozenset(ids))
             reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
@@ -182,7 +192,7 @@ class RecommendationService:
         metadata |= {item_id: describe(item_id, catalogue) for item_id in rows.unanswered}
         return ReadResult(metadata, rows.unanswered), reason
 
-    def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
+    def _keep(self, asked: Sequence[_Asked], answers: Sequence[Answer], shop_id: str) -> None:
         """Caches the answers, except degraded ones: the next answer may be complete."""
         values: dict[str, bytes] = {}
         for one, answer in zip(asked, answers, strict=True):
@@ -193,13 +203,13 @@ class RecommendationService:
         if not values:
             return
         # A task of its own: the answers of the batch do not wait for the cache.
-        task = asyncio.create_task(self._write(values))
+        task = asyncio.create_task(self._write(values, shop_id))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _write(self, values: Mapping[str, bytes]) -> None:
+    async def _write(self, values: Mapping[str, bytes], shop_id: str) -> None:
         try:
-            await self._cache.set_many(values, self._config.result_cache.ttl_s)
+            await self._cache.of_shop(shop_id).set_many(values, self._config.result_cache.ttl_s)
         except StoreUnavailable as failure:
             _logger.warning("answers are not kept in the cache: %s", failure)
 

@@ -71,6 +71,10 @@ class CurrentBundle:
         order = self.bundle.manifest.order
         return "" if order == "model" else order
 
+    @property
+    def shop_id(self) -> str:
+        return self.bundle.manifest.shop_id
+
     def features_at(self, now_at: float) -> float:
         """Time for which features are computed: now, or ``horizon_s`` after the end of the data."""
         # Ages of items and events stay within the range that the models saw, however old the bundle

@@ -51,7 +51,7 @@ class Ingress:
         self._warm_up = WarmUp(self._follower, stages, config.variants)
         self.telemetry = Telemetry(exporter, now_s=time.time())
         self._stores = StoreWatch(stages.silent_stores, self.telemetry)
-        self._reporting = MinuteReporter(self.telemetry, cache)
+        self._reporting = MinuteReporter(self.telemetry, cache, self._shop_id)
         self._service = RecommendationService(config, stages, items, cache, self.telemetry)
 
     def __serve_build_asgi_app__(self) -> object:
@@ -70,6 +70,10 @@ class Ingress:
             NoBundleOpens, StageFailed: no bundle can be opened. Serve then starts another replica.
         """
         await self._follower.join()
+
+    def _shop_id(self) -> str:
+        current = self._follower.current
+        return "" if current is None else current.shop_id
 
     def reconfigure(self, user_config: Mapping[str, Any] | None, rank: object = None) -> None:
         """Starts another experiment. If it is invalid, the accepted one stays.

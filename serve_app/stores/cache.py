@@ -6,7 +6,8 @@ timeout, is not retried, and reaches the caller as ``StoreUnavailable``.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import cast
+from copy import copy
+from typing import Self, cast
 
 from pydantic import Field
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -21,6 +22,10 @@ from serve_app.stores.reachability import Reachability
 
 # Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
 _KEYS_PER_STEP = 1_000
+
+
+_SPACE = "recserve:"
+"""Begins every key, so that an operator can grant recserve its own keys alone."""
 
 
 class RedisConfig(Settings):
@@ -61,14 +66,25 @@ class Cache:
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self._redis = Redis(connection_pool=pool)
+        self._space = _SPACE
         self._reachability = Reachability()
+
+    def of_shop(self, shop_id: str) -> Self:
+        """The keys of one shop, over the same connections.
+
+        Shops that share a Redis do not see each other's values. An empty id is the key space of
+        bundles that name no shop.
+        """
+        view = copy(self)
+        view._space = f"{_SPACE}{shop_id}:" if shop_id else _SPACE
+        return view
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Reads the values of the keys, in their order; ``None`` for an absent key."""
         if not keys:
             return []
         with self._failures_named():
-            return cast(list[bytes | None], await self._redis.mget(keys))
+            return cast(list[bytes | None], await self._redis.mget(map(self._space.__add__, keys)))
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         """Writes all values; each expires ``ttl_s`` seconds later.
@@ -82,14 +98,15 @@ class Cache:
             pipeline = self._redis.pipeline(transaction=False)
             for key, value in values.items():
                 # Redis refuses an expiry of 0 ms.
-                pipeline.set(key, value, px=max(1, round(ttl_s * 1e3)))
+                pipeline.set(self._space + key, value, px=max(1, round(ttl_s * 1e3)))
             await pipeline.execute()
 
     async def keys(self, prefix: str) -> list[str]:
         """All keys that start with ``prefix``, unordered. Slow: walks over all keys of Redis."""
+        pattern = f"{_escape(self._space + prefix)}*"
         with self._failures_named():
-            keys = self._redis.scan_iter(match=f"{_escape(prefix)}*", count=_KEYS_PER_STEP)
-            return [key.decode() async for key in keys]
+            keys = self._redis.scan_iter(match=pattern, count=_KEYS_PER_STEP)
+            return [key.decode().removeprefix(self._space) async for key in keys]
 
     async def ping(self) -> None:
         """Tells whether Redis answers."""

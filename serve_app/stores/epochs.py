@@ -17,7 +17,7 @@ EPOCH_BYTES = 16
 _CHECKSUM_BYTES = 4
 _CONTENT_AT = EPOCH_BYTES + _CHECKSUM_BYTES
 
-_KEY = "recserve:epoch"
+_KEY = "epoch"
 # Ten years. The epoch must outlive all that was cached before it: without one, the values that were
 # cached before the first epoch would count again.
 _TTL_S = 3_650 * DAY_S

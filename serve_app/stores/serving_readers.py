@@ -25,7 +25,7 @@ from serve_app.stores.json_values import read_json
 from serve_app.stores.postgres.serving_reads import ShopReader
 from serve_app.stores.records import ItemRow, UserRow
 
-CACHE_PREFIXES = ("recserve:user:2:", "recserve:item:2:", "recserve:history:3:")
+CACHE_PREFIXES = ("user:2:", "item:2:", "history:3:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from serve_app.background import repeat
@@ -14,7 +14,7 @@ from serve_app.telemetry.histograms import MINUTE_S, Minute
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")
 
-PREFIX = "recserve:window:1:"
+PREFIX = "minute:1:"
 # Longer than any report looks back, so that a minute is never half expired in one.
 TTL_S = 15 * 60.0
 PERIOD_S = 5.0
@@ -49,9 +49,13 @@ def _number_of(key: str) -> int:
 class MinuteReporter:
     """Flushes the telemetry of this replica every few seconds, for the life of the process."""
 
-    def __init__(self, telemetry: Telemetry, cache: Cache) -> None:
+    def __init__(
+        self, telemetry: Telemetry, cache: Cache, shop_id: Callable[[], str] = str
+    ) -> None:
+        """``shop_id`` names the shop of the bundle in use."""
         self._telemetry = telemetry
         self._cache = cache
+        self._shop_id = shop_id
         # Random, not Ray's id: a replica that is restarted within a minute has a new key, and does
         # not overwrite what the old process measured.
         self._replica = uuid4().hex[:8]
@@ -67,7 +71,7 @@ class MinuteReporter:
         if not minute.stages and not minute.outcomes:
             return
         try:
-            await write_minute(self._cache, minute, self._replica)
+            await write_minute(self._cache.of_shop(self._shop_id()), minute, self._replica)
         except StoreUnavailable as failure:
             # The next flush of this minute contains everything again.
             _logger.warning("measurements of this minute are not written: %s", failure)

@@ -47,6 +47,15 @@ class CacheContract:
 
         assert self.run(scenario) == (True, 2_502)
 
+    def test_shops_do_not_see_each_others_values(self):
+        async def scenario(cache):
+            one, other = cache.of_shop("1f0e"), cache.of_shop("2a3b")
+            await one.set_many({"a": b"1"}, 60)
+            seen = [await shop.get_many(["a"]) for shop in (one, other, cache, cache.of_shop(""))]
+            return seen, await one.keys("a"), await other.keys("a")
+
+        assert self.run(scenario) == ([[b"1"], [None], [None], [None]], ["a"], [])
+
     def test_a_value_is_gone_when_its_time_is_over(self):
         async def scenario(cache):
             await cache.set_many({"short": b"1"}, 0.02)

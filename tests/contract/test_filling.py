@@ -189,7 +189,7 @@ class TestForgetting:
 
     def test_a_cache_that_does_not_answer_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsInvalid, match="REDIS_URL: cached values do not expire"):
-            begin_new_epoch(f"unix://{tmp_path}/none.sock")
+            begin_new_epoch(f"unix://{tmp_path}/none.sock", "")
 
 
 class TestFitConfig:

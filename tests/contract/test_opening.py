@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from serve_app.domain.batches import MetadataBatch
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.recommending.candidates.finding import CandidatesConfig
@@ -165,14 +166,16 @@ class TestFeatureFetcher:
     def test_describes_items(self, run: Run, location: StoreLocation, ann: str) -> None:
         item_id = CATALOGUE.item_ids.at(BOUGHT)
 
-        found = self.fetch(run, location, lambda fetcher: fetcher.items([item_id, "none"]))
+        found = self.fetch(
+            run, location, lambda fetcher: fetcher.items(MetadataBatch((item_id, "none")))
+        )
 
         assert found == ReadResult({item_id: ItemRow("Pan", "unknown", 9.5, (), True, None, 0, {})})
 
     def test_names_the_items_that_no_store_answered_for(
         self, run: Run, nowhere: StoreLocation
     ) -> None:
-        found = self.fetch(run, nowhere, lambda fetcher: fetcher.items(["pan"]))
+        found = self.fetch(run, nowhere, lambda fetcher: fetcher.items(MetadataBatch(("pan",))))
 
         assert found == ReadResult({}, frozenset({"pan"}))
 

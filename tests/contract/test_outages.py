@@ -19,6 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.bundles.roots import BundleLocation
+from serve_app.domain.batches import MetadataBatch
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
@@ -260,7 +261,7 @@ def test_stages_name_the_stores_that_do_not_answer(tmp_path: Path, redis_url: st
         bundles = BundleLocation(str(tmp_path), tmp_path)
         generator = CandidateGenerator(stores, bundles, CacheTtls(), CandidatesConfig())
         assert await fetcher.silent_stores(0.0001) == {}
-        assert (await fetcher.items(["pan"])).unanswered == {"pan"}
+        assert (await fetcher.items(MetadataBatch(("pan",)))).unanswered == {"pan"}
         assert list(await fetcher.silent_stores(0.0001)) == ["postgres"]
         assert list(await generator.silent_stores(0.0001)) == ["postgres"]
         assert await generator.silent_stores(60) == {}

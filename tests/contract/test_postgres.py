@@ -30,7 +30,7 @@ from serve_app.domain.interactions import (
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache, RedisConfig
-from serve_app.stores.postgres.schema import Connection
+from serve_app.stores.postgres.schema import Connection, shop_id
 from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.records import ItemRow, UserRow
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
@@ -191,6 +191,20 @@ class TestShopReader(ShopContract):
 
     def open(self) -> AbstractAsyncContextManager[Shop]:
         return opened(self.url)
+
+    def test_answers_for_its_own_shop_only(self, conn: Connection) -> None:
+        own = str(shop_id(conn))
+
+        assert "ann" in self.ask(lambda shop: shop.of_shop(own).user_features(["ann"]))
+        with pytest.raises(StoreUnavailable, match="another_shop"):
+            self.ask(lambda shop: shop.of_shop("1f0e").user_features(["ann"]))
+
+    def test_tables_of_a_build_without_identities_belong_to_any_shop(
+        self, conn: Connection
+    ) -> None:
+        conn.execute("DROP TABLE recserve_shop")
+
+        assert "ann" in self.ask(lambda shop: shop.of_shop("1f0e").user_features(["ann"]))
 
     def test_an_event_is_read_as_soon_as_it_is_committed(self, conn: Connection) -> None:
         async def before_and_after() -> tuple[int, int]:

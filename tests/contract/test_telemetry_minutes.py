@@ -82,7 +82,7 @@ def test_minutes_expire(use: Callable[..., Any]) -> None:
     async def scenario(cache: Cache) -> int:
         await write_minute(cache, minute_of(MINUTE, 1), "a")
         [key] = await cache.keys(PREFIX)
-        return int(await cache._redis.pttl(key))
+        return int(await cache._redis.pttl(f"recserve:{key}"))
 
     assert 0.9 * TTL_S < use(scenario) / 1e3 <= TTL_S
 

@@ -4,6 +4,7 @@ Both pass the contract tests of the real stores (``tests/contract``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -29,6 +30,9 @@ class InMemoryShop:
     events: Mapping[str, Events] = field(default_factory=dict)
     max_events_per_user: int = MAX_EVENTS
     failure: StoreUnavailable | None = None
+
+    def of_shop(self, shop_id: str) -> "InMemoryShop":
+        return self
 
     async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
         return self._pick(self.users, ids)
@@ -57,19 +61,26 @@ class InMemoryCache:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._values: dict[str, tuple[bytes, float]] = {}
+        self._space = ""
+
+    def of_shop(self, shop_id: str) -> "InMemoryCache":
+        view = copy(self)  # It shares the values.
+        view._space = shop_id and f"{shop_id}:"
+        return view
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         return [self._get(key) for key in keys]
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         until = self._clock() + ttl_s
-        self._values.update({key: (value, until) for key, value in values.items()})
+        self._values.update({self._space + key: (value, until) for key, value in values.items()})
 
     async def keys(self, prefix: str) -> list[str]:
-        return [
-            key for key in self._values if key.startswith(prefix) and self._get(key) is not None
+        names = [
+            key.removeprefix(self._space) for key in self._values if key.startswith(self._space)
         ]
+        return [name for name in names if name.startswith(prefix) and self._get(name) is not None]
 
     def _get(self, key: str) -> bytes | None:
-        value, until = self._values.get(key, (None, 0.0))
+        value, until = self._values.get(self._space + key, (None, 0.0))
         return value if self._clock() < until else None

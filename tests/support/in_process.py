@@ -49,10 +49,10 @@ async def bug(_):
     raise ZeroDivisionError("a secret of the code")
 
 
-async def shown(item_ids):
+async def shown(batch):
     """What the shop says of its items."""
     item = ItemRow("A title", "things", 9.5, ("blue",), True, 4.5, 12, {"brand": "Ash"})
-    return ReadResult(dict.fromkeys(item_ids, item))
+    return ReadResult(dict.fromkeys(batch.item_ids, item))
 
 
 def stages_over(location: BundleLocation, config: AppConfig) -> Stages:
@@ -106,6 +106,9 @@ class BrokenCache:
 
     def __init__(self):
         self.asked = 0
+
+    def of_shop(self, shop_id):
+        return self
 
     async def get_many(self, keys):
         self._fail()

@@ -2,12 +2,13 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.interactions import kept_types
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
-from serve_app.serving.bundle_shelf import BundleShelf
+from serve_app.serving.bundle_shelf import N_KEPT, BundleShelf
 from serve_app.stores.connections import Stores
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
 
@@ -22,7 +23,10 @@ class CandidateGenerator:
         self, stores: Stores, bundles: BundleLocation, ttls: CacheTtls, config: CandidatesConfig
     ) -> None:
         self._stores = stores
-        self._histories = HistoryReader(stores.cache, stores.shop, ttls)
+        cache, shop = stores.cache, stores.shop
+        self._histories_of = lru_cache(N_KEPT)(
+            lambda shop_id: HistoryReader(cache.of_shop(shop_id), shop.of_shop(shop_id), ttls)
+        )
         self._shelf = BundleShelf(
             bundles, "candidates", lambda bundle: CandidateFinder.of(bundle.fitted, config)
         )
@@ -42,7 +46,8 @@ class CandidateGenerator:
         """Finds the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
         finder = await self._shelf.at(batch.bundle)
         types = kept_types(finder.fitted.tables.ending_types)
-        histories = await self._histories.read(batch.user_ids, finder.fitted.archive, types)
+        reader = self._histories_of(batch.shop_id)
+        histories = await reader.read(batch.user_ids, finder.fitted.archive, types)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, finder.find, batch, histories)
 

@@ -1,11 +1,12 @@
 """Defines the stage FeatureFetcher: reads model features of users, and metadata of items."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
-from serve_app.domain.batches import RequestBatch, UserFeatures
+from serve_app.domain.batches import MetadataBatch, RequestBatch, UserFeatures
 from serve_app.recommending.scoring.model_features import unknown_user, user_features
+from serve_app.serving.bundle_shelf import N_KEPT
 from serve_app.stores.connections import Stores
 from serve_app.stores.reads_apart import ReadResult
 from serve_app.stores.records import ItemRow
@@ -17,23 +18,28 @@ class FeatureFetcher:
 
     def __init__(self, stores: Stores, ttls: CacheTtls) -> None:
         self._stores = stores
-        self._users = user_reader(stores.cache, stores.shop, ttls)
-        self._items = item_reader(stores.cache, stores.shop, ttls)
+        cache, shop = stores.cache, stores.shop
+        self._users_of = lru_cache(N_KEPT)(
+            lambda shop_id: user_reader(cache.of_shop(shop_id), shop.of_shop(shop_id), ttls)
+        )
+        self._items_of = lru_cache(N_KEPT)(
+            lambda shop_id: item_reader(cache.of_shop(shop_id), shop.of_shop(shop_id), ttls)
+        )
 
     async def users(self, batch: RequestBatch) -> UserFeatures:
         """Computes features at the time of the batch; unknown users have defaults.
 
         ``defaulted`` marks only the users for whom no store answered.
         """
-        rows = await self._users.read(batch.user_ids)
+        rows = await self._users_of(batch.shop_id).read(batch.user_ids)
         unknown = unknown_user()
         columns = np.stack([rows.values.get(user_id, unknown) for user_id in batch.user_ids])
         defaulted = np.array([user_id in rows.unanswered for user_id in batch.user_ids])
         return UserFeatures(user_features(columns, batch.at), defaulted)
 
-    async def items(self, item_ids: Sequence[str]) -> ReadResult[ItemRow]:
+    async def items(self, batch: MetadataBatch) -> ReadResult[ItemRow]:
         """Reads the metadata of known items; names the items for which no store answered."""
-        return await self._items.read(item_ids)
+        return await self._items_of(batch.shop_id).read(batch.item_ids)
 
     async def silent_stores(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered for at least so long."""

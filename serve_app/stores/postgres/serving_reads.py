@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, LiteralString
+from copy import copy
+from typing import Any, LiteralString, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import psycopg
@@ -77,7 +79,7 @@ class ShopReader:
 
     An id that is absent from a result is unknown (or, in ``histories``, did nothing yet): that is
     normal. Ids may repeat and may be any text. Every method raises ``StoreUnavailable`` when there
-    is no answer in time.
+    is no answer in time, or when the database is not that of the shop that is asked for.
 
     Connections open with the first query, because they belong to the event loop that runs then.
     A server that comes back is found at once, however long it was away.
@@ -90,12 +92,25 @@ class ShopReader:
         self._connector = Connector(
             url, attempt_timeout_s=config.connect_timeout_s, statement_timeout_s=config.timeout_s
         )
+        self._shop_id = ""
+        # An empty id where a build without identities made the tables.
+        self._shops: WeakKeyDictionary[AsyncConnection, str] = WeakKeyDictionary()
         self._pool = ConnectionPool(
             self._connector.connect,
             size=config.pool_size,
             max_waiting=config.max_waiting,
             pause_s=config.reconnect_pause_s,
         )
+
+    def of_shop(self, shop_id: str) -> Self:
+        """The database of one shop, over the same connections.
+
+        Reads fail with ``another_shop`` where the database is not that of the shop. An empty id
+        stands for bundles that name no shop, and fits every database.
+        """
+        view = copy(self)
+        view._shop_id = shop_id
+        return view
 
     async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
         """Numbers of the users, NaN where unknown."""
@@ -138,8 +153,9 @@ class ShopReader:
         await self._connector.close()
 
     async def _fetch(self, query: _Query, *parameters: object) -> list[tuple[Any, ...]]:
+        call = self._run(query, parameters)
         try:
-            rows = await self._calls.within(self._config.timeout_s, self._run(query, parameters))
+            rows = await self._calls.within(self._config.timeout_s, call)
         except StoreUnavailable:
             self._reachability.failed()
             raise
@@ -152,6 +168,7 @@ class ShopReader:
     async def _run(self, query: _Query, parameters: Sequence[object]) -> list[Any]:
         async with self._pool.connection() as conn:
             try:
+                await self._check_shop(conn)
                 return await _ask(conn, query, parameters)
             except psycopg.OperationalError:
                 # Lost, as after a restart of the server: a new connection is at hand or refused at
@@ -159,7 +176,24 @@ class ShopReader:
                 if not conn.broken:
                     raise
         async with self._pool.connection() as conn:
+            await self._check_shop(conn)
             return await _ask(conn, query, parameters)
+
+    async def _check_shop(self, conn: AsyncConnection) -> None:
+        wanted = self._shop_id
+        # Once for each connection: a name may point to another server's database by now.
+        if wanted and (found := self._shops.get(conn)) is None:
+            found = self._shops[conn] = await _shop_of(conn)
+        if wanted and found not in ("", wanted):
+            raise StoreUnavailable("postgres", "another_shop")
+
+
+async def _shop_of(conn: AsyncConnection) -> str:
+    try:
+        rows = await _ask(conn, "SELECT shop_id::text FROM recserve_shop", ())
+    except psycopg.errors.UndefinedTable:
+        return ""
+    return str(rows[0][0])
 
 
 async def _ask(conn: AsyncConnection, query: _Query, parameters: Sequence[object]) -> list[Any]:

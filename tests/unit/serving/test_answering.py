@@ -209,8 +209,8 @@ def test_a_cached_answer_says_how_many_items_it_has(root, worlds):
 
 
 def test_an_attribute_named_item_id_is_not_counted_as_an_item(root, worlds):
-    async def with_item_id(item_ids):
-        shown_items = (await shown(item_ids)).values
+    async def with_item_id(batch):
+        shown_items = (await shown(batch)).values
         return ReadResult(
             {
                 key: replace(row, attributes={"item_id": "x", "also": [{"item_id": 1}]})
@@ -317,10 +317,10 @@ def test_one_item_that_no_store_answers_for_degrades_only_whom_it_is_shown_to(ro
     )
     [lost, *_] = sorted(own - others)
 
-    async def without_one(item_ids):
-        found = await shown(item_ids)
+    async def without_one(batch):
+        found = await shown(batch)
         values = {item_id: row for item_id, row in found.values.items() if item_id != lost}
-        return ReadResult(values, frozenset({lost} & set(item_ids)))
+        return ReadResult(values, frozenset({lost} & set(batch.item_ids)))
 
     served = Served(root, items=without_one)
     first, second = served.ask(

@@ -59,7 +59,7 @@ def test_reads_equal_items_from_both_stores():
 def test_does_not_use_cached_rows_of_another_build():
     async def scenario():
         cache = new_cache()
-        rows = {"recserve:user:2:ann": b"12345678", "recserve:item:2:i": b"{}"}
+        rows = {"user:2:ann": b"12345678", "item:2:i": b"{}"}
         await cache.set_many(with_epoch(bytes(EPOCH_BYTES), rows), 9)
         shop = InMemoryShop(failure=DOWN)
         users = await user_reader(cache, shop, CacheTtls()).read(["ann"])
@@ -96,7 +96,7 @@ def test_reads_the_archive_and_marks_histories_stale_when_no_store_answers():
 
 def test_a_cached_history_is_not_stale_while_postgres_is_down():
     cache = new_cache()
-    own = with_epoch(bytes(EPOCH_BYTES), {"recserve:history:3:3:bob": BOUGHT.tobytes()})
+    own = with_epoch(bytes(EPOCH_BYTES), {"history:3:3:bob": BOUGHT.tobytes()})
     asyncio.run(cache.set_many(own, 9))
 
     read = histories(InMemoryShop(failure=DOWN), cache)

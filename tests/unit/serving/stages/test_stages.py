@@ -15,6 +15,7 @@ from serve_app.serving.stages import ranker as ranking
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.stores.serving_readers import CacheTtls
+from tests.support.in_memory_stores import InMemoryShop
 from tests.support.in_process import new_cache, until
 from tests.support.small_bundles import location_of, publish_world
 from tests.support.small_world import AT
@@ -60,12 +61,9 @@ def test_ranking_leaves_the_loop_free(monkeypatch, published, computation):
 
 
 def test_the_search_for_candidates_leaves_the_loop_free(monkeypatch, published, computation):
-    async def no_histories(_, types):
-        return {}
-
     location, version = published
     monkeypatch.setattr(CandidateFinder, "find", computation)
-    stores = SimpleNamespace(cache=new_cache(), shop=SimpleNamespace(histories=no_histories))
+    stores = SimpleNamespace(cache=new_cache(), shop=InMemoryShop())
     batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
 
     def stage():
