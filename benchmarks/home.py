@@ -118,10 +118,9 @@ async def _warm(home: Home) -> None:
     cache = Cache(home.urls.redis, COMMAND_REDIS)
     shop = ShopReader(home.urls.database, PostgresConfig(timeout_s=20.0))
     ttls, bundle = CacheTtls(history_s=3_600), home.bundle()
-    own = cache.of_shop(bundle.manifest.shop_id), shop.of_shop(bundle.manifest.shop_id)
-    users, items, histories = (
-        kind(*own, ttls) for kind in (user_reader, item_reader, HistoryReader)
-    )
+    shop_id = bundle.manifest.shop_id
+    own = cache.of_shop(shop_id), shop.of_shop(shop_id), ttls
+    users, items, histories = user_reader(*own), item_reader(*own), HistoryReader(*own)
     types = kept_types(bundle.fitted.tables.ending_types)
     for ids in _chunks(home.user_ids()):
         await users.read(ids)
