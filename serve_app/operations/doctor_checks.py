@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Mapping
 
-from serve_app.bundles.bundle import current_version, open_current, verify_bundle
+from serve_app.bundles.bundle import current_version, open_current, served_shop, verify_bundle
 from serve_app.bundles.manifest import unusable_variants
+from serve_app.errors import AnotherShop
 from serve_app.operations.command_cache import use_cache
 from serve_app.operations.doctor import (
     Check,
@@ -22,7 +23,7 @@ from serve_app.operations.environment import needed_ports
 from serve_app.operations.running.rest import health_of
 from serve_app.operations.workplace import Workplace, problems_of
 from serve_app.recommending.scoring.trees import is_compiled
-from serve_app.stores.postgres.schema import SCHEMA_VERSION, schema_version
+from serve_app.stores.postgres.schema import SCHEMA_VERSION, schema_version, shop_id
 
 MIN_FREE_BYTES = 500_000_000
 
@@ -42,6 +43,7 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
         Check("bundle is whole", lambda: _whole_bundle(workplace)),
         Check("variants have models", lambda: _usable_variants(workplace)),
+        Check("bundle is of this shop", lambda: _own_shop(workplace)),
     ]
 
 
@@ -73,6 +75,18 @@ def _whole_bundle(workplace: Workplace) -> str:
         raise Skipped(f"nothing is published under {root}: `recserve fit` does")
     manifest = verify_bundle(root, version, cache_dir=workplace.bundles.cache_dir)
     return f"{version}: {manifest.n_items} items, {manifest.n_users} users"
+
+
+def _own_shop(workplace: Workplace) -> str:
+    """Checks that the served bundle was fitted on this database."""
+    served = served_shop(workplace.bundles.root)
+    if not served:
+        raise Skipped("no bundle with the identity of a shop is served")
+    with workplace.database() as conn:
+        own = str(shop_id(conn))
+    if served != own:
+        raise AnotherShop(workplace.bundles.root, served, own)
+    return own
 
 
 def _usable_variants(workplace: Workplace) -> str:

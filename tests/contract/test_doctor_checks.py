@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from serve_app.bundles.publishing import publish
 from serve_app.operations.doctor import Outcome, run_checks
 from serve_app.operations.doctor_checks import all_checks
 from serve_app.operations.environment import HttpAddress
@@ -13,8 +14,9 @@ from serve_app.operations.workplace import Workplace
 from serve_app.operations.yaml_file import load_yaml
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.connections import StoreLocation
-from serve_app.stores.postgres.schema import SCHEMA_VERSION, Connection
-from tests.support.small_bundles import publish_world
+from serve_app.stores.postgres.schema import SCHEMA_VERSION, Connection, shop_id
+from tests.support.small_bundles import contents_of, publish_world
+from tests.support.small_world import AT
 
 SERVE = load_yaml(Path(__file__).parents[2] / "serve_config.yaml")
 ELSEWHERE = {"RAY_ADDRESS": "127.0.0.1:1"}
@@ -37,7 +39,9 @@ def checked(workplace: Workplace) -> dict[str, tuple[Outcome, str]]:
 def test_passes_every_check_of_a_complete_installation(
     workplace: Workplace, tmp_path: Path
 ) -> None:
-    version = publish_world(tmp_path / "bundles").version
+    with workplace.database() as conn:
+        contents = replace(contents_of(), shop_id=str(shop_id(conn)))
+    version = publish(str(tmp_path / "bundles"), contents, created_at=AT).version
 
     results = checked(workplace)
 
@@ -46,6 +50,15 @@ def test_passes_every_check_of_a_complete_installation(
     assert results["Redis answers"][1] == "PONG"
     assert results["bundle is whole"][1].startswith(f"{version}: 300 items")
     assert results["variants have models"][1] == "main, challenger"
+
+
+def test_fails_a_bundle_of_another_shop(workplace: Workplace, tmp_path: Path) -> None:
+    publish(str(tmp_path / "bundles"), replace(contents_of(), shop_id="1f0e"), created_at=AT)
+
+    outcome, said = checked(workplace)["bundle is of this shop"]
+
+    assert outcome is Outcome.FAIL
+    assert "serves a bundle of shop 1f0e" in said
 
 
 def test_skips_the_schema_and_bundle_that_do_not_exist_yet(
@@ -57,7 +70,12 @@ def test_skips_the_schema_and_bundle_that_do_not_exist_yet(
     results = checked(bare)
 
     skipped = {name for name, (outcome, _) in results.items() if outcome is Outcome.SKIP}
-    assert skipped == {"database schema", "bundle is whole", "variants have models"}
+    assert skipped == {
+        "database schema",
+        "bundle is whole",
+        "variants have models",
+        "bundle is of this shop",
+    }
 
 
 def test_names_the_schema_of_another_build(workplace: Workplace, conn: Connection) -> None:

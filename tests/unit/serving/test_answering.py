@@ -362,10 +362,10 @@ def test_counts_candidates_by_source_and_requests_by_batch(root, worlds):
 
 
 def test_metadata_that_json_cannot_hold_degrades_the_lists_with_that_item_alone(root, worlds):
-    async def one_is_huge(item_ids):
-        found = await shown(item_ids)
-        huge = replace(found.values[item_ids[0]], attributes={"size": 10**20})
-        return ReadResult({**found.values, item_ids[0]: huge})
+    async def one_is_huge(batch):
+        found, first = await shown(batch), batch.item_ids[0]
+        huge = replace(found.values[first], attributes={"size": 10**20})
+        return ReadResult({**found.values, first: huge})
 
     served = Served(root, items=one_is_huge)
     questions = [ask_of(user, include_metadata=True) for user in USERS]
