@@ -232,11 +232,27 @@ def _boosters_table(manifest: Manifest, variants: Sequence[str]) -> str:
 def _metrics_tables(manifest: Manifest) -> list[str]:
     """Makes one table for each set of measures: tuned parameters have other columns than lists."""
     measured = {name: model.metrics for name, model in manifest.models.items()}
-    by_measures: dict[tuple[str, ...], list[list[str]]] = {}
+    by_measures: dict[tuple[str, ...], dict[str, Sequence[float]]] = {}
     for name, metrics in {**measured, **manifest.metrics}.items():
-        cells = [f"{value:.4g}" for value in metrics.values()]
-        by_measures.setdefault(tuple(metrics), []).append([name, *cells])
-    return [aligned(["", *names], rows) for names, rows in by_measures.items() if names]
+        by_measures.setdefault(tuple(metrics), {})[name] = [*metrics.values()]
+    return [_metrics_table(names, rows) for names, rows in by_measures.items() if names]
+
+
+def _metrics_table(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
+    """A row for each list; a line for each measure where there are more of them than lists."""
+    if len(rows) == 1:
+        [(list_name, values)] = rows.items()
+        lines = zip(names, values, strict=True)
+        return aligned([list_name, ""], [[name, f"{value:.4g}"] for name, value in lines])
+    columns = map(_figures, zip(*rows.values(), strict=True))
+    return aligned(["", *names], [[*cells] for cells in zip(rows, *columns, strict=True)])
+
+
+def _figures(values: Sequence[float]) -> list[str]:
+    """Figures of one column, all with the same number of decimals."""
+    if all(float(value).is_integer() for value in values) and max(values) > 1:
+        return [f"{value:.0f}" for value in values]
+    return [f"{value:.4f}" for value in values]
 
 
 def _measure(model: ModelManifest | None) -> str:

@@ -74,9 +74,18 @@ def _markdown_part(part: Part) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    head, *rows = (map(escape_markdown, row) for row in (table.head, *table.rows))
-    alignment = ["---", *["---:"] * (len(table.head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, alignment, *rows))
+    head, *rows = [[*map(escape_markdown, row)] for row in (table.head, *table.rows)]
+    widths = [max(4, *map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    # Padded: the file is also read as it is, in a terminal.
+    return "\n".join(f"| {' | '.join(_padded(row, widths))} |" for row in (head, rule, *rows))
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Cells of a row in their columns, the first to the left."""
+    name, *figures = row
+    right = (cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))
+    return [name.ljust(widths[0]), *right]
 
 
 def as_html(document: Document, drawings: Mapping[str, str]) -> str:

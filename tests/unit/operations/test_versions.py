@@ -184,11 +184,11 @@ class TestPage:
         ]
         assert [line.split() for line in measures.splitlines()] == [
             ["ndcg_at_10", "recall_at_10"],
-            ["main", "0.25", "0.5"],
-            ["challenger", "0.25", "0.5"],
-            ["popular", "0.125", "0.2"],
+            ["main", "0.2500", "0.5000"],
+            ["challenger", "0.2500", "0.5000"],
+            ["popular", "0.1250", "0.2000"],
         ]
-        assert [line.split() for line in tuned.splitlines()] == [["half_life"], ["tuning", "30"]]
+        assert [line.split() for line in tuned.splitlines()] == [["tuning"], ["half_life", "30"]]
 
     def test_shows_one_that_is_not_served(self, root, report):
         publish_one(root, 1)

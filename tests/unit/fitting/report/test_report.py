@@ -4,13 +4,14 @@ import sys
 from dataclasses import replace
 from functools import cache
 from html import unescape
+from itertools import groupby
 
 import matplotlib
 import numpy as np
 import pytest
 
 from serve_app.arrays.columns import MISSING, Texts
-from serve_app.bundles.manifest import Manifest, ModelManifest
+from serve_app.bundles.manifest import FileManifest, Manifest, ModelManifest
 from serve_app.bundles.version_reports import StoredVerdict
 from serve_app.fitting.judging.gate import GateConfig, judge
 from serve_app.fitting.judging.leaks import LeakConfig, find_leaks
@@ -75,11 +76,16 @@ def manifest(**metrics) -> Manifest:
         n_users=100,
         n_items=400,
         n_interactions=5_000,
-        files={},
+        files={"models/main.ubj": FileManifest(sha256="", size=0)},
         columns={},
         models={
             "main": ModelManifest(
-                file="", features=(), fingerprint="", objective="", n_trees=1, metrics=metrics
+                file="models/main.ubj",
+                features=(),
+                fingerprint="",
+                objective="",
+                n_trees=1,
+                metrics=metrics,
             )
         },
         metrics={"fused": {"ndcg_at_10": 0.1}, "tuning": {"votes_half_life_days": 30.0}},
@@ -97,7 +103,12 @@ def page(these):
 
 
 def text(these):
-    return as_markdown(page(these))
+    return narrow(as_markdown(page(these)))
+
+
+def narrow(markdown):
+    """Without the padding of the cells."""
+    return re.sub(" +", " ", markdown)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +123,22 @@ def html(report):
 
 @pytest.fixture(scope="module")
 def markdown(report):
-    return report["report.md"].decode()
+    return narrow(report["report.md"].decode())
+
+
+def test_the_bars_of_a_markdown_table_stand_below_each_other(report):
+    lines = report["report.md"].decode().splitlines()
+    tables = [
+        list(part) for is_row, part in groupby(lines, lambda line: line.startswith("|")) if is_row
+    ]
+
+    assert tables
+    for table in tables:
+        bars = [
+            [i for i, character in enumerate(line.replace(r"\|", "__")) if character == "|"]
+            for line in table
+        ]
+        assert all(places == bars[0] for places in bars)
 
 
 class TestFiles:
