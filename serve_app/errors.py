@@ -22,6 +22,7 @@
         ├── DataRejected
         ├── SchemaMismatch
         ├── AnotherShop
+        ├── DatabaseFailed
         ├── NotEnoughData
         ├── StepMissing
         ├── PromotionRefused
@@ -229,10 +230,7 @@ class SchemaMismatch(OperatorError):
         if self.actual is None:
             return "the database has no recserve schema yet: run `recserve load` or `recserve fit`"
         if self.actual < self.expected:
-            return (
-                f"the database has schema version {self.actual}, this build uses {self.expected}:"
-                " `recserve load` and `recserve fit` bring it up to date, and keep the data"
-            )
+            return f"the tables have version {self.actual}: `recserve load` or `fit` migrates them"
         return super().__str__()
 
 
@@ -247,6 +245,14 @@ class AnotherShop(OperatorError):
     root: str
     served: str
     actual: str
+
+
+class DatabaseFailed(OperatorError):
+    """PostgreSQL ended the work of a command; the transaction was rolled back."""
+
+    text = "{doing} stopped, and nothing of it was kept. PostgreSQL says: {reason}"
+    doing: str
+    reason: str
 
 
 class NotEnoughData(OperatorError):
@@ -270,10 +276,7 @@ class StepMissing(OperatorError):
 class PromotionRefused(OperatorError):
     """A version should not be served, or no replica could open it."""
 
-    text = (
-        "{version} is not promoted: {reason}. To promote it anyway:"
-        " `recserve versions promote {version} --force`"
-    )
+    text = "{version} is not promoted: {reason}. `recserve versions promote {version} --force` does"
     version: str
     reason: str
 

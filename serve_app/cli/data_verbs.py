@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from serve_app.evaluation.evaluation_report import as_json, as_text
 from serve_app.evaluation.evaluator import MAX_K, EvaluationConfig, evaluate
 from serve_app.evaluation.protocol import ProtocolConfig
 from serve_app.fitting.fit_config import STEP_SETTINGS
-from serve_app.loading.load import InputFiles, LoadConfig
+from serve_app.loading.load import ATTRIBUTE_KINDS, InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import ours_config
 from serve_app.operations.load_shop import load_files, load_report
@@ -34,6 +35,12 @@ max_rating_option = click.option(
     default=LoadConfig().max_rating,
     help="Highest rating of the scale. Rows with a higher one are rejected.",
 )
+event_id_option = click.option(
+    "--event-id",
+    type=click.Choice(["event", "order"]),
+    default=LoadConfig().event_id,
+    help="What event_id identifies: one interaction, or an order of several lines.",
+)
 
 
 def _check_writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
@@ -41,6 +48,20 @@ def _check_writable(_: click.Context, __: click.Parameter, file: Path | None) ->
     if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
         raise click.BadParameter(f"{file} cannot be written")
     return file
+
+
+def _parse_kinds(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> Mapping[str, str]:
+    """Parses ``items.size=text`` and its like."""
+    chosen = {}
+    for text in texts:
+        name, _equals, kind = text.rpartition("=")
+        if kind not in ATTRIBUTE_KINDS or not name.startswith(("items.", "users.")):
+            kinds = ", ".join(ATTRIBUTE_KINDS)
+            raise click.BadParameter(
+                f"{text!r} is not of the form items.size=KIND, KIND of {kinds}"
+            )
+        chosen[name] = kind
+    return chosen
 
 
 def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -70,18 +91,28 @@ def demo_command(folder: Path, users: int, items: int, interactions: int, seed: 
     help="Largest share of bad rows in a file, from 0 to 1. Above it, nothing is loaded.",
 )
 @max_rating_option
+@event_id_option
+@click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    callback=_parse_kinds,
+    metavar="items.NAME=KIND",
+    help="Kind of an attribute: number, flag, list or text. Stored values are converted.",
+)
 @config_option
-def load_command(config: Path, max_reject_share: float, max_rating: float, **paths: Any) -> None:
+def load_command(
+    config: Path, items: Path, users: Path, interactions: Path, **options: Any
+) -> None:
     """Load files of items, users and interactions into the database.
 
     Give any of the three. Loading a file again changes nothing.
     """
-    files = InputFiles(**paths)
+    files = InputFiles(items, users, interactions)
     if not list(files.given()):
         raise click.UsageError("give at least one of --items, --users, --interactions")
     with show_progress() as progress:
-        settings = LoadConfig(max_reject_share=max_reject_share, max_rating=max_rating)
-        summary = load_files(workplace_of(config), files, settings, progress)
+        summary = load_files(workplace_of(config), files, LoadConfig(**options), progress)
     click.echo(load_report(summary))
 
 
@@ -136,6 +167,7 @@ def fit_command(config: Path, settings: Path, **options: Any) -> None:
     help="Fewest users who interacted with an item before the test period. Others are not ranked.",
 )
 @max_rating_option
+@event_id_option
 @click.option(
     "--repeats", is_flag=True, help="Count interactions with items that the user already had."
 )
@@ -165,11 +197,12 @@ def evaluate_command(repeats: bool, json_file: Path | None, **options: Any) -> N
     """
     files = InputFiles(*(options.pop(kind) for kind in ("items", "users", "interactions")))
     ours = ours_config(options.pop("config"), options.pop("settings"), n_threads=os.cpu_count())
+    reading = LoadConfig(max_rating=options.pop("max_rating"), event_id=options.pop("event_id"))
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
     chosen = EvaluationConfig(
         ks=options.pop("ks"),
         ours=ours,
-        reading=LoadConfig(max_rating=options.pop("max_rating")),
+        reading=reading,
         protocol=ProtocolConfig(label=label, **options),
     )
     with show_progress() as progress:

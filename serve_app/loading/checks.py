@@ -1,16 +1,16 @@
 """Chooses the check for a file's rows, and lists the rejected rows in a file next to it."""
 
 import csv
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from serve_app.errors import DataRejected
 from serve_app.loading.attributes import AttributeKind, infer_attribute_kinds
-from serve_app.loading.csv_and_parquet import Chunk, column_names, read_chunks
+from serve_app.loading.csv_and_parquet import Chunk, column_names, is_parquet, read_chunks
+from serve_app.loading.rejects import Reject, RejectCounts
 from serve_app.loading.rows import (
     DESCRIBED,
     INTERACTION_COLUMNS,
@@ -29,23 +29,41 @@ _REQUIRED: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-class RowCheck(NamedTuple):
-    """The check of a file's rows.
+CONFLICT = (
+    "event_id is that of another interaction: give each interaction its own, or use"
+    " --event-id order if it is the id of an order"
+)
+"""Why an interaction is rejected whose ``event_id`` another one has."""
 
+_OPTIONAL = ("type", "value", "event_id", "session_id")
+"""Columns of interactions beside the required ones."""
+
+
+class RowCheck(NamedTuple):
+    """
     Attributes:
         check: separates the good rows of a chunk from the bad ones.
         columns: of the good rows, after their line.
+        notes: what the file leaves open and how it is understood, in sentences.
+        new_kinds: kinds of the attributes that were not known before.
     """
 
     check: Callable[[Chunk], CheckedRows]
     columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    new_kinds: Mapping[str, AttributeKind] = {}
 
 
-def choose_check(kind: Kind, file: Path, limits: Limits) -> RowCheck:
-    """Chooses the check for a file's rows. Reads a CSV file with attributes to infer their types.
+def choose_check(
+    kind: Kind, file: Path, limits: Limits, known: Mapping[str, AttributeKind]
+) -> RowCheck:
+    """Chooses the check for a file's rows. Reads a file with new attributes to infer their kinds.
+
+    Args:
+        known: kinds of the attributes that are known already.
 
     Raises:
-        DataRejected: the file cannot be read, or lacks a column.
+        DataRejected: the file cannot be read, lacks a column, or has a column that a fit computes.
     """
     names = column_names(file)
     for required in _REQUIRED[kind]:
@@ -53,33 +71,56 @@ def choose_check(kind: Kind, file: Path, limits: Limits) -> RowCheck:
             present = ", ".join(names)
             raise DataRejected(file, f"it has no column {required!r}; its columns are: {present}")
     if kind == "interactions":
-        return RowCheck(partial(check_interactions, limits=limits), INTERACTION_COLUMNS)
+        check = partial(check_interactions, limits=limits)
+        return RowCheck(check, INTERACTION_COLUMNS, _notes_on(names))
+    return _check_of_described(kind, file, names, known)
+
+
+def _check_of_described(
+    kind: Literal["items", "users"],
+    file: Path,
+    names: Sequence[str],
+    known: Mapping[str, AttributeKind],
+) -> RowCheck:
     described = DESCRIBED[kind]
-    kinds = _attribute_kinds(file, described, names)
-    check = partial(check_described, described=described, kinds=kinds)
-    return RowCheck(check, described.columns(names))
+    if taken := sorted(described.computed & {*names}):
+        reason = f"recserve computes {taken[0]!r} itself: give this column another name, such as"
+        raise DataRejected(file, f"{reason} shop_{taken[0]}, and it becomes an attribute")
+    new = _infer_kinds(file, described, names, known)
+    check = partial(check_described, described=described, kinds={**new, **known})
+    listed = ", ".join(f"{name} ({of})" for name, of in sorted(new.items()))
+    notes = (f"new attributes: {listed}",) if new else ()
+    return RowCheck(check, described.columns(names), notes, new)
 
 
-def _attribute_kinds(
-    file: Path, described: Described, names: tuple[str, ...]
+def _infer_kinds(
+    file: Path, described: Described, names: Sequence[str], known: Mapping[str, AttributeKind]
 ) -> Mapping[str, AttributeKind]:
-    further = described.further(names)
-    # The cells of a Parquet file are typed.
-    if file.suffix.lower() != ".csv" or not further:
+    new = [name for name in described.further(names) if name not in known]
+    if not new:
         return {}
-    return infer_attribute_kinds(
-        {name: chunk.columns[name] for name in further} for chunk in read_chunks(file)
-    )
+    chunks = ({name: chunk.columns[name] for name in new} for chunk in read_chunks(file))
+    return infer_attribute_kinds(chunks, typed=is_parquet(file))
+
+
+def _notes_on(names: Sequence[str]) -> tuple[str, ...]:
+    """Says which columns of interactions are not used, and what a missing one means."""
+    unused = [name for name in names if name not in (*_REQUIRED["interactions"], *_OPTIONAL)]
+    notes = []
+    if unused:
+        notes.append(f"not used: {', '.join(unused)} (known are {', '.join(_OPTIONAL)})")
+    if "type" not in names:
+        notes.append("no column 'type': every row counts as a purchase")
+    return tuple(notes)
 
 
 def bound_rejects(
-    file: Path, n_rows: int, rejects: Counter[str], max_share: float, hint: str = ""
+    file: Path, n_rows: int, rejects: RejectCounts, max_share: float, hint: str = ""
 ) -> None:
     """Refuses a file with too many rejected rows.
 
     Args:
         n_rows: rows of the file, rejected ones included.
-        rejects: rejected rows by reason.
         hint: end of the error message.
 
     Raises:
@@ -87,12 +128,7 @@ def bound_rejects(
     """
     if rejects.total() > max_share * n_rows:
         bad = f"{rejects.total()} of {n_rows} rows are bad, at most {max_share:.0%} may be"
-        raise DataRejected(file, f"{bad}: {in_words(rejects)}{hint}")
-
-
-def in_words(rejects: Counter[str]) -> str:
-    """``3 × price is negative, 1 × item_id is empty``, most frequent first."""
-    return ", ".join(f"{n} × {reason}" for reason, n in rejects.most_common())
+        raise DataRejected(file, f"{bad}: {rejects.in_words()}{hint}")
 
 
 def rejects_file_of(file: Path) -> Path:
@@ -101,34 +137,40 @@ def rejects_file_of(file: Path) -> Path:
 
 
 class Rejects:
-    """Writes line and reason of a file's rejected rows; without any, no file is left behind.
+    """Writes a file's rejected rows to a file beside it; without any, no file is left behind.
 
     Attributes:
         counts: rejected rows by reason.
     """
 
     def __init__(self, file: Path) -> None:
-        """Removes the rejects of an earlier load; raises DataRejected if it cannot."""
-        self.counts: Counter[str] = Counter()
+        """
+        Raises:
+            DataRejected: the rejects of an earlier load cannot be removed.
+        """
+        self.counts = RejectCounts()
         self._file = file
         self._path = rejects_file_of(file)
         with self._writing():
             self._path.unlink(missing_ok=True)
 
-    def add(self, rejects: Sequence[tuple[int, str]]) -> None:
-        """Appends rejected lines, with their reasons, to the file, and counts the reasons.
+    def add(self, rejects: Sequence[Reject]) -> None:
+        """Appends rejected rows to the file, and counts their reasons.
 
         Raises:
             DataRejected: the folder of the file is not writable.
         """
         if not rejects:
             return
-        with self._writing(), self._path.open("a", encoding="utf-8", newline="") as text:
+        with (
+            self._writing(),
+            self._path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as text,
+        ):
             writer = csv.writer(text)
-            if not self.counts:
-                writer.writerow(("line", "reason"))
+            if not self.counts.total():
+                writer.writerow(Reject._fields)
             writer.writerows(rejects)
-        self.counts.update(reason for _, reason in rejects)
+        self.counts.add(rejects)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

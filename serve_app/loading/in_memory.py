@@ -1,7 +1,6 @@
 """Reads a shop's files into memory, in the form that a fit takes; needs no database."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ import pandas as pd
 from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import DataRejected
-from serve_app.loading.checks import bound_rejects, choose_check, in_words
+from serve_app.loading.checks import CONFLICT, bound_rejects, choose_check
 from serve_app.loading.csv_and_parquet import read_chunks
 from serve_app.loading.load import InputFiles, LoadConfig
+from serve_app.loading.rejects import Reject, RejectCounts
 from serve_app.loading.rows import DESCRIBED, Limits
 from serve_app.stores.postgres.bulk_load import Kind
 
@@ -75,23 +75,41 @@ def read_files(
 def _read_good_rows(
     kind: Kind, file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
 ) -> tuple[pd.DataFrame, int]:
-    """Reads the good rows, at least one, and counts the bad ones."""
-    row_check = choose_check(kind, file, limits)
-    rejects: Counter[str] = Counter()
+    """Returns the good rows, at least one of interactions, and the number of bad ones."""
+    row_check = choose_check(kind, file, limits, config.kinds_of(kind))
+    columns = ["line", *row_check.columns]
+    rejects = RejectCounts()
     frames = []
     for chunk in read_chunks(file):
         checked = row_check.check(chunk)
-        rejects.update(reason for _, reason in checked.rejects)
-        rows = [row[1:] for row in checked.rows]
-        frames.append(pd.DataFrame(rows, columns=list(row_check.columns)))
+        rejects.add(checked.rejects)
+        frames.append(pd.DataFrame(checked.rows, columns=columns))
         progress(chunk.share_read)
-    n_good = sum(map(len, frames))
-    bound_rejects(file, n_good + rejects.total(), rejects, config.max_reject_share)
-    if not n_good:
-        raise DataRejected(file, f"all of its rows are bad: {in_words(rejects)}")
     # pandas warns of empty frames: they would change the types of the columns.
     filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True), rejects.total()
+    good = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+    n_rows = len(good) + rejects.total()
+    if kind == "interactions":
+        good = _drop_conflicts(good, rejects)
+    bound_rejects(file, n_rows, rejects, config.max_reject_share)
+    if kind == "interactions" and good.empty:
+        reason = f"all of its rows are bad: {rejects.in_words()}" if n_rows else "it has no rows"
+        raise DataRejected(file, reason)
+    return good.drop(columns="line"), rejects.total()
+
+
+def _drop_conflicts(events: pd.DataFrame, rejects: RejectCounts) -> pd.DataFrame:
+    """Leaves out and counts events whose id an earlier line with other content has."""
+    content = events.drop(columns="line")
+    first = content.drop_duplicates("event_id").set_index("event_id")
+    of_id = first.loc[content["event_id"]].reset_index()
+    same = (content == of_id[content.columns]) | (content.isna() & of_id[content.columns].isna())
+    differs = ~same.all(axis=1)
+    rejects.add(
+        Reject(line, CONFLICT, "event_id", event_id)
+        for line, event_id in events.loc[differs, ["line", "event_id"]].itertuples(index=False)
+    )
+    return events[~differs]
 
 
 def _read_described(

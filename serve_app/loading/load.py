@@ -1,25 +1,45 @@
 """Loads files of items, users and interactions into PostgreSQL, all of them or none."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic import Field
 
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.settings import Settings
-from serve_app.loading.checks import Rejects, bound_rejects, choose_check, rejects_file_of
+from serve_app.errors import SettingsInvalid
+from serve_app.loading.attributes import KINDS, AttributeKind
+from serve_app.loading.checks import (
+    CONFLICT,
+    Rejects,
+    bound_rejects,
+    choose_check,
+    rejects_file_of,
+)
 from serve_app.loading.csv_and_parquet import read_chunks
-from serve_app.loading.rows import Limits
+from serve_app.loading.rejects import Reject
+from serve_app.loading.rows import EventIdentity, Limits
+from serve_app.stores.postgres.attribute_kinds import convert_stored, read_kinds, remember_kinds
 from serve_app.stores.postgres.bulk_load import (
     Kind,
     MergeCounts,
     create_staging,
+    drop_conflicting_events,
     merge_described,
     merge_interactions,
     stage,
 )
-from serve_app.stores.postgres.schema import Connection, ensure_schema
+from serve_app.stores.postgres.schema import (
+    Connection,
+    ensure_schema,
+    lock_loads,
+    saying_failures,
+)
+
+ATTRIBUTE_KINDS = KINDS
+"""Kinds that an attribute may have."""
 
 LoadProgress = Callable[[Path, float], None]
 """Is told the file that is being read and the share read so far, 0 … 1."""
@@ -47,11 +67,28 @@ class LoadConfig(Settings):
     max_rating: float = Field(
         default=5.0, gt=0, description="Largest rating. Larger ones are rejected."
     )
+    event_id: EventIdentity = Field(
+        default="event",
+        description="What an `event_id` identifies. `event`: an interaction. `order`: an order of"
+        " several lines; all columns together then identify an interaction.",
+    )
+    attributes: Mapping[str, AttributeKind] = Field(
+        default={},
+        description="Kinds of attributes (number, flag, list, text) by `items.<name>` or"
+        " `users.<name>`. Others keep the kind that the database remembers.",
+    )
+
+    def kinds_of(self, kind: Kind) -> dict[str, AttributeKind]:
+        """The chosen kinds of the attributes of items or of users, by name."""
+        chosen = self.attributes.items()
+        return {
+            name.removeprefix(f"{kind}."): of for name, of in chosen if name.startswith(f"{kind}.")
+        }
 
     def limits(self, now_at: float) -> Limits:
         """Bounds of an interaction at a time (epoch seconds)."""
         latest_at = now_at + self.max_days_ahead * DAY_S
-        return Limits(self.earliest_at, latest_at, self.max_rating)
+        return Limits(self.earliest_at, latest_at, self.max_rating, self.event_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +116,7 @@ class FileSummary:
         n_rows: rows read, rejected ones included.
         counts: rows added, changed and unchanged.
         rejects: rejected rows by reason.
+        notes: what the file leaves open, and what looks odd in it, in sentences.
     """
 
     kind: Kind
@@ -86,6 +124,7 @@ class FileSummary:
     n_rows: int
     counts: MergeCounts
     rejects: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def rejects_file(self) -> Path | None:
@@ -113,6 +152,7 @@ class _StagedFile:
     columns: tuple[str, ...]
     n_rows: int
     rejects: Mapping[str, int]
+    notes: tuple[str, ...]
 
 
 def load(
@@ -122,6 +162,7 @@ def load(
     progress: LoadProgress,
     *,
     now_at: float,
+    wait: Callable[[], None] = lambda: None,
 ) -> LoadSummary:
     """Loads files in one transaction; loading them again changes nothing.
 
@@ -130,23 +171,26 @@ def load(
     Args:
         conn: in autocommit mode; a missing schema is created.
         now_at: epoch seconds.
+        wait: is called before a wait for another load.
 
     Raises:
         DataRejected: a file cannot be read, lacks a column, or has too many bad rows. Nothing of
             any file is loaded then.
-        SchemaMismatch: the database has another version of the schema.
+        SchemaMismatch: the database has a newer schema than this build knows.
+        DatabaseFailed: the server ended the work.
     """
-    limits = config.limits(now_at)
-    ensure_schema(conn)
-    with conn.transaction():
-        # All files are staged before any is merged: sequences do not roll back, and a refused
-        # load would waste the row numbers that it took.
-        staged = [
-            _stage_file(conn, kind, file, config, limits, progress) for kind, file in files.given()
-        ]
-        merged = [_merge(conn, file) for file in staged]
+    with saying_failures("the load"):
+        ensure_schema(conn)
+        with conn.transaction():
+            lock_loads(conn, wait)
+            staged = [
+                _stage_file(conn, kind, file, config, progress, now_at)
+                for kind, file in files.given()
+            ]
+            merged = [_merge(conn, file) for file in staged]
+            _change_kinds(conn, config)
     summaries = [
-        FileSummary(file.kind, file.file, file.n_rows, counts, file.rejects)
+        FileSummary(file.kind, file.file, file.n_rows, counts, file.rejects, file.notes)
         for file, (counts, _) in zip(staged, merged, strict=True)
     ]
     return LoadSummary(tuple(summaries), sum(n_bare_items for _, n_bare_items in merged))
@@ -157,25 +201,75 @@ def _stage_file(
     kind: Kind,
     file: Path,
     config: LoadConfig,
-    limits: Limits,
     progress: LoadProgress,
+    now_at: float,
 ) -> _StagedFile:
-    row_check = choose_check(kind, file, limits)
+    row_check = choose_check(kind, file, config.limits(now_at), _known_kinds(conn, kind, config))
+    if kind != "interactions":
+        remember_kinds(conn, kind, row_check.new_kinds)
     rejects = Rejects(file)
-    n_rows = 0
+    n_rows = n_ahead = 0
     create_staging(conn, kind)
     for chunk in read_chunks(file):
         checked = row_check.check(chunk)
         rejects.add(checked.rejects)
         stage(conn, kind, ("line", *row_check.columns), checked.rows)
         n_rows += len(checked.rows) + len(checked.rejects)
+        n_ahead += _count_ahead(row_check.columns, checked.rows, now_at)
         progress(file, chunk.share_read)
+    if kind == "interactions":
+        rejects.add(
+            [
+                Reject(line, CONFLICT, "event_id", event_id)
+                for line, event_id in drop_conflicting_events(conn)
+            ]
+        )
     hint = f"; see {rejects_file_of(file).name}"
     bound_rejects(file, n_rows, rejects.counts, config.max_reject_share, hint)
-    return _StagedFile(kind, file, row_check.columns, n_rows, rejects.counts)
+    notes = (*row_check.notes, *_notes_on(kind, n_ahead, config))
+    return _StagedFile(kind, file, row_check.columns, n_rows, rejects.counts.by_reason, notes)
+
+
+def _known_kinds(conn: Connection, kind: Kind, config: LoadConfig) -> Mapping[str, AttributeKind]:
+    if kind == "interactions":
+        return {}
+    remembered = cast("dict[str, AttributeKind]", read_kinds(conn, kind))
+    return {**remembered, **config.kinds_of(kind)}
+
+
+def _count_ahead(columns: Sequence[str], rows: Sequence[Sequence[Any]], now_at: float) -> int:
+    """The number of rows of items or users that are created after now."""
+    if "created_at" not in columns:
+        return 0
+    position = 1 + columns.index("created_at")
+    return sum(row[position] is not None and row[position] > now_at for row in rows)
+
+
+def _notes_on(kind: Kind, n_ahead: int, config: LoadConfig) -> Iterator[str]:
+    if n_ahead:
+        yield f"{n_ahead} rows have a created_at in the future"
+    default = LoadConfig().max_rating
+    if kind == "interactions" and config.max_rating != default:
+        yield (
+            f"a fit counts ratings from label.min_rating on: its default is for a scale to"
+            f" {default:g}, and yours goes to {config.max_rating:g}"
+        )
 
 
 def _merge(conn: Connection, file: _StagedFile) -> tuple[MergeCounts, int]:
     if file.kind == "interactions":
         return merge_interactions(conn)
     return merge_described(conn, file.kind, file.columns[1:]), 0
+
+
+def _change_kinds(conn: Connection, config: LoadConfig) -> None:
+    """Remembers the chosen kinds, and converts the values that are stored already."""
+    for of_table in ("items", "users"):
+        chosen = config.kinds_of(of_table)
+        remember_kinds(conn, of_table, chosen)
+        for name, kind in chosen.items():
+            if n_left := convert_stored(conn, of_table, name, kind):
+                raise SettingsInvalid(
+                    f"--attribute {of_table}.{name}={kind}",
+                    f"{n_left} stored values are no {kind}: load these {of_table} with new values",
+                )

@@ -5,16 +5,23 @@ reason.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from serve_app.domain.interactions import INTERACTION_TYPES, RATING, TYPE_CODES
+from serve_app.domain.catalogue import STANDARD_COLUMNS
+from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
 from serve_app.loading import cells
 from serve_app.loading.attributes import AttributeKind, read_attributes
-from serve_app.loading.cells import Cells, Faults
+from serve_app.loading.cells import Cells
 from serve_app.loading.csv_and_parquet import Chunk
+from serve_app.loading.rejects import Faults, Reject
+from serve_app.loading.times import read_times
+from serve_app.stores.records import shortest_float32
+
+EventIdentity = Literal["event", "order"]
+"""What an ``event_id`` identifies: an interaction, or an order of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,11 @@ class CheckedRows:
 
     Attributes:
         rows: the good rows, each ``(line, value, …)``.
-        rejects: line and reason of each bad row, by line.
+        rejects: the bad rows, by line.
     """
 
     rows: Sequence[tuple[object, ...]]
-    rejects: Sequence[tuple[int, str]]
+    rejects: Sequence[Reject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Limits:
     earliest_at: float
     latest_at: float
     max_rating: float
+    event_id: EventIdentity = "event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,12 @@ class Described:
     Attributes:
         key: column of the id.
         read: by name, reads a column of the database. All other columns become attributes.
+        computed: names of the columns that a fit computes; no attribute may have one.
     """
 
     key: str
     read: Mapping[str, Callable[[str, Cells, Faults], Cells]]
+    computed: Set[str] = frozenset()
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """Columns of the database that a file with these columns fills."""
@@ -61,19 +71,18 @@ class Described:
         return tuple(name for name in names if name != self.key and name not in self.read)
 
 
+_ITEM_COLUMNS: Mapping[str, Callable[[str, Cells, Faults], Cells]] = {
+    "title": cells.read_texts,
+    "category": cells.read_texts,
+    "price": cells.read_numbers,
+    "tags": cells.read_lists,
+    "in_stock": cells.read_flags,
+    "created_at": read_times,
+}
+
 DESCRIBED: Mapping[Literal["items", "users"], Described] = {
-    "items": Described(
-        "item_id",
-        {
-            "title": cells.read_texts,
-            "category": cells.read_texts,
-            "price": cells.read_numbers,
-            "tags": cells.read_lists,
-            "in_stock": cells.read_flags,
-            "created_at": cells.read_times,
-        },
-    ),
-    "users": Described("user_id", {"created_at": cells.read_times}),
+    "items": Described("item_id", _ITEM_COLUMNS, STANDARD_COLUMNS.keys() - _ITEM_COLUMNS.keys()),
+    "users": Described("user_id", {"created_at": read_times}),
 }
 
 
@@ -83,12 +92,12 @@ def check_described(
     """Checks rows that describe an item or a user.
 
     Args:
-        kinds: of the attributes, for a CSV file.
+        kinds: of the attributes.
 
     Returns:
         Rows with the columns of ``described.columns``.
     """
-    faults: Faults = {}
+    faults = Faults()
     given = chunk.columns
     columns: list[Cells] = [cells.read_ids(described.key, given[described.key], faults)]
     for name, read in described.read.items():
@@ -109,12 +118,12 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
         Rows with ``INTERACTION_COLUMNS``.
     """
     # The first fault of a row is kept: the order of these calls is that of the reasons.
-    faults: Faults = {}
+    faults = Faults()
     empty: Cells = [None] * len(chunk.lines)
     given = defaultdict(lambda: empty, chunk.columns)
     users = cells.read_ids("user_id", given["user_id"], faults)
     items = cells.read_ids("item_id", given["item_id"], faults)
-    at = cells.read_times(
+    at = read_times(
         "timestamp",
         given["timestamp"],
         faults,
@@ -127,7 +136,12 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
     sessions = cells.read_ids("session_id", given["session_id"], faults, required=False)
     event_ids = cells.read_ids("event_id", given["event_id"], faults, required=False)
     parts = zip(users, items, at, types, values, sessions, strict=True)
-    events = [event or event_id_of(*row) for event, row in zip(event_ids, parts, strict=True)]
+    # An order is one part of the identity of its lines.
+    is_order = limits.event_id == "order"
+    events = [
+        event_id_of(event, *row) if is_order else event or event_id_of(*row)
+        for event, row in zip(event_ids, parts, strict=True)
+    ]
     return _sort_out(chunk, [events, users, items, types, values, at, sessions], faults)
 
 
@@ -146,7 +160,8 @@ def _read_types(column: Cells, faults: Faults) -> list[int]:
     names = ["purchase" if cell is None else str(cell).lower() for cell in column]
     for i, name in enumerate(names):
         if name not in TYPE_CODES:
-            faults.setdefault(i, f"type is none of {', '.join(INTERACTION_TYPES)}")
+            reason = f"type is none of {', '.join(INTERACTION_TYPES)}"
+            faults.note(i, reason, "type", column[i])
     # A row with an unknown type is rejected: its code does not matter.
     return [TYPE_CODES.get(name, RATING) for name in names]
 
@@ -154,17 +169,30 @@ def _read_types(column: Cells, faults: Faults) -> list[int]:
 def _read_values(
     column: Cells, types: Sequence[int], limits: Limits, faults: Faults
 ) -> list[float | None]:
-    values = cells.read_numbers("value", column, faults)
-    for i, (code, value) in enumerate(zip(types, values, strict=True)):
-        if code == RATING and value is None:
-            faults.setdefault(i, "a rating without a value")
-        elif code == RATING and value is not None and value > limits.max_rating:
-            faults.setdefault(i, f"a rating above {limits.max_rating:g}")
-    return values
+    """Reads values as PostgreSQL's type ``real`` will hold them."""
+    numbers = cells.to_numbers(column).tolist()
+    for i, (code, number) in enumerate(zip(types, numbers, strict=True)):
+        if reason := _fault_of_value(code, number, limits):
+            faults.note(i, reason, "value", column[i])
+    return [shortest_float32(value) for value in cells.read_numbers("value", column, faults)]
+
+
+def _fault_of_value(code: int, number: float, limits: Limits) -> str | None:
+    """Says why a value does not fit its type; a missing one is NaN."""
+    if code == RATING and number != number:
+        return "a rating without a value"
+    if code == RATING and number > limits.max_rating:
+        return f"a rating above {limits.max_rating:g}: --max-rating sets the top of another scale"
+    if code == PURCHASE and number <= 0:
+        return (
+            "a purchase of quantity 0 or less: leave out returns and what they take back,"
+            " or skip such rows with --max-reject-share"
+        )
+    return None
 
 
 def _sort_out(chunk: Chunk, columns: Sequence[Cells], faults: Faults) -> CheckedRows:
     rows = zip(chunk.lines, *columns, strict=True)
-    rejects = [(chunk.lines[i], reason) for i, reason in faults.items()]
+    rejects = [reject._replace(line=chunk.lines[i]) for i, reject in faults.items()]
     good = [row for i, row in enumerate(rows) if i not in faults]
     return CheckedRows(good, sorted([*rejects, *chunk.misshapen]))

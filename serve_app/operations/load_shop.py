@@ -16,7 +16,8 @@ def load_files(
 
     Raises:
         DataRejected: a file has too many bad rows or a wrong form; nothing was loaded.
-        SettingsInvalid: a store does not answer.
+        SettingsInvalid: a store does not answer, or stored values are of no chosen kind.
+        DatabaseFailed: PostgreSQL ended the work; nothing was loaded.
     """
     with workplace.stores() as urls, connect(urls.database) as conn:
         summary = load(
@@ -25,6 +26,7 @@ def load_files(
             config,
             lambda file, share: progress(f"loading {file.name}", share),
             now_at=time.time(),
+            wait=lambda: progress("waiting for another load", 0.0),
         )
         # After the commit: a request that came between would cache old rows in the new epoch.
         begin_new_epoch(urls.redis, str(shop_id(conn)))
@@ -44,6 +46,7 @@ def load_report(summary: LoadSummary) -> str:
             reasons = ", ".join(f"{n} {reason}" for reason, n in file.rejects.items())
             n_rejected = sum(file.rejects.values())
             lines.append(f"  {n_rejected} rejected ({reasons}): {file.rejects_file}")
+        lines.extend(f"  {note}" for note in file.notes)
     if summary.n_bare_items:
         lines.append(f"{summary.n_bare_items} items are known from interactions only")
     return "\n".join(lines)

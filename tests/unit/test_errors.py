@@ -26,6 +26,7 @@ EXAMPLES = [
     errors.SchemaMismatch(1, 2),
     errors.SchemaMismatch(2, 1),
     errors.AnotherShop("bundles", "1f0e", "2a3b"),
+    errors.DatabaseFailed("the load", "No space left on device"),
     errors.NotEnoughData("there are no items"),
     errors.StepMissing("features", "train"),
     errors.PromotionRefused("20231114-00000000", "its fit kept it back"),

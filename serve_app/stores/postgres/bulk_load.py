@@ -75,6 +75,21 @@ def stage(
             copy.write_row(row)
 
 
+def drop_conflicting_events(conn: Connection) -> list[tuple[int, str]]:
+    """Removes staged interactions whose ``event_id`` belongs to another interaction.
+
+    That other one is an earlier line of the file, or is stored. Equal lines stay.
+
+    Returns:
+        Line and event_id of each.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute("ANALYZE staged_interactions")
+        of_file = cursor.execute(_DROP_CONFLICTS_IN_FILE).fetchall()
+        of_table = cursor.execute(_DROP_CONFLICTS_WITH_TABLE).fetchall()
+    return sorted([*of_file, *of_table])
+
+
 def merge_described(
     conn: Connection, kind: Literal["items", "users"], columns: Sequence[str]
 ) -> MergeCounts:
@@ -164,6 +179,28 @@ _INSERT_ITEMS: LiteralString = f"""
 """
 
 _INSERTS = {"items": sql.SQL(_INSERT_ITEMS), "users": sql.SQL(_INSERT_USERS)}
+
+_STAGED_EVENT: LiteralString = (
+    "ROW(s.user_id, s.item_id, s.type, s.value, to_timestamp(s.at), s.session_id)"
+)
+
+_DROP_CONFLICTS_IN_FILE: LiteralString = f"""
+    DELETE FROM staged_interactions AS s USING
+      (SELECT event_id, min(line) AS line FROM staged_interactions
+        GROUP BY event_id HAVING count(*) > 1) AS kept
+      JOIN staged_interactions AS f USING (event_id, line)
+    WHERE s.event_id = kept.event_id AND s.line <> kept.line
+      AND {_STAGED_EVENT} IS DISTINCT FROM {_STAGED_EVENT.replace("s.", "f.")}
+    RETURNING s.line, s.event_id
+"""
+
+_DROP_CONFLICTS_WITH_TABLE: LiteralString = f"""
+    DELETE FROM staged_interactions AS s
+    USING interactions AS i JOIN item_features AS t USING (item_row)
+    WHERE s.event_id = i.event_id AND {_STAGED_EVENT}
+      IS DISTINCT FROM ROW(i.user_id, t.item_id, i.type, i.value, i.at, i.session_id)
+    RETURNING s.line, s.event_id
+"""
 
 _INSERT_BARE_ITEMS: LiteralString = f"""
     INSERT INTO item_features (item_row, item_id)

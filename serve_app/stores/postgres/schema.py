@@ -1,13 +1,14 @@
 """Connects the offline side to PostgreSQL, and creates and checks its tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from serve_app.errors import SchemaMismatch, SettingsInvalid
+from serve_app.errors import DatabaseFailed, SchemaMismatch, SettingsInvalid
 
 
 def _migrations() -> tuple[bytes, ...]:
@@ -28,6 +29,7 @@ SCHEMA_VERSION = len(MIGRATIONS)
 Connection = psycopg.Connection[TupleRow]
 
 _LOCK = 0x7265_6373  # "recs": the key of the advisory lock under which tables change
+_LOAD_LOCK = 0x7265_636C  # "recl": held by the one load that writes
 _CONNECT_TIMEOUT_S = 5
 
 
@@ -81,6 +83,38 @@ def schema_version(conn: Connection) -> int | None:
         return None
     row = conn.execute("SELECT max(version) FROM recserve_schema").fetchone()
     return None if row is None else row[0]
+
+
+def lock_loads(conn: Connection, wait: Callable[[], None]) -> None:
+    """Lets one load write at a time, until the end of the transaction.
+
+    Two loads that lock the tables in different orders would stop each other for ever.
+
+    Args:
+        wait: is called before a wait for another load.
+    """
+    got = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOAD_LOCK,)).fetchone()
+    if got is None or not got[0]:
+        wait()
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOAD_LOCK,))
+
+
+@contextmanager
+def saying_failures(doing: str) -> Iterator[None]:
+    """Turns a failure of the server, such as a full disk, into one sentence.
+
+    Raises:
+        DatabaseFailed: the server ended the work or the connection.
+    """
+    try:
+        yield
+    except (
+        psycopg.OperationalError,
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.ReadOnlySqlTransaction,
+    ) as error:
+        reason = error.diag.message_primary or " ".join(str(error).split())
+        raise DatabaseFailed(doing, reason or type(error).__name__) from error
 
 
 def shop_id(conn: Connection) -> UUID:

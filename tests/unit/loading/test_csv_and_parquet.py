@@ -9,7 +9,9 @@ import pytest
 
 from serve_app.errors import DataRejected
 from serve_app.loading import csv_and_parquet
-from serve_app.loading.csv_and_parquet import column_names, read_chunks
+from serve_app.loading.csv_and_parquet import Times, column_names, read_chunks
+from serve_app.loading.csv_rows import MAX_LINE_CHARS
+from serve_app.loading.rejects import Reject
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -29,7 +31,7 @@ def test_knows_the_line_of_each_row(tmp_path: Path) -> None:
     (chunk,) = read_chunks(write(tmp_path / "a.csv", 'id,t\n1,"a\n\nb"\n\n2,x\n3\n4,y'))
 
     assert chunk.lines == [2, 6, 8]
-    assert chunk.misshapen == [(7, "the row has 1 cells, the header 2")]
+    assert chunk.misshapen == [Reject(7, "the row has 1 cells, the header 2", value="3")]
     assert chunk.columns["t"] == ["a\n\nb", "x", "y"]
 
 
@@ -79,6 +81,7 @@ def test_reads_parquet_times_as_epoch_seconds_and_nan_as_none(tmp_path: Path) ->
         "tags": [["a"], None],
         "word": ["a", None],
     }
+    assert isinstance(chunk.columns["stamp"], Times)
 
 
 def test_reads_the_column_names(tmp_path: Path) -> None:
@@ -90,10 +93,10 @@ def test_reads_the_column_names(tmp_path: Path) -> None:
     [
         ("a.csv", "", "it has no header line"),
         ("a.csv", "\n\n", "it has no header line"),
-        ("a.csv", "id,x\n", "it has no rows"),
         ("a.csv", "id,x,id\n1,2,3\n", "its header names 'id' twice"),
         ("a.csv", "i\x00d\x00,\x00", "is not UTF-8 text; .* compressed or in UTF-16"),
-        ("a.csv", "id\n" + "x" * 200_000, "cannot be read: field larger than"),
+        ("a.csv", 'id,"x\n1,2\n', "its header cannot be read: a quote opens and is not closed"),
+        ("a.csv", "id\n" + "x" * MAX_LINE_CHARS, "cannot be read: line 2 has more than 16,777,216"),
         ("a.parquet", "id\n1\n", "cannot be read: Parquet"),
         ("a.xlsx", "id\n1\n", "its name ends neither in .csv nor in .parquet"),
     ],
@@ -120,7 +123,27 @@ def test_refuses_a_folder(tmp_path: Path, name: str) -> None:
         list(read_chunks(tmp_path / name))
 
 
-def test_refuses_a_parquet_file_without_rows(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"id": pa.array([], pa.string())}), tmp_path / "a.parquet")
-    with pytest.raises(DataRejected, match="it has no rows"):
-        list(read_chunks(tmp_path / "a.parquet"))
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_may_have_no_rows(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        write(file, "id,x\n")
+    else:
+        pq.write_table(pa.table({"id": pa.array([], pa.string()), "x": []}), file)
+    assert column_names(file) == ("id", "x")
+    assert list(read_chunks(file)) == []
+
+
+TEXTS = [" pan ", "\tpan\u00a0", "NULL", "\\N", "nan", "None", "NA", "n/a", " ", "none", "pan NULL"]
+KNOWN = ["pan", "pan", *[None] * 7, "none", "pan NULL"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_blanks_and_words_for_missing_follow_one_rule(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    if ending == "csv":
+        write(file, "".join(f"{cell},1\n" for cell in ["text", *TEXTS]))
+    else:
+        pq.write_table(pa.table({"text": TEXTS}), file)
+    (chunk,) = read_chunks(file)
+    assert chunk.columns["text"] == KNOWN

@@ -15,7 +15,7 @@ INTERACTIONS = """user_id,item_id,timestamp,type,value,event_id
 bob,pan,2023-01-02T00:00:00Z,purchase,2,e2
 ann,pot,2023-01-03,rating,4,e3
 ann,pan,2023-01-01,,,e1
-ann,pan,2023-01-05,,,e1
+ann,pan,2023-01-01,,,e1
 """
 ITEMS = """item_id,title,price,tags,colour
 pan,Old pan,1,a|b,red
@@ -71,6 +71,20 @@ class TestInteractions:
         shop = read(write(tmp_path, interactions="user_id,item_id,timestamp\n" + 3 * line))
 
         assert len(shop.log) == 1
+
+    def test_of_one_order_are_told_apart_on_request(self, tmp_path):
+        text = "event_id,user_id,item_id,timestamp\no1,ann,pan,2023-01-01\no1,ann,pot,2023-01-01\n"
+        files = write(tmp_path, interactions=text)
+
+        with pytest.raises(DataRejected, match=r'1 × event_id is that of another .*line 3: "o1"'):
+            read(files)
+        assert len(read(files, LoadConfig(max_reject_share=1)).log) == 1
+        assert len(read(files, LoadConfig(event_id="order")).log) == 2
+
+    def test_are_required(self, tmp_path):
+        files = write(tmp_path, interactions="user_id,item_id,timestamp\n")
+        with pytest.raises(DataRejected, match="it has no rows"):
+            read(files)
 
 
 class TestItems:

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
-from serve_app.loading.csv_and_parquet import Chunk
+from serve_app.loading.csv_and_parquet import Chunk, Times
+from serve_app.loading.rejects import Reject
 from serve_app.loading.rows import (
     DESCRIBED,
     CheckedRows,
@@ -16,6 +19,15 @@ from serve_app.loading.rows import (
     event_id_of,
 )
 
+LOST_IN_FLOAT = "item_id is a float that has lost digits: store ids as texts or as 64-bit integers"
+LOST_IN_SPREADSHEET = (
+    "item_id has lost digits in a spreadsheet: format the column as text, and export it again"
+)
+QUANTITY = (
+    "a purchase of quantity 0 or less: leave out returns and what they take back, or skip such"
+    " rows with --max-reject-share"
+)
+NO_TIME = "timestamp is no time from 1980 to 2200 in epoch seconds or milliseconds"
 LIMITS = Limits(earliest_at=6e8, latest_at=1.8e9, max_rating=5)
 
 
@@ -36,9 +48,9 @@ def check_interaction(**cells: object) -> CheckedRows:
 
 def reason(checked: CheckedRows) -> str:
     assert checked.rows == []
-    ((line, fault),) = checked.rejects
-    assert line == 2
-    return fault
+    (reject,) = checked.rejects
+    assert reject.line == 2
+    return reject.reason
 
 
 def value(checked: CheckedRows, position: int = -1) -> object:
@@ -49,7 +61,17 @@ def value(checked: CheckedRows, position: int = -1) -> object:
 
 @pytest.mark.parametrize(
     ("item_id", "kept"),
-    [("pan", "pan"), (7, "7"), (7.0, "7"), (b"pan", "pan"), ("x" * 128, "x" * 128), ("ø 1", "ø 1")],
+    [
+        ("pan", "pan"),
+        (7, "7"),
+        (7.0, "7"),
+        (b"pan", "pan"),
+        ("x" * 128, "x" * 128),
+        ("ø 1", "ø 1"),
+        (" pan\u00a0", "pan"),
+        (2**60 + 1, str(2**60 + 1)),
+        ("2E10", "2E10"),
+    ],
 )
 def test_reads_ids_of_any_type_as_texts(item_id: object, kept: str) -> None:
     assert value(check_item(item_id=item_id)) == kept
@@ -58,13 +80,20 @@ def test_reads_ids_of_any_type_as_texts(item_id: object, kept: str) -> None:
 @pytest.mark.parametrize(
     ("item_id", "fault"),
     [
-        (None, "item_id is empty"),
-        ("", "item_id is empty"),
+        (None, "item_id is missing"),
+        ("", "item_id is missing"),
         ("x" * 129, "item_id is longer than 128 characters"),
         ("a\0b", "item_id has control characters or is not UTF-8"),
         ("a\nb", "item_id has control characters or is not UTF-8"),
         ("a\udce4", "item_id has control characters or is not UTF-8"),
         (b"\xe4", "item_id has control characters or is not UTF-8"),
+        (" ", "item_id is missing"),
+        ("NULL", "item_id is missing"),
+        (2.0**53, LOST_IN_FLOAT),
+        (-1e100, LOST_IN_FLOAT),
+        ("4.00638E+12", LOST_IN_SPREADSHEET),
+        ("4,00638E+12", LOST_IN_SPREADSHEET),
+        ("1.8446744073709552e+19", LOST_IN_SPREADSHEET),
     ],
 )
 def test_rejects_invalid_ids(item_id: object, fault: str) -> None:
@@ -138,6 +167,14 @@ def test_a_title_may_have_several_lines() -> None:
         ("2023-11-14 22:13:20", 1.7e9),
         ("2023-11-14T23:13:20.250+01:00", 1_700_000_000.25),
         ("2023-11-14", 1_699_920_000.0),
+        ("2023-11-14 22:13:20 UTC", 1.7e9),
+        ("2023-11-14T22:13:20.5 GMT", 1_700_000_000.5),
+        ("2023-11-14 22:13:20utc", 1.7e9),
+        ("20231114", 1_699_920_000.0),
+        (20231114, 1_699_920_000.0),
+        ("1700000000500", 1_700_000_000.5),
+        (1_700_000_000_500_000, 1_700_000_000.5),
+        (1_700_000_000_500_000_000, 1_700_000_000.5),
     ],
 )
 def test_reads_times_in_iso_8601_and_epoch_seconds(timestamp: object, kept: float) -> None:
@@ -147,14 +184,22 @@ def test_reads_times_in_iso_8601_and_epoch_seconds(timestamp: object, kept: floa
 @pytest.mark.parametrize(
     ("timestamp", "fault"),
     [
-        (None, "timestamp is empty"),
+        (None, "timestamp is missing"),
         ("now", "timestamp is neither ISO 8601 nor epoch seconds"),
         ("14.11.2023", "timestamp is neither ISO 8601 nor epoch seconds"),
         ("2023-02-30", "timestamp is neither ISO 8601 nor epoch seconds"),
-        ("nan", "timestamp is neither ISO 8601 nor epoch seconds"),
-        ("20231114", "timestamp is before 1989-01-05"),
-        ("1700000000000", "timestamp is after 2027-01-15"),
-        ("inf", "timestamp is after 2027-01-15"),
+        ("1989-01-04", "timestamp is before 1989-01-05"),
+        ("1900000000000", "timestamp is after 2027-01-15"),
+        ("2019", "timestamp looks like a year: write 2024-01-01"),
+        (2019, "timestamp looks like a year: write 2024-01-01"),
+        ("43586.5", "timestamp looks like a spreadsheet's number of a day: write 2024-05-31"),
+        ("201905011000", "timestamp looks like yyyymmddhhmm: write 2024-05-31T10:00"),
+        (20190501100000, "timestamp looks like yyyymmddhhmmss: write 2024-05-31T10:00:00"),
+        ("20230230", NO_TIME),
+        ("0", NO_TIME),
+        ("-1", NO_TIME),
+        ("190501", NO_TIME),
+        ("inf", NO_TIME),
     ],
 )
 def test_rejects_invalid_times(timestamp: object, fault: str) -> None:
@@ -168,8 +213,15 @@ def test_items_may_be_created_before_all_interactions_or_in_the_future() -> None
 
 
 def test_rejects_dates_outside_the_calendar() -> None:
-    assert reason(check_item(created_at=1.7e12)) == "created_at is after 9999-12-31"
-    assert reason(check_item(created_at=-1e12)) == "created_at is before 0001-01-01"
+    for at, fault in ((1.7e12, "after 9999-12-31"), (-1e12, "before 0001-01-01")):
+        given = Chunk([2], {"item_id": ["pan"], "created_at": Times([at])}, (), 1.0)
+        checked = check_described(given, DESCRIBED["items"], {})
+        assert reason(checked) == f"created_at is {fault}"
+
+
+def test_a_column_of_times_may_hold_any_year() -> None:
+    given = Chunk([2, 3], {"item_id": ["pan", "pot"], "created_at": Times([0.0, 2019.0])}, (), 1.0)
+    assert [at for *_, at in check_described(given, DESCRIBED["items"], {}).rows] == [0.0, 2019.0]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("view", 0), ("Rating", 4), ("cart", 2), (None, 3)])
@@ -182,10 +234,16 @@ def test_an_interaction_without_a_type_is_a_purchase(kind: object, code: int) ->
     [
         ({"type": "wish"}, "type is none of view, click, cart, purchase, rating"),
         ({"type": "rating"}, "a rating without a value"),
-        ({"type": "rating", "value": "5.5"}, "a rating above 5"),
-        ({"value": "-1"}, "value is negative"),
+        (
+            {"type": "rating", "value": "5.5"},
+            "a rating above 5: --max-rating sets the top of another scale",
+        ),
+        ({"type": "view", "value": "-1"}, "value is negative"),
+        ({"value": "-1"}, QUANTITY),
+        ({"value": "0"}, QUANTITY),
+        ({"value": 0.0, "type": "purchase"}, QUANTITY),
         ({"value": "many"}, "value is not a number"),
-        ({"user_id": None}, "user_id is empty"),
+        ({"user_id": None}, "user_id is missing"),
         ({"event_id": "e" * 129}, "event_id is longer than 128 characters"),
         ({"session_id": "a\tb"}, "session_id has control characters or is not UTF-8"),
     ],
@@ -221,16 +279,16 @@ def test_a_bad_row_keeps_its_first_reason_and_good_rows_keep_their_order() -> No
     given = Chunk(
         [2, 3, 6, 7],
         {"item_id": [None, "a", "b", "c"], "price": ["x", "1", "-1", "2"]},
-        [(4, "the row has 1 cells, the header 2")],
+        [Reject(4, "the row has 1 cells, the header 2", value="x")],
         1.0,
     )
     checked = check_described(given, DESCRIBED["items"], {})
 
     assert checked.rows == [(3, "a", 1.0), (7, "c", 2.0)]
     assert checked.rejects == [
-        (2, "item_id is empty"),
-        (4, "the row has 1 cells, the header 2"),
-        (6, "price is negative"),
+        Reject(2, "item_id is missing", "item_id", ""),
+        Reject(4, "the row has 1 cells, the header 2", "", "x"),
+        Reject(6, "price is negative", "price", "-1"),
     ]
 
 
@@ -238,8 +296,8 @@ def test_a_chunk_without_complete_rows_rejects_the_misshapen_ones() -> None:
     empty: dict[str, list[str]] = {
         name: [] for name in ("user_id", "item_id", "timestamp", "type", "value")
     }
-    checked = check_interactions(Chunk([], empty, [(2, "short")], 1.0), LIMITS)
-    assert checked == CheckedRows([], [(2, "short")])
+    checked = check_interactions(Chunk([], empty, [Reject(2, "short")], 1.0), LIMITS)
+    assert checked == CheckedRows([], [Reject(2, "short")])
 
 
 def test_further_columns_become_attributes_even_if_the_database_has_the_name() -> None:
@@ -250,17 +308,46 @@ def test_further_columns_become_attributes_even_if_the_database_has_the_name() -
     assert described.columns(("item_id", "tags", "title")) == ("item_id", "title", "tags")
 
 
-@pytest.mark.parametrize(
-    ("cell", "fault"),
-    [
-        ("a\0", "an attribute has a NUL character or is not UTF-8"),
-        (["\udce4"], "an attribute has a NUL character or is not UTF-8"),
-        (float("inf"), "an attribute is an infinite number"),
-    ],
-)
-def test_rejects_attributes_that_cannot_be_stored(cell: object, fault: str) -> None:
-    assert reason(check_item(brand=cell)) == fault
+@pytest.mark.parametrize("cell", ["a\0", ["\udce4"]])
+def test_rejects_attributes_that_cannot_be_stored(cell: object) -> None:
+    assert reason(check_item(brand=cell)) == "an attribute has a NUL character or is not UTF-8"
+
+
+def test_names_the_column_and_the_cell_of_a_bad_attribute() -> None:
+    given = chunk(item_id=["pan"], size=["large"])
+    (reject,) = check_described(given, DESCRIBED["items"], {"size": "number"}).rejects
+    told = "attribute size is not a number (--attribute changes its kind)"
+    assert reject == Reject(2, told, "size", "large")
 
 
 def test_an_attribute_may_contain_the_text_of_an_escape() -> None:
     assert value(check_item(brand="\\u0000")) == json.dumps({"brand": "\\u0000"})
+
+
+def test_an_event_is_the_same_after_its_value_was_stored_as_a_real() -> None:
+    stored = float(np.float32(4.99))
+    assert stored != 4.99
+    ids = {
+        value(check_interaction(value=number), position=1)
+        for number in (stored, 4.99, "4.99", "4.990000001")
+    }
+    assert ids == {event_id_of("ann", "pan", 1.7e9, 3, 4.99, None)}
+
+
+def test_an_event_is_the_same_after_its_time_was_stored_in_microseconds() -> None:
+    ids = {
+        value(check_interaction(timestamp=at), position=1)
+        for at in ("1700000000.1234567", "2023-11-14T22:13:20.123457Z")
+    }
+    assert len(ids) == 1
+
+
+def test_lines_of_an_order_are_interactions_of_their_own() -> None:
+    given = chunk(
+        event_id=["o1", "o1", "o2"],
+        user_id=["ann"] * 3,
+        item_id=["pan", "pot", "pan"],
+        timestamp=["1700000000"] * 3,
+    )
+    checked = check_interactions(given, replace(LIMITS, event_id="order"))
+    assert len({event_id for _, event_id, *_ in checked.rows}) == 3

@@ -266,7 +266,7 @@ class TestPromote:
         assert current_version(root) == served
         assert str(refused.value) == (
             f"{kept} is not promoted: its fit kept it back (NDCG@10 fell by 0.02)."
-            f" To promote it anyway: `recserve versions promote {kept} --force`"
+            f" `recserve versions promote {kept} --force` does"
         )
 
         assert "kept it back" in promote(located(root), kept, force=True, at=5.0)
