@@ -128,9 +128,10 @@ def status_command(config: Path, dashboard: str) -> None:
 
 @click.command("doctor")
 @config_option
-def doctor_command(config: Path) -> None:
+@dashboard_option
+def doctor_command(config: Path, dashboard: str) -> None:
     """Check that everything is in place, and say what to do where it is not."""
-    results = run_checks(all_checks(workplace_of(config), os.environ))
+    results = run_checks(all_checks(workplace_of(config), os.environ, client_of(dashboard)))
     click.echo(format_results(results))
     if any(result.outcome is Outcome.FAIL for result in results):
         sys.exit(1)

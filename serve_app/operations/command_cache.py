@@ -15,7 +15,11 @@ COMMAND_REDIS = RedisConfig(timeout_s=5.0)
 """Requests give Redis milliseconds and do without it. A command has time and needs the answer."""
 
 
-def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> Result:
+def use_cache(
+    url: str,
+    use: Callable[[Cache], Coroutine[Any, Any, Result]],
+    settings: RedisConfig = COMMAND_REDIS,
+) -> Result:
     """Opens the cache, runs ``use`` in an event loop of its own, and closes the cache.
 
     Raises:
@@ -23,7 +27,7 @@ def use_cache(url: str, use: Callable[[Cache], Coroutine[Any, Any, Result]]) -> 
     """
 
     async def run() -> Result:
-        cache = Cache(url, COMMAND_REDIS)
+        cache = Cache(url, settings)
         try:
             return await use(cache)
         finally:

@@ -48,12 +48,15 @@ class Application:
     """The settings and deployments of an application. A field that is ``None`` is not checked.
 
     Attributes:
+        name: name of the application; others in the same file are only checked for what is true
+            of every application. ``None`` stands for each.
         args_model: model of ``args``.
         user_config_models: model of ``user_config`` by deployment; the others must have none.
         deployments: names of all deployments.
         in_ingress: stages that run inside the ingress and therefore are no deployments.
     """
 
+    name: str | None = None
     args_model: type[BaseModel] | None = None
     user_config_models: Mapping[str, type[BaseModel]] | None = None
     deployments: Collection[str] | None = None
@@ -113,8 +116,10 @@ def _option_faults(options: Mapping[str, Any], location: Location) -> Iterator[F
 
 def _contradictions(config: Mapping[str, Any], app: Application) -> Iterator[Fault]:
     """Yields what Ray cannot know: every contradiction between the file and the application."""
+    ours = app
     for i, application in enumerate(config.get("applications") or []):
         location: Location = ("applications", i)
+        app = ours if ours.name in (None, application.get("name")) else Application()
         if app.args_model is not None:
             yield from faults(application.get("args") or {}, app.args_model, (*location, "args"))
         listed = application.get("deployments") or []

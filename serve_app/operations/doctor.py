@@ -58,7 +58,17 @@ class Skipped(Exception):
 
 def run_checks(checks: Sequence[Check]) -> list[Result]:
     """Runs every check, in order; a failed check does not stop the later ones."""
-    return [_result(check) for check in checks]
+    results: list[Result] = []
+    first: dict[str, str] = {}
+    for check in checks:
+        result = _result(check)
+        if result.outcome is Outcome.FAIL and result.detail in first:
+            # One fault is one failure, however many checks meet it.
+            result = Result(check.name, Outcome.SKIP, f"as for {first[result.detail]!r}")
+        elif result.outcome is Outcome.FAIL:
+            first[result.detail] = check.name
+        results.append(result)
+    return results
 
 
 def format_results(results: Sequence[Result]) -> str:
@@ -73,7 +83,8 @@ def format_results(results: Sequence[Result]) -> str:
 def _result(check: Check) -> Result:
     try:
         return Result(check.name, Outcome.PASS, check.run())
-    except (Failed, RecserveError) as failure:
+    # OSError: a file or address on this machine that is not as it should be.
+    except (Failed, RecserveError, OSError) as failure:
         return Result(check.name, Outcome.FAIL, str(failure))
     except Skipped as skipped:
         return Result(check.name, Outcome.SKIP, str(skipped))

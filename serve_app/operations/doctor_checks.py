@@ -1,11 +1,13 @@
 """Connects the checks of ``recserve doctor`` to the configuration, the stores and the bundle."""
 
+import asyncio
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from serve_app.bundles.bundle import current_version, open_current, served_shop, verify_bundle
 from serve_app.bundles.manifest import unusable_variants
-from serve_app.errors import AnotherShop
+from serve_app.errors import AnotherShop, StoreUnavailable
 from serve_app.operations.command_cache import use_cache
 from serve_app.operations.doctor import (
     Check,
@@ -20,16 +22,27 @@ from serve_app.operations.doctor import (
     schema_current,
 )
 from serve_app.operations.environment import needed_ports
-from serve_app.operations.running.rest import health_of
+from serve_app.operations.running.live_check import NOBODY, service_faults
+from serve_app.operations.running.rest import ServeClient, health_of
 from serve_app.operations.workplace import Workplace, problems_of
 from serve_app.recommending.scoring.trees import is_compiled
 from serve_app.stores.postgres.schema import SCHEMA_VERSION, schema_version, shop_id
+from serve_app.stores.postgres.serving_reads import ShopReader
 
 MIN_FREE_BYTES = 500_000_000
 
+N_ATTEMPTS = 20
+PAUSE_S = 0.1
 
-def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Check]:
-    """Lists every check. An earlier failure may explain a later one: keep the order."""
+
+def all_checks(
+    workplace: Workplace, environment: Mapping[str, str], client: ServeClient
+) -> list[Check]:
+    """Lists every check. An earlier failure may explain a later one: keep the order.
+
+    Args:
+        client: asks the Serve that may run the application.
+    """
     ports = needed_ports(workplace.http.port, environment)
     return [
         python_version(sys.version_info[:2]),
@@ -41,9 +54,11 @@ def all_checks(workplace: Workplace, environment: Mapping[str, str]) -> list[Che
         Check("PostgreSQL answers", lambda: _postgres_version(workplace)),
         Check("Redis answers", lambda: _redis_answers(workplace)),
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
+        Check("serving reads PostgreSQL", lambda: _reads_the_shop(workplace)),
         Check("bundle is whole", lambda: _whole_bundle(workplace)),
         Check("variants have models", lambda: _usable_variants(workplace)),
         Check("bundle is of this shop", lambda: _own_shop(workplace)),
+        Check("running service", lambda: _running_service(workplace, client)),
     ]
 
 
@@ -58,9 +73,43 @@ def _postgres_version(workplace: Workplace) -> str:
 
 
 def _redis_answers(workplace: Workplace) -> str:
+    # With the limits of the service: a Redis that is too slow for them does not serve.
+    settings = workplace.config.stores.redis
     with workplace.stores() as urls:
-        use_cache(urls.redis, lambda cache: cache.ping())
+        use_cache(urls.redis, lambda cache: cache.ping(), settings)
     return "PONG"
+
+
+def _reads_the_shop(workplace: Workplace) -> str:
+    """Checks that the reads of the service work over connections with its options and limits."""
+
+    async def read(url: str) -> None:
+        shop = ShopReader(url, workplace.config.stores.postgres)
+        try:
+            for _ in range(N_ATTEMPTS):
+                with suppress(StoreUnavailable):
+                    await shop.items([NOBODY])
+                    return
+                # The first connection is opened beside the reads, which do not wait for it.
+                await asyncio.sleep(PAUSE_S)
+            await shop.items([NOBODY])
+        finally:
+            await shop.close()
+
+    with workplace.database() as conn, workplace.stores() as urls:
+        if schema_version(conn) is None:
+            raise Skipped("the database is empty")
+        asyncio.run(read(urls.database))
+    return "with the options and limits of the service"
+
+
+def _running_service(workplace: Workplace, client: ServeClient) -> str:
+    faults = service_faults(client, workplace.http.url, workplace.config.variants)
+    if faults is None:
+        raise Skipped("none runs here: only what is on this machine was checked")
+    if faults:
+        raise Failed("; ".join(faults))
+    return "every replica, store and stage is well"
 
 
 def _schema_version(workplace: Workplace) -> int | None:

@@ -93,6 +93,7 @@ def problems_of(workplace: Workplace) -> list[str]:
     """Lists every fault of the configuration: those that Ray would find, and ours."""
     variants, placement = workplace.config.variants, workplace.config.placement
     application = Application(
+        name=APPLICATION,
         args_model=AppConfig,
         user_config_models={"Ingress": IngressConfig},
         deployments=deployment_names(variants, placement),

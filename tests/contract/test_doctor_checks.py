@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from serve_app.bundles.publishing import publish
+from serve_app.errors import StoreUnavailable
+from serve_app.operations import doctor_checks
 from serve_app.operations.doctor import Outcome, run_checks
 from serve_app.operations.doctor_checks import all_checks
 from serve_app.operations.environment import HttpAddress
+from serve_app.operations.running.rest import ServeClient
 from serve_app.operations.workplace import Workplace
 from serve_app.operations.yaml_file import load_yaml
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.postgres.schema import SCHEMA_VERSION, Connection, shop_id
+from serve_app.stores.postgres.serving_reads import ShopReader
 from tests.support.small_bundles import contents_of, publish_world
 from tests.support.small_world import AT
 
@@ -22,17 +26,19 @@ SERVE = load_yaml(Path(__file__).parents[2] / "serve_config.yaml")
 ELSEWHERE = {"RAY_ADDRESS": "127.0.0.1:1"}
 """With another cluster the doctor does not look at the ports of this machine."""
 
+NO_SERVE = ServeClient("http://127.0.0.1:1")
+
 
 @pytest.fixture
 def workplace(database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
     config, location = AppConfig(), StoreLocation(tmp_path, database_url, redis_url)
     bundles = bundle_location(config, tmp_path)
     path = tmp_path / "serve_config.yaml"
-    return Workplace(path, SERVE, config, location, bundles, HttpAddress())
+    return Workplace(path, SERVE, config, location, bundles, HttpAddress(port=1))
 
 
 def checked(workplace: Workplace) -> dict[str, tuple[Outcome, str]]:
-    results = run_checks(all_checks(workplace, ELSEWHERE))
+    results = run_checks(all_checks(workplace, ELSEWHERE, NO_SERVE))
     return {result.name: (result.outcome, result.detail) for result in results}
 
 
@@ -45,6 +51,8 @@ def test_passes_every_check_of_a_complete_installation(
 
     results = checked(workplace)
 
+    running = results.pop("running service")
+    assert running == (Outcome.SKIP, "none runs here: only what is on this machine was checked")
     assert {outcome for outcome, _ in results.values()} == {Outcome.PASS}
     assert results["PostgreSQL answers"][1].startswith("version 1")
     assert results["Redis answers"][1] == "PONG"
@@ -75,6 +83,8 @@ def test_skips_the_schema_and_bundle_that_do_not_exist_yet(
         "bundle is whole",
         "variants have models",
         "bundle is of this shop",
+        "serving reads PostgreSQL",
+        "running service",
     }
 
 
@@ -136,3 +146,31 @@ def test_names_the_store_that_does_not_answer(workplace: Workplace, tmp_path: Pa
 
     assert results["PostgreSQL answers"][0] is Outcome.PASS
     assert results["Redis answers"] == (Outcome.FAIL, "redis: ConnectionError")
+
+
+def test_a_fault_that_three_checks_meet_is_one_failure(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    nowhere = f"postgresql://postgres@/x?host={tmp_path}&port=1"
+    location = StoreLocation(tmp_path, nowhere, workplace.location.redis_url)
+
+    results = checked(replace(workplace, location=location))
+
+    assert results["PostgreSQL answers"][0] is Outcome.FAIL
+    assert results["database schema"] == (Outcome.SKIP, "as for 'PostgreSQL answers'")
+    assert results["serving reads PostgreSQL"] == (Outcome.SKIP, "as for 'PostgreSQL answers'")
+
+
+def test_reads_the_shop_with_the_limits_of_the_service(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(shop: ShopReader, ids: object) -> None:
+        raise StoreUnavailable("postgres", "timed_out")
+
+    monkeypatch.setattr(ShopReader, "items", late)
+    monkeypatch.setattr(doctor_checks, "PAUSE_S", 0.0)
+
+    assert checked(workplace)["serving reads PostgreSQL"] == (
+        Outcome.FAIL,
+        "postgres: timed_out",
+    )

@@ -297,3 +297,21 @@ class TestWhatRayCannotKnow:
         config["applications"][0]["deployments"].append({"name": "Other", "user_config": {"a": 1}})
 
         assert lint(config) == []
+
+
+def test_a_second_application_is_not_held_against_the_settings_of_the_first():
+    other = {"name": "other", "route_prefix": "/other", "import_path": "other:app"}
+    config = copy.deepcopy(GOOD)
+    config["applications"].append(
+        {**other, "args": {"anything": 1}, "deployments": [{"name": "A"}]}
+    )
+    application = Application(
+        name="recserve",
+        args_model=AppSettings,
+        user_config_models={"Ingress": ExperimentSettings},
+        deployments=["Ingress"],
+    )
+
+    found = lint(config, application)
+
+    assert not [problem for problem in found if problem.startswith("applications[1]")]

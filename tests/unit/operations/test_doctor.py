@@ -55,6 +55,23 @@ def test_runs_every_check_after_one_has_failed():
     )
 
 
+def test_a_fault_that_two_checks_meet_is_one_failure():
+    fails = fails_with(StoreUnavailable("redis", "refused"))
+
+    results = run_checks([Check("first", fails), Check("second", fails)])
+
+    assert [result.outcome for result in results] == [Outcome.FAIL, Outcome.SKIP]
+    assert results[1].detail == "as for 'first'"
+    assert format_results(results).endswith("1 of 2 failed")
+
+
+def test_a_fault_of_the_machine_is_a_failure_and_no_traceback():
+    assert outcome_of(Check("disk", fails_with(OSError(28, "No space left")))) == (
+        Outcome.FAIL,
+        "[Errno 28] No space left",
+    )
+
+
 def test_the_summary_says_that_all_is_well():
     assert format_results(run_checks([python_version((3, 11))])).endswith("\nall is well")
 
