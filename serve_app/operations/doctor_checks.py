@@ -8,7 +8,7 @@ from contextlib import suppress
 from serve_app.bundles.bundle import current_version, open_current, served_shop, verify_bundle
 from serve_app.bundles.manifest import unusable_variants
 from serve_app.errors import AnotherShop, StoreUnavailable
-from serve_app.operations.command_cache import use_cache
+from serve_app.operations.connection_count import most_connections
 from serve_app.operations.doctor import (
     Check,
     Failed,
@@ -24,10 +24,15 @@ from serve_app.operations.doctor import (
 from serve_app.operations.environment import needed_ports
 from serve_app.operations.running.live_check import NOBODY, service_faults
 from serve_app.operations.running.rest import ServeClient, health_of
-from serve_app.operations.workplace import Workplace, problems_of
+from serve_app.operations.workplace import Workplace, deployments_of, problems_of
 from serve_app.recommending.scoring.trees import is_compiled
 from serve_app.stores.postgres.schema import SCHEMA_VERSION, schema_version, shop_id
 from serve_app.stores.postgres.serving_reads import ShopReader
+from serve_app.stores.serving_checks import (
+    ServingDatabase,
+    check_serving_cache,
+    check_serving_database,
+)
 
 MIN_FREE_BYTES = 500_000_000
 
@@ -51,8 +56,9 @@ def all_checks(
         config_keys(lambda: problems_of(workplace)),
         environment_profile(environment),
         ports_free(ports, lambda: _is_ours(workplace.http.url)),
-        Check("PostgreSQL answers", lambda: _postgres_version(workplace)),
-        Check("Redis answers", lambda: _redis_answers(workplace)),
+        Check("PostgreSQL answers", lambda: _postgres_serves(workplace)),
+        Check("connections", lambda: _enough_connections(workplace)),
+        Check("Redis answers", lambda: _redis_serves(workplace)),
         schema_current(SCHEMA_VERSION, lambda: _schema_version(workplace)),
         Check("serving reads PostgreSQL", lambda: _reads_the_shop(workplace)),
         Check("bundle is whole", lambda: _whole_bundle(workplace)),
@@ -67,17 +73,38 @@ def _is_ours(url: str) -> bool:
     return "models" in (health_of(url) or {})
 
 
-def _postgres_version(workplace: Workplace) -> str:
-    with workplace.database() as conn:
-        return f"version {conn.info.server_version / 10_000:.0f}"
-
-
-def _redis_answers(workplace: Workplace) -> str:
-    # With the limits of the service: a Redis that is too slow for them does not serve.
-    settings = workplace.config.stores.redis
+def _serving_database(workplace: Workplace) -> ServingDatabase:
     with workplace.stores() as urls:
-        use_cache(urls.redis, lambda cache: cache.ping(), settings)
-    return "PONG"
+        return check_serving_database(urls.database, workplace.config.stores.postgres)
+
+
+def _postgres_serves(workplace: Workplace) -> str:
+    found = _serving_database(workplace)
+    between = ", behind a pooler: queries are not prepared" if found.is_pooled else ""
+    limits = ", read-only: `recserve load` and `recserve fit` need the primary"
+    return f"version {found.version}{between}{limits if found.is_read_only else ''}"
+
+
+def _enough_connections(workplace: Workplace) -> str:
+    """Checks that the replicas, old and new ones side by side, find enough connections."""
+    found = _serving_database(workplace)
+    if found.is_pooled:
+        raise Skipped("a pooler limits them")
+    wanted = most_connections(workplace.config, deployments_of(workplace))
+    said = f"replicas take up to {wanted} of {found.max_connections}"
+    if wanted > found.max_connections:
+        raise Failed(
+            f"{said}: lower `max_replicas` or `stores.postgres.pool_size`, raise `max_connections`"
+            " of PostgreSQL, or put a pooler in between"
+        )
+    return said
+
+
+def _redis_serves(workplace: Workplace) -> str:
+    # With the limits of the service: a Redis that is too slow for them does not serve.
+    with workplace.stores() as urls:
+        check_serving_cache(urls.redis, workplace.config.stores.redis)
+    return "reads and writes"
 
 
 def _reads_the_shop(workplace: Workplace) -> str:

@@ -111,6 +111,11 @@ def problems_of(workplace: Workplace) -> list[str]:
     return problems
 
 
+def deployments_of(workplace: Workplace) -> list[Mapping[str, Any]]:
+    """The deployments of the application, as they stand in the file."""
+    return list(_application(workplace.serve, workplace.path).get("deployments") or [])
+
+
 def app_config(serve: Mapping[str, Any], path: Path) -> AppConfig:
     """Reads the ``args`` of the application.
 

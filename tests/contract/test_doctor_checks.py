@@ -1,10 +1,14 @@
 """Tests the doctor on a real PostgreSQL, a real Redis and real bundles."""
 
+import asyncio
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.bundles.publishing import publish
 from serve_app.errors import StoreUnavailable
@@ -19,6 +23,7 @@ from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.postgres.schema import SCHEMA_VERSION, Connection, shop_id
 from serve_app.stores.postgres.serving_reads import ShopReader
+from tests.support.pooler import pooler_before
 from tests.support.small_bundles import contents_of, publish_world
 from tests.support.small_world import AT
 
@@ -55,7 +60,7 @@ def test_passes_every_check_of_a_complete_installation(
     assert running == (Outcome.SKIP, "none runs here: only what is on this machine was checked")
     assert {outcome for outcome, _ in results.values()} == {Outcome.PASS}
     assert results["PostgreSQL answers"][1].startswith("version 1")
-    assert results["Redis answers"][1] == "PONG"
+    assert results["Redis answers"][1] == "reads and writes"
     assert results["bundle is whole"][1].startswith(f"{version}: 300 items")
     assert results["variants have models"][1] == "main, challenger"
 
@@ -86,6 +91,41 @@ def test_skips_the_schema_and_bundle_that_do_not_exist_yet(
         "serving reads PostgreSQL",
         "running service",
     }
+
+
+def test_compares_the_connections_of_all_replicas_with_the_server(workplace: Workplace) -> None:
+    assert checked(workplace)["connections"] == (Outcome.PASS, "replicas take up to 48 of 197")
+
+    config = AppConfig.model_validate({"stores": {"postgres": {"pool_size": 40}}})
+    outcome, detail = checked(replace(workplace, config=config))["connections"]
+    assert outcome is Outcome.FAIL
+    assert detail.startswith("replicas take up to 960 of 197: lower `max_replicas`")
+
+
+def test_says_that_a_database_is_read_only(workplace: Workplace, conn: Connection) -> None:
+    name = sql.Identifier(conn.info.dbname)
+    conn.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+
+    outcome, detail = checked(workplace)["PostgreSQL answers"]
+    assert outcome is Outcome.PASS
+    assert "read-only: `recserve load` and `recserve fit` need the primary" in detail
+
+
+def test_says_that_a_pooler_is_in_between(workplace: Workplace, tmp_path: Path) -> None:
+    url = str(workplace.location.database_url)
+    with tempfile.TemporaryDirectory(prefix="dct", dir="/tmp") as folder:
+        target = f"{conninfo_to_dict(url)['host']}/.s.PGSQL.5432"
+        pooled = make_conninfo(url, host=folder)
+        location = StoreLocation(tmp_path, pooled, workplace.location.redis_url)
+
+        async def behind() -> dict[str, tuple[Outcome, str]]:
+            async with pooler_before(target, Path(folder) / ".s.PGSQL.5432"):
+                return await asyncio.to_thread(checked, replace(workplace, location=location))
+
+        results = asyncio.run(behind())
+
+    assert results["PostgreSQL answers"][1].endswith("behind a pooler: queries are not prepared")
+    assert results["connections"] == (Outcome.SKIP, "a pooler limits them")
 
 
 def test_names_the_schema_of_another_build(workplace: Workplace, conn: Connection) -> None:

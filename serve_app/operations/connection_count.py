@@ -1,0 +1,34 @@
+"""Counts the connections to PostgreSQL that a configuration may open."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from serve_app.serving.config import AppConfig
+
+READERS = ("FeatureFetcher", "CandidateGenerator")
+"""Deployments that read PostgreSQL, unless they are placed in the ingress."""
+
+_AUTO_MAX = 100
+"""Most replicas of ``num_replicas: auto``, by Ray's default."""
+
+
+def most_connections(config: AppConfig, deployments: list[Mapping[str, Any]]) -> int:
+    """Connections while all replicas are replaced: old and new ones hold theirs side by side.
+
+    Args:
+        deployments: as in the configuration file.
+    """
+    places = config.placement.of_stages(config.variants)
+    # Stages in the ingress share the connections of its process.
+    readers = {name if places[name] == "deployment" else "Ingress" for name in READERS}
+    by_name = {deployment["name"]: deployment for deployment in deployments}
+    n_replicas = sum(_most_replicas(by_name.get(name, {})) for name in readers)
+    return 2 * n_replicas * config.stores.postgres.pool_size
+
+
+def _most_replicas(deployment: Mapping[str, Any]) -> int:
+    scaling = deployment.get("autoscaling_config") or {}
+    wanted = deployment.get("num_replicas")
+    if wanted == "auto":
+        return int(scaling.get("max_replicas", _AUTO_MAX))
+    return int(wanted or scaling.get("max_replicas", 1))
