@@ -11,6 +11,7 @@ from serve_app.bundles.manifest import ModelManifest
 from serve_app.errors import BundleDamaged, FingerprintMismatch, ModelsUnusable
 from serve_app.recommending.scoring.boosters import VariantModel, scoring_of
 from serve_app.recommending.scoring.model_features import fingerprint
+from serve_app.recommending.scoring.tree_faults import fault_of_model
 
 
 def load_model(bundle: Bundle, variant: str) -> VariantModel:
@@ -38,7 +39,8 @@ def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
 
     Raises:
         FingerprintMismatch: this build assembles the model's features differently.
-        BundleDamaged: the file holds no model, or one of another number of features.
+        BundleDamaged: the file holds no model, one of another number of features, or trees that
+            cannot be walked through.
     """
     if fingerprint(model.features) != model.fingerprint:
         raise FingerprintMismatch(path.stem, fingerprint(model.features), model.fingerprint)
@@ -53,4 +55,6 @@ def load_booster(path: Path, model: ModelManifest) -> xgboost.Booster:
     if booster.num_features() != len(model.features):
         numbers = f"{booster.num_features()} features, the manifest names {len(model.features)}"
         raise BundleDamaged(version, f"{path.name} takes {numbers}")
+    if fault := fault_of_model(booster.save_raw("json"), len(model.features)):
+        raise BundleDamaged(version, f"{path.name}: {fault}")
     return booster
