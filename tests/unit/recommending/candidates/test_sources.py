@@ -299,5 +299,52 @@ class TestNewItems:
 
         assert new_items(asked, NewItemsConfig(pool=2)).rows.tolist() == [2, 5]
 
+    def test_an_item_that_is_dated_ahead_is_not_new_before_its_day(self):
+        asked = query()
+        day = AT - AGES_DAYS[2] * DAY_S
+
+        before = new_items(replace(asked, at=day - 1), NewItemsConfig())
+        on_the_day = new_items(replace(asked, at=day), NewItemsConfig())
+
+        assert 2 not in before.rows
+        assert on_the_day.rows[0] == 2
+
+    def test_items_that_are_dated_ahead_take_no_place_of_new_ones(self):
+        asked = replace(query(), at=AT - 5 * DAY_S)
+
+        assert new_items(asked, NewItemsConfig(pool=1)).rows.tolist() == [3]
+
+    def test_reads_few_rows_to_find_the_new_ones(self):
+        n, looked_at = 100_000, []
+
+        class Watched(np.ndarray):
+            def __getitem__(self, key):
+                looked_at.append(key)
+                return np.asarray(self)[key]
+
+        order = np.arange(n, dtype=np.int32)
+        ahead = np.where(order < n // 2, AT + 9e9, AT - order.astype(float))
+        columns = {**CATALOGUE.columns, "created_at": NumberColumn(ahead.view(Watched))}
+        asked = query()
+        large = replace(
+            asked,
+            catalogue=replace(
+                CATALOGUE,
+                listed=np.ones(n, bool),
+                columns={
+                    **columns,
+                    "in_stock": FlagColumn(np.ones(n, np.int8)),
+                    "category": replace(CATALOGUE.categories, codes=np.full(n, -1, np.int32)),
+                },
+            ),
+            tables=replace(TABLES, newest_rows=order),
+            allowed=Allowed.of((np.ones(n, bool),), np.zeros(1, int), np.empty(0, np.int64)),
+        )
+
+        hits = new_items(large, NewItemsConfig(pool=3))
+
+        assert hits.rows.tolist() == [n // 2, n // 2 + 1, n // 2 + 2]
+        assert len(looked_at) < 50
+
     def test_gives_nothing_when_nothing_is_new(self):
         assert len(new_items(replace(query(), at=AT + 99 * DAY_S), NewItemsConfig()).rows) == 0
