@@ -153,6 +153,7 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
         summary="Report the served bundle and variants",
         description="Answers 200 while the process runs. Asks no store.",
     )
+    @api.head("/health", include_in_schema=False)
     async def health() -> Response:
         return json_response(frontend.health())
 
@@ -163,6 +164,7 @@ def _add_probes(api: FastAPI, frontend: Frontend) -> None:
         summary="Report whether the service is ready",
         description="Answers 503 and lists the parts that have not answered yet.",
     )
+    @api.head("/ready", include_in_schema=False)
     async def ready() -> Response:
         missing = frontend.missing()
         content = {"ready": not missing, "missing": missing, "faults": frontend.faults()}

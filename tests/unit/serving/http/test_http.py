@@ -569,6 +569,14 @@ class TestProbes:
             "silent_stores": {},
         }
 
+    @pytest.mark.parametrize("path", ["/health", "/ready"])
+    def test_a_probe_may_leave_out_the_body(self, nothing_published, path):
+        with_body = nothing_published.get(path)
+        without = nothing_published.run(nothing_published.client.head(path))
+
+        assert without.status_code == with_body.status_code
+        assert without.headers["content-length"] == with_body.headers["content-length"]
+
     def test_health_is_fine_before_anything_is_published(self, nothing_published):
         response = nothing_published.get("/health")
 
