@@ -16,7 +16,10 @@ from serve_app.bundles.manifest import (
 )
 from serve_app.bundles.shared_folders import (
     PARTIAL,
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
     exclusive,
+    make_private,
     modified,
     partial_folder,
     sync,
@@ -48,6 +51,7 @@ class LocalRoot:
         # A reader sees the old file or the new one. The contents reach the disk before the name
         # does: after a power cut the new name must not lead to an empty file.
         partial = self.folder / f".{file}-{os.getpid()}"
+        partial.touch(PRIVATE_FILE)
         partial.write_bytes(content)
         sync(partial)
         os.replace(partial, self.folder / file)
@@ -64,7 +68,7 @@ class LocalRoot:
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsInvalid("bundle root", f"{self.folder}: {error.strerror}") from error
         with exclusive(self.folder), partial_folder(self.folder) as partial:
@@ -72,6 +76,7 @@ class LocalRoot:
 
     def add_version(self, folder: Path, manifest: Manifest) -> None:
         write_manifest(folder, manifest)
+        make_private(folder)
         # Everything is on the disk before the rename makes it a version.
         sync_tree(folder)
         self.remove_version(manifest.version)
@@ -88,11 +93,10 @@ class LocalRoot:
         target = self.folder / name
         partial = self.folder / f"{PARTIAL}put-{target.name}"
         shutil.copytree(folder, partial)
-        # copytree copies the mode too, and a temporary folder is private.
-        partial.chmod(0o755)
+        make_private(partial)
         sync_tree(partial)
         self.remove_folder(name)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(PRIVATE_FOLDER, exist_ok=True)
         partial.rename(target)
         sync(target.parent)
 

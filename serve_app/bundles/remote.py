@@ -20,7 +20,7 @@ from serve_app.bundles.manifest import (
     read_manifest,
     write_manifest,
 )
-from serve_app.bundles.shared_folders import exclusive, modified, partial_folder
+from serve_app.bundles.shared_folders import exclusive, make_private, modified, partial_folder
 from serve_app.errors import BundleMissing, SettingsInvalid, StoreUnavailable
 
 N_CACHED = 3
@@ -152,6 +152,7 @@ class RemoteRoot:
                 copy_files(f"{self.path}/{version}", str(partial), self.files, LocalFileSystem())
             # Hashes once per copy, sizes at each opening: hashing reads every byte.
             check_hashes(partial, read_manifest(partial, version))
+            make_private(partial)
             shutil.rmtree(copy, ignore_errors=True)
             partial.rename(copy)
         copies = [path for path in copy.parent.iterdir() if VERSION_PATTERN.fullmatch(path.name)]

@@ -1,4 +1,7 @@
-"""Works on folders that other processes use too: locks, leftovers, and writes to the disk."""
+"""Works on folders that other processes use too: locks, leftovers, and writes to the disk.
+
+The folders hold histories and ids of users. Therefore only their owner may read them.
+"""
 
 import fcntl
 import os
@@ -10,11 +13,14 @@ from tempfile import mkdtemp
 
 PARTIAL = ".partial-"
 
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""Modes of folders and files that their owner alone may read."""
+
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Waits for all other processes that lock the folder, then locks it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
     # The kernel frees the lock when its holder dies, however it dies. The file stays: if it were
     # deleted, two processes could lock two files of one name.
     with (folder / ".lock").open("w") as lock:
@@ -30,13 +36,19 @@ def partial_folder(folder: Path) -> Iterator[Path]:
     """
     for leftover in folder.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover)
+    # mkdtemp makes a private folder.
     partial = Path(mkdtemp(prefix=PARTIAL, dir=folder))
-    # mkdtemp makes a private folder, but other users may run the replicas.
-    partial.chmod(0o755)
     try:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def make_private(folder: Path) -> None:
+    """Lets the owner alone read a folder and everything below it."""
+    folder.chmod(PRIVATE_FOLDER)
+    for path in folder.rglob("*"):
+        path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
 
 
 def sync(path: Path) -> None:

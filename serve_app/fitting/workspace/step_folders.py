@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import serve_app
-from serve_app.bundles.shared_folders import partial_folder
+from serve_app.bundles.shared_folders import make_private, partial_folder
 
 PACKAGES = tuple(
     Path(serve_app.__file__).parent / name
@@ -73,6 +73,7 @@ class Workspace:
                 # The key is the last file, and the rename comes last of all. A process that is
                 # killed in between leaves no folder that looks complete.
                 write_json(partial / _DONE, asdict(done))
+                make_private(partial)
                 shutil.rmtree(self.folder_of(step), ignore_errors=True)
                 partial.rename(self.folder_of(step))
 

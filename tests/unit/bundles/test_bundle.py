@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields, replace
 
 import numpy as np
@@ -66,6 +67,19 @@ def change_manifest(folder, **changes):
 def no_lock_is_free(folder):
     """Stands for a lock that another process holds."""
     raise BlockingIOError(folder)
+
+
+@contextmanager
+def umask(mask):
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def is_open_to_others(path):
+    return bool(path.stat().st_mode & 0o077)
 
 
 def assert_equal(found, expected):
@@ -337,6 +351,20 @@ class TestPublish:
 
         with pytest.raises(SettingsInvalid, match="bundle root"):
             publish_one(str(tmp_path / "file" / "bundles"))
+
+    def test_only_the_owner_may_read_what_it_holds(self, root, cache, tmp_path):
+        report = tmp_path / "made"
+        report.mkdir()
+        (report / "report.json").write_text("{}")
+        report.chmod(0o755)
+
+        with umask(0o022):
+            version = publish(root, contents(), created_at=1.0, report=report).version
+            open_bundle(f"file://{root}", version, cache_dir=cache)
+
+        for folder in (tmp_path / "bundles", cache):
+            readable = [path for path in (folder, *folder.rglob("*")) if is_open_to_others(path)]
+            assert {path.name for path in readable} <= {".lock"}
 
     def test_stores_nothing_as_a_pickle(self, root):
         catalogue = replace(WORLD.fitted.catalogue, vectors=np.array([{}], dtype=object))

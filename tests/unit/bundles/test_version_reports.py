@@ -61,7 +61,6 @@ def test_is_kept_beside_the_version(root, folder, report):
 
     kept = folder / "reports" / version
     assert (kept / "gain.png").read_bytes() == b"picture"
-    assert kept.stat().st_mode & 0o777 == 0o755
     assert read_report(root, version) == said(True)
     assert read_verdict(root, version) == StoredVerdict(promoted=True, reason="better by 0.01")
     assert versions(root) == [version]

@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from serve_app.fitting.workspace.step_folders import PACKAGES, compute_code_key
+from serve_app.fitting.workspace.step_folders import PACKAGES, Done, Workspace, compute_code_key
 
 
 class TestCodeKey:
@@ -34,3 +36,19 @@ class TestCodeKey:
     def test_it_is_of_the_packages_that_learn(self):
         assert all((folder / "__init__.py").is_file() for folder in PACKAGES)
         assert compute_code_key() == compute_code_key(PACKAGES)
+
+
+def test_only_the_owner_may_read_the_results_of_a_step(tmp_path):
+    work = Workspace(tmp_path)
+    before = os.umask(0o022)
+    try:
+        with work.writing("load") as (folder, finish):
+            (folder / "arrays").mkdir()
+            (folder / "arrays" / "users.npy").write_bytes(b"ids")
+            finish(Done("key", 0.0, 0))
+    finally:
+        os.umask(before)
+
+    results = [work.folder_of("load"), *work.folder_of("load").rglob("*")]
+    assert len(results) == 4
+    assert not [path for path in results if path.stat().st_mode & 0o077]
