@@ -15,7 +15,8 @@ from serve_app.cli.options import (
     fit_settings_option,
     workplace_of,
 )
-from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
+from serve_app.demo.demo_shop import DemoConfig, demo_files, make_demo, write_demo
+from serve_app.errors import SettingsInvalid
 from serve_app.evaluation.evaluation_report import as_json, as_text
 from serve_app.evaluation.evaluator import MAX_K, EvaluationConfig, evaluate
 from serve_app.evaluation.protocol import ProtocolConfig
@@ -70,12 +71,26 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
 
 @click.command("demo", context_settings={"show_default": True})
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--users", default=2_000, help="Number of users.")
-@click.option("--items", default=5_000, help="Number of items.")
-@click.option("--interactions", default=100_000, help="Number of interactions.")
-@click.option("--seed", default=7, help="Seed of the simulation. Equal seeds give equal shops.")
-def demo_command(folder: Path, users: int, items: int, interactions: int, seed: int) -> None:
+@click.option("--users", type=click.IntRange(1), default=2_000, help="Number of users.")
+@click.option("--items", type=click.IntRange(1), default=5_000, help="Number of items.")
+@click.option(
+    "--interactions", type=click.IntRange(1), default=100_000, help="Number of interactions."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=7,
+    help="Seed of the simulation. Equal seeds give equal shops.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+def demo_command(
+    folder: Path, users: int, items: int, interactions: int, seed: int, *, force: bool
+) -> None:
     """Write the files of a simulated shop to FOLDER."""
+    existing = [str(file) for file in demo_files(folder) if file.exists()]
+    if existing and not force:
+        reason = "already there; --force overwrites existing files"
+        raise SettingsInvalid(", ".join(existing), reason)
     files = write_demo(make_demo(DemoConfig(users, items, interactions, seed)), folder)
     click.echo(f"{files.items}\n{files.users}\n{files.interactions}")
 

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from serve_app.errors import RecserveError
+from serve_app.operations.disk_full import DISK_FULL, is_disk_full
 
 SECTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("Data and fitting", "data_verbs"): {
@@ -79,10 +80,13 @@ def main() -> None:
     except RecserveError as error:
         click.echo(f"recserve: {error}", err=True)
         sys.exit(1)
-    except OSError as error:
+    except Exception as error:
+        if is_disk_full(error):
+            click.echo(f"recserve: {DISK_FULL}", err=True)
+            sys.exit(1)
         # Users cause errors that name a file, e.g. a folder without write permission. Any other
         # error of the operating system is a bug and keeps its traceback.
-        if error.filename is None:
+        if not isinstance(error, OSError) or error.filename is None:
             raise
         click.echo(f"recserve: {error.filename}: {error.strerror}", err=True)
         sys.exit(1)

@@ -118,9 +118,11 @@ def status_command(config: Path, dashboard: str) -> None:
     """Show replicas, versions, request rates and latencies of the last minutes."""
     workplace = workplace_of(config)
     now_s, shop = time.time(), served_shop(workplace.bundles.root)
-    with workplace.stores() as urls:
-        minutes = use_cache(
-            urls.redis, lambda cache: read_minutes(cache.of_shop(shop), now_s, N_MINUTES)
+    with workplace.stores_that_run() as urls:
+        minutes = (
+            use_cache(urls.redis, lambda cache: read_minutes(cache.of_shop(shop), now_s, N_MINUTES))
+            if urls
+            else []
         )
     health = health_of(workplace.http.url)
     click.echo(status(client_of(dashboard), minutes, health, now_s=now_s))

@@ -98,10 +98,15 @@ def _make(config: DemoConfig) -> tuple[HiddenShop, np.random.Generator, np.rando
     return shop, item_rng, visit_rng
 
 
+def demo_files(folder: Path) -> DemoFiles:
+    """Names the files of a demo shop in a folder."""
+    return DemoFiles(*(folder / f"{name}.parquet" for name in DemoFiles._fields))
+
+
 def write_demo(shop: DemoShop, folder: Path) -> DemoFiles:
     """Writes three Parquet files; each appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = DemoFiles(*(folder / f"{name}.parquet" for name in DemoFiles._fields))
+    files = demo_files(folder)
     with TemporaryDirectory(dir=folder) as unfinished:
         for table, file in zip(shop, files, strict=True):
             pq.write_table(table, Path(unfinished) / file.name, compression="zstd")

@@ -80,6 +80,11 @@ def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
     return granted
 
 
+def is_kept(path: Path) -> bool:
+    """Returns whether the embedded stores of a home folder run, or were killed a moment ago."""
+    return HomeFolder.at(path).keeper_socket.exists()
+
+
 def _request(home: HomeFolder, deadline_s: float) -> Lease | None:
     """Asks the keeper for a lease; ``None`` if it ended instead of answering."""
     with ExitStack() as unless_granted:

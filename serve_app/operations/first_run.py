@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from serve_app.bundles.bundle import open_current
+from serve_app.bundles.manifest import unusable_variants
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import AnotherShop, BundleError, SettingsInvalid
 from serve_app.fitting.run import Progress
@@ -68,7 +69,12 @@ def why_unservable(workplace: Workplace, shop_id: str = "") -> str | None:
         return str(error)
     if bundle is not None and shop_id and bundle.manifest.shop_id not in ("", shop_id):
         raise AnotherShop(location.root, bundle.manifest.shop_id, shop_id)
-    return "nothing has been published" if bundle is None else None
+    if bundle is None:
+        return "nothing has been published"
+    if lacking := unusable_variants(bundle.manifest, workplace.config.variants):
+        version = bundle.manifest.version
+        return f"bundle {version} has no model of {', '.join(lacking)} that this build can use"
+    return None
 
 
 def example_user(workplace: Workplace) -> str:

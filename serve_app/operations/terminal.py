@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # `status` uses this module, and does not need the fit
 _BAR = "{desc:<32}{percentage:3.0f}%|{bar:30}| {elapsed}"
 
 _LINE_SHARE = 0.25
-"""A log gets a line each time that another share of a step is done: five lines at most."""
+"""A log gets a line each time that another share of a step is done: four lines at most."""
 
 
 @contextmanager
@@ -62,7 +62,8 @@ def _lines(stream: TextIO, clock: Callable[[], float]) -> Iterator["Progress"]:
 
     def show(step: str, share: float) -> None:
         n_done = int(share / _LINE_SHARE)
-        if n_done <= n_shown.get(step, -1):
+        # The end of a step needs no line: the next line is that of the next step, or of the result.
+        if share >= 1 or n_done <= n_shown.get(step, -1):
             return
         n_shown[step] = n_done
         now_s = clock()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from serve_app.bundles.roots import BundleLocation
-from serve_app.embedded.lease import StoreUrls
+from serve_app.embedded.lease import StoreUrls, is_kept
 from serve_app.errors import SettingsInvalid
 from serve_app.operations.config_lint import Application, lint
 from serve_app.operations.environment import HttpAddress
@@ -60,6 +60,19 @@ class Workplace:
         finally:
             if held is not None:
                 held.close()
+
+    @contextmanager
+    def stores_that_run(self) -> Iterator[StoreUrls | None]:
+        """Yields the URLs of the stores; ``None`` for embedded stores that do not run.
+
+        For commands that only look: they start nothing, and make no folder.
+        """
+        location = self.location
+        if not (location.database_url and location.redis_url) and not is_kept(location.home):
+            yield None
+            return
+        with self.stores() as urls:
+            yield urls
 
     @contextmanager
     def database(self) -> Iterator[Connection]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from serve_app.background import repeat
 from serve_app.domain.batches import RequestBatch
+from serve_app.errors import FingerprintMismatch, ModelsUnusable
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from serve_app.serving.pipeline import Deadlines, Stages, recommend
 
@@ -13,8 +14,9 @@ WARM_UP_DEADLINES = Deadlines(features_s=10.0, candidates_s=10.0, scorer_s=10.0,
 
 PAUSE_S = 0.5
 
-STORE_REASON = "store_unavailable"
-"""Not counted as missing: a stage whose store is down has started, and answers."""
+STARTED = ("store_unavailable", FingerprintMismatch.__name__, ModelsUnusable.__name__)
+"""Reasons not counted as missing: a stage whose store is down has started, and answers. So has a
+scorer whose bundle holds no model for it: the next fit brings one."""
 
 
 class WarmUp:
@@ -66,5 +68,5 @@ class _ReplacedStages:
         """Ignores durations: they include opening the bundle."""
 
     def degraded(self, stage: str, reason: str, n_requests: int) -> None:
-        if reason != STORE_REASON:
+        if reason not in STARTED:
             self.reasons[stage] = reason

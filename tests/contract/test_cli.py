@@ -177,8 +177,16 @@ class TestFromNothingToABundle:
         assert "kept back" not in again.out
         assert recserve("versions", "list").out.count(version_of(fitted)) == 1
 
-    def test_the_doctor_finds_all_well(self, recserve: Recserve, fitted: Said) -> None:
-        said = recserve("doctor")
+    def test_the_doctor_finds_all_well(
+        self, recserve: Recserve, fitted: Said, tmp_path: Path
+    ) -> None:
+        # A service that runs on this machine, at the usual addresses, is not asked.
+        config = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())
+        config["http_options"]["port"] = 1
+        path = tmp_path / "serve_config.yaml"
+        path.write_text(yaml.safe_dump(config))
+
+        said = recserve("doctor", "--config", path, "--dashboard", "http://127.0.0.1:1")
 
         assert said.out.splitlines()[-1] == "all is well"
         assert said.code == 0
@@ -387,9 +395,37 @@ class TestErrors:
         )
 
     def test_a_demo_shop_without_users(self, recserve: Recserve, tmp_path: Path) -> None:
-        assert_one_sentence(
-            recserve("demo", tmp_path, "--users", "0"), "n_users must be at least 1"
-        )
+        said = recserve("demo", tmp_path, "--users", "0")
+
+        assert said.code == 2
+        assert "Invalid value for '--users': 0 is not in the range x>=1" in said.err
+
+    def test_a_demo_shop_over_files_of_somebody(self, recserve: Recserve, tmp_path: Path) -> None:
+        (tmp_path / "items.parquet").write_text("mine")
+
+        said = recserve("demo", tmp_path, *DEMO)
+
+        assert_one_sentence(said, str(tmp_path / "items.parquet"), "already there; --force")
+        assert (tmp_path / "items.parquet").read_text() == "mine"
+        assert recserve("demo", tmp_path, *DEMO, "--force").code == 0
+
+    def test_a_disk_that_is_full(
+        self, recserve: Recserve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(data, "make_demo", full)
+
+        assert_one_sentence(recserve("demo", tmp_path), "the disk is full", "RECSERVE_HOME")
+
+    def test_a_status_without_stores_starts_none(self, recserve: Recserve, tmp_path: Path) -> None:
+        home = tmp_path / "none"
+
+        said = recserve("status", "--dashboard", "http://127.0.0.1:1", RECSERVE_HOME=str(home))
+
+        assert_one_sentence(said, "http://127.0.0.1:1")
+        assert not home.exists()
 
     def test_a_demo_shop_in_a_folder_that_cannot_be_made(
         self, recserve: Recserve, tmp_path: Path
@@ -403,7 +439,7 @@ class TestErrors:
     def test_bundles_that_cannot_be_written(
         self, recserve: Recserve, tmp_path: Path, settings: Path, shop: Path
     ) -> None:
-        recserve("demo", shop, *DEMO)
+        recserve("demo", shop, *DEMO, "--force")
         recserve("load", *files_of(shop))
         (tmp_path / "file").touch()
         config = changed_config(tmp_path, bundles=str(tmp_path / "file" / "bundles"))

@@ -28,7 +28,12 @@ from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
 from serve_app.stores.postgres.fit_input import holds_items
 from serve_app.stores.postgres.schema import shop_id
 from serve_app.stores.serving_readers import CACHE_PREFIXES
-from tests.support.small_bundles import contents_of, of_another_format, publish_world
+from tests.support.small_bundles import (
+    contents_of,
+    of_another_format,
+    of_other_features,
+    publish_world,
+)
 from tests.support.small_world import AT
 
 PROJECT = Path(__file__).parents[2]
@@ -117,6 +122,20 @@ class TestPrepareFirstRun:
         prepare_first_run(workplace, settings_of(tmp_path), said.append, silent, demo=True)
 
         assert "its format is 1, this build reads 5" in said[1]
+        with workplace.database() as conn:
+            assert why_unservable(workplace, str(shop_id(conn))) is None
+
+    def test_a_bundle_without_usable_models_is_fitted_over(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        root = Path(workplace.bundles.root)
+        version = publish_world(root).version
+        of_other_features(root, version, "main")
+
+        said: list[str] = []
+        prepare_first_run(workplace, settings_of(tmp_path), said.append, silent, demo=True)
+
+        assert said[1].startswith(f"bundle {version} has no model of main that this build can use")
         with workplace.database() as conn:
             assert why_unservable(workplace, str(shop_id(conn))) is None
 

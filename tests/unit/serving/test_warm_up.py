@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.errors import FingerprintMismatch, ModelsUnusable, StageFailed, StoreUnavailable
 from serve_app.serving import warm_up as warm_up_module
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
@@ -80,6 +80,14 @@ def test_does_not_wait_for_a_store_that_a_stage_can_do_without(root):
         raise StoreUnavailable("features", "store_unavailable")
 
     assert missing_after(root, users=without_store) == []
+
+
+@pytest.mark.parametrize("error", [FingerprintMismatch, ModelsUnusable])
+def test_does_not_wait_for_a_model_that_only_a_fit_can_bring(root, error):
+    async def without_model(_):
+        raise StageFailed("scorer-main", error.__name__)
+
+    assert missing_after(root, rank=without_model) == []
 
 
 def test_a_stage_that_comes_later_makes_it_ready(root):
