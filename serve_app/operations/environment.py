@@ -146,7 +146,8 @@ def holder_of(port: int) -> str:
         connections = []
     for connection in connections:
         is_listening = connection.status == psutil.CONN_LISTEN
-        if is_listening and connection.laddr.port == port and connection.pid is not None:
+        # An address is a pair of host and port.
+        if is_listening and connection.laddr[1:] == (port,) and connection.pid is not None:
             return f"process {connection.pid} ({_name_of(connection.pid)})"
     return "another process"
 

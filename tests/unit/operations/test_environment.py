@@ -1,11 +1,15 @@
+import os
 import socket
 
+import psutil
 import pytest
 
 from serve_app.errors import PortTaken, SettingsInvalid
 from serve_app.operations.environment import (
+    HAPROXY_PROGRAM,
     child_environment,
     ensure_free,
+    holder_of,
     is_free,
     needed_ports,
     parse_env_file,
@@ -25,6 +29,26 @@ def test_names_the_port_in_use_and_its_purpose(listener):
 
     with pytest.raises(PortTaken, match=rf"port {port} \(HTTP\) is in use"):
         ensure_free({port: "HTTP"})
+
+
+def test_names_the_process_that_listens_and_what_to_change(listener):
+    port = listener.getsockname()[1]
+
+    with pytest.raises(PortTaken) as refused:
+        ensure_free({port: "HTTP"})
+
+    assert f"by process {os.getpid()} (" in str(refused.value)
+    assert "change http_options.port in serve_config.yaml" in str(refused.value)
+    assert "`recserve init` writes" in str(refused.value)
+
+
+def test_a_listener_of_an_unknown_process_is_another_process(listener, monkeypatch):
+    def refuse(kind):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_connections", refuse)
+
+    assert holder_of(listener.getsockname()[1]) == "another process"
 
 
 def test_a_port_is_free_once_its_listener_is_closed(listener):
@@ -53,6 +77,15 @@ def test_variables_that_are_set_win_over_the_profile():
         "1",
     )
     assert child["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] == "1"
+
+
+def test_serve_starts_our_haproxy_where_it_is_installed(tmp_path):
+    without = child_environment({}, {}, programs=tmp_path)
+    (tmp_path / HAPROXY_PROGRAM).touch()
+    found = child_environment({}, {}, programs=tmp_path)
+
+    assert "RAY_SERVE_HAPROXY_BINARY_PATH" not in without
+    assert found["RAY_SERVE_HAPROXY_BINARY_PATH"] == str(tmp_path / HAPROXY_PROGRAM)
 
 
 class TestEnvFiles:
