@@ -103,7 +103,8 @@ class Allowed:
         narrow = self._are_narrow(requests) & (ends - starts > _LONGEST_CHUNK)
         readable = np.where(narrow, starts, ends)
         rounds, unfilled = self._first_rounds(ordered, starts, readable, requests, missing)
-        unfilled = np.union1d(unfilled, narrow.nonzero()[0])
+        if narrow.any():
+            unfilled = np.union1d(unfilled, narrow.nonzero()[0])
         if len(unfilled):
             limits = np.broadcast_to(limits, len(starts))
             walked = [
