@@ -20,6 +20,7 @@
         ├── EmbeddedStoresFailed
         ├── ExtraMissing
         ├── DataRejected
+        ├── DiskFull
         ├── SchemaMismatch
         ├── AnotherShop
         ├── DatabaseFailed
@@ -214,6 +215,16 @@ class DataRejected(OperatorError):
     text = "nothing was loaded from {file}: {reason}"
     file: Path
     reason: str
+
+
+class DiskFull(OperatorError):
+    """No space is left for what a command writes. What was there before stays."""
+
+    text = (
+        "no space is left on the disk of {place}: free some and run the command again; nothing that"
+        " was there before is lost"
+    )
+    place: str
 
 
 class SchemaMismatch(OperatorError):

@@ -18,6 +18,7 @@ from serve_app.bundles.shared_folders import (
     PARTIAL,
     PRIVATE_FILE,
     PRIVATE_FOLDER,
+    disk_full_in_words,
     exclusive,
     make_private,
     modified,
@@ -51,9 +52,10 @@ class LocalRoot:
         # A reader sees the old file or the new one. The contents reach the disk before the name
         # does: after a power cut the new name must not lead to an empty file.
         partial = self.folder / f".{file}-{os.getpid()}"
-        partial.touch(PRIVATE_FILE)
-        partial.write_bytes(content)
-        sync(partial)
+        with disk_full_in_words(self.folder):
+            partial.touch(PRIVATE_FILE)
+            partial.write_bytes(content)
+            sync(partial)
         os.replace(partial, self.folder / file)
         sync(self.folder)
 

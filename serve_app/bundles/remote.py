@@ -20,7 +20,13 @@ from serve_app.bundles.manifest import (
     read_manifest,
     write_manifest,
 )
-from serve_app.bundles.shared_folders import exclusive, make_private, modified, partial_folder
+from serve_app.bundles.shared_folders import (
+    disk_full_in_words,
+    exclusive,
+    make_private,
+    modified,
+    partial_folder,
+)
 from serve_app.errors import BundleMissing, SettingsInvalid, StoreUnavailable
 
 N_CACHED = 3
@@ -84,7 +90,10 @@ class RemoteRoot:
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        with TemporaryDirectory(prefix="recserve-bundle-") as folder:
+        with (
+            TemporaryDirectory(prefix="recserve-bundle-") as folder,
+            disk_full_in_words(Path(folder)),
+        ):
             yield Path(folder)
 
     def add_version(self, folder: Path, manifest: Manifest) -> None:

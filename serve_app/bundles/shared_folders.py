@@ -3,6 +3,7 @@
 The folders hold histories and ids of users. Therefore only their owner may read them.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+
+from serve_app.errors import DiskFull
 
 PARTIAL = ".partial-"
 
@@ -33,13 +36,17 @@ def partial_folder(folder: Path) -> Iterator[Path]:
     """A new folder to work in, deleted at the end unless it was renamed.
 
     Call it under ``exclusive``: any other partial folder was then left by a dead process.
+
+    Raises:
+        DiskFull: no space was left for what the caller wrote.
     """
     for leftover in folder.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover)
     # mkdtemp makes a private folder.
     partial = Path(mkdtemp(prefix=PARTIAL, dir=folder))
     try:
-        yield partial
+        with disk_full_in_words(folder):
+            yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -49,6 +56,26 @@ def make_private(folder: Path) -> None:
     folder.chmod(PRIVATE_FOLDER)
     for path in folder.rglob("*"):
         path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
+
+
+@contextmanager
+def disk_full_in_words(folder: Path) -> Iterator[None]:
+    """Turns the errors of a full disk into ``DiskFull``, which names the folder."""
+    try:
+        yield
+    except OSError as error:
+        if not _is_disk_full(error):
+            raise
+        raise DiskFull(str(folder)) from error
+
+
+def _is_disk_full(error: OSError) -> bool:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    # numpy counts the numbers that it could write, and ``shutil.copytree`` collects texts. Neither
+    # passes on the error's number.
+    texts = ("requested and", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+    return error.errno is None and any(text in str(error) for text in texts)
 
 
 def sync(path: Path) -> None:

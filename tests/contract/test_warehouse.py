@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from serve_app.errors import SchemaMismatch, SettingsInvalid
+from serve_app.errors import DatabaseFailed, SchemaMismatch, SettingsInvalid
 from serve_app.stores.postgres import fit_input as warehouse
 from serve_app.stores.postgres.fit_input import (
     data_state,
@@ -362,3 +362,17 @@ def test_writes_every_number_that_a_fit_can_compute(
     assert n_ratings == n_items == int(np.clip(number, 1 - 2**31, 2**31 - 1))
     assert price == stored
     assert one(conn, "SELECT isfinite(first_at) FROM user_features") == (True,)
+
+
+def test_says_that_the_server_has_no_space_and_changes_nothing(conn: Connection) -> None:
+    conn.execute("INSERT INTO user_features (user_id, n_items) VALUES ('ann', 7)")
+    conn.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+          $$BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END$$
+    """)
+    conn.execute(
+        "CREATE TRIGGER full_disk BEFORE INSERT ON user_features EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(DatabaseFailed, match=r"update of the users stopped.*could not extend file"):
+        write_user_features(conn, ["ann", "bob"], {"n_items": [1, 2]})
+    assert one(conn, "SELECT n_items FROM user_features") == (7,)

@@ -22,6 +22,7 @@ EXAMPLES = [
     errors.EmbeddedStoresFailed(Path("/home"), "no space left"),
     errors.ExtraMissing("report", "matplotlib"),
     errors.DataRejected(Path("items.csv"), "it has no rows"),
+    errors.DiskFull("/data/fit"),
     errors.SchemaMismatch(1, None),
     errors.SchemaMismatch(1, 2),
     errors.SchemaMismatch(2, 1),

@@ -53,7 +53,8 @@ def count_untried(
         scoring, features: of the main variant.
     """
     fitted, n_users = snapshot.fitted, len(snapshot.users)
-    chosen = np.random.default_rng(seed).choice(n_users, min(n_users, N_USERS), replace=False)
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(n_users, min(n_users, N_USERS), replace=False).astype(np.int32)
     batch = RequestBatch.unfiltered(("",) * len(chosen), _LIST_LENGTH, snapshot.at)
     lists = recommend_batch(
         batch,

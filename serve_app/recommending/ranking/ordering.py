@@ -128,16 +128,20 @@ def _untried_beyond_share(
     Those that a list cannot do without are kept, best first.
     """
     # The fit knows no last interaction of such an item.
-    untried = np.isnan(catalogue.features[batch.rows, DAYS_SINCE_LAST]).nonzero()[0]
+    untried: NDArray[np.int64] = np.isnan(
+        catalogue.features[batch.rows, DAYS_SINCE_LAST]
+    ).nonzero()[0]
     if share == 1 or not len(untried):
-        return untried[:0]
+        none: NDArray[np.int64] = untried[:0]
+        return none
     lists = owners(batch.offsets)[untried]
-    best_first = untried[np.lexsort((-batch.scores[untried], lists))]
+    best_first: NDArray[np.int64] = untried[np.lexsort((-batch.scores[untried], lists))]
     offsets = offsets_of(np.bincount(lists, minlength=len(batch.sizes)))
     n_tried = lengths_of(batch.offsets) - lengths_of(offsets)
     # The share in whole places. Decimals such as 0.3 * 10 may end just below the whole number.
     n_kept = np.maximum(np.floor(share * batch.sizes + 1e-9), batch.sizes - n_tried)
-    return best_first[positions_within(offsets) >= n_kept[lists]]
+    beyond: NDArray[np.int64] = best_first[positions_within(offsets) >= n_kept[lists]]
+    return beyond
 
 
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:

@@ -9,7 +9,7 @@ from psycopg import Cursor, sql
 from psycopg.rows import TupleRow
 
 from serve_app.arrays.columns import Rows
-from serve_app.stores.postgres.schema import Connection
+from serve_app.stores.postgres.schema import Connection, saying_failures
 
 Values = Sequence[Any] | NDArray[np.generic]
 
@@ -73,7 +73,7 @@ def write_item_features(
         The number of items that changed; ``updated_at`` of the others stays.
     """
     values = dict(zip(_ITEM_COLUMNS, (popularity, avg_rating, num_ratings), strict=True))
-    with conn.transaction(), conn.cursor() as cursor:
+    with saying_failures("the update of the items"), conn.transaction(), conn.cursor() as cursor:
         _stage(cursor, "item_row int", (int(row) for row in rows), _ITEM_COLUMNS, values)
         return _update(cursor, "item_features", "item_row", _ITEM_COLUMNS)
 
@@ -92,7 +92,7 @@ def write_user_features(
         The number of users that changed or were added; ``updated_at`` of the others stays.
     """
     kinds = {name: _USER_COLUMNS[name] for name in columns}
-    with conn.transaction(), conn.cursor() as cursor:
+    with saying_failures("the update of the users"), conn.transaction(), conn.cursor() as cursor:
         _stage(cursor, "user_id text", user_ids, kinds, columns)
         # Users are added under the lock: a load could otherwise add one of them in between.
         cursor.execute("LOCK TABLE user_features IN SHARE ROW EXCLUSIVE MODE")
