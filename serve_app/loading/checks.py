@@ -68,12 +68,18 @@ def choose_check(
     names = column_names(file)
     for required in _REQUIRED[kind]:
         if required not in names:
-            present = ", ".join(names)
-            raise DataRejected(file, f"it has no column {required!r}; its columns are: {present}")
+            raise DataRejected(file, f"it has no column {required!r}; {_present(names)}")
     if kind == "interactions":
         check = partial(check_interactions, limits=limits)
         return RowCheck(check, INTERACTION_COLUMNS, _notes_on(names))
     return _check_of_described(kind, file, names, known)
+
+
+def _present(names: Sequence[str]) -> str:
+    other = {";": "semicolons", "\t": "tabs"}
+    if len(names) == 1 and (found := [other[sign] for sign in other if sign in names[0]]):
+        return f"its header has {found[0]} and no commas: separate the cells by commas"
+    return f"its columns are: {', '.join(names)}"
 
 
 def _check_of_described(

@@ -279,6 +279,20 @@ class TestBadRows:
         rejects = (tmp_path / "items.csv.rejects.csv").read_text()
         assert [line.split(",")[0] for line in rejects.splitlines()[1:]] == ["22", "23"]
 
+    def test_are_those_of_another_kind_than_the_attribute_has(
+        self, recserve: Recserve, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "items.csv"
+        file.write_text("item_id,kind_of_size\nkinds-1,5\n")
+        assert "new attributes: kind_of_size (number)" in recserve("load", "--items", file).out
+
+        file.write_text("item_id,kind_of_size\nkinds-2,large\n")
+        assert_one_sentence(
+            recserve("load", "--items", file), "kind_of_size is not a number", 'line 2: "large"'
+        )
+        chosen = ("--attribute", "items.kind_of_size=text")
+        assert recserve("load", "--items", file, *chosen).code == 0
+
     def test_too_many_of_them_load_nothing(self, recserve: Recserve, tmp_path: Path) -> None:
         file = tmp_path / "items.csv"
         file.write_text("item_id,price\ntoo-many-1,much\ntoo-many-2,3\n")
@@ -479,6 +493,9 @@ class TestUsage:
                 "the range 0<=x<=1",
             ),
             (("load", "--items", "x", "--max-rating", "inf"), "inf is no number"),
+            (("load", "--items", "x", "--attribute", "size=text"), "is not of the form items.size"),
+            (("load", "--items", "x", "--attribute", "items.size=x"), "number, flag, list, text"),
+            (("load", "--items", "x", "--event-id", "none"), "'event', 'order'"),
             (("evaluate", "--interactions", "x", "--test-share", "nan"), "nan is no number"),
             (("evaluate", "--interactions", "x", "--test-share", "1"), "0.01<=x<=0.9"),
             (("evaluate", "--interactions", "x", "--k", "1,1000000"), "the range 1<=x<=1000"),

@@ -635,6 +635,16 @@ def test_names_the_missing_column_and_those_found(conn: Connection, tmp_path: Pa
         run(conn, interactions=file)
 
 
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_says_that_cells_are_separated_by_commas(
+    conn: Connection, tmp_path: Path, sign: str, name: str
+) -> None:
+    file = write_csv(tmp_path / "a.csv", f"item_id{sign}title", f"pan{sign}Pan")
+
+    with pytest.raises(DataRejected, match=f"has {name} and no commas"):
+        run(conn, items=file)
+
+
 def test_creates_the_schema_in_an_empty_database(bare_database_url: str, tmp_path: Path) -> None:
     with connect(bare_database_url) as conn:
         summary = run(conn, items=write_csv(tmp_path / "a.csv", "item_id", "pan"))
