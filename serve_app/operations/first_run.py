@@ -9,7 +9,7 @@ from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import AnotherShop, BundleError, SettingsInvalid
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.fit_bundle import Announce, fit_bundle
+from serve_app.operations.fit_bundle import Announce, FitRun, fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace
 from serve_app.stores.postgres.fit_input import busiest_user, holds_items
@@ -51,7 +51,9 @@ def prepare_first_run(
         _load_demo(workplace, progress)
     if reason is not None:
         announce(f"{reason}: fitting the models")
-        manifest = fit_bundle(workplace, fit_settings, progress, announce=announce)
+        # Nothing that is served can be used: the gate has nothing to keep for it.
+        options = FitRun(force=True)
+        manifest = fit_bundle(workplace, fit_settings, progress, options, announce)
         if manifest is not None:
             announce(f"published bundle {manifest.version}")
 
