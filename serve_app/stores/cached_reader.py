@@ -15,6 +15,9 @@ Value = TypeVar("Value")
 
 _logger = logging.getLogger("ray.serve.recserve.stores")
 
+WRITE_BACK = "write back"
+"""Name of the tasks that write to the cache beside an answer."""
+
 _ABSENT = b""
 """Cached for ids that PostgreSQL does not know, so that it is not asked for them again."""
 
@@ -103,7 +106,7 @@ class CachedReader(Generic[Value]):
     def _write_back(self, epoch: bytes, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
         # A task beside the answer, which must not wait for the cache. The event loop holds tasks
         # weakly: the set keeps this one from being collected before it ends.
-        task = asyncio.create_task(self._write(epoch, asked, loaded))
+        task = asyncio.create_task(self._write(epoch, asked, loaded), name=WRITE_BACK)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 

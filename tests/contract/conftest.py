@@ -17,6 +17,7 @@ from psycopg import sql
 
 from serve_app.embedded.lease import StoreUrls, lease
 from serve_app.stores.cache import Cache
+from serve_app.stores.cached_reader import WRITE_BACK
 from serve_app.stores.postgres.schema import Connection, connect, ensure_schema
 from serve_app.stores.postgres.serving_reads import ShopReader
 
@@ -115,6 +116,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
             try:
                 return await answer
             finally:
+                writes = {task for task in asyncio.all_tasks() if task.get_name() == WRITE_BACK}
+                # A write that connects after its cache was closed would leave a connection open.
+                await asyncio.gather(*writes)
                 while opened:
                     await opened.pop().close()
 

@@ -106,9 +106,17 @@ def test_answers_while_redis_is_stuck(service, a_buyer):
 def test_answers_while_postgres_is_stuck(service):
     with stopped(servers(service.home, "postgres")):
         answer = service.ask("a user without a cached answer", n=10)
+        until(lambda: "postgres" in silent_stores(service).get("features", {}), "health says so")
 
     assert_good(answer, 10, set())
     assert answer["degraded"] == ["features", "history"]
+    # A user without a cached answer has a whole one again.
+    until(lambda: service.ask("another new user", n=10)["degraded"] == [], "whole again", 2)
+    until(lambda: not silent_stores(service), "health says so")
+
+
+def silent_stores(service):
+    return service.http.get("/health").json()["silent_stores"]
 
 
 def test_answers_from_the_bundle_while_both_stores_are_stuck(service, a_buyer):

@@ -49,8 +49,9 @@ def test_ends_the_service_when_the_command_is_killed(tmp_path):
 
 @pytest.mark.parametrize("ignores", [False, True])
 def test_asks_the_service_to_end_before_it_kills(tmp_path, monkeypatch, ignores):
-    handler = "signal.SIG_IGN" if ignores else "lambda *_: (print('ends', flush=True), exit(0))"
-    code = f"import signal, time; signal.signal(2, {handler}); print('up', flush=True)"
+    handler = "signal.SIG_IGN" if ignores else "lambda *_: (os.write(1, b'ends\\n'), os._exit(0))"
+    # Not by ``print``: the signal may arrive while ``print`` still writes.
+    code = f"import os, signal, time; signal.signal(2, {handler}); print('up', flush=True)"
     monkeypatch.setattr(guard, "GRACE_S", 0.5 if ignores else 20)
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; time.sleep(60)"],
