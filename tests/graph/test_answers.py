@@ -87,10 +87,10 @@ def test_similar_items_of_an_item(service):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"user_id": USER, "n": 0}, "greater than or equal to 1"),
+        ({"user_id": USER, "n": 0}, "must be a whole number from 1 to 100"),
         ({"user_id": USER, "filters": {"colour": "red"}}, "brand, category"),
         ({"user_id": USER, "model_name": "best"}, "main, challenger"),
-        ({"user": USER}, "Field required"),
+        ({"user": USER}, "must be text of 1 to 128 characters"),
     ],
 )
 def test_an_error_for_bad_input_names_what_is_allowed(service, body, said):
