@@ -23,9 +23,9 @@ test: $(DEV)
 	@$(BIN)/python -m pytest $(PAIR) tests/contract tests/unit
 	@$(BIN)/python -m pytest tests/graph tests/end_to_end
 
-# Only the tests that need neither stores nor Ray.
+# Only the tests that need neither stores nor Ray, nor seconds each.
 test-fast: $(DEV)
-	@$(BIN)/python -m pytest $(PAIR) tests/unit
+	@$(BIN)/python -m pytest $(PAIR) -m "not whole_fit" tests/unit
 
 # make bench ONLY=seed runs one part; python -m benchmarks --help names them all.
 bench: $(DEV)

@@ -32,8 +32,10 @@ from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.recommending.scoring.model_features import SOURCES
 
+pytestmark = pytest.mark.whole_fit
+
 QUICK = ServedConfig(
-    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=40)}, n_tuning_users=50)
+    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=25)}, n_tuning_users=30)
 )
 CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
 NAMES = [*(rival.name for rival in RIVALS), FUSED, OURS, OURS_DIVERSE]

@@ -144,6 +144,8 @@ class TestRunService:
         service = make_service(WITH_CHILD.format(end=""))
         core = iter([[], [], ["raylet"]])
         monkeypatch.setattr(serve_run.Core, "ended", lambda self: next(core))
+        # The child's child never ends by itself.
+        monkeypatch.setattr(serve_run, "ENDING_DEADLINE_S", 0.2)
 
         assert run_with(service, monkeypatch, lambda url: is_ready, said) == 1
         assert "the service is over: Ray's raylet ended." in said[-2 if "stopping" in said else -1]
