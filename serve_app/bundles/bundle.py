@@ -14,7 +14,7 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
-from serve_app.errors import BundleDamaged, BundleError
+from serve_app.errors import AnotherShop, BundleDamaged, BundleError
 from serve_app.recommending.scoring.model_features import SOURCES
 
 
@@ -65,6 +65,17 @@ def served_shop(root: str) -> str:
         return "" if version is None else manifest_of(root, version).shop_id
     except BundleError:
         return ""
+
+
+def ensure_same_shop(root: str, shop_id: str) -> None:
+    """Checks that the served bundle was fitted on the database of a shop, as far as it says so.
+
+    Raises:
+        AnotherShop: it was fitted on another database.
+    """
+    served = served_shop(root)
+    if served not in ("", shop_id):
+        raise AnotherShop(root, served, shop_id)
 
 
 def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = False) -> Bundle:

@@ -11,7 +11,7 @@ import pandas as pd
 from serve_app.bundles.bundle import open_current
 from serve_app.bundles.manifest import Manifest
 from serve_app.domain.interactions import InteractionLog
-from serve_app.errors import AnotherShop, BundleError
+from serve_app.errors import BundleError
 from serve_app.fitting.data.windows import select_interactions
 from serve_app.stores.postgres.fit_input import (
     count_later,
@@ -92,15 +92,6 @@ class FitSource:
     def shop_id(self) -> str:
         """Identity of the database."""
         return str(shop_id(self.conn))
-
-    def ensure_own_root(self) -> None:
-        """
-        Raises:
-            AnotherShop: the served bundle was fitted on another database.
-        """
-        served = self.load_served()
-        if served is not None and served.manifest.shop_id not in ("", self.shop_id):
-            raise AnotherShop(self.bundle_root, served.manifest.shop_id, self.shop_id)
 
     def read(self) -> FitData:
         # Interactions first. An item that is loaded meanwhile may lack its interactions, but no

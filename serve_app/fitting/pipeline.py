@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from serve_app.bundles.bundle import ensure_same_shop
 from serve_app.bundles.manifest import Manifest
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.fit_config import FitConfig
@@ -80,7 +81,7 @@ def fit_and_publish(
     """
     check_schema(source.conn)
     if not force:
-        source.ensure_own_root()
+        ensure_same_shop(source.bundle_root, source.shop_id)
     publish = partial(publish_bundle, target=source, created_at=created_at, force=force)
     steps: Mapping[str, Step] = {**STEPS, PUBLISH: publish}
     inputs = [compute_code_key(), source.state()]

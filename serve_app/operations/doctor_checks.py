@@ -5,9 +5,15 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from serve_app.bundles.bundle import current_version, open_current, served_shop, verify_bundle
+from serve_app.bundles.bundle import (
+    current_version,
+    ensure_same_shop,
+    open_current,
+    served_shop,
+    verify_bundle,
+)
 from serve_app.bundles.manifest import unusable_variants
-from serve_app.errors import AnotherShop, StoreUnavailable
+from serve_app.errors import StoreUnavailable
 from serve_app.operations.connection_count import most_connections
 from serve_app.operations.doctor import (
     Check,
@@ -160,8 +166,7 @@ def _own_shop(workplace: Workplace) -> str:
         raise Skipped("no bundle with the identity of a shop is served")
     with workplace.database() as conn:
         own = str(shop_id(conn))
-    if served != own:
-        raise AnotherShop(workplace.bundles.root, served, own)
+    ensure_same_shop(workplace.bundles.root, own)
     return own
 
 

@@ -1,12 +1,13 @@
 """Prepares the first start: a demo shop for an empty database, and a bundle to serve."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from serve_app.bundles.bundle import open_current
+from serve_app.bundles.bundle import ensure_same_shop, open_current
 from serve_app.bundles.manifest import unusable_variants
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.errors import AnotherShop, BundleError, SettingsInvalid
+from serve_app.errors import BundleError, SettingsInvalid
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import Announce, FitRun, fit_bundle
@@ -43,39 +44,49 @@ def prepare_first_run(
     with workplace.database() as conn:
         ensure_schema(conn)
         is_empty, shop = not holds_items(conn), str(shop_id(conn))
-    reason = why_unservable(workplace, shop)
+    # Before anything is made: the fit below may replace what is served.
+    ensure_same_shop(workplace.bundles.root, shop)
+    unservable = why_unservable(workplace)
     if is_empty:
         if workplace.location.database_url and not demo:
             raise SettingsInvalid("DATABASE_URL", _EMPTY)
         announce("the store is empty: making a demo shop and loading it")
         _load_demo(workplace, progress)
-    if reason is not None:
-        announce(f"{reason}: fitting the models")
-        # Nothing that is served can be used: the gate has nothing to keep for it.
-        options = FitRun(force=True)
+    if unservable is not None:
+        announce(f"{unservable.reason}: fitting the models")
+        # The gate would compare with a bundle that lacks models, and might keep it. Where there is
+        # no bundle, the gate decides: popularity may order the lists.
+        options = FitRun(force=unservable.lacks_models)
         manifest = fit_bundle(workplace, fit_settings, progress, options, announce)
         if manifest is not None:
             announce(f"published bundle {manifest.version}")
 
 
-def why_unservable(workplace: Workplace, shop_id: str = "") -> str | None:
-    """Says why no published bundle can be served; ``None`` when one can.
+@dataclass(frozen=True, slots=True)
+class Unservable:
+    """Why no published bundle can be served.
 
-    Raises:
-        AnotherShop: the served bundle was fitted on another database than that of ``shop_id``.
+    Attributes:
+        lacks_models: the bundle opens, but this build can use no model of it for a variant.
     """
+
+    reason: str
+    lacks_models: bool = False
+
+
+def why_unservable(workplace: Workplace) -> Unservable | None:
+    """Says why no published bundle can be served; ``None`` when one can."""
     location = workplace.bundles
     try:
         bundle = open_current(location.root, cache_dir=location.cache_dir)
     except BundleError as error:
-        return str(error)
-    if bundle is not None and shop_id and bundle.manifest.shop_id not in ("", shop_id):
-        raise AnotherShop(location.root, bundle.manifest.shop_id, shop_id)
+        return Unservable(str(error))
     if bundle is None:
-        return "nothing has been published"
+        return Unservable("nothing has been published")
     if lacking := unusable_variants(bundle.manifest, workplace.config.variants):
         version = bundle.manifest.version
-        return f"bundle {version} has no model of {', '.join(lacking)} that this build can use"
+        reason = f"bundle {version} has no model of {', '.join(lacking)} that this build can use"
+        return Unservable(reason, lacks_models=True)
     return None
 
 

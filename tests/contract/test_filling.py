@@ -16,7 +16,7 @@ from serve_app.operations import first_run
 from serve_app.operations.command_cache import begin_new_epoch, use_cache
 from serve_app.operations.environment import HttpAddress
 from serve_app.operations.first_run import example_user, prepare_first_run, why_unservable
-from serve_app.operations.fit_bundle import fit_bundle
+from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace, open_workplace
@@ -26,7 +26,6 @@ from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
 from serve_app.stores.postgres.fit_input import holds_items
-from serve_app.stores.postgres.schema import shop_id
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 from tests.support.small_bundles import (
     contents_of,
@@ -122,8 +121,7 @@ class TestPrepareFirstRun:
         prepare_first_run(workplace, settings_of(tmp_path), said.append, silent, demo=True)
 
         assert "its format is 1, this build reads 5" in said[1]
-        with workplace.database() as conn:
-            assert why_unservable(workplace, str(shop_id(conn))) is None
+        assert why_unservable(workplace) is None
 
     def test_a_bundle_without_usable_models_is_fitted_over(
         self, workplace: Workplace, tmp_path: Path
@@ -136,8 +134,40 @@ class TestPrepareFirstRun:
         prepare_first_run(workplace, settings_of(tmp_path), said.append, silent, demo=True)
 
         assert said[1].startswith(f"bundle {version} has no model of main that this build can use")
+        assert why_unservable(workplace) is None
+
+    def test_a_foreign_bundle_that_cannot_be_opened_is_not_replaced(
+        self, workplace: Workplace, tmp_path: Path
+    ) -> None:
+        root = Path(workplace.bundles.root)
+        other = replace(contents_of(), shop_id="1f0e")
+        version = publish(str(root), other, created_at=AT).version
+        (root / version / "tables" / "popular_rows.npy").unlink()
+
+        with pytest.raises(AnotherShop, match="serves a bundle of shop 1f0e"):
+            prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent, demo=True)
+
+        assert current_version(str(root)) == version
         with workplace.database() as conn:
-            assert why_unservable(workplace, str(shop_id(conn))) is None
+            assert not holds_items(conn)
+
+    @pytest.mark.parametrize("lacks_models", [False, True])
+    def test_the_gate_is_overruled_only_by_a_bundle_that_lacks_models(
+        self,
+        workplace: Workplace,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        lacks_models: bool,
+    ) -> None:
+        root = Path(workplace.bundles.root)
+        if lacks_models:
+            of_other_features(root, publish_world(root).version, "main")
+        asked: list[FitRun] = []
+        monkeypatch.setattr(first_run, "fit_bundle", lambda *given: asked.append(given[3]))
+
+        prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent, demo=True)
+
+        assert [run.force for run in asked] == [lacks_models]
 
     def test_an_empty_database_of_somebody_else_is_left_empty(
         self, workplace: Workplace, tmp_path: Path
