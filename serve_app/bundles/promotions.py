@@ -158,7 +158,7 @@ def _push(stack: list[str], version: str) -> None:
 
 
 def read_log(root: BundleRoot) -> Sequence[Promotion]:
-    """Read all entries of the log, oldest first; raises SettingsInvalid if one is none."""
+    """Reads all entries of the log, oldest first; raises SettingsInvalid if one is none."""
     content = root.read(PROMOTIONS) or b""
     log = []
     for number, line in enumerate(content.splitlines(), start=1):

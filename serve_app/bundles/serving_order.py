@@ -32,7 +32,7 @@ class ServingOrder:
 
 
 def current_order(root: str, variants: Sequence[str]) -> ServingOrder:
-    """Return the current version; an empty order without faults if nothing was ever promoted.
+    """The current version; an empty order without faults if nothing was ever promoted.
 
     Raises:
         StoreUnavailable: the object store did not answer.
@@ -46,7 +46,7 @@ def current_order(root: str, variants: Sequence[str]) -> ServingOrder:
 
 
 def earlier_order(root: str, variants: Sequence[str]) -> ServingOrder:
-    """Return the versions that were served before the current one.
+    """The versions that were served before the current one.
 
     Raises:
         StoreUnavailable: the object store did not answer.

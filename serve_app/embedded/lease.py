@@ -81,7 +81,7 @@ def lease(path: Path, *, start_timeout_s: float = 60) -> Lease:
 
 
 def is_kept(path: Path) -> bool:
-    """Returns whether the embedded stores of a home folder run, or were killed a moment ago."""
+    """Tells whether the embedded stores of a home folder run, or were killed a moment ago."""
     return HomeFolder.at(path).keeper_socket.exists()
 
 

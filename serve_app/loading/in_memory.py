@@ -75,7 +75,7 @@ def read_files(
 def _read_good_rows(
     kind: Kind, file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
 ) -> tuple[pd.DataFrame, int]:
-    """Returns the good rows, at least one of interactions, and the number of bad ones."""
+    """The good rows, at least one of interactions, and the number of bad ones."""
     row_check = choose_check(kind, file, limits, config.kinds_of(kind))
     columns = ["line", *row_check.columns]
     rejects = RejectCounts()

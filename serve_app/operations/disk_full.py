@@ -15,7 +15,7 @@ _SQLSTATE = "53100"
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Returns whether a full disk, or a used up quota, is the cause of an error."""
+    """Tells whether a full disk, or a used up quota, is the cause of an error."""
     return any(
         getattr(cause, "errno", None) in _ERRNOS or getattr(cause, "sqlstate", None) == _SQLSTATE
         for cause in _causes(error)

@@ -73,7 +73,7 @@ def rollback(bundles: BundleLocation, *, at: float) -> str:
 
 
 def describe_publication(root: str, manifest: Manifest) -> str:
-    """Say in one line what a fit has published.
+    """Says in one line what a fit has published.
 
     Args:
         manifest: as the fit returned it.
@@ -135,7 +135,7 @@ def page(root: str, version: str | None, variants: Sequence[str]) -> str:
 
 
 def _open(bundles: BundleLocation, version: str) -> None:
-    """Open a version as replicas do, and compare every file with its hash; raises BundleDamaged."""
+    """Opens a version as replicas do, and compares all its hashes; raises BundleDamaged."""
     # It imports XGBoost, which would slow down the listing.
     from serve_app.bundles.models import load_model
 

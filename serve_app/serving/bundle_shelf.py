@@ -102,7 +102,7 @@ class BundleShelf(Generic[Prepared]):
         self._problems = ChangeLogger(_logger.warning)
 
     async def at(self, version: str) -> Prepared:
-        """Return the prepared version; open it if necessary.
+        """The prepared version; opens it if necessary.
 
         Raises:
             StageFailed: it cannot be opened, or could not a moment ago.
@@ -125,7 +125,7 @@ class BundleShelf(Generic[Prepared]):
         return prepared
 
     async def holds(self, version: str) -> bool:
-        """Tell whether a version is open. If it is not, its opening starts.
+        """Tells whether a version is open. If it is not, its opening starts.
 
         A version without a usable model of this stage counts as open: there is nothing to wait for.
         """
@@ -140,7 +140,7 @@ class BundleShelf(Generic[Prepared]):
         return True
 
     async def to_serve(self) -> Served[Prepared] | None:
-        """Open the version to serve (see ``bundles.serving_order``); ``None`` if there is none yet.
+        """Opens the version to serve (``bundles.serving_order``); ``None`` if there is none yet.
 
         Raises:
             NoBundleOpens: versions were promoted, but none of them can be opened.
@@ -163,7 +163,7 @@ class BundleShelf(Generic[Prepared]):
         return None
 
     async def join(self) -> None:
-        """Wait until the version to serve is open. A new replica takes no request before.
+        """Waits until the version to serve is open. A new replica takes no request before.
 
         Returns at once if it was open before, or if nothing was ever promoted. A stage whose model
         is missing joins without one: its requests are degraded, and those of other variants not.
@@ -180,7 +180,7 @@ class BundleShelf(Generic[Prepared]):
             self._has_joined = True
 
     def follow(self) -> None:
-        """Start to open versions as soon as they are to be served; needs a running event loop."""
+        """Starts to open versions as soon as they are to be served; needs a running event loop."""
         if self._following is None:
             self._following = asyncio.create_task(repeat(self._open_next, POLL_S))
 
@@ -207,7 +207,7 @@ class BundleShelf(Generic[Prepared]):
     async def _first(
         self, versions: Iterable[str], faults: list[str], *, is_whole: bool
     ) -> Served[Prepared] | None:
-        """Open the first version that can be opened; append why the others cannot."""
+        """Opens the first version that can be opened; appends why the others cannot."""
         for version in versions:
             try:
                 prepared = await self.at(version)

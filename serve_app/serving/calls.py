@@ -60,7 +60,7 @@ ASK_S = 2.0
 
 
 def make_holds(stage: str, opened: DeploymentHandle[Any] | Any) -> Holds:
-    """Make the question whether all replicas of a stage have opened a version."""
+    """Makes the question whether all replicas of a stage have opened a version."""
     if not isinstance(opened, DeploymentHandle):
         holds: Holds = opened.holds
         return holds
@@ -68,7 +68,7 @@ def make_holds(stage: str, opened: DeploymentHandle[Any] | Any) -> Holds:
 
 
 def make_remote_holds(stage: str, handle: DeploymentHandle[Any]) -> Holds:
-    """Ask every replica of a stage, not the one that a call would be sent to.
+    """Asks every replica of a stage, not the one that a call would be sent to.
 
     A stage that cannot be asked counts as one that has opened the version: it may be down, and a
     new replica opens the version before it takes requests.

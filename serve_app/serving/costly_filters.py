@@ -25,7 +25,7 @@ class CostlyFilters:
         self._seen: OrderedDict[tuple[str, Filter], None] = OrderedDict()
 
     def is_costly(self, wanted: Filter | None, version: str, n_rows: int) -> bool:
-        """Tell whether a filter costs many passes, and remember it.
+        """Tells whether a filter costs many passes, and remembers it.
 
         Args:
             version: of the bundle.

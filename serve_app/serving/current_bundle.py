@@ -128,12 +128,12 @@ class BundleFollower:
         self._problems = ChangeLogger(_logger.error)
 
     def follow(self) -> None:
-        """Start to follow; needs a running event loop."""
+        """Starts to follow; needs a running event loop."""
         if self._following is None:
             self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
 
     async def join(self) -> None:
-        """Wait until the replica can answer: it has a bundle, and the stages have the same one.
+        """Waits until the replica can answer: it has a bundle, and the stages have the same one.
 
         Nothing is waited for if nothing was ever promoted: then every answer is empty, and says so.
         Stages are waited for at most ``STAGES_S``, because the floor replaces them.
@@ -171,7 +171,7 @@ class BundleFollower:
         _logger.info("bundle %s is in use", served.version)
 
     async def _is_taken_up(self, version: str) -> bool:
-        """Tell whether the stages have opened a version, or were waited for long enough."""
+        """Tells whether the stages have opened a version, or were waited for long enough."""
         without = await self._without(version)
         if self._awaited[0] != version:
             self._awaited = (version, self._clock())
@@ -183,7 +183,7 @@ class BundleFollower:
         return True
 
     async def _without(self, version: str) -> list[str]:
-        """Name the stages with a replica that has not opened a version."""
+        """Names the stages with a replica that has not opened a version."""
         answers = await asyncio.gather(*(holds(version) for holds in self._holders.values()))
         return [stage for stage, held in zip(self._holders, answers, strict=True) if not held]
 

@@ -64,7 +64,7 @@ class Ingress:
         return build_api(self, self._config.http)
 
     async def check_health(self) -> None:
-        """Keep a new replica out of traffic until it has a bundle; later it returns at once.
+        """Keeps a new replica out of traffic until it has a bundle; later it returns at once.
 
         Raises:
             NoBundleOpens, StageFailed: no bundle can be opened. Serve then starts another replica.

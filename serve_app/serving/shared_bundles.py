@@ -13,7 +13,7 @@ _looking_up = Lock()
 
 
 def shared_bundle(location: BundleLocation, version: str) -> Bundle:
-    """Return the one opened bundle that all stages of the process share."""
+    """The one opened bundle that all stages of the process share."""
     # Stages open versions in threads: without a lock, two threads could open one version twice.
     # One lock for each version: the slow copy of one must not keep others from a whole one.
     with _looking_up:

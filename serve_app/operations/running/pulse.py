@@ -47,7 +47,7 @@ class Pulse:
     _is_announced: bool = False
 
     def why_gone(self, now_s: float) -> str | None:
-        """Returns why the service will not answer again; ``None`` while it may.
+        """Says why the service will not answer again; ``None`` while it may.
 
         Args:
             now_s: monotonic seconds.
@@ -76,14 +76,14 @@ class Pulse:
 
 
 def pulse_of(base_url: str, client: ServeClient, announce: Callable[[str], None]) -> Pulse:
-    """Returns the pulse of the application at ``base_url``."""
+    """The pulse of the application at ``base_url``."""
     # Asked every second, and an answer about a dead Ray comes only after its own timeouts.
     client = replace(client, timeout_s=SERVE_TIMEOUT_S)
     return Pulse(base_url, probe_of(f"{base_url}/health"), absence_of(client), announce)
 
 
 def probe_of(url: str) -> Callable[[], Sign]:
-    """Returns a probe that asks ``url``. Any answer counts, also one that names a fault."""
+    """A probe that asks ``url``. Any answer counts, also one that names a fault."""
 
     def probe() -> Sign:
         try:
@@ -98,7 +98,7 @@ def probe_of(url: str) -> Callable[[], Sign]:
 
 
 def absence_of(client: ServeClient) -> Callable[[], str | None]:
-    """Returns a function that asks Serve whether it still runs the application."""
+    """A function that asks Serve whether it still runs the application."""
 
     def absence() -> str | None:
         try:

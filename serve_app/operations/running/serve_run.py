@@ -243,7 +243,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
 
 
 def _while_somebody_listens(announce: Callable[[str], None]) -> Callable[[str], None]:
-    """Returns an ``announce`` that does not fail when the terminal is closed."""
+    """An ``announce`` that does not fail when the terminal is closed."""
 
     def say(text: str) -> None:
         # The service must be ended all the same, and there is nobody to tell.

@@ -27,7 +27,7 @@ class Core:
         self._listing_due_s = 0.0
 
     def ended(self) -> list[str]:
-        """Returns the names of those that were seen alive and have ended."""
+        """The names of those that were seen alive and have ended."""
         if len(self._seen) < len(CORE_NAMES) and time.monotonic() >= self._listing_due_s:
             self._listing_due_s = time.monotonic() + LISTING_PERIOD_S
             found = {_name(process): process for process in service_processes(self._home)}
@@ -74,7 +74,7 @@ def wait_until_ended(home: Path, *, deadline_s: float) -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Returns whether it still runs. A zombie waits for its parent only, and does not."""
+    """Tells whether it still runs. A zombie waits for its parent only, and does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

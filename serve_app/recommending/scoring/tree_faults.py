@@ -11,7 +11,7 @@ from typing import Any
 
 
 def fault_of_model(model: bytes | bytearray, n_features: int) -> str | None:
-    """Say what is wrong with the trees of a model in XGBoost's JSON form; ``None`` if nothing is.
+    """Says what is wrong with the trees of a model in XGBoost's JSON form; ``None`` if nothing is.
 
     Args:
         n_features: columns of the matrix that the trees will read.
@@ -23,7 +23,7 @@ def fault_of_model(model: bytes | bytearray, n_features: int) -> str | None:
 
 
 def fault_of_tree(tree: Mapping[str, Any], n_features: int) -> str | None:
-    """Say what is wrong with one tree."""
+    """Says what is wrong with one tree."""
     lefts, rights = tree["left_children"], tree["right_children"]
     splits, values = tree["split_indices"], tree["split_conditions"]
     n_nodes = len(lefts)

@@ -22,11 +22,11 @@ class Ranker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
 
     async def check_health(self) -> None:
-        """Keep a new replica out of traffic until it has a bundle (``BundleShelf.join``)."""
+        """Keeps a new replica out of traffic until it has a bundle (``BundleShelf.join``)."""
         await self._shelf.join()
 
     async def holds(self, version: str) -> bool:
-        """Tell whether this replica has opened a version."""
+        """Tells whether this replica has opened a version."""
         return await self._shelf.holds(version)
 
     async def rank(self, batch: RankingBatch) -> RankedBatch:

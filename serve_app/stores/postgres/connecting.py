@@ -74,7 +74,7 @@ class Connector:
         raise failures[-1]
 
     async def close(self) -> None:
-        """Wait until every abandoned attempt has ended."""
+        """Waits until every abandoned attempt has ended."""
         if self._lookup is not None:
             self._lookup.cancel()
         await self._calls.close()
@@ -139,7 +139,7 @@ class _Attempt:
 
 
 def is_pooled(conn: AsyncConnection) -> bool:
-    """Whether a pooler is between this process and the server."""
+    """Tells whether a pooler is between this process and the server."""
     return conn.prepare_threshold is None
 
 

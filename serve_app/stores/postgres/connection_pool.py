@@ -91,7 +91,7 @@ class ConnectionPool:
             self._give_back(lent)
 
     async def close(self) -> None:
-        """Close the idle connections; lent ones are closed when they come back."""
+        """Closes the idle connections; lent ones are closed when they come back."""
         self._closed = True
         if self._opener is not None:
             self._opener.cancel()
@@ -204,7 +204,7 @@ class ConnectionPool:
 
 
 def _is_whole(conn: AsyncConnection) -> bool:
-    """Whether an idle connection can be used; asks the kernel, not the server."""
+    """Tells whether an idle connection can be used; asks the kernel, not the server."""
     if conn.closed:
         return False
     # An idle server sends nothing: what can be read is the end, or the reason for it.

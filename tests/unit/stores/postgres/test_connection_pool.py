@@ -76,6 +76,15 @@ async def use(pool: ConnectionPool, release: asyncio.Event | None = None) -> Any
         return conn
 
 
+async def open_two(pool: ConnectionPool, opener: Opener) -> None:
+    """Leaves two idle connections, which two queries at once have opened."""
+    release = asyncio.Event()
+    users = [asyncio.create_task(use(pool, release)) for _ in range(2)]
+    await until(lambda: opener.n_open == 2)
+    release.set()
+    await asyncio.gather(*users)
+
+
 def test_opens_one_connection_and_others_on_demand() -> None:
     async def scene(pool: ConnectionPool, opener: Opener) -> None:
         assert await use(pool) is await use(pool)
@@ -148,11 +157,7 @@ def test_a_connection_that_was_closed_is_replaced_before_it_is_used() -> None:
 
 def test_a_connection_that_broke_in_use_takes_the_idle_ones_with_it() -> None:
     async def scene(pool: ConnectionPool, opener: Opener) -> None:
-        release = asyncio.Event()
-        users = [asyncio.create_task(use(pool, release)) for _ in range(2)]
-        await until(lambda: opener.n_open == 2)
-        release.set()
-        await asyncio.gather(*users)
+        await open_two(pool, opener)
         async with pool.connection() as conn:
             conn.info.transaction_status = TransactionStatus.ACTIVE  # type: ignore[misc]
         assert [wire.closed for wire in opener.opened] == [True, True]
@@ -163,11 +168,7 @@ def test_a_connection_that_broke_in_use_takes_the_idle_ones_with_it() -> None:
 
 def test_replaces_old_connections_and_closes_those_that_nobody_needs() -> None:
     async def scene(pool: ConnectionPool, opener: Opener) -> None:
-        release = asyncio.Event()
-        users = [asyncio.create_task(use(pool, release)) for _ in range(2)]
-        await until(lambda: opener.n_open == 2)
-        release.set()
-        await asyncio.gather(*users)
+        await open_two(pool, opener)
         opener.now_s = MAX_IDLE_S + 1
         kept = await use(pool)
         assert opener.n_open == 1
