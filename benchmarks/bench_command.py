@@ -25,7 +25,7 @@ from benchmarks.parts import (
 )
 from benchmarks.stopping import BenchmarkFailed
 from serve_app.errors import OperatorError
-from serve_app.operations.terminal import show_progress
+from serve_app.cli.progress import show_progress
 
 RESULTS = ROOT / "benchmarks/RESULTS.md"
 PLOTS = "plots"

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from serve_app.http.bodies import RecommendationsRequest
 from serve_app.serving.calls import make_remote_call
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.config import AppConfig
-from serve_app.serving.http.bodies import RecommendationsRequest
 
 
 class EmptyStage:

@@ -12,6 +12,7 @@ import yaml
 
 from benchmarks.seed_service.filling import fill_seed
 from serve_app.bundles.bundle import Bundle, open_current
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.interactions import kept_types
 from serve_app.embedded.lease import StoreUrls
@@ -23,7 +24,6 @@ from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace, open_workplace
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.cache import Cache
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader, item_reader, user_reader
 
 ROOT = Path(__file__).parents[1]

@@ -20,8 +20,8 @@ import yaml
 from benchmarks.home import CONFIG, ROOT, Home
 from benchmarks.processes import Usage, family, keepers, usage
 from benchmarks.stopping import BenchmarkFailed
-from serve_app.operations.environment import child_environment, parse_env_file
-from serve_app.operations.running.serve_run import serve_run
+from serve_app.running.environment import child_environment, parse_env_file
+from serve_app.running.serve_run import serve_run
 
 FAST = ROOT / "configs/fast.env"
 START_DEADLINE_S = 180.0

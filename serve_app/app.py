@@ -29,10 +29,10 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.bundles.roots import BundleLocation
+from serve_app.http.ingress import Ingress
 from serve_app.serving.answering import ItemsStage
 from serve_app.serving.calls import make_call, make_holds
 from serve_app.serving.config import AppConfig, bundle_location, deployment_names, store_location
-from serve_app.serving.ingress import Ingress
 from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher

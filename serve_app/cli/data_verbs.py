@@ -15,6 +15,7 @@ from serve_app.cli.options import (
     fit_settings_option,
     workplace_of,
 )
+from serve_app.cli.progress import show_progress
 from serve_app.demo.demo_shop import DemoConfig, demo_files, make_demo, write_demo
 from serve_app.errors import SettingsInvalid
 from serve_app.evaluation.evaluation_report import as_json, as_text
@@ -25,7 +26,6 @@ from serve_app.loading.load import ATTRIBUTE_KINDS, InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import ours_config
 from serve_app.operations.load_shop import load_files, load_report
-from serve_app.operations.terminal import show_progress
 from serve_app.operations.versions import describe_publication, page
 
 items_option = click.option("--items", type=FILE, help="CSV or Parquet file of items.")

@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from serve_app.operations.init_folder import DEFAULTS
-from serve_app.operations.running.rest import DEFAULT_ADDRESS, ServeClient, ray_token
 from serve_app.operations.workplace import Workplace, open_workplace
+from serve_app.running.rest import DEFAULT_ADDRESS, ServeClient, ray_token
 
 
 class FiniteRange(click.FloatRange):

@@ -17,24 +17,24 @@ from serve_app.cli.options import (
     packaged_file_option,
     workplace_of,
 )
+from serve_app.cli.progress import show_progress
 from serve_app.operations.command_cache import use_cache
-from serve_app.operations.doctor import Outcome, format_results, run_checks
-from serve_app.operations.doctor_checks import all_checks
-from serve_app.operations.environment import (
+from serve_app.operations.doctor.all_checks import all_checks
+from serve_app.operations.doctor.checking import Outcome, format_results, run_checks
+from serve_app.operations.init_folder import init_folder
+from serve_app.running.environment import (
     child_environment,
     ensure_free,
     needed_ports,
     parse_env_file,
 )
-from serve_app.operations.init_folder import init_folder
-from serve_app.operations.running.first_answer import ready_message
-from serve_app.operations.running.only_run import only_run
-from serve_app.operations.running.pulse import pulse_of
-from serve_app.operations.running.rest import DEFAULT_ADDRESS, health_of
-from serve_app.operations.running.scale import scale
-from serve_app.operations.running.serve_run import Service, deploy_failure, run_service, serve_run
-from serve_app.operations.running.status import status
-from serve_app.operations.terminal import show_progress
+from serve_app.running.first_answer import ready_message
+from serve_app.running.only_run import only_run
+from serve_app.running.pulse import pulse_of
+from serve_app.running.rest import DEFAULT_ADDRESS, health_of
+from serve_app.running.scale import scale
+from serve_app.running.serve_run import Service, deploy_failure, run_service, serve_run
+from serve_app.running.status import status
 from serve_app.telemetry.minutes import read_minutes
 
 N_MINUTES = 5

@@ -122,7 +122,7 @@ def latest(events: Events, offsets: Offsets, limit: int, types: Sequence[int]) -
 
     A history keeps each user's last ``limit`` events. Of each of the ``types`` it also keeps the
     last event of every item, among the user's last ``MAX_ENDING_EVENTS`` of the type: the item has
-    to stay excluded. PostgreSQL follows the same rule (``stores.postgres.histories``).
+    to stay excluded. PostgreSQL follows the same rule (``database.histories``).
 
     Args:
         events: each user's oldest first.

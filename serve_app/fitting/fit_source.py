@@ -10,24 +10,24 @@ import pandas as pd
 
 from serve_app.bundles.bundle import open_current
 from serve_app.bundles.manifest import Manifest
-from serve_app.domain.interactions import InteractionLog
-from serve_app.errors import BundleError
-from serve_app.fitting.data.windows import select_interactions
-from serve_app.stores.postgres.fit_input import (
+from serve_app.database.fit_input import (
     count_later,
     data_state,
     read_interactions,
     read_items,
     read_users,
 )
-from serve_app.stores.postgres.schema import Connection, shop_id
+from serve_app.database.schema import Connection, shop_id
+from serve_app.domain.interactions import InteractionLog
+from serve_app.errors import BundleError
+from serve_app.fitting.data.windows import select_interactions
 
 
 class FitData(NamedTuple):
     """A shop's data as a fit takes them.
 
     Attributes:
-        items: as ``stores.postgres.fit_input.read_items`` returns them.
+        items: as ``database.fit_input.read_items`` returns them.
         users: as ``read_users`` returns them; users that only the log knows may be missing.
         log: all interactions.
     """

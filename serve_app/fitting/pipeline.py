@@ -12,6 +12,7 @@ import pandas as pd
 
 from serve_app.bundles.bundle import ensure_same_shop
 from serve_app.bundles.manifest import Manifest
+from serve_app.database.schema import check_schema
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import DataInMemory, FitData, FitSource
@@ -29,7 +30,6 @@ from serve_app.fitting.steps.publish_bundle import (
 from serve_app.fitting.steps.train_models import train_models
 from serve_app.fitting.workspace.step_folders import Workspace, compute_code_key, read_json
 from serve_app.fitting.workspace.workers import LocalWorkers, Workers
-from serve_app.stores.postgres.schema import check_schema
 
 PUBLISH = "publish"
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from serve_app.database.bulk_load import Kind
 from serve_app.errors import DataRejected
 from serve_app.loading.attributes import AttributeKind, infer_attribute_kinds
 from serve_app.loading.csv_and_parquet import Chunk, column_names, is_parquet, read_chunks
@@ -20,7 +21,6 @@ from serve_app.loading.rows import (
     check_described,
     check_interactions,
 )
-from serve_app.stores.postgres.bulk_load import Kind
 
 _REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "items": ("item_id",),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from serve_app.database.bulk_load import Kind
 from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import DataRejected
@@ -17,7 +18,6 @@ from serve_app.loading.csv_and_parquet import read_chunks
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.loading.rejects import Reject, RejectCounts
 from serve_app.loading.rows import DESCRIBED, Limits
-from serve_app.stores.postgres.bulk_load import Kind
 
 ReadProgress = Callable[[float], None]
 """Is told the share of a file read so far, 0 … 1."""
@@ -25,7 +25,7 @@ ReadProgress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadedFiles:
-    """Content of a shop's files, in the form of ``stores.postgres.fit_input``.
+    """Content of a shop's files, in the form of ``database.fit_input``.
 
     Attributes:
         items: as ``read_items`` returns them, with the items that only interactions name.

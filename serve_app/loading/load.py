@@ -8,6 +8,22 @@ from typing import Any, cast
 from pydantic import Field
 
 from serve_app.arrays.units import DAY_S
+from serve_app.database.attribute_kinds import convert_stored, read_kinds, remember_kinds
+from serve_app.database.bulk_load import (
+    Kind,
+    MergeCounts,
+    create_staging,
+    drop_conflicting_events,
+    merge_described,
+    merge_interactions,
+    stage,
+)
+from serve_app.database.schema import (
+    Connection,
+    ensure_schema,
+    lock_loads,
+    saying_failures,
+)
 from serve_app.domain.settings import Settings
 from serve_app.errors import SettingsInvalid
 from serve_app.loading.attributes import KINDS, AttributeKind
@@ -21,22 +37,6 @@ from serve_app.loading.checks import (
 from serve_app.loading.csv_and_parquet import read_chunks
 from serve_app.loading.rejects import Reject
 from serve_app.loading.rows import EventIdentity, Limits
-from serve_app.stores.postgres.attribute_kinds import convert_stored, read_kinds, remember_kinds
-from serve_app.stores.postgres.bulk_load import (
-    Kind,
-    MergeCounts,
-    create_staging,
-    drop_conflicting_events,
-    merge_described,
-    merge_interactions,
-    stage,
-)
-from serve_app.stores.postgres.schema import (
-    Connection,
-    ensure_schema,
-    lock_loads,
-    saying_failures,
-)
 
 ATTRIBUTE_KINDS = KINDS
 """Kinds that an attribute may have."""

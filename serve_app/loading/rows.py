@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
+from serve_app.database.records import shortest_float32
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
 from serve_app.loading import cells
@@ -18,7 +19,6 @@ from serve_app.loading.cells import Cells
 from serve_app.loading.csv_and_parquet import Chunk
 from serve_app.loading.rejects import Faults, Reject
 from serve_app.loading.times import read_times
-from serve_app.stores.records import shortest_float32
 
 EventIdentity = Literal["event", "order"]
 """What an ``event_id`` identifies: an interaction, or an order of several."""

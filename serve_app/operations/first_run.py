@@ -6,6 +6,8 @@ from tempfile import TemporaryDirectory
 
 from serve_app.bundles.bundle import ensure_same_shop, open_current
 from serve_app.bundles.manifest import unusable_variants
+from serve_app.database.fit_input import busiest_user, holds_items
+from serve_app.database.schema import ensure_schema, shop_id
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import BundleError, SettingsInvalid
 from serve_app.fitting.run import Progress
@@ -13,8 +15,6 @@ from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import Announce, FitRun, fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace
-from serve_app.stores.postgres.fit_input import busiest_user, holds_items
-from serve_app.stores.postgres.schema import ensure_schema, shop_id
 
 _EMPTY = (
     "the database has no items: load a shop with `recserve load`, or the demo shop with"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.shared_folders import exclusive
+from serve_app.database.schema import connect, ensure_schema, shop_id
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
 from serve_app.fitting.run import Progress, StepRun
@@ -16,7 +17,6 @@ from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.metering import metered
 from serve_app.operations.workplace import Workplace
-from serve_app.stores.postgres.schema import connect, ensure_schema, shop_id
 
 Announce = Callable[[str], None]
 """Takes one message for the user."""

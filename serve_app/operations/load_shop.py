@@ -2,11 +2,11 @@
 
 import time
 
+from serve_app.database.schema import connect, shop_id
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
 from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.workplace import Workplace
-from serve_app.stores.postgres.schema import connect, shop_id
 
 
 def load_files(

@@ -17,7 +17,7 @@ from serve_app.bundles.version_reports import (
     report_location,
 )
 from serve_app.errors import BundleDamaged, BundleMissing, PromotionRefused
-from serve_app.operations.terminal import aligned
+from serve_app.running.text_table import aligned
 
 MEASURE = "ndcg_at_10"
 NONE = "–"

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from serve_app.bundles.roots import BundleLocation
+from serve_app.database.schema import Connection, connect
 from serve_app.embedded.lease import StoreUrls, is_kept
 from serve_app.errors import SettingsInvalid
 from serve_app.operations.config_lint import Application, lint
-from serve_app.operations.environment import HttpAddress
 from serve_app.operations.faults import NOT_A_MAPPING
 from serve_app.operations.yaml_file import load_yaml
+from serve_app.running.environment import HttpAddress
 from serve_app.serving.config import (
     APPLICATION,
     AppConfig,
@@ -25,7 +26,6 @@ from serve_app.serving.config import (
     store_location,
 )
 from serve_app.stores.connections import StoreLocation
-from serve_app.stores.postgres.schema import Connection, connect
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,4 +1,4 @@
-"""The running application: from an HTTP request to an answer.
+"""The stages of the graph, and how an answer is made of them.
 
-Stages and pipeline import no Ray: only ``app`` makes deployments.
+Imports no Ray and no FastAPI: ``app`` makes deployments, and ``http`` makes routes.
 """

@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 
+from serve_app.database.records import ItemRow
 from serve_app.domain.batches import MetadataBatch, RequestBatch
 from serve_app.errors import StageFailed, StoreUnavailable
 from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
@@ -22,7 +23,6 @@ from serve_app.serving.questions import Answer, Question, answer_key, decode_ans
 from serve_app.stores.cache import Cache
 from serve_app.stores.epochs import read_current_values, with_epoch
 from serve_app.stores.reads_apart import ReadResult
-from serve_app.stores.records import ItemRow
 from serve_app.telemetry.counting import Telemetry
 
 _logger = logging.getLogger("ray.serve.recserve.ingress")

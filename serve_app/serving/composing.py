@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from serve_app.arrays.columns import NumberColumn
+from serve_app.database.records import shortest_float32
 from serve_app.domain.batches import RankedBatch
 from serve_app.domain.catalogue import UNCATEGORISED, Catalogue
 from serve_app.recommending.ranking.reasons import reason_text
 from serve_app.recommending.similar import SimilarItems
-from serve_app.stores.records import shortest_float32
 
 Metadata = Mapping[str, Any]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from serve_app.background import ChangeLogger, repeat
 from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.bundle_shelf import POLL_S, BundleShelf
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch, RequestBatch
 from serve_app.domain.filters.allowed import AllowedItems
@@ -15,7 +16,6 @@ from serve_app.errors import NoBundleOpens, StageFailed
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, rank_plainly
 from serve_app.recommending.scoring.model_features import SOURCES
-from serve_app.serving.bundle_shelf import POLL_S, BundleShelf
 from serve_app.serving.pipeline import Floor
 from serve_app.serving.stages.feature_fetcher import default_users
 

@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from serve_app.background import ChangeLogger, repeat
+from serve_app.bundles.bundle_shelf import POLL_S
 from serve_app.bundles.roots import BundleLocation, open_root
 from serve_app.domain.assignment import Experiment
 from serve_app.errors import OperatorError, StageFailed
-from serve_app.serving.bundle_shelf import POLL_S
 from serve_app.serving.config import IngressConfig
 
 ACCEPTED = "experiment.json"

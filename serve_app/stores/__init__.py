@@ -1,5 +1,4 @@
-"""Reads and writes PostgreSQL and Redis.
+"""Reads users and items for the graph: Redis first, then PostgreSQL; and checks both stores.
 
-Decides nothing about recommendations. Other folders open no connection, except the readiness checks
-of ``embedded``.
+Decides nothing about recommendations. Contains no SQL: see ``database``.
 """

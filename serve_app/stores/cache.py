@@ -18,7 +18,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.reachability import Reachability
+from serve_app.reachability import Reachability
 
 # Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
 _KEYS_PER_STEP = 1_000

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from threading import Thread
 
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.settings import Settings
 from serve_app.embedded.lease import Lease, StoreUrls, lease
 from serve_app.errors import EmbeddedStoresFailed
 from serve_app.stores.cache import Cache, RedisConfig
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.urls import checked_database_url, checked_redis_url
 
 _logger = logging.getLogger("ray.serve.recserve.stores")

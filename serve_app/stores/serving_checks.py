@@ -7,13 +7,13 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from serve_app.database.connecting import Connector, is_pooled
+from serve_app.database.connection_pool import AsyncConnection
+from serve_app.database.failures import FAILURES
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.interactions import PURCHASE
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.stores.cache import Cache, RedisConfig
-from serve_app.stores.postgres.connecting import Connector, is_pooled
-from serve_app.stores.postgres.connection_pool import AsyncConnection
-from serve_app.stores.postgres.failures import FAILURES
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 
 _DATABASE, _REDIS = "DATABASE_URL", "REDIS_URL"
 

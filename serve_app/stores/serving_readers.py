@@ -9,6 +9,9 @@ from functools import partial
 import numpy as np
 from pydantic import Field
 
+from serve_app.database.json_values import read_json
+from serve_app.database.records import ItemRow, UserRow
+from serve_app.database.serving_reads import ShopReader
 from serve_app.domain.interactions import (
     EVENT,
     NO_EVENTS,
@@ -21,9 +24,6 @@ from serve_app.domain.settings import Settings
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import CachedKind, CachedReader
-from serve_app.stores.json_values import read_json
-from serve_app.stores.postgres.serving_reads import ShopReader
-from serve_app.stores.records import ItemRow, UserRow
 
 CACHE_PREFIXES = ("user:2:", "item:2:", "history:3:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES

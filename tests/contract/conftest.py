@@ -15,11 +15,11 @@ import pytest
 import redis
 from psycopg import sql
 
+from serve_app.database.schema import Connection, connect, ensure_schema
+from serve_app.database.serving_reads import ShopReader
 from serve_app.embedded.lease import StoreUrls, lease
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import WRITE_BACK
-from serve_app.stores.postgres.schema import Connection, connect, ensure_schema
-from serve_app.stores.postgres.serving_reads import ShopReader
 
 _numbers = count()
 

@@ -11,18 +11,18 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.bundles.publishing import publish
+from serve_app.database.schema import SCHEMA_VERSION, Connection, shop_id
+from serve_app.database.serving_reads import ShopReader
 from serve_app.errors import StoreUnavailable
-from serve_app.operations import doctor_checks
-from serve_app.operations.doctor import Outcome, run_checks
-from serve_app.operations.doctor_checks import all_checks
-from serve_app.operations.environment import HttpAddress
-from serve_app.operations.running.rest import ServeClient
+from serve_app.operations.doctor import all_checks as doctor
+from serve_app.operations.doctor.all_checks import all_checks
+from serve_app.operations.doctor.checking import Outcome, run_checks
 from serve_app.operations.workplace import Workplace
 from serve_app.operations.yaml_file import load_yaml
+from serve_app.running.environment import HttpAddress
+from serve_app.running.rest import ServeClient
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.connections import StoreLocation
-from serve_app.stores.postgres.schema import SCHEMA_VERSION, Connection, shop_id
-from serve_app.stores.postgres.serving_reads import ShopReader
 from tests.support.pooler import pooler_before
 from tests.support.small_bundles import contents_of, publish_world
 from tests.support.small_world import AT
@@ -208,7 +208,7 @@ def test_reads_the_shop_with_the_limits_of_the_service(
         raise StoreUnavailable("postgres", "timed_out")
 
     monkeypatch.setattr(ShopReader, "items", late)
-    monkeypatch.setattr(doctor_checks, "PAUSE_S", 0.0)
+    monkeypatch.setattr(doctor, "PAUSE_S", 0.0)
 
     assert checked(workplace)["serving reads PostgreSQL"] == (
         Outcome.FAIL,

@@ -8,24 +8,24 @@ import yaml
 
 from serve_app.bundles.bundle import current_version, versions
 from serve_app.bundles.publishing import publish
+from serve_app.database.fit_input import holds_items
 from serve_app.demo.demo_shop import DemoConfig
 from serve_app.errors import AnotherShop, NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import first_run
 from serve_app.operations.command_cache import begin_new_epoch, use_cache
-from serve_app.operations.environment import HttpAddress
 from serve_app.operations.first_run import example_user, prepare_first_run, why_unservable
 from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import fit_config
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace, open_workplace
 from serve_app.operations.yaml_file import load_yaml
+from serve_app.running.environment import HttpAddress
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
-from serve_app.stores.postgres.fit_input import holds_items
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 from tests.support.small_bundles import (
     contents_of,

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from serve_app.database.bulk_load import MergeCounts
+from serve_app.database.schema import Connection, connect, lock_loads
 from serve_app.errors import DatabaseFailed, DataRejected, SchemaMismatch, SettingsInvalid
 from serve_app.loading.attributes import AttributeKind
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
-from serve_app.stores.postgres.bulk_load import MergeCounts
-from serve_app.stores.postgres.schema import Connection, connect, lock_loads
 
 NOW_AT = 1_750_000_000.0
 LENIENT = LoadConfig(max_reject_share=1.0)
@@ -678,7 +678,7 @@ LOAD_AND_TELL_PEAK = """
 import sys
 from pathlib import Path
 from serve_app.loading.load import LoadConfig, InputFiles, load
-from serve_app.stores.postgres.schema import connect
+from serve_app.database.schema import connect
 
 def peak_kb():
     status = Path("/proc/self/status").read_text()

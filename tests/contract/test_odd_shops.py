@@ -13,6 +13,7 @@ from serve_app.bundles.bundle import current_version, open_bundle
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.models import load_model
 from serve_app.bundles.version_reports import read_verdict
+from serve_app.database.schema import Connection
 from serve_app.domain.batches import RequestBatch
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.fit_config import FitConfig
@@ -28,7 +29,6 @@ from serve_app.recommending.ranking.diversity import DiversityConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.recommending.recommend_batch import recommend_batch
 from serve_app.recommending.scoring.model_features import unknown_user, user_features
-from serve_app.stores.postgres.schema import Connection
 
 CONFIG = FitConfig(
     variants={"main": VariantConfig(n_trees=5, n_models=1)}, n_tuning_users=20, min_users=5

@@ -14,6 +14,9 @@ import numpy as np
 import psutil
 import pytest
 
+from serve_app.database.records import ItemRow
+from serve_app.database.schema import Connection
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.batches import MetadataBatch
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import StageFailed, StoreUnavailable
@@ -22,10 +25,7 @@ from serve_app.recommending.scoring.model_features import USER_FEATURES
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig, home_of
-from serve_app.stores.postgres.schema import Connection
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.reads_apart import ReadResult
-from serve_app.stores.records import ItemRow
 from serve_app.stores.serving_readers import CacheTtls
 from tests.support.small_bundles import location_of, publish_world
 from tests.support.small_world import AT, batch_of, purchased, small_world

@@ -19,6 +19,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.bundles.roots import BundleLocation
+from serve_app.database.schema import Connection
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.batches import MetadataBatch
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.candidates.finding import CandidatesConfig
@@ -26,8 +28,6 @@ from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.stores.cache import Cache, RedisConfig
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
-from serve_app.stores.postgres.schema import Connection
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.serving_readers import CacheTtls
 from tests.support.proxy import Proxy, proxy_before
 

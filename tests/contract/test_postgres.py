@@ -16,6 +16,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.arrays.columns import IdIndex
+from serve_app.database.records import ItemRow, UserRow
+from serve_app.database.schema import Connection, shop_id
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.interactions import (
     EVENT,
     MAX_ENDING_EVENTS,
@@ -30,9 +33,6 @@ from serve_app.domain.interactions import (
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache, RedisConfig
-from serve_app.stores.postgres.schema import Connection, shop_id
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
-from serve_app.stores.records import ItemRow, UserRow
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
 from tests.support.in_memory_stores import InMemoryShop
 from tests.support.proxy import Proxy, proxy_before

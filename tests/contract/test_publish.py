@@ -11,6 +11,7 @@ import pytest
 from serve_app.bundles.bundle import Bundle, current_version, open_bundle, versions
 from serve_app.bundles.promotions import promotions
 from serve_app.bundles.version_reports import read_verdict
+from serve_app.database.schema import Connection, connect
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.embedded.lease import StoreUrls
 from serve_app.errors import NotEnoughData, SchemaMismatch
@@ -24,7 +25,6 @@ from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.metering import metered
-from serve_app.stores.postgres.schema import Connection, connect
 from tests.contract.conftest import copy_database, temporary_database, url_of
 
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})

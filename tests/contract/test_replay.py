@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from serve_app.bundles.roots import BundleLocation
+from serve_app.database.schema import Connection
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.batches import RequestBatch, ScoringBatch
 from serve_app.embedded.lease import StoreUrls
@@ -31,7 +32,6 @@ from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.scorer import Scorer
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
-from serve_app.stores.postgres.schema import Connection
 from serve_app.stores.serving_readers import CacheTtls
 
 # The fit ignores stock, because past stock is not known.

@@ -17,13 +17,13 @@ import redis
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from serve_app.database.schema import Connection
+from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.embedded.home_folder import HomeFolder
 from serve_app.embedded.lease import StoreUrls
 from serve_app.embedded.server_processes import REDIS, find_program
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.stores.cache import RedisConfig
-from serve_app.stores.postgres.schema import Connection
-from serve_app.stores.postgres.serving_reads import PostgresConfig, ShopReader
 from serve_app.stores.serving_checks import check_serving_cache, check_serving_database
 from tests.contract.conftest import url_of
 from tests.support.pooler import pooler_before

@@ -10,16 +10,15 @@ import numpy as np
 import psycopg
 import pytest
 
-from serve_app.errors import DatabaseFailed, SchemaMismatch, SettingsInvalid
-from serve_app.stores.postgres import fit_input as warehouse
-from serve_app.stores.postgres.fit_input import (
+from serve_app.database import fit_input as warehouse
+from serve_app.database.fit_input import (
     data_state,
     read_interactions,
     read_items,
     read_users,
 )
-from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
-from serve_app.stores.postgres.schema import (
+from serve_app.database.fit_output import write_item_features, write_user_features
+from serve_app.database.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
     Connection,
@@ -29,6 +28,7 @@ from serve_app.stores.postgres.schema import (
     schema_version,
     shop_id,
 )
+from serve_app.errors import DatabaseFailed, SchemaMismatch, SettingsInvalid
 
 NAN = float("nan")
 
@@ -119,7 +119,7 @@ def test_a_database_holds_one_shop(conn: Connection) -> None:
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:
-    folder = files("serve_app.stores.postgres").joinpath("migrations")
+    folder = files("serve_app.database").joinpath("migrations")
     numbers = sorted(int(file.name[:4]) for file in folder.iterdir())
     assert numbers == list(range(1, SCHEMA_VERSION + 1))
 

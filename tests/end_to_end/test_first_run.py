@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from serve_app.operations.environment import DASHBOARD_PORT, is_free
+from serve_app.running.environment import DASHBOARD_PORT, is_free
 from tests.support.real_serve import OWN_PORTS, ROOT, free_ports, served, until
 
 # The way from nothing to an answer is tested here, not how good the answer is.

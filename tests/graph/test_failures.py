@@ -6,8 +6,8 @@ import signal
 import psutil
 import pytest
 
+from serve_app.database.fit_input import read_interactions
 from serve_app.operations.workplace import open_workplace
-from serve_app.stores.postgres.fit_input import read_interactions
 from tests.support.real_serve import ROOT, stopped, until
 from tests.support.traffic import traffic
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from serve_app.arrays.ragged import offsets_of
+from serve_app.database.records import ItemRow, UserRow
 from serve_app.domain.interactions import MAX_EVENTS, Events, latest
 from serve_app.errors import StoreUnavailable
-from serve_app.stores.records import ItemRow, UserRow
 
 Row = TypeVar("Row")
 

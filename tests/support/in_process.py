@@ -12,19 +12,19 @@ from pathlib import Path
 import httpx2
 import numpy as np
 
+from serve_app.bundles.bundle_shelf import BundleShelf
 from serve_app.bundles.roots import BundleLocation
+from serve_app.database.records import ItemRow
 from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.http.ingress import Ingress
 from serve_app.recommending.candidates.finding import CandidateFinder
-from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.config import AppConfig
-from serve_app.serving.ingress import Ingress
 from serve_app.serving.pipeline import Stages, scorer_of
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.reads_apart import ReadResult
-from serve_app.stores.records import ItemRow
 from tests.support.in_memory_stores import InMemoryCache
 from tests.support.small_bundles import location_of
 

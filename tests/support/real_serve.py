@@ -17,8 +17,8 @@ import httpx2
 import psutil
 import yaml
 
-from serve_app.operations.environment import child_environment, parse_env_file
-from serve_app.operations.running.rest import ServeClient, application_of, ray_token
+from serve_app.running.environment import child_environment, parse_env_file
+from serve_app.running.rest import ServeClient, application_of, ray_token
 from tests.support.one_thread import VARIABLES
 
 ROOT = Path(__file__).parents[2]

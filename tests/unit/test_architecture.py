@@ -38,14 +38,15 @@ TEXTS = sorted(
 LAYERS = (
     {"cli"},
     {"operations"},
-    {"app"},
+    {"app", "running"},
+    {"http"},
     {"evaluation", "serving"},
     {"fitting", "demo", "telemetry"},
-    {"loading", "bundles"},
-    {"stores", "measuring"},
+    {"loading", "bundles", "stores"},
+    {"database", "measuring"},
     {"recommending", "embedded"},
     {"domain"},
-    {"arrays", "background"},
+    {"arrays", "background", "reachability"},
     {"errors"},
 )
 """From the top down; folders of one layer do not import each other."""
@@ -58,24 +59,23 @@ ALLOWED = {
         "operations.config_lint",
         "telemetry.counting",
     ),
-    "fastapi": ("serving.http",),
+    "fastapi": ("http",),
     "starlette": (),
-    "orjson": ("serving",),
+    "orjson": ("serving", "http"),
     "redis": ("stores", "embedded"),
-    "psycopg": ("stores", "embedded"),
-    "psycopg_pool": ("stores",),
+    "psycopg": ("database", "stores", "embedded"),
     "xgboost": ("bundles", "recommending.scoring", "fitting.training"),
     "scipy": ("recommending", "fitting", "measuring", "evaluation"),
-    "pandas": ("loading", "demo", "fitting", "stores.postgres", "evaluation"),
+    "pandas": ("loading", "demo", "fitting", "database", "evaluation"),
     "pyarrow": ("loading", "demo", "bundles.remote"),
     "yaml": ("operations.yaml_file",),
-    "psutil": ("operations",),
+    "psutil": ("running", "operations"),
     "implicit": ("evaluation",),
     "matplotlib": ("fitting.report",),
     "threadpoolctl": ("evaluation",),
-    "requests": ("operations",),
+    "requests": ("running", "operations.doctor.live_check"),
     "click": ("cli",),
-    "tqdm": ("operations.terminal",),
+    "tqdm": ("cli.progress",),
     "pydantic": ("",),
     "numpy": ("",),
 }
@@ -99,7 +99,8 @@ FACES = {
     "fitting.report": ("facts", "figures", "writing"),
     "fitting.tuning": ("source_tuning",),
     "loading": ("in_memory", "load"),
-    "serving.http": ("api", "bodies"),
+    "http": ("ingress",),
+    "operations.doctor": ("all_checks", "checking"),
 }
 """The modules of a folder that the rest of the package may import."""
 
@@ -116,7 +117,8 @@ IMPORTERS = {
     "fitting.steps": ("fitting", "evaluation"),
     "fitting.tuning": ("fitting.steps",),
     "operations": ("cli",),
-    "serving.http": ("serving.ingress",),
+    "http": ("app",),
+    "running": ("cli", "operations"),
     "serving.stages": ("app", "serving"),
 }
 """The only parts of the package that may import a folder, by the beginning of their names."""
@@ -131,7 +133,7 @@ THEMES = {
     "fitting/test_quality_of_lists.py": "a whole fit of shops that are small or odd",
     "fitting/test_steps.py": "the steps together: resuming and killing a fit",
     "fitting/test_whole_fit.py": "the bundle that all steps together publish",
-    "serving/http/test_http.py": "the HTTP contract of all routes together",
+    "http/test_http.py": "the HTTP contract of all routes together",
     "serving/stages/test_stages.py": "every stage leaves its event loop free",
     "test_architecture.py": "the shape of the package",
     "test_docs.py": "the documentation",
@@ -146,6 +148,11 @@ FILE_ENDINGS = {"html", "json", "jsonl", "md", "yaml"}
 LONGEST_MODULE = 300
 LONGEST_TABLES = {"serve_app.errors": 400}
 """Modules that are one long table without logic."""
+
+MOST_FILES = 15
+LARGEST_FOLDER = 2500
+LARGE_FOLDERS = {"fitting"}
+"""Capabilities that are larger: a fit is one, and its folders keep it in order."""
 
 LONGEST_FUNCTION = 40
 MEDIAN_FUNCTION = 5
@@ -342,7 +349,7 @@ def test_every_error_is_drawn_in_the_tree_of_errors():
     assert drawn == defined
 
 
-@pytest.mark.parametrize("name", ["serve_app.app", "serve_app.serving.http.api"])
+@pytest.mark.parametrize("name", ["serve_app.app", "serve_app.http.api"])
 def test_annotations_stay_objects_where_serve_and_fastapi_read_them(name):
     assert "__future__" not in imports_of(name)
 
@@ -352,6 +359,21 @@ def test_modules_and_functions_are_short(name):
     assert lines_in(name) <= LONGEST_TABLES.get(name, LONGEST_MODULE)
     for function in functions_of(name):
         assert lines_of(function) <= LONGEST_FUNCTION, function.name
+
+
+def test_no_folder_has_more_files_than_one_sees_at_a_glance():
+    n_files = Counter(name.rpartition(".")[0] for name in MODULES)
+
+    assert {name: n for name, n in n_files.items() if n > MOST_FILES} == {}
+
+
+def test_no_capability_grows_into_a_second_one():
+    n_lines: Counter[str] = Counter()
+    for name in MODULES:
+        n_lines[name.split(".")[1]] += lines_in(name)
+
+    large = {name for name, n in n_lines.items() if n > LARGEST_FOLDER}
+    assert large == LARGE_FOLDERS
 
 
 def test_most_modules_and_functions_are_shorter():

@@ -19,15 +19,15 @@ from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.evaluation.evaluator import EvaluationConfig
 from serve_app.fitting.fit_config import FitConfig
-from serve_app.loading.load import LoadConfig
-from serve_app.operations.environment import parse_env_file
-from serve_app.serving.answering import BUNDLE, METADATA
-from serve_app.serving.config import AppConfig, IngressConfig, Placement, deployment_names
-from serve_app.serving.http.bodies import (
+from serve_app.http.bodies import (
     Recommendation,
     Recommendations,
     RecommendationsRequest,
 )
+from serve_app.loading.load import LoadConfig
+from serve_app.running.environment import parse_env_file
+from serve_app.serving.answering import BUNDLE, METADATA
+from serve_app.serving.config import AppConfig, IngressConfig, Placement, deployment_names
 from serve_app.serving.pipeline import CANDIDATES, FEATURES, HISTORY, RANKER, scorer_of
 from serve_app.telemetry.counting import METRICS
 

@@ -29,7 +29,7 @@ def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int)
     An item exists since its creation or its first interaction, whichever is earlier.
 
     Args:
-        items: as ``stores.postgres.fit_input.read_items`` returns them.
+        items: as ``database.fit_input.read_items`` returns them.
 
     Raises:
         NotEnoughData: there are no items.

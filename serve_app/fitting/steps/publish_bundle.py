@@ -12,6 +12,7 @@ from serve_app.arrays.columns import Texts
 from serve_app.bundles.manifest import Order
 from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
+from serve_app.database.fit_output import write_item_features, write_user_features
 from serve_app.domain.fitted import Fitted
 from serve_app.fitting.data.user_numbers import find_favorite_categories, find_recent_views
 from serve_app.fitting.fit_config import FitConfig
@@ -27,7 +28,6 @@ from serve_app.fitting.steps.train_models import load_objectives, read_booster
 from serve_app.fitting.training.boosting import parse_booster
 from serve_app.fitting.workspace.step_folders import Workspace, write_json
 from serve_app.recommending.scoring.model_features import SOURCES, USER_COLUMNS
-from serve_app.stores.postgres.fit_output import write_item_features, write_user_features
 
 MANIFEST = "manifest.json"
 

@@ -22,10 +22,10 @@ PACKAGES = tuple(
     Path(serve_app.__file__).parent / name
     for name in (
         *("arrays", "measuring", "domain", "recommending"),
-        *("bundles", "stores/postgres", "fitting"),
+        *("bundles", "database", "fitting"),
     )
 )
-"""Folders whose code the results of a step depend on; ``stores/postgres`` reads the data."""
+"""Folders whose code the results of a step depend on; ``database`` reads the data."""
 
 _DONE = "done.json"
 

@@ -4,11 +4,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+from serve_app.bundles.bundle_shelf import N_KEPT, BundleShelf
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.interactions import kept_types
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
-from serve_app.serving.bundle_shelf import N_KEPT, BundleShelf
 from serve_app.stores.connections import Stores
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
 

@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from serve_app.bundles.bundle_shelf import N_KEPT
+from serve_app.database.records import ItemRow
 from serve_app.domain.batches import MetadataBatch, RequestBatch, UserFeatures
 from serve_app.recommending.scoring.model_features import unknown_user, user_features
-from serve_app.serving.bundle_shelf import N_KEPT
 from serve_app.stores.connections import Stores
 from serve_app.stores.reads_apart import ReadResult
-from serve_app.stores.records import ItemRow
 from serve_app.stores.serving_readers import CacheTtls, item_reader, user_reader
 
 

@@ -4,11 +4,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.bundle_shelf import BundleShelf
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import RankedBatch, RankingBatch
 from serve_app.domain.catalogue import Catalogue
 from serve_app.recommending.ranking.ordering import RankingConfig, rank
-from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.pipeline import RANKER
 
 

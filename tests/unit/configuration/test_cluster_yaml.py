@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from serve_app.operations.environment import parse_env_file
 from serve_app.operations.yaml_file import load_yaml
+from serve_app.running.environment import parse_env_file
 
 PROJECT = Path(__file__).parents[3]
 PROFILES = ("fast", "safe")

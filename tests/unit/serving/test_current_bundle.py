@@ -7,12 +7,12 @@ import pytest
 
 from serve_app.arrays.columns import MISSING
 from serve_app.arrays.units import DAY_S
+from serve_app.bundles import bundle_shelf
 from serve_app.bundles.bundle import open_bundle
 from serve_app.errors import NoBundleOpens
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, fused_scores, ranking_batch
 from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
-from serve_app.serving import bundle_shelf
 from serve_app.serving import current_bundle as world_module
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
 from tests.support.in_process import logged, until

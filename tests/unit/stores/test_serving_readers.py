@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.columns import IdIndex
+from serve_app.database.records import ItemRow
 from serve_app.domain.interactions import PURCHASE, HistoryArchive, make_events
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.epochs import EPOCH_BYTES, with_epoch
-from serve_app.stores.records import ItemRow
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader, item_reader, user_reader
 from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from serve_app.bundles.bundle_shelf import BundleShelf
 from serve_app.domain.batches import RequestBatch
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
-from serve_app.serving.bundle_shelf import BundleShelf
 from serve_app.serving.stages import ranker as ranking
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.ranker import Ranker

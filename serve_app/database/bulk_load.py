@@ -1,0 +1,239 @@
+"""Loads rows into PostgreSQL in bulk: stages them as they come, then merges them in one step.
+
+A staged row carries its line in the file. The last line of an item or user wins, and the first
+line of an event. Merging equal rows again changes nothing, not even ``updated_at``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, LiteralString
+
+from psycopg import Cursor, sql
+from psycopg.rows import TupleRow
+
+from serve_app.database.schema import Connection
+
+Kind = Literal["items", "users", "interactions"]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCounts:
+    """Numbers of rows by the outcome of a merge.
+
+    Attributes:
+        repeated: lines that lost against another line of the file with their key.
+    """
+
+    new: int
+    changed: int
+    unchanged: int
+    repeated: int
+
+
+_STAGED_COLUMNS: Mapping[Kind, LiteralString] = {
+    "items": "item_id text, title text, category text, price double precision, tags text[],"
+    " in_stock bool, created_at double precision, attributes jsonb",
+    "users": "user_id text, created_at double precision, attributes jsonb",
+    "interactions": "event_id text, user_id text, item_id text, type smallint, value real,"
+    " at double precision, session_id text",
+}
+
+_TARGETS = {"items": ("item_features", "item_id"), "users": ("user_features", "user_id")}
+
+_MERGED: Mapping[str, LiteralString] = {
+    "title": "s.title",
+    "category": "coalesce(s.category, 'unknown')",
+    "price": "s.price",
+    "tags": "coalesce(s.tags, '{{}}')",
+    "in_stock": "coalesce(s.in_stock, true)",
+    "created_at": "to_timestamp(s.created_at)",
+    # Attributes that are not columns of this file stay. A null in the file deletes its attribute.
+    "attributes": "jsonb_strip_nulls(coalesce(t.attributes, '{{}}') || s.attributes)",
+}
+"""The stored value of a staged column; an empty cell becomes the column's default."""
+
+
+def create_staging(conn: Connection, kind: Kind) -> None:
+    """Creates the staging table of this transaction; it is dropped when the transaction ends."""
+    conn.execute(
+        sql.SQL("CREATE TEMP TABLE {} (line bigint, " + _STAGED_COLUMNS[kind] + ") ON COMMIT DROP")
+        .format(_staging_table(kind))
+    )  # fmt: skip
+
+
+def stage(
+    conn: Connection, kind: Kind, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Appends rows to the staging table. Times are epoch seconds, attributes JSON texts.
+
+    Args:
+        columns: names of the values of a row, in their order; the first is ``line``.
+    """
+    copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(_staging_table(kind), _names(columns))
+    with conn.cursor() as cursor, cursor.copy(copy_in) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def drop_conflicting_events(conn: Connection) -> list[tuple[int, str]]:
+    """Removes staged interactions whose ``event_id`` belongs to another interaction.
+
+    That other one is an earlier line of the file, or is stored. Equal lines stay.
+
+    Returns:
+        Line and event_id of each.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute("ANALYZE staged_interactions")
+        of_file = cursor.execute(_DROP_CONFLICTS_IN_FILE).fetchall()
+        of_table = cursor.execute(_DROP_CONFLICTS_WITH_TABLE).fetchall()
+    return sorted([*of_file, *of_table])
+
+
+def merge_described(
+    conn: Connection, kind: Literal["items", "users"], columns: Sequence[str]
+) -> MergeCounts:
+    """Merges the staged items or users into their table.
+
+    Args:
+        columns: columns of the file beside the id; all others keep their values.
+    """
+    table, key = _TARGETS[kind]
+    merged = [sql.SQL(_MERGED[name]).format() for name in columns]
+    names = {
+        "staged": _staging_table(kind),
+        "table": sql.Identifier(table),
+        "key": sql.Identifier(key),
+        "columns": _names(columns),
+        "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in columns),
+        "merged": sql.SQL(", ").join(merged),
+        "key_and_columns": _names([key, *columns]),
+        "key_and_merged": sql.SQL(", ").join([sql.Identifier("s", key), *merged]),
+    }
+    with conn.cursor() as cursor:
+        # A new table has no statistics, and autovacuum does not see temporary ones.
+        cursor.execute(sql.SQL("ANALYZE {staged}").format(**names))
+        n_repeated = _drop_repeated(cursor, kind, key, keep="max")
+        n_staged = _count(cursor, sql.SQL("SELECT count(*) FROM {staged}").format(**names))
+        # The lock stops other loads, not readers. Without it, two loads would add one item twice,
+        # or give one row number to two items.
+        cursor.execute(sql.SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE").format(**names))
+        n_changed = 0
+        if columns:
+            cursor.execute(_UPDATE.format(**names))
+            n_changed = cursor.rowcount
+        cursor.execute(_INSERTS[kind].format(**names))
+        n_new = cursor.rowcount
+    return MergeCounts(n_new, n_changed, n_staged - n_new - n_changed, n_repeated)
+
+
+def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
+    """Appends the staged interactions whose ``event_id`` is not known yet.
+
+    Returns:
+        The counts (``unchanged``: events known before), and the number of items that were added
+        because no file had described them.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute("ANALYZE staged_interactions")
+        n_repeated = _drop_repeated(cursor, "interactions", "event_id", keep="min")
+        n_staged = _count(cursor, "SELECT count(*) FROM staged_interactions")
+        # As for items: the row numbers are this load's.
+        cursor.execute("LOCK TABLE item_features IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(_INSERT_BARE_ITEMS)
+        n_bare_items = cursor.rowcount
+        cursor.execute("""
+            INSERT INTO interactions (event_id, user_id, item_row, type, value, at, session_id)
+            SELECT event_id, user_id, item_row, type, value, to_timestamp(at), session_id
+            FROM staged_interactions JOIN item_features USING (item_id)
+            ON CONFLICT (event_id) DO NOTHING
+        """)
+        n_new = cursor.rowcount
+    return MergeCounts(n_new, 0, n_staged - n_new, n_repeated), n_bare_items
+
+
+# IS DISTINCT FROM keeps equal rows unwritten: no dead tuples, and ``updated_at`` stays true.
+_UPDATE = sql.SQL("""
+    UPDATE {table} AS t SET ({columns}) = ROW({merged}), updated_at = now()
+    FROM {staged} AS s
+    WHERE t.{key} = s.{key} AND ROW({current}) IS DISTINCT FROM ROW({merged})
+""")
+
+# After the rows that are there: a failed load leaves no gap. In the order of the file: equal files
+# loaded into new databases number items equally.
+_NEXT_ROW: LiteralString = (
+    "(SELECT coalesce(max(item_row), -1) FROM item_features) + row_number() OVER"
+)
+
+_INSERT_USERS: LiteralString = """
+    INSERT INTO {table} ({key_and_columns})
+    SELECT {key_and_merged} FROM {staged} AS s LEFT JOIN {table} AS t USING ({key})
+    WHERE t.{key} IS NULL ORDER BY s.line
+"""
+
+_INSERT_ITEMS: LiteralString = f"""
+    INSERT INTO {{table}} (item_row, {{key_and_columns}})
+    SELECT {_NEXT_ROW} (ORDER BY s.line), {{key_and_merged}}
+    FROM {{staged}} AS s LEFT JOIN {{table}} AS t USING ({{key}})
+    WHERE t.{{key}} IS NULL
+"""
+
+_INSERTS = {"items": sql.SQL(_INSERT_ITEMS), "users": sql.SQL(_INSERT_USERS)}
+
+_STAGED_EVENT: LiteralString = (
+    "ROW(s.user_id, s.item_id, s.type, s.value, to_timestamp(s.at), s.session_id)"
+)
+
+_DROP_CONFLICTS_IN_FILE: LiteralString = f"""
+    DELETE FROM staged_interactions AS s USING
+      (SELECT event_id, min(line) AS line FROM staged_interactions
+        GROUP BY event_id HAVING count(*) > 1) AS kept
+      JOIN staged_interactions AS f USING (event_id, line)
+    WHERE s.event_id = kept.event_id AND s.line <> kept.line
+      AND {_STAGED_EVENT} IS DISTINCT FROM {_STAGED_EVENT.replace("s.", "f.")}
+    RETURNING s.line, s.event_id
+"""
+
+_DROP_CONFLICTS_WITH_TABLE: LiteralString = f"""
+    DELETE FROM staged_interactions AS s
+    USING interactions AS i JOIN item_features AS t USING (item_row)
+    WHERE s.event_id = i.event_id AND {_STAGED_EVENT}
+      IS DISTINCT FROM ROW(i.user_id, t.item_id, i.type, i.value, i.at, i.session_id)
+    RETURNING s.line, s.event_id
+"""
+
+_INSERT_BARE_ITEMS: LiteralString = f"""
+    INSERT INTO item_features (item_row, item_id)
+    SELECT {_NEXT_ROW} (ORDER BY min(line)), item_id
+    FROM staged_interactions AS s
+    WHERE NOT EXISTS (SELECT FROM item_features AS i WHERE i.item_id = s.item_id)
+    GROUP BY item_id
+"""
+
+
+def _drop_repeated(
+    cursor: Cursor[TupleRow], kind: Kind, key: str, *, keep: Literal["min", "max"]
+) -> int:
+    """Deletes all lines of a key but the first or the last one; returns how many were deleted."""
+    cursor.execute(
+        sql.SQL("""
+            DELETE FROM {staged} AS s USING
+              (SELECT {key}, {keep}(line) AS line FROM {staged}
+                GROUP BY {key} HAVING count(*) > 1) AS kept
+            WHERE s.{key} = kept.{key} AND s.line <> kept.line
+        """).format(staged=_staging_table(kind), key=sql.Identifier(key), keep=sql.Identifier(keep))
+    )
+    return cursor.rowcount
+
+
+def _count(cursor: Cursor[TupleRow], query: LiteralString | sql.Composed) -> int:
+    row = cursor.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _staging_table(kind: Kind) -> sql.Identifier:
+    return sql.Identifier(f"staged_{kind}")
+
+
+def _names(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -1,0 +1,197 @@
+"""Opens connections to PostgreSQL for the serving side: bounded in time, read-only, one by one."""
+
+import asyncio
+import ipaddress
+import random
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import set_json_loads
+
+from serve_app.database.connection_pool import AsyncConnection
+from serve_app.database.detached import DetachedCalls
+from serve_app.database.json_values import read_json
+from serve_app.errors import StoreUnavailable
+
+Parameters = Mapping[str, Any]
+
+_PORT = "5432"
+
+_OPTIONS: Parameters = {
+    # Without it every read would be a transaction of three round trips.
+    "autocommit": True,
+    "prepare_threshold": None,
+    # Ids may be any text, whatever the client's environment says.
+    "client_encoding": "utf8",
+    # A server that vanished without closing the connection is noticed after two seconds.
+    "keepalives_idle": 2,
+    "tcp_user_timeout": 2_000,
+}
+
+# Not as options of the connection: poolers refuse those, and a read-only default would make
+# ``target_session_attrs=read-write`` refuse every server. Behind a pooler the session is shared
+# with other programs, and stays as it is; their backend has another number than the client knows.
+_SETTLE: LiteralString = """
+SELECT is_own,
+  CASE WHEN is_own THEN set_config('statement_timeout', %s, false) END,
+  CASE WHEN is_own THEN set_config('default_transaction_read_only', 'on', false) END
+FROM (SELECT pg_backend_pid() = %s AS is_own) AS backend
+"""
+
+
+class Connector:
+    """Opens connections to one URL. It may name several hosts; the first that answers counts."""
+
+    def __init__(self, url: str, *, attempt_timeout_s: float, statement_timeout_s: float) -> None:
+        """
+        Args:
+            attempt_timeout_s: for one address.
+            statement_timeout_s: the limit that the server gets, unless a pooler is in between.
+        """
+        self._url = url
+        self._attempt_timeout_s = attempt_timeout_s
+        self._statement_timeout = f"{statement_timeout_s * 1e3:.0f}ms"
+        self._calls = DetachedCalls()
+        self._lookup: asyncio.Task[list[Parameters]] | None = None
+
+    async def connect(self) -> AsyncConnection:
+        """
+        Raises:
+            psycopg.Error, OSError, UnicodeError: no address answers as it should.
+            StoreUnavailable: the database cannot hold every text.
+        """
+        failures: list[Exception] = []
+        for address in await self._addresses():
+            try:
+                return await self._attempt(address)
+            except (psycopg.Error, OSError) as error:
+                failures.append(error)
+        raise failures[-1]
+
+    async def close(self) -> None:
+        """Waits until every abandoned attempt has ended."""
+        if self._lookup is not None:
+            self._lookup.cancel()
+        await self._calls.close()
+
+    async def _addresses(self) -> list[Parameters]:
+        # A look-up holds a thread until DNS gives up, even if it is cancelled. So the next attempt
+        # waits for the same one: a hanging DNS never takes more than one thread.
+        if self._lookup is None:
+            self._lookup = asyncio.create_task(addresses_of(conninfo_to_dict(self._url)))
+        done, _ = await asyncio.wait({self._lookup}, timeout=self._attempt_timeout_s)
+        if not done:
+            raise TimeoutError
+        lookup, self._lookup = self._lookup, None
+        return lookup.result()
+
+    async def _attempt(self, address: Parameters) -> AsyncConnection:
+        attempt = _Attempt()
+        try:
+            await self._calls.within(self._attempt_timeout_s, self._open(address, attempt))
+        except BaseException:
+            attempt.abandon()
+            raise
+        assert attempt.conn is not None
+        return attempt.conn
+
+    async def _open(self, address: Parameters, attempt: "_Attempt") -> None:
+        conn = await psycopg.AsyncConnection.connect(**{**address, **_OPTIONS})
+        try:
+            _check_encoding(conn)
+            await self._settle(conn)
+            set_json_loads(read_json, conn)
+        except BaseException:
+            conn.pgconn.finish()
+            raise
+        attempt.succeed(conn)
+
+    async def _settle(self, conn: AsyncConnection) -> None:
+        parameters = (self._statement_timeout, conn.info.backend_pid)
+        row = await (await conn.execute(_SETTLE, parameters)).fetchone()
+        if row is not None and row[0]:
+            # There are few statements, so each is worth preparing when it is first repeated.
+            # Behind a pooler the next server would not know the prepared one.
+            conn.prepare_threshold = 1
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """Closes a connection that opens in the moment in which its caller gives up."""
+
+    conn: AsyncConnection | None = None
+    is_abandoned: bool = False
+
+    def succeed(self, conn: AsyncConnection) -> None:
+        self.conn = conn
+        if self.is_abandoned:
+            conn.pgconn.finish()
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
+        if self.conn is not None:
+            self.conn.pgconn.finish()
+
+
+def is_pooled(conn: AsyncConnection) -> bool:
+    """Tells whether a pooler is between this process and the server."""
+    return conn.prepare_threshold is None
+
+
+def _check_encoding(conn: AsyncConnection) -> None:
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", None):
+        # One id with a letter outside of it would fail the reads of its whole batch.
+        raise StoreUnavailable("postgres", f"encoding_{encoding}")
+
+
+async def addresses_of(parameters: Parameters) -> list[Parameters]:
+    """The parameters for each address of each host, in order, or shuffled if the URL says so.
+
+    Raises:
+        OSError: DNS knows none of the hosts.
+    """
+    if parameters.get("hostaddr"):
+        return [parameters]
+    hosts = str(parameters.get("host") or "").split(",")
+    ports = str(parameters.get("port") or "").split(",")
+    found: list[Parameters] = []
+    failures: list[OSError] = []
+    for host, port in zip(hosts, cycle(ports) if len(ports) == 1 else ports, strict=False):
+        try:
+            found += [_at(parameters, *place, port) for place in await _resolve(host, port)]
+        except OSError as error:
+            failures.append(error)
+    if not found:
+        raise failures[-1]
+    if parameters.get("load_balance_hosts") == "random":
+        random.shuffle(found)
+    return found
+
+
+def _at(parameters: Parameters, host: str, address: str, port: str) -> Parameters:
+    place = {"host": host, "hostaddr": address, "port": port}
+    return {**parameters, **{key: value or None for key, value in place.items()}}
+
+
+async def _resolve(host: str, port: str) -> Sequence[tuple[str, str]]:
+    """The host with each of its addresses; sockets and numbers need no DNS."""
+    if not host or host[0] in "/@" or _is_number(host):
+        return [(host, "")]
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port or _PORT, type=socket.SOCK_STREAM
+    )
+    return [(host, str(place[4][0])) for place in found]
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
