@@ -24,8 +24,8 @@ from benchmarks.parts import (
     closed_part,
 )
 from benchmarks.stopping import BenchmarkFailed
-from serve_app.errors import OperatorError
 from serve_app.cli.progress import show_progress
+from serve_app.errors import OperatorError
 
 RESULTS = ROOT / "benchmarks/RESULTS.md"
 PLOTS = "plots"

@@ -13,6 +13,7 @@ from benchmarks.home import CONFIG, ROOT, workplace_in
 from benchmarks.machine import facts
 from benchmarks.markdown import Section, Table
 from benchmarks.stopping import BenchmarkFailed, exit_on_sigterm
+from serve_app.cli.progress import show_progress
 from serve_app.database.fit_input import holds_items
 from serve_app.database.schema import ensure_schema
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
@@ -20,7 +21,6 @@ from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.fitting.workspace.step_folders import Done, Workspace
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.load_shop import load_files
-from serve_app.cli.progress import show_progress
 
 RESULTS = ROOT / "benchmarks/FIT.md"
 

@@ -15,8 +15,8 @@ from benchmarks.quality.goals import Documents, goals_of
 from benchmarks.quality.quality_page import sections
 from benchmarks.quality.quality_plot import plot_quality
 from benchmarks.quality.runs import DEMO_RUN, RUNS, Plan, run
-from serve_app.errors import RecserveError
 from serve_app.cli.progress import show_progress
+from serve_app.errors import RecserveError
 
 RESULTS = ROOT / "benchmarks/QUALITY.md"
 PLOT = "plots/quality.png"
