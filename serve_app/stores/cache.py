@@ -101,6 +101,16 @@ class Cache:
                 pipeline.set(self._space + key, value, px=max(1, round(ttl_s * 1e3)))
             await pipeline.execute()
 
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Removes the keys; absent ones are normal. It works even where Redis has no memory left.
+
+        After an error some or all of the keys may have been removed.
+        """
+        if not keys:
+            return
+        with self._failures_named():
+            await self._redis.unlink(*map(self._space.__add__, keys))
+
     async def keys(self, prefix: str) -> list[str]:
         """All keys that start with ``prefix``, unordered. Slow: walks over all keys of Redis."""
         pattern = f"{_escape(self._space + prefix)}*"

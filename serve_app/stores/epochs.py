@@ -18,10 +18,21 @@ _CHECKSUM_BYTES = 4
 _CONTENT_AT = EPOCH_BYTES + _CHECKSUM_BYTES
 
 _KEY = "epoch"
+_USER, _ITEM = "epoch:user:", "epoch:item:"
 # Ten years. The epoch must outlive all that was cached before it: without one, the values that were
 # cached before the first epoch would count again.
 _TTL_S = 3_650 * DAY_S
 _BEFORE_ANY = bytes(EPOCH_BYTES)
+
+
+def user_epoch(user_id: str) -> str:
+    """Key of a user's epoch."""
+    return _USER + user_id
+
+
+def item_epoch(item_id: str) -> str:
+    """Key of an item's epoch."""
+    return _ITEM + item_id
 
 
 @dataclass(frozen=True, slots=True)

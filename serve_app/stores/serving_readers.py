@@ -50,6 +50,16 @@ class CacheTtls(Settings):
         " or item may be added at any time.",
     )
 
+    @property
+    def epoch_s(self) -> float:
+        """Seconds after which the epoch of a user or an item expires.
+
+        Nothing that was read under an epoch counts after it: this bounds how long a change can
+        stay unseen that could not be made visible.
+        """
+        # Twice as long as any value: most values then expire before their epoch.
+        return 2 * max(self.features_s, self.history_s, self.unknown_s)
+
 
 def user_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> CachedReader[UserRow]:
     """Reads the numbers that PostgreSQL keeps of users, columns as ``USER_COLUMNS``."""

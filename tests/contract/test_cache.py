@@ -56,6 +56,16 @@ class CacheContract:
 
         assert self.run(scenario) == ([[b"1"], [None], [None], [None]], ["a"], [])
 
+    def test_removes_the_keys_that_are_there(self):
+        async def scenario(cache):
+            await cache.set_many(dict.fromkeys("abc", b"1"), 60)
+            await cache.of_shop("1f0e").set_many({"a": b"1"}, 60)
+            await cache.remove(["a", "c", "none"])
+            await cache.remove([])
+            return await cache.get_many("abc"), await cache.of_shop("1f0e").get_many(["a"])
+
+        assert self.run(scenario) == ([None, b"1", None], [b"1"])
+
     def test_a_value_is_gone_when_its_time_is_over(self):
         async def scenario(cache):
             await cache.set_many({"short": b"1"}, 0.02)
@@ -95,6 +105,7 @@ class TestCache(CacheContract):
 CALLS = {
     "get_many": lambda cache: cache.get_many(["a"]),
     "set_many": lambda cache: cache.set_many({"a": b"1"}, 60),
+    "remove": lambda cache: cache.remove(["a"]),
     "keys": lambda cache: cache.keys("a"),
     "ping": lambda cache: cache.ping(),
 }

@@ -75,6 +75,10 @@ class InMemoryCache:
         until = self._clock() + ttl_s
         self._values.update({self._space + key: (value, until) for key, value in values.items()})
 
+    async def remove(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._values.pop(self._space + key, None)
+
     async def keys(self, prefix: str) -> list[str]:
         names = [
             key.removeprefix(self._space) for key in self._values if key.startswith(self._space)
