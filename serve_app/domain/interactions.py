@@ -18,8 +18,8 @@ class InteractionType:
         name: the type in files and in the API.
         code: the type in the database, in histories and in bundles. Codes never change.
         weight: strength as a sign of the user's taste, relative to a purchase.
-        grade: value of the interaction for the shop, 1 to 5. The fit takes the type of the highest
-            frequent grade as its label.
+        grade: value of the interaction for the shop, 1 to 5; 0 for one that nobody aims at. The
+            fit takes the type of the highest frequent grade as its label.
         gain: relevance that the models learn for an item on which the user did this.
         priority: the reason for an item names the interaction of the largest priority.
         reason: name of the reason that refers to the interaction (see ``ranking.reasons``).
@@ -47,6 +47,8 @@ TYPES: tuple[InteractionType, ...] = (
     # A rating says that the user knows the item, hence its weight and priority. It may be bad,
     # and it follows the use of an item, so nothing is gained by leading a user to it.
     InteractionType("rating", 4, weight=0.5, grade=2, gain=0, priority=3, reason="because_rated"),
+    # Says nothing by itself: it takes back what it follows (see ``are_standing``).
+    InteractionType("return", 5, weight=0.0, grade=0, gain=0, priority=0, reason="because_bought"),
 )
 """Every kind of interaction, in the order of the codes."""
 
@@ -54,6 +56,7 @@ INTERACTION_TYPES = tuple(kind.name for kind in TYPES)
 TYPE_CODES: Mapping[str, int] = {kind.name: kind.code for kind in TYPES}
 PURCHASE = TYPE_CODES["purchase"]
 RATING = TYPE_CODES["rating"]
+RETURN = TYPE_CODES["return"]
 
 TYPE_WEIGHTS = np.array([kind.weight for kind in TYPES], np.float32)
 TYPE_GRADES = np.array([kind.grade for kind in TYPES], np.uint8)
@@ -61,7 +64,7 @@ REASON_PRIORITIES = np.array([kind.priority for kind in TYPES])
 """The columns of ``TYPES`` as arrays, indexed by code."""
 
 GRADE_GAINS = np.array(
-    [0, *(kind.gain for kind in sorted(TYPES, key=lambda kind: kind.grade))], "<f4"
+    [0, *(kind.gain for kind in sorted(TYPES, key=lambda kind: kind.grade) if kind.grade)], "<f4"
 )
 """Relevance by grade, shape (6,), float32; grade 0 stands for no interaction."""
 
@@ -97,6 +100,29 @@ def are_usable(events: Events) -> Mask:
     return np.asarray(known & np.isfinite(events["at"]), bool)
 
 
+def are_standing(
+    keys: NDArray[np.int64], types: NDArray[np.uint8], at: NDArray[np.float64]
+) -> Mask:
+    """Mask of the events that still hold, shape (n,): no returns, and nothing they took back.
+
+    A return takes back all purchases of its item by its user at its moment or before.
+
+    Args:
+        keys: user and item of each event in one number.
+        at: epoch seconds.
+    """
+    returns = np.flatnonzero(types == RETURN)
+    standing: Mask = types != RETURN
+    if not len(returns):
+        return standing
+    returned, of_return = np.unique(keys[returns], return_inverse=True)
+    last_at = np.full(len(returned), -np.inf)
+    np.maximum.at(last_at, of_return, at[returns])
+    positions = np.minimum(np.searchsorted(returned, keys), len(returned) - 1)
+    taken_back = (returned[positions] == keys) & (at <= last_at[positions])
+    return np.asarray(standing & ~(taken_back & (types == PURCHASE)), bool)
+
+
 MAX_EVENTS = 500
 """Default of the number of events that are read per user."""
 
@@ -110,10 +136,13 @@ def kept_types(ending_types: Mask) -> tuple[int, ...]:
     """Codes of the types of which a history keeps the last event of every item, ascending.
 
     Args:
-        ending_types: shape (n_types,), as in ``CandidateTables``. Purchases are kept in any case.
+        ending_types: shape (n_types,), as in ``CandidateTables``. Purchases are kept in any case,
+            and returns with them: the later of the two decides.
     """
-    kept = ending_types.copy()
-    kept[PURCHASE] = True
+    kept = np.zeros(len(TYPES), bool)
+    # A bundle of an older build knows fewer types.
+    kept[: len(ending_types)] = ending_types
+    kept[[PURCHASE, RETURN]] = True
     return tuple(np.flatnonzero(kept).tolist())
 
 
@@ -174,6 +203,18 @@ class Histories:
         """User and item of each event in one number, ``user * n_rows + row``, shape (total,)."""
         keys: NDArray[np.int64] = owners(self.offsets) * n_rows + self.events["row"]
         return keys
+
+    def standing(self, n_rows: int) -> "Histories":
+        """The histories without returns, and without what they took back."""
+        events = self.events
+        return self.where(are_standing(self.keys(n_rows), events["type"], events["at"]))
+
+    def where(self, kept: Mask) -> "Histories":
+        """The events of a mask, shape (total,)."""
+        if kept.all():
+            return self
+        lengths = np.bincount(owners(self.offsets)[kept], minlength=len(self))
+        return Histories(self.events[kept], offsets_of(lengths), self.stale)
 
     def of_user(self, i: int) -> Events:
         return self.events[self.offsets[i] : self.offsets[i + 1]]

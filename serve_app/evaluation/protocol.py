@@ -22,7 +22,7 @@ from serve_app.errors import NotEnoughData
 from serve_app.evaluation.training_matrix import TrainingMatrix
 from serve_app.fitting.data.labels import Label, LabelConfig, choose_label
 from serve_app.fitting.data.pairs import find_pairs
-from serve_app.fitting.data.windows import select_before, select_interactions
+from serve_app.fitting.data.windows import select_before, select_interactions, select_standing
 from serve_app.measuring.lists import Wanted
 
 
@@ -164,11 +164,10 @@ def _wanted_and_excluded(
     log: InteractionLog, numbering: _Numbering, label: Label, cut_at: float, end_at: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ascending keys of hits, and of pairs that must not be recommended."""
+    before, log = select_before(log, cut_at), select_standing(log)
     within = (log.at >= cut_at) & (log.at <= end_at)
     wanted = numbering.keys(select_interactions(log, label.counts(log) & within))
-    excluded = numbering.keys(
-        select_interactions(log, label.ending_types[log.types] & (log.at < cut_at))
-    )
+    excluded = numbering.keys(select_interactions(before, label.ending_types[before.types]))
     wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
     if not len(wanted):
         raise NotEnoughData(_why_no_hits(select_interactions(log, within), numbering, label))

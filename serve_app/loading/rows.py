@@ -185,8 +185,8 @@ def _fault_of_value(code: int, number: float, limits: Limits) -> str | None:
         return f"a rating above {limits.max_rating:g}: --max-rating sets the top of another scale"
     if code == PURCHASE and number <= 0:
         return (
-            "a purchase of quantity 0 or less: leave out returns and what they take back,"
-            " or skip such rows with --max-reject-share"
+            "a purchase of quantity 0 or less: give a return the type `return`, or skip such"
+            " rows with --max-reject-share"
         )
     return None
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.ragged import Offsets, gather, offsets_of
-from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.interactions import InteractionLog, are_standing
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 
@@ -60,8 +60,22 @@ def select_interactions(log: InteractionLog, mask: Mask) -> InteractionLog:
     )
 
 
+def select_standing(log: InteractionLog) -> InteractionLog:
+    """The interactions without returns, and without the purchases that they took back."""
+    keys = _pairs(log, int(log.rows.max(initial=-1)) + 1)
+    return select_interactions(log, are_standing(keys, log.types, log.at))
+
+
 def select_before(log: InteractionLog, at: float) -> InteractionLog:
-    return select_interactions(log, log.at < at)
+    """What was known at a moment: purchases that were returned later still stand."""
+    return select_standing(select_interactions(log, log.at < at))
+
+
+def _pairs(log: InteractionLog, n_rows: int) -> NDArray[np.int64]:
+    """User and item of each interaction in one number, ``user * n_rows + row``, shape (n,)."""
+    # The product exceeds 32 bits.
+    keys: NDArray[np.int64] = log.users.astype(np.int64) * n_rows + log.rows
+    return keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +108,19 @@ def find_outcomes(
 ) -> Outcomes:
     """Finds what users did in a window with items that could be recommended to them.
 
+    Purchases count unless they were returned, within the window or after it.
+
     Args:
         start_at, end_at: the window, both included.
         listed: shape (n_rows,), items that could be recommended when the window began.
         label: interactions that count; some of them end that an item is recommended.
         least: users without an interaction of this strength are left out.
     """
-    # One number per user and item; int64, as the product exceeds 32 bits.
-    keys = log.users.astype(np.int64) * len(listed) + log.rows
-    earlier = np.unique(keys[(log.at < start_at) & label.ending_types[log.types]])
+    before = select_before(log, start_at)
+    ended = select_interactions(before, label.ending_types[before.types])
+    earlier = np.unique(_pairs(ended, len(listed)))
+    log = select_standing(log)
+    keys = _pairs(log, len(listed))
     within = (log.at >= start_at) & (log.at <= end_at) & listed[log.rows]
     within &= ~np.isin(keys, earlier)
     keys, strengths = keys[within], label.strengths(log)[within]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.windows import FitWindows, find_outcomes, select_before
+from serve_app.fitting.data.windows import FitWindows, find_outcomes, select_before, select_standing
 from serve_app.fitting.moments import snapshot
 from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.run import Job
@@ -51,7 +51,7 @@ def known_at(data: CheckedData, moment: str) -> Known:
     if moment == "final":
         # The bundle serves the future: it lists items that are announced, and knows the last
         # interaction, which happened at the moment itself.
-        return Known(data.log, at, data.items.listed)
+        return Known(select_standing(data.log), at, data.items.listed)
     return Known(select_before(data.log, at), at, snapshot.listed_at(data.items, at))
 
 

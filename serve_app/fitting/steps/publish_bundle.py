@@ -22,7 +22,12 @@ from serve_app.fitting.moments.snapshot import build_archive
 from serve_app.fitting.run import Job
 from serve_app.fitting.steps import evaluate_models
 from serve_app.fitting.steps.check_data import load_data
-from serve_app.fitting.steps.compute_features import load_catalogue_at, load_settings, load_users_at
+from serve_app.fitting.steps.compute_features import (
+    known_at,
+    load_catalogue_at,
+    load_settings,
+    load_users_at,
+)
 from serve_app.fitting.steps.find_candidates import load_tables
 from serve_app.fitting.steps.train_models import load_objectives, read_booster
 from serve_app.fitting.training.boosting import parse_booster
@@ -100,7 +105,8 @@ def assemble_result(
     """
     data, settings = load_data(work), load_settings(work)
     catalogue = load_catalogue_at(work, "final")
-    archive = build_archive(data.log, data.index, data.label, settings.max_events_per_user)
+    known = known_at(data, "final").log
+    archive = build_archive(known, data.index, data.label, settings.max_events_per_user)
     contents = BundleContents(
         fitted=Fitted(catalogue, load_tables(work, "final"), archive),
         models={
@@ -119,8 +125,8 @@ def assemble_result(
     columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users.T, strict=True))
     # Loading owns this column. The fit knows no time for some users, and must not write NaN.
     del columns["created_at"]
-    columns["favorite_categories"] = find_favorite_categories(catalogue, data.log)
-    columns["recent_views"] = find_recent_views(catalogue, data.log)
+    columns["favorite_categories"] = find_favorite_categories(catalogue, known)
+    columns["recent_views"] = find_recent_views(catalogue, known)
     return FitResult(contents, data.log.user_ids, columns)
 
 

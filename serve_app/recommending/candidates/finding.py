@@ -129,7 +129,7 @@ class CandidateFinder:
         """The batch as the sources see it; the arguments are those of ``find``."""
         # Stores may be ahead of the bundle: an event may name a row that the arrays do not have.
         catalogue, tables = self.fitted.catalogue, self.fitted.tables
-        histories = drop_unknown_items(histories, catalogue)
+        histories = drop_unknown_items(histories, catalogue).standing(len(catalogue))
         done = keys_with_types(histories, tables.ending_types, len(catalogue))
         return Queries(
             catalogue=catalogue,

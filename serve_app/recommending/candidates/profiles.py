@@ -42,11 +42,7 @@ class Profiles:
 
 def drop_unknown_items(histories: Histories, catalogue: Catalogue) -> Histories:
     """The histories without events on items that are newer than the catalogue."""
-    known = histories.events["row"] < len(catalogue)
-    if known.all():
-        return histories
-    lengths = np.bincount(owners(histories.offsets)[known], minlength=len(histories))
-    return Histories(histories.events[known], offsets_of(lengths), histories.stale)
+    return histories.where(histories.events["row"] < len(catalogue))
 
 
 def event_weights(histories: Histories, at: float, half_life_days: float) -> NDArray[np.float32]:

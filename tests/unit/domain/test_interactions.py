@@ -10,9 +10,12 @@ from serve_app.domain.interactions import (
     INTERACTION_TYPES,
     PURCHASE,
     REASON_PRIORITIES,
+    RETURN,
     TYPE_GRADES,
     TYPE_WEIGHTS,
     TYPES,
+    Histories,
+    are_standing,
     kept_types,
     latest,
     make_events,
@@ -31,13 +34,14 @@ def test_codes_of_interaction_types_are_stored_and_never_change():
         (2, "cart"),
         (3, "purchase"),
         (4, "rating"),
+        (5, "return"),
     ]
 
 
 def test_each_meaning_orders_the_interaction_types_in_its_own_way():
-    assert by(TYPE_WEIGHTS) == ["view", "click", "rating", "cart", "purchase"]
-    assert by(TYPE_GRADES) == ["view", "rating", "click", "cart", "purchase"]
-    assert by(REASON_PRIORITIES) == ["view", "click", "cart", "rating", "purchase"]
+    assert by(TYPE_WEIGHTS) == ["return", "view", "click", "rating", "cart", "purchase"]
+    assert by(TYPE_GRADES) == ["return", "view", "rating", "click", "cart", "purchase"]
+    assert by(REASON_PRIORITIES)[-4:] == ["click", "cart", "rating", "purchase"]
 
 
 def test_no_interaction_has_no_gain_and_a_purchase_has_the_largest():
@@ -91,5 +95,35 @@ class TestLatest:
 
 
 def test_purchases_are_kept_whatever_ends_an_item():
-    assert kept_types(np.zeros(5, bool)) == (PURCHASE,)
-    assert kept_types(np.array([False, True, False, True, False])) == (1, PURCHASE)
+    assert kept_types(np.zeros(6, bool)) == (PURCHASE, RETURN)
+    assert kept_types(np.array([False, True, False, True, False])) == (1, PURCHASE, RETURN)
+
+
+class TestReturns:
+    EVENTS = make_events(
+        [1, 1, 2, 1, 1], [PURCHASE, RETURN, PURCHASE, PURCHASE, 0], [1.0, 2.0, 1.0, 3.0, 1.0]
+    )
+
+    def test_take_back_the_purchases_of_their_item_that_came_before(self):
+        events = self.EVENTS
+
+        standing = are_standing(events["row"].astype(np.int64), events["type"], events["at"])
+
+        assert standing.tolist() == [False, False, True, True, True]
+
+    def test_take_back_a_purchase_of_the_same_moment(self):
+        both = np.array([PURCHASE, RETURN], np.uint8)
+
+        assert not are_standing(np.zeros(2, np.int64), both, np.ones(2)).any()
+
+    def test_of_one_user_leave_the_purchases_of_another(self):
+        bought, returned = self.EVENTS[:1], self.EVENTS[1:2]
+
+        histories = Histories.of([bought, returned, np.concatenate([bought, returned])])
+
+        assert histories.standing(5).offsets.tolist() == [0, 1, 1, 1]
+
+    def test_a_history_without_returns_is_not_copied(self):
+        histories = Histories.of([self.EVENTS[2:]])
+
+        assert histories.standing(5) is histories

@@ -24,7 +24,7 @@ LOST_IN_SPREADSHEET = (
     "item_id has lost digits in a spreadsheet: format the column as text, and export it again"
 )
 QUANTITY = (
-    "a purchase of quantity 0 or less: leave out returns and what they take back, or skip such"
+    "a purchase of quantity 0 or less: give a return the type `return`, or skip such"
     " rows with --max-reject-share"
 )
 NO_TIME = "timestamp is no time from 1980 to 2200 in epoch seconds or milliseconds"
@@ -232,7 +232,7 @@ def test_an_interaction_without_a_type_is_a_purchase(kind: object, code: int) ->
 @pytest.mark.parametrize(
     ("cells", "fault"),
     [
-        ({"type": "wish"}, "type is none of view, click, cart, purchase, rating"),
+        ({"type": "wish"}, "type is none of view, click, cart, purchase, rating, return"),
         ({"type": "rating"}, "a rating without a value"),
         (
             {"type": "rating", "value": "5.5"},

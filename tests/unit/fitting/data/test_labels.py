@@ -30,7 +30,7 @@ class TestTypeThatCounts:
 
         assert label.type == TYPE_CODES["click"]
 
-    @pytest.mark.parametrize("name", INTERACTION_TYPES)
+    @pytest.mark.parametrize("name", [name for name in INTERACTION_TYPES if name != "return"])
     def test_can_be_set(self, name):
         log = log_of(("ann", 0, "purchase", 1))
 

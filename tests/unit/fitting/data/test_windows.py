@@ -62,3 +62,31 @@ class TestWindows:
         log = log_of(("ann", 0, "view", 1), ("ann", 0, "view", 2))
 
         assert select_before(log, 2 * DAY_S).at.tolist() == [DAY_S]
+
+
+class TestReturns:
+    LOG = log_of(
+        ("ann", 0, "purchase", 1),
+        ("ann", 0, "return", 5),
+        ("ann", 1, "purchase", 4),
+        ("ben", 1, "purchase", 3),
+        ("ben", 1, "return", 9),
+    )
+
+    def test_a_purchase_stands_until_it_is_returned(self):
+        day = {at: select_before(self.LOG, at * DAY_S) for at in (5, 6)}
+
+        assert day[5].rows.tolist() == [0, 1, 1]
+        assert day[6].rows.tolist() == [1, 1]
+
+    def test_a_returned_item_may_be_wanted_again(self):
+        log = log_of(("ann", 0, "purchase", 1), ("ann", 0, "return", 2), ("ann", 0, "purchase", 4))
+
+        outcomes = find_outcomes(log, 3 * DAY_S, 9 * DAY_S, np.ones(2, bool))
+
+        assert outcomes.rows.tolist() == [0]
+
+    def test_a_purchase_that_is_returned_is_no_success(self):
+        outcomes = find_outcomes(self.LOG, 2 * DAY_S, 9 * DAY_S, np.ones(2, bool))
+
+        assert (outcomes.users.tolist(), outcomes.rows.tolist()) == ([0], [1])

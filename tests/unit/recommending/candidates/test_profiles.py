@@ -40,7 +40,7 @@ def rows_of(code, n):
 
 def test_types_weigh_what_they_say():
     assert dict(zip(TYPE_CODES, TYPE_WEIGHTS.tolist(), strict=True)) == pytest.approx(
-        {"view": 0.2, "click": 0.3, "cart": 0.6, "purchase": 1.0, "rating": 0.5}
+        {"view": 0.2, "click": 0.3, "cart": 0.6, "purchase": 1.0, "rating": 0.5, "return": 0.0}
     )
 
 
