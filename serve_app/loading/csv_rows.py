@@ -7,7 +7,7 @@ the lines after its first are read again as rows of their own.
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TextIO
 
 MAX_CELL_LINES = 1_000
@@ -18,6 +18,9 @@ MAX_LINE_CHARS = 1 << 24
 """A line may have so many characters. A longer one is no line of a table."""
 
 UNCLOSED = "a quote opens and is not closed where its cell ends"
+ENDLESS = (
+    f"a quoted cell does not end within {MAX_CELL_LINES:,} lines and {MAX_CELL_CHARS:,} characters"
+)
 ROWS_IN_A_CELL = "a quoted cell spans lines that are rows by themselves"
 TOO_LONG = f"a cell is longer than {MAX_CELL_CHARS:,} characters"
 
@@ -37,12 +40,14 @@ class CsvRow(NamedTuple):
         cells: empty for a rejected row.
         fault: why the row is rejected; empty for a good one.
         shown: the beginning of a rejected row, and the number of lines that it would span.
+        n_lines: number of lines that the row spans.
     """
 
     line: int
     cells: list[str]
     fault: str = ""
     shown: str = ""
+    n_lines: int = 1
 
 
 def split_rows(text: TextIO) -> Iterator[CsvRow]:
@@ -55,12 +60,15 @@ def split_rows(text: TextIO) -> Iterator[CsvRow]:
         LineTooLong: a line has more than ``MAX_LINE_CHARS`` characters.
     """
     lines = _Lines(text)
-    reader = csv.reader(lines, strict=True)
+    reader = _parse(lines)
+    header = ""
     n_columns = 0
     while lines.begin_row():
         try:
             cells = next(reader)
-            fault = ROWS_IN_A_CELL if _are_rows(lines.taken[1:], n_columns) else ""
+            # The header itself has as many columns as it has cells.
+            n_expected = n_columns or len(cells)
+            fault = ROWS_IN_A_CELL if _are_rows(lines.taken, n_expected, header) else ""
         except LineTooLong:
             raise
         except csv.Error as error:
@@ -68,10 +76,15 @@ def split_rows(text: TextIO) -> Iterator[CsvRow]:
         if fault:
             yield CsvRow(lines.first, [], fault, _shown(lines.taken))
             lines.give_back()
-            reader = csv.reader(lines, strict=True)
+            reader = _parse(lines)
         elif any(map(str.strip, cells)):
-            n_columns = n_columns or len(cells)
-            yield CsvRow(lines.first, cells)
+            n_columns, header = n_columns or len(cells), header or lines.taken[0]
+            yield CsvRow(lines.first, cells, n_lines=len(lines.taken))
+
+
+def _parse(lines: Iterator[str]) -> Iterator[list[str]]:
+    # Blanks around a cell do not count: a quote after one opens a quoted cell.
+    return csv.reader(lines, strict=True, skipinitialspace=True)
 
 
 class _Lines:
@@ -117,25 +130,39 @@ class _Lines:
 
 
 def _fault_of(error: csv.Error, n_lines: int) -> str:
-    is_long = n_lines == 1 and "field larger than" in str(error)
-    return TOO_LONG if is_long else UNCLOSED
+    is_long = "field larger than" in str(error)
+    if is_long and n_lines == 1:
+        return TOO_LONG
+    return ENDLESS if is_long or isinstance(error, _TooManyLines) else UNCLOSED
 
 
-def _are_rows(lines: list[str], n_columns: int) -> bool:
-    """True if every line would be a whole row, were its quotes texts like any other.
+def _are_rows(lines: Sequence[str], n_columns: int, header: str) -> bool:
+    """True if the lines look like rows whose quotes are texts like any other.
 
-    Two stray quotes make one cell of all lines between them. Prose has a space after a comma, and
-    seldom as many commas in each of its lines as the header.
+    Two stray quotes make one cell of all lines between them. The line of each quote is a whole row
+    then, while a true cell cuts its row into two lines. Half of the lines between may be anything:
+    some of them may be bad rows. Prose has a space after a comma, and seldom as many commas as the
+    header.
     """
-    if not lines or n_columns < 2:
+    if len(lines) == 1 or _n_cells(lines[0]) != n_columns:
         return False
-    return all(_is_row(line.split(","), n_columns) for line in lines)
+    spaced = ", " in header
+    *between, last = (
+        _is_row(line.split(","), n_columns, spaced=spaced) for line in lines[1:] if line.strip()
+    )
+    return last and 2 * sum(between) >= len(between)
 
 
-def _is_row(cells: list[str], n_columns: int) -> bool:
-    return len(cells) == n_columns and not any(cell.startswith(" ") for cell in cells)
+def _n_cells(line: str) -> int:
+    """Number of cells of a line, were the quote that it does not close a text like any other."""
+    (cells,) = csv.reader([line], skipinitialspace=True)
+    return len(cells) + cells[-1].count(",")
 
 
-def _shown(lines: list[str]) -> str:
+def _is_row(cells: Sequence[str], n_columns: int, *, spaced: bool) -> bool:
+    return len(cells) == n_columns and (spaced or not any(cell.startswith(" ") for cell in cells))
+
+
+def _shown(lines: Sequence[str]) -> str:
     beginning = lines[0].rstrip("\r\n")[:80]
     return f"{beginning} … spans {len(lines)} lines" if len(lines) > 1 else beginning

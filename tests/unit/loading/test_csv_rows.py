@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from serve_app.loading import csv_rows
 from serve_app.loading.csv_rows import (
+    ENDLESS,
     MAX_CELL_CHARS,
     MAX_LINE_CHARS,
     ROWS_IN_A_CELL,
@@ -94,6 +95,55 @@ def test_every_stray_quote_of_a_file_is_named() -> None:
     assert good(rows) == {3: ["b", "B", "2"], 6: ["e", "E", "5"]}
 
 
+@pytest.mark.parametrize("between", [["b", "c,C,3"], ["b,B, large,2", "c,C,3"], ["c,C,3", ""]])
+def test_a_bad_row_between_two_stray_quotes_hides_them_not(between: list[str]) -> None:
+    rows = table('a,"A,1', *between, 'd,D",4', "e,E,5")
+
+    assert bad(rows) == {2: ROWS_IN_A_CELL}
+    last = 3 + len(between)
+    assert good(rows)[last] == ["d", 'D"', "4"]
+    assert good(rows)[last + 1] == ["e", "E", "5"]
+
+
+def test_two_stray_quotes_take_no_line_of_a_file_with_blanks_after_commas() -> None:
+    rows = rows_of('item_id, title, price\na, "A, 1\nb, B, 2\nc, C", 3\nd, D, 4\n')[1:]
+
+    assert bad(rows) == {2: ROWS_IN_A_CELL}
+    assert good(rows) == {3: ["b", "B", "2"], 4: ["c", 'C"', "3"], 5: ["d", "D", "4"]}
+
+
+def test_two_stray_quotes_take_no_line_of_a_file_with_one_column() -> None:
+    rows = rows_of('item_id\na\n"b\nc\nd"\ne\n')
+    assert bad(rows) == {3: ROWS_IN_A_CELL}
+    assert good(rows) == {1: ["item_id"], 2: ["a"], 4: ["c"], 5: ['d"'], 6: ["e"]}
+
+
+def test_two_stray_quotes_in_a_header_take_no_line() -> None:
+    rows = rows_of('item_id,"title,price\na,A,1\nb,B",2\nc,C,3\n')
+    assert bad(rows) == {1: ROWS_IN_A_CELL}
+
+
+def test_a_name_in_the_header_may_have_several_lines() -> None:
+    assert rows_of('item_id,"size\n(cm)",title\n')[0].cells == ["item_id", "size\n(cm)", "title"]
+
+
+def test_a_cell_before_others_may_hold_lines_that_look_like_rows() -> None:
+    rows = table('a,"red,soft,1\nblue,hard,2",3', "b,B,2")
+    assert good(rows) == {2: ["a", "red,soft,1\nblue,hard,2", "3"], 4: ["b", "B", "2"]}
+    assert [row.n_lines for row in rows] == [2, 1]
+
+
+def test_a_last_cell_may_hold_lines_that_look_like_rows() -> None:
+    rows = table('a,1,"Nice\nred,soft,1\nblue,hard,2\nand more"', "b,2,B")
+    assert bad(rows) == {}
+    assert [row.n_lines for row in rows] == [4, 1]
+
+
+def test_a_quote_after_a_blank_opens_a_cell() -> None:
+    rows = table('a, "A, large", 1', 'b,\t12" wide, "2"')
+    assert good(rows) == {2: ["a", "A, large", "1"], 3: ["b", '\t12" wide', "2"]}
+
+
 def test_a_description_of_many_lines_with_commas_is_one_cell() -> None:
     text = "\n".join(f"soft, warm, line {n}" for n in range(500))
     rows = table(f'a,"{text}",1', "b,B,2")
@@ -106,7 +156,7 @@ def test_a_cell_of_too_many_lines_is_not_read(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(csv_rows, "MAX_CELL_LINES", 3)
     rows = table('a,"x\ny\nz",1', 'b,"w\nx\ny\nz",2', "c,C,3")
 
-    assert bad(rows) == {5: UNCLOSED}
+    assert bad(rows) == {5: ENDLESS}
     assert good(rows)[2] == ["a", "x\ny\nz", "1"]
     assert good(rows)[9] == ["c", "C", "3"]
 
@@ -120,7 +170,7 @@ def test_a_stray_quote_before_long_lines_takes_none_of_them() -> None:
     long = "x" * 60_000
     rows = table('a,"A,1', f"b,{long},2", f"c,{long},3", f"d,{long},4")
 
-    assert bad(rows) == {2: UNCLOSED}
+    assert bad(rows) == {2: ENDLESS}
     assert [*good(rows)] == [3, 4, 5]
 
 
