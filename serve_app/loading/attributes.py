@@ -12,7 +12,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, Literal, get_args
 
-from serve_app.loading.cells import EXACT_BELOW, Cells, flag_of, parts_of, text_of
+from serve_app.loading.cells import flag_of, parts_of, text_of
+from serve_app.loading.chunk import EXACT_BELOW, Cells
 from serve_app.loading.rejects import Faults
 
 AttributeKind = Literal["number", "flag", "list", "text"]

@@ -1,26 +1,20 @@
 """Reads the cells of one column as ids, texts, lists, flags or numbers; notes the faults."""
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MAX_ID_CHARS
-from serve_app.loading.csv_and_parquet import known_text
+from serve_app.loading.chunk import EXACT_BELOW, Cells, Floats, known_text
 from serve_app.loading.rejects import Faults
-
-Cells = Sequence[object]
-"""Cells of one column; a missing cell is ``None``."""
-
-EXACT_BELOW = 2.0**53
-"""Above it, a float does not hold every integer: ids that differ become one."""
 
 # 4.00638E+12, as a spreadsheet shows 4006381333931.
 _ROUNDED_BY_A_SPREADSHEET = re.compile(r"-?\d([.,]\d+)?[eE]\+\d{2,3}")
 _ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_NO_TEXT = (bool, list, dict)
 _FLAGS = {"true": True, "yes": True, "t": True, "1": True, "1.0": True} | {
     "false": False, "no": False, "f": False, "0": False, "0.0": False,
 }  # fmt: skip
@@ -33,20 +27,25 @@ LARGEST_NUMBER = 1e12
 def read_ids(name: str, cells: Cells, faults: Faults, *, required: bool = True) -> list[str | None]:
     """Reads ids of 1 to 128 characters without control characters."""
     values = [text_of(cell) for cell in cells]
+    exact_below = cells.exact_below if isinstance(cells, Floats) else EXACT_BELOW
     for i, text in enumerate(values):
-        if reason := _fault_of_id(cells[i], text, required=required):
+        if text is None:
+            reason = "is missing" if required else None
+        else:
+            reason = _fault_of_id(cells[i], text, exact_below)
+        if reason:
             faults.note(i, f"{name} {reason}", name, cells[i])
     return values
 
 
-def _fault_of_id(cell: object, text: str | None, *, required: bool) -> str | None:
-    if text is None:
-        return "is missing" if required else None
+def _fault_of_id(cell: object, text: str, exact_below: float) -> str | None:
+    if isinstance(cell, _NO_TEXT):
+        return "is neither a text nor a number"
     if len(text) > MAX_ID_CHARS:
         return f"is longer than {MAX_ID_CHARS} characters"
     if not _ID.fullmatch(text):
         return "has control characters or is not UTF-8"
-    if isinstance(cell, float) and abs(cell) >= EXACT_BELOW:
+    if isinstance(cell, float) and abs(cell) >= exact_below:
         return "is a float that has lost digits: store ids as texts or as 64-bit integers"
     if _ROUNDED_BY_A_SPREADSHEET.fullmatch(text):
         return "has lost digits in a spreadsheet: format the column as text, and export it again"
@@ -57,7 +56,9 @@ def read_texts(name: str, cells: Cells, faults: Faults) -> list[str | None]:
     """Reads texts that PostgreSQL can store."""
     values = [text_of(cell) for cell in cells]
     for i, text in enumerate(values):
-        if text is not None and _UNSTORABLE.search(text):
+        if isinstance(cells[i], list | dict):
+            faults.note(i, f"{name} is no text", name, cells[i])
+        elif text is not None and _UNSTORABLE.search(text):
             faults.note(i, f"{name} has a NUL character or is not UTF-8", name, cells[i])
     return values
 
@@ -76,7 +77,7 @@ def read_flags(name: str, cells: Cells, faults: Faults) -> list[bool | None]:
     values = [None if cell is None else flag_of(cell) for cell in cells]
     for i, cell in enumerate(cells):
         if cell is not None and values[i] is None:
-            faults.note(i, f"{name} is neither true nor false", name, cell)
+            faults.note(i, f"{name} is none of {', '.join(_FLAGS)}", name, cell)
     return values
 
 
@@ -84,8 +85,6 @@ def read_numbers(name: str, cells: Cells, faults: Faults) -> list[float | None]:
     """Reads numbers from 0 to ``LARGEST_NUMBER``."""
     values = to_numbers(cells)
     given = np.array([cell is not None for cell in cells], bool)
-    # PostgreSQL's type `real` refuses a number that it would round to zero.
-    values[np.abs(values) < _SMALLEST_NUMBER] = 0.0
     note_all(faults, given & ~np.isfinite(values), f"{name} is not a number", name, cells)
     note_all(faults, given & (values < 0), f"{name} is negative", name, cells)
     too_large = given & (values > LARGEST_NUMBER)
@@ -94,10 +93,14 @@ def read_numbers(name: str, cells: Cells, faults: Faults) -> list[float | None]:
 
 
 def to_numbers(cells: Cells) -> NDArray[np.float64]:
-    """Converts cells to numbers, shape (n,); NaN for what is no number."""
+    """Converts cells to numbers, shape (n,); NaN for what is no number, such as a flag."""
     # Object cells keep lists and decimals whole; errors become NaN one by one.
     column = pd.Series(np.fromiter(cells, object, len(cells)))
-    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, copy=True)
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, copy=True)
+    values[[isinstance(cell, bool) for cell in cells]] = np.nan
+    # PostgreSQL's type `real` refuses a number that it would round to zero.
+    values[np.abs(values) < _SMALLEST_NUMBER] = 0.0
+    return values
 
 
 def text_of(cell: object) -> str | None:

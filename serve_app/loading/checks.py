@@ -10,11 +10,14 @@ from typing import Literal, NamedTuple
 from serve_app.database.bulk_load import Kind
 from serve_app.errors import DataRejected
 from serve_app.loading.attributes import AttributeKind, infer_attribute_kinds
-from serve_app.loading.csv_and_parquet import Chunk, column_names, is_parquet, read_chunks
+from serve_app.loading.chunk import Chunk
+from serve_app.loading.csv_and_parquet import column_names, is_parquet, read_chunks
+from serve_app.loading.notes import notes_on_columns
 from serve_app.loading.rejects import Reject, RejectCounts
 from serve_app.loading.rows import (
     DESCRIBED,
     INTERACTION_COLUMNS,
+    REQUIRED,
     CheckedRows,
     Described,
     Limits,
@@ -22,21 +25,7 @@ from serve_app.loading.rows import (
     check_interactions,
 )
 
-_REQUIRED: Mapping[Kind, tuple[str, ...]] = {
-    "items": ("item_id",),
-    "users": ("user_id",),
-    "interactions": ("user_id", "item_id", "timestamp"),
-}
-
-
-CONFLICT = (
-    "event_id is that of another interaction: give each interaction its own, or use"
-    " --event-id order if it is the id of an order"
-)
-"""Why an interaction is rejected whose ``event_id`` another one has."""
-
-_OPTIONAL = ("type", "value", "event_id", "session_id")
-"""Columns of interactions beside the required ones."""
+_OTHER_SIGNS: Mapping[str, str] = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class RowCheck(NamedTuple):
@@ -66,20 +55,20 @@ def choose_check(
         DataRejected: the file cannot be read, lacks a column, or has a column that a fit computes.
     """
     names = column_names(file)
-    for required in _REQUIRED[kind]:
+    for required in REQUIRED[kind]:
         if required not in names:
             raise DataRejected(file, f"it has no column {required!r}; {_present(names)}")
     if kind == "interactions":
         check = partial(check_interactions, limits=limits)
-        return RowCheck(check, INTERACTION_COLUMNS, _notes_on(names))
+        return RowCheck(check, INTERACTION_COLUMNS, tuple(notes_on_columns(kind, names)))
     return _check_of_described(kind, file, names, known)
 
 
 def _present(names: Sequence[str]) -> str:
-    other = {";": "semicolons", "\t": "tabs"}
-    if len(names) == 1 and (found := [other[sign] for sign in other if sign in names[0]]):
-        return f"its header has {found[0]} and no commas: separate the cells by commas"
-    return f"its columns are: {', '.join(names)}"
+    for sign, found in _OTHER_SIGNS.items():
+        if sign in names[0]:
+            return f"its header has {found} between its names: separate the cells by commas"
+    return f"its columns are: {', '.join(filter(None, names))}"
 
 
 def _check_of_described(
@@ -92,11 +81,12 @@ def _check_of_described(
     if taken := sorted(described.computed & {*names}):
         reason = f"recserve computes {taken[0]!r} itself: give this column another name, such as"
         raise DataRejected(file, f"{reason} shop_{taken[0]}, and it becomes an attribute")
-    new = _infer_kinds(file, described, names, known)
+    named = [name for name in names if name]
+    new = _infer_kinds(file, described, named, known)
     check = partial(check_described, described=described, kinds={**new, **known})
     listed = ", ".join(f"{name} ({of})" for name, of in sorted(new.items()))
-    notes = (f"new attributes: {listed}",) if new else ()
-    return RowCheck(check, described.columns(names), notes, new)
+    notes = [f"new attributes: {listed}"] if new else []
+    return RowCheck(check, described.columns(named), (*notes, *notes_on_columns(kind, names)), new)
 
 
 def _infer_kinds(
@@ -107,17 +97,6 @@ def _infer_kinds(
         return {}
     chunks = ({name: chunk.columns[name] for name in new} for chunk in read_chunks(file))
     return infer_attribute_kinds(chunks, typed=is_parquet(file))
-
-
-def _notes_on(names: Sequence[str]) -> tuple[str, ...]:
-    """Says which columns of interactions are not used, and what a missing one means."""
-    unused = [name for name in names if name not in (*_REQUIRED["interactions"], *_OPTIONAL)]
-    notes = []
-    if unused:
-        notes.append(f"not used: {', '.join(unused)} (known are {', '.join(_OPTIONAL)})")
-    if "type" not in names:
-        notes.append("no column 'type': every row counts as a purchase")
-    return tuple(notes)
 
 
 def bound_rejects(

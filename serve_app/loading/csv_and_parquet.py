@@ -1,14 +1,9 @@
-"""Reads the rows of CSV and Parquet files, in chunks: memory does not grow with the file.
-
-Both formats follow one rule. Blanks around a text do not count, and an empty text is missing, as is
-a word that other systems write for it (``MISSING``).
-"""
+"""Reads the rows of CSV and Parquet files, in chunks: memory does not grow with the file."""
 
 import csv
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -18,42 +13,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serve_app.errors import DataRejected
+from serve_app.loading.chunk import EXACT_BELOW, Chunk, Floats, Times, known
 from serve_app.loading.csv_rows import CsvRow, split_rows
-from serve_app.loading.rejects import Reject, shown
+from serve_app.loading.rejects import Reject, printable, shown
 
 CHUNK_ROWS = 20_000
-
-MISSING = frozenset(
-    {"", "NULL", "Null", "null", "\\N", "NaN", "NAN", "nan", "-nan", "None", "NA", "N/A", "n/a"}
-    | {"<NA>", "#N/A", "#NA"}
-)
-"""Texts that stand for a missing value, in any column. ``none`` is a word of a shop."""
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ud800-\udfff]")
 """Control characters, and the surrogates that stand for bytes that are not UTF-8."""
 
+_SIGNATURES: Mapping[bytes, str] = {
+    b"\x1f\x8b": "is compressed by gzip: decompress it",
+    b"BZh91AY&SY": "is compressed by bzip2: decompress it",
+    b"\xfd7zXZ": "is compressed by xz: decompress it",
+    b"\x28\xb5\x2f\xfd": "is compressed by Zstandard: decompress it",
+    b"PK\x03\x04": "is a ZIP archive or a spreadsheet: export it as CSV",
+    b"PAR1": "is a Parquet file: let its name end in .parquet",
+    b"\xff\xfe": "is in UTF-16 or UTF-32: export it as UTF-8",
+    b"\xfe\xff": "is in UTF-16: export it as UTF-8",
+}
+"""First bytes of files that are no CSV, and what to do with them."""
 
-class Times(list[float | None]):
-    """Cells of a column that the file declares to hold times, in epoch seconds."""
+MAX_NAME_CHARS = 200
+"""A column's name may have so many characters: a longer one comes from a stray quote."""
 
+_REPEATED_HEADER = "the row repeats the header: it comes from joined files"
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some rows of a file.
-
-    Attributes:
-        lines: of each row, its line in a CSV file (the header is line 1) or its number from 1 in
-            a Parquet file.
-        columns: by name, the cells of all rows; a missing cell is ``None``. Cells of a CSV file are
-            texts; times of a Parquet file are ``Times``.
-        misshapen: rows that cannot be split into a cell for each column.
-        share_read: share of the file read so far, 0 … 1.
-    """
-
-    lines: Sequence[int]
-    columns: Mapping[str, Sequence[object]]
-    misshapen: Sequence[Reject]
-    share_read: float
+_EXACT_BELOW: Mapping[pa.DataType, float] = {pa.float16(): 2.0**11, pa.float32(): 2.0**24}
 
 
 def read_chunks(file: Path) -> Generator[Chunk, None, None]:
@@ -67,7 +53,7 @@ def read_chunks(file: Path) -> Generator[Chunk, None, None]:
 
 
 def column_names(file: Path) -> tuple[str, ...]:
-    """Reads the names of a file's columns.
+    """Reads the names of a file's columns; a column without a name has an empty one.
 
     Raises:
         DataRejected: as ``read_chunks``.
@@ -90,20 +76,37 @@ def is_parquet(file: Path) -> bool:
 
 @contextmanager
 def _refusing(file: Path) -> Iterator[None]:
+    # A pipe cannot be read twice, and waits for a writer for ever.
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise DataRejected(file, "it is a pipe or a device: give a file")
     try:
         yield
     except OSError as error:
-        raise DataRejected(file, error.strerror or str(error)) from error
+        raise DataRejected(file, error.strerror or _one_line(error)) from error
     except (csv.Error, pa.ArrowException) as error:
-        raise DataRejected(file, f"cannot be read: {error}") from error
+        raise DataRejected(file, f"cannot be read: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _names_of_csv(file: Path) -> list[str]:
+    _check_signature(file)
     with file.open("rb") as data, _as_text(data) as text:
-        return [name for name in _header(file, split_rows(text)) if name]
+        return _header(file, split_rows(text))
+
+
+def _check_signature(file: Path) -> None:
+    with file.open("rb") as data:
+        first = data.read(max(map(len, _SIGNATURES)))
+    for signature, advice in _SIGNATURES.items():
+        if first.startswith(signature):
+            raise DataRejected(file, f"it {advice}")
 
 
 def _read_csv(file: Path) -> Iterator[Chunk]:
+    _check_signature(file)
     n_bytes = file.stat().st_size
     with file.open("rb") as data, _as_text(data) as text:
         rows = split_rows(text)
@@ -121,37 +124,52 @@ def _header(file: Path, rows: Iterator[CsvRow]) -> list[str]:
     header = next(rows, CsvRow(1, []))
     if header.fault:
         raise DataRejected(file, f"its header cannot be read: {header.fault}")
-    names = [name.strip() for name in header.cells]
+    names = _as_names(header.cells)
     _check_names(file, names)
     return names
 
 
+def _as_names(cells: Sequence[str]) -> list[str]:
+    # Joined files have a byte order mark before each part.
+    return [cell.strip(" \t\r\n\ufeff") for cell in cells]
+
+
 def _check_names(file: Path, names: Sequence[str]) -> None:
     if any(map(_NOT_TEXT.search, names)):
-        reason = "its first line is not UTF-8 text; the file may be compressed or in UTF-16"
+        reason = "its first line has control characters or is not UTF-8; it may be in UTF-16"
         raise DataRejected(file, reason)
     if not any(names):
         raise DataRejected(file, "it has no header line that names the columns")
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise DataRejected(file, f"its header names {repeated[0]!r} twice")
+    if any(len(name) > MAX_NAME_CHARS for name in names):
+        raise DataRejected(file, f"a column's name is longer than {MAX_NAME_CHARS} characters")
 
 
 def _csv_chunk(rows: Sequence[CsvRow], names: Sequence[str], share_read: float) -> Chunk:
-    complete = [row for row in rows if not row.fault and len(row.cells) == len(names)]
-    misshapen = [
-        _misshapen(row, len(names)) for row in rows if row.fault or len(row.cells) != len(names)
-    ]
+    faults = [_fault_of(row, names) for row in rows]
+    complete = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
     named = [(i, name) for i, name in enumerate(names) if name]
-    columns = {name: _known([row.cells[i] for row in complete]) for i, name in named}
-    return Chunk([row.line for row in complete], columns, misshapen, share_read)
+    return Chunk(
+        lines=[row.line for row in complete],
+        columns={name: known(row.cells[i] for row in complete) for i, name in named},
+        misshapen=[fault for fault in faults if fault is not None],
+        share_read=share_read,
+        spans=[(row.line, row.n_lines) for row in rows if row.n_lines > 1],
+    )
 
 
-def _misshapen(row: CsvRow, n_columns: int) -> Reject:
+def _fault_of(row: CsvRow, names: Sequence[str]) -> Reject | None:
     if row.fault:
-        return Reject(row.line, row.fault, value=row.shown)
-    reason = f"the row has {len(row.cells)} cells, the header {n_columns}"
-    return Reject(row.line, reason, value=shown(",".join(row.cells)))
+        return Reject(row.line, row.fault, value=printable(row.shown))
+    if len(row.cells) != len(names):
+        reason = f"the row has {len(row.cells)} cells, the header {len(names)}"
+        return Reject(row.line, reason, value=shown(",".join(row.cells)))
+    # The last cell first: it seldom has the column's name.
+    if row.cells[-1].strip() == names[-1] and _as_names(row.cells) == names:
+        return Reject(row.line, _REPEATED_HEADER, value=shown(",".join(row.cells)))
+    return None
 
 
 def _names_of_parquet(file: Path) -> list[str]:
@@ -166,7 +184,7 @@ def _read_parquet(file: Path) -> Iterator[Chunk]:
     with pq.ParquetFile(file) as parquet:
         line = 1
         for batch in parquet.iter_batches(CHUNK_ROWS):
-            columns = {name: _cells(batch.column(name)) for name in batch.schema.names}
+            columns = {name: _cells(batch.column(name)) for name in batch.schema.names if name}
             lines = range(line, line + len(batch))
             line = lines.stop
             yield Chunk(lines, columns, (), (line - 1) / parquet.metadata.num_rows)
@@ -178,18 +196,7 @@ def _cells(column: pa.Array) -> Sequence[object]:
         # Microseconds hold every date; unsafe, because nanoseconds lose digits.
         micros = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         return Times(None if value is None else value / 1e6 for value in micros)
-    cells: list[object] = column.to_pylist()
     if pa.types.is_floating(column.type):
-        return [None if cell != cell else cell for cell in cells]
-    return _known(cells)
-
-
-def _known(cells: Sequence[object]) -> list[object]:
-    """Texts without blanks around them; ``None`` for those that stand for a missing value."""
-    return [known_text(cell) if isinstance(cell, str) else cell for cell in cells]
-
-
-def known_text(text: str) -> str | None:
-    """The text without blanks around it; ``None`` if it stands for a missing value."""
-    text = text.strip()
-    return None if text in MISSING else text
+        known_floats = (None if cell != cell else cell for cell in column.to_pylist())
+        return Floats(known_floats, _EXACT_BELOW.get(column.type, EXACT_BELOW))
+    return known(column.to_pylist())

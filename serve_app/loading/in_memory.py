@@ -13,11 +13,11 @@ from serve_app.database.bulk_load import Kind
 from serve_app.domain.catalogue import UNCATEGORISED
 from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import DataRejected
-from serve_app.loading.checks import CONFLICT, bound_rejects, choose_check
+from serve_app.loading.checks import bound_rejects, choose_check
 from serve_app.loading.csv_and_parquet import read_chunks
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.loading.rejects import Reject, RejectCounts
-from serve_app.loading.rows import DESCRIBED, Limits
+from serve_app.loading.rows import CONFLICT, DESCRIBED, Limits
 
 ReadProgress = Callable[[float], None]
 """Is told the share of a file read so far, 0 … 1."""

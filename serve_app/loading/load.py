@@ -1,9 +1,9 @@
 """Loads files of items, users and interactions into PostgreSQL, all of them or none."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from pydantic import Field
 
@@ -28,15 +28,15 @@ from serve_app.domain.settings import Settings
 from serve_app.errors import SettingsInvalid
 from serve_app.loading.attributes import KINDS, AttributeKind
 from serve_app.loading.checks import (
-    CONFLICT,
     Rejects,
     bound_rejects,
     choose_check,
     rejects_file_of,
 )
 from serve_app.loading.csv_and_parquet import read_chunks
+from serve_app.loading.notes import OddRows
 from serve_app.loading.rejects import Reject
-from serve_app.loading.rows import EventIdentity, Limits
+from serve_app.loading.rows import CONFLICT, EventIdentity, Limits
 
 ATTRIBUTE_KINDS = KINDS
 """Kinds that an attribute may have."""
@@ -208,14 +208,15 @@ def _stage_file(
     if kind != "interactions":
         remember_kinds(conn, kind, row_check.new_kinds)
     rejects = Rejects(file)
-    n_rows = n_ahead = 0
+    n_rows = 0
+    odd = OddRows(row_check.columns, now_at)
     create_staging(conn, kind)
     for chunk in read_chunks(file):
         checked = row_check.check(chunk)
         rejects.add(checked.rejects)
         stage(conn, kind, ("line", *row_check.columns), checked.rows)
         n_rows += len(checked.rows) + len(checked.rejects)
-        n_ahead += _count_ahead(row_check.columns, checked.rows, now_at)
+        odd.add(chunk, checked.rows)
         progress(file, chunk.share_read)
     if kind == "interactions":
         rejects.add(
@@ -226,7 +227,7 @@ def _stage_file(
         )
     hint = f"; see {rejects_file_of(file).name}"
     bound_rejects(file, n_rows, rejects.counts, config.max_reject_share, hint)
-    notes = (*row_check.notes, *_notes_on(kind, n_ahead, config))
+    notes = (*row_check.notes, *odd.in_words(), *_notes_on_scale(kind, config))
     return _StagedFile(kind, file, row_check.columns, n_rows, rejects.counts.by_reason, notes)
 
 
@@ -237,17 +238,7 @@ def _known_kinds(conn: Connection, kind: Kind, config: LoadConfig) -> Mapping[st
     return {**remembered, **config.kinds_of(kind)}
 
 
-def _count_ahead(columns: Sequence[str], rows: Sequence[Sequence[Any]], now_at: float) -> int:
-    """The number of rows of items or users that are created after now."""
-    if "created_at" not in columns:
-        return 0
-    position = 1 + columns.index("created_at")
-    return sum(row[position] is not None and row[position] > now_at for row in rows)
-
-
-def _notes_on(kind: Kind, n_ahead: int, config: LoadConfig) -> Iterator[str]:
-    if n_ahead:
-        yield f"{n_ahead} rows have a created_at in the future"
+def _notes_on_scale(kind: Kind, config: LoadConfig) -> Iterator[str]:
     default = LoadConfig().max_rating
     if kind == "interactions" and config.max_rating != default:
         yield (

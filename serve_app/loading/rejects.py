@@ -1,10 +1,14 @@
 """Notes why rows are rejected, with the column and the cell, and describes them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
 _SHOWN_CHARS = 100
+
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Control characters: a terminal would obey them."""
 
 
 class Reject(NamedTuple):
@@ -28,7 +32,12 @@ class Faults(dict[int, Reject]):
 def shown(cell: object) -> str:
     """The beginning of a cell, on one line."""
     text = "" if cell is None else str(cell)
-    return " ".join(text[:_SHOWN_CHARS].split())
+    return printable(" ".join(text[:_SHOWN_CHARS].split()))
+
+
+def printable(text: str) -> str:
+    """The text with escapes, such as ``\\x00``, for its control characters."""
+    return _NOT_PRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class RejectCounts:

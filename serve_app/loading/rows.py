@@ -15,8 +15,7 @@ from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
 from serve_app.loading import cells
 from serve_app.loading.attributes import AttributeKind, read_attributes
-from serve_app.loading.cells import Cells
-from serve_app.loading.csv_and_parquet import Chunk
+from serve_app.loading.chunk import Cells, Chunk
 from serve_app.loading.rejects import Faults, Reject
 from serve_app.loading.times import read_times
 
@@ -108,6 +107,22 @@ def check_described(
     return _sort_out(chunk, columns, faults)
 
 
+REQUIRED: Mapping[Literal["items", "users", "interactions"], tuple[str, ...]] = {
+    "items": ("item_id",),
+    "users": ("user_id",),
+    "interactions": ("user_id", "item_id", "timestamp"),
+}
+"""Columns that must be given."""
+
+OPTIONAL = ("type", "value", "event_id", "session_id")
+"""Columns of interactions beside the required ones."""
+
+CONFLICT = (
+    "event_id is that of another interaction: give each interaction its own, or use"
+    " --event-id order if it is the id of an order"
+)
+"""Why an interaction is rejected whose ``event_id`` another one has."""
+
 INTERACTION_COLUMNS = ("event_id", "user_id", "item_id", "type", "value", "at", "session_id")
 
 
@@ -172,14 +187,14 @@ def _read_values(
     """Reads values as PostgreSQL's type ``real`` will hold them."""
     numbers = cells.to_numbers(column).tolist()
     for i, (code, number) in enumerate(zip(types, numbers, strict=True)):
-        if reason := _fault_of_value(code, number, limits):
+        if reason := _fault_of_value(code, column[i], number, limits):
             faults.note(i, reason, "value", column[i])
     return [shortest_float32(value) for value in cells.read_numbers("value", column, faults)]
 
 
-def _fault_of_value(code: int, number: float, limits: Limits) -> str | None:
-    """Says why a value does not fit its type; a missing one is NaN."""
-    if code == RATING and number != number:
+def _fault_of_value(code: int, cell: object, number: float, limits: Limits) -> str | None:
+    """Says why a value does not fit its type; the number of a cell without one is NaN."""
+    if code == RATING and cell is None:
         return "a rating without a value"
     if code == RATING and number > limits.max_rating:
         return f"a rating above {limits.max_rating:g}: --max-rating sets the top of another scale"

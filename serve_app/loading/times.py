@@ -1,13 +1,14 @@
 """Reads the cells of one column as times; guesses what a number means that is no time."""
 
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from serve_app.loading.cells import Cells, note_all, text_of, to_numbers, with_none
-from serve_app.loading.csv_and_parquet import Times
+from serve_app.loading.cells import note_all, text_of, to_numbers, with_none
+from serve_app.loading.chunk import Cells, Times
 from serve_app.loading.rejects import Faults
 
 FIRST_DAY_AT = -62_135_596_800.0
@@ -17,8 +18,9 @@ LAST_DAY_AT = 253_402_214_400.0
 
 _FROM_AT, _UNTIL_AT = 315_532_800.0, 7_258_118_400.0
 """1980 and 2200. In this span a number is a time in one unit only."""
-_UNITS = (1.0, 1e3, 1e6, 1e9)
-"""Seconds, milliseconds, microseconds, nanoseconds: how many are in a second."""
+_UNITS = (1.0, 1e3, 1e6)
+"""Seconds, milliseconds, microseconds: how many are in a second."""
+_NANOSECONDS = 1e9
 
 _ZONE = re.compile(r"\s*(UTC|GMT|Z)$", re.IGNORECASE)
 
@@ -66,6 +68,10 @@ def epoch_seconds(cells: Cells) -> NDArray[np.float64]:
     for unit in _UNITS:
         within = (numbers >= _FROM_AT * unit) & (numbers < _UNTIL_AT * unit)
         seconds[within] = numbers[within] / unit
+    nanoseconds = (numbers >= _FROM_AT * _NANOSECONDS) & (numbers < _UNTIL_AT * _NANOSECONDS)
+    # A float does not hold nanoseconds. They are cut off, as those of texts and of Parquet's times.
+    for i in np.flatnonzero(nanoseconds).tolist():
+        seconds[i] = int(Decimal(str(cells[i]))) // 1_000 / 1e6
     days = np.flatnonzero(
         (numbers >= 19_000_101) & (numbers <= 22_001_231) & (numbers == np.floor(numbers))
     )
@@ -89,7 +95,7 @@ def _parsed(texts: list[str], form: str) -> NDArray[np.float64]:
 
 def _guess(number: float) -> str:
     if np.isnan(number):
-        return "is neither ISO 8601 nor epoch seconds"
+        return "is neither ISO 8601, such as 2024-05-31T10:00:00Z, nor epoch seconds"
     for smallest, largest, meaning in _GUESSES:
         if smallest <= number <= largest:
             return meaning

@@ -307,6 +307,19 @@ def test_names_unused_columns_and_says_what_a_missing_type_means(
     )
 
 
+def test_says_that_columns_without_a_name_are_not_used(conn: Connection, tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "a.csv", ",item_id,", "0,a,1")
+    assert notes_of(run(conn, items=file)) == ("not used: 2 columns without a name",)
+    assert values(conn, "SELECT attributes FROM item_features") == [{}]
+
+
+def test_says_how_many_rows_span_several_lines(conn: Connection, tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "a.csv", "item_id,title", 'a,"A\nB"', 'b,"C\n\nD"', "c,E")
+    assert notes_of(run(conn, items=file)) == (
+        "2 rows have line ends in quoted cells; the longest spans 3 lines from line 4 on",
+    )
+
+
 def test_says_how_many_items_come_from_the_future(conn: Connection, tmp_path: Path) -> None:
     file = write_csv(
         tmp_path / "a.csv",
@@ -635,13 +648,13 @@ def test_names_the_missing_column_and_those_found(conn: Connection, tmp_path: Pa
         run(conn, interactions=file)
 
 
-@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
 def test_says_that_cells_are_separated_by_commas(
     conn: Connection, tmp_path: Path, sign: str, name: str
 ) -> None:
-    file = write_csv(tmp_path / "a.csv", f"item_id{sign}title", f"pan{sign}Pan")
+    file = write_csv(tmp_path / "a.csv", f"item_id{sign}title, short", f"pan{sign}Pan")
 
-    with pytest.raises(DataRejected, match=f"has {name} and no commas"):
+    with pytest.raises(DataRejected, match=f"has {name} between its names"):
         run(conn, items=file)
 
 

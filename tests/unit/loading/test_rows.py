@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from serve_app.loading.csv_and_parquet import Chunk, Times
+from serve_app.loading.chunk import Chunk, Floats, Times
 from serve_app.loading.rejects import Reject
 from serve_app.loading.rows import (
     DESCRIBED,
@@ -27,6 +27,7 @@ QUANTITY = (
     "a purchase of quantity 0 or less: give a return the type `return`, or skip such"
     " rows with --max-reject-share"
 )
+NOT_ISO = "timestamp is neither ISO 8601, such as 2024-05-31T10:00:00Z, nor epoch seconds"
 NO_TIME = "timestamp is no time from 1980 to 2200 in epoch seconds or milliseconds"
 LIMITS = Limits(earliest_at=6e8, latest_at=1.8e9, max_rating=5)
 
@@ -94,10 +95,25 @@ def test_reads_ids_of_any_type_as_texts(item_id: object, kept: str) -> None:
         ("4.00638E+12", LOST_IN_SPREADSHEET),
         ("4,00638E+12", LOST_IN_SPREADSHEET),
         ("1.8446744073709552e+19", LOST_IN_SPREADSHEET),
+        (True, "item_id is neither a text nor a number"),
+        (["a"], "item_id is neither a text nor a number"),
+        ({"id": 1}, "item_id is neither a text nor a number"),
     ],
 )
 def test_rejects_invalid_ids(item_id: object, fault: str) -> None:
     assert reason(check_item(item_id=item_id)) == fault
+
+
+def test_rejects_ids_that_a_narrow_float_has_rounded() -> None:
+    ids = Floats([2.0**24 - 1, 2.0**24], exact_below=2.0**24)
+    checked = check_described(chunk(item_id=ids), DESCRIBED["items"], {})
+    assert [row[1] for row in checked.rows] == ["16777215"]
+    assert [reject.reason for reject in checked.rejects] == [LOST_IN_FLOAT]
+
+
+@pytest.mark.parametrize("title", [["a"], {"en": "a"}])
+def test_rejects_titles_that_are_no_texts(title: object) -> None:
+    assert reason(check_item(title=title)) == "title is no text"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +134,7 @@ def test_reads_prices_from_zero_on(price: object, kept: float | None) -> None:
         ("nan", "price is not a number"),
         ("1e400", "price is not a number"),
         ([1], "price is not a number"),
+        (True, "price is not a number"),
         ("-0.01", "price is negative"),
         ("1e13", "price is above 1e+12"),
     ],
@@ -135,7 +152,10 @@ def test_reads_the_usual_spellings_of_flags(in_stock: object, kept: bool | None)
 
 
 def test_rejects_invalid_flags() -> None:
-    assert reason(check_item(in_stock="some")) == "in_stock is neither true nor false"
+    assert (
+        reason(check_item(in_stock="some"))
+        == "in_stock is none of true, yes, t, 1, 1.0, false, no, f, 0, 0.0"
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,9 +205,10 @@ def test_reads_times_in_iso_8601_and_epoch_seconds(timestamp: object, kept: floa
     ("timestamp", "fault"),
     [
         (None, "timestamp is missing"),
-        ("now", "timestamp is neither ISO 8601 nor epoch seconds"),
-        ("14.11.2023", "timestamp is neither ISO 8601 nor epoch seconds"),
-        ("2023-02-30", "timestamp is neither ISO 8601 nor epoch seconds"),
+        ("now", NOT_ISO),
+        ("14.11.2023", NOT_ISO),
+        ("2023-02-30", NOT_ISO),
+        (True, NOT_ISO),
         ("1989-01-04", "timestamp is before 1989-01-05"),
         ("1900000000000", "timestamp is after 2027-01-15"),
         ("2019", "timestamp looks like a year: write 2024-01-01"),
@@ -241,6 +262,9 @@ def test_an_interaction_without_a_type_is_a_purchase(kind: object, code: int) ->
         ({"type": "view", "value": "-1"}, "value is negative"),
         ({"value": "-1"}, QUANTITY),
         ({"value": "0"}, QUANTITY),
+        ({"value": "1e-40"}, QUANTITY),
+        ({"value": True}, "value is not a number"),
+        ({"type": "rating", "value": "five"}, "value is not a number"),
         ({"value": 0.0, "type": "purchase"}, QUANTITY),
         ({"value": "many"}, "value is not a number"),
         ({"user_id": None}, "user_id is missing"),
@@ -340,6 +364,12 @@ def test_an_event_is_the_same_after_its_time_was_stored_in_microseconds() -> Non
         for at in ("1700000000.1234567", "2023-11-14T22:13:20.123457Z")
     }
     assert len(ids) == 1
+
+
+def test_nanoseconds_are_cut_off_in_every_form() -> None:
+    given = ("1700000000123456999", 1_700_000_000_123_456_999, "2023-11-14T22:13:20.123456999Z")
+    times = {value(check_interaction(timestamp=at), position=6) for at in given}
+    assert times == {1_700_000_000.123456}
 
 
 def test_lines_of_an_order_are_interactions_of_their_own() -> None:
