@@ -10,6 +10,9 @@ from serve_app.errors import StoreUnavailable
 FAILURES = (psycopg.Error, OSError, UnicodeError)
 """What a connection or a query may raise."""
 
+OUTDATED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+"""A session prepared a statement, and a migration or another program made it useless since."""
+
 _REASONS: Mapping[type[Exception], str] = {
     TimeoutError: "timed_out",
     psycopg.errors.QueryCanceled: "timed_out",

@@ -1,8 +1,10 @@
 """Reads users, items and histories from PostgreSQL within deadlines, for the serving side."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any, LiteralString, Self
 from weakref import WeakKeyDictionary
 
@@ -14,7 +16,7 @@ from pydantic import Field
 from serve_app.database.connecting import Connector
 from serve_app.database.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.database.detached import DetachedCalls
-from serve_app.database.failures import FAILURES, reason_of
+from serve_app.database.failures import FAILURES, OUTDATED, reason_of
 from serve_app.database.histories import histories_statement, unpack
 from serve_app.database.records import ItemRow, UserRow, shortest_float32
 from serve_app.domain.interactions import MAX_EVENTS, Events
@@ -88,7 +90,9 @@ class ShopReader:
     def __init__(self, url: str, config: PostgresConfig) -> None:
         self._config = config
         self._calls = DetachedCalls()
-        self._reachability = Reachability()
+        # By kind of read: a lock or a missing right may stop one of them alone.
+        self._reachability: dict[str, Reachability] = defaultdict(Reachability)
+        self._probes: dict[str, Callable[[], Awaitable[object]]] = {}
         self._connector = Connector(
             url, attempt_timeout_s=config.connect_timeout_s, statement_timeout_s=config.timeout_s
         )
@@ -114,12 +118,12 @@ class ShopReader:
 
     async def user_features(self, ids: Sequence[str]) -> Mapping[str, UserRow]:
         """Numbers of the users, NaN where unknown."""
-        rows = await self._fetch(_USERS, _storable(ids))
+        rows = await self._fetch("users", _USERS, _storable(ids))
         return {user_id: _finite(numbers) for user_id, *numbers in rows}
 
     async def items(self, ids: Sequence[str]) -> Mapping[str, ItemRow]:
         """Items as they are shown."""
-        rows = await self._fetch(_ITEMS, _storable(ids))
+        rows = await self._fetch("items", _ITEMS, _storable(ids))
         return {
             item_id: ItemRow(
                 title, category, price, tuple(tags), in_stock, shortest_float32(rating), *others
@@ -136,15 +140,19 @@ class ShopReader:
             types: see ``kept_types``.
         """
         limit = self._config.max_events_per_user
-        rows = await self._fetch(histories_statement(types), _storable(user_ids), limit)
+        statement = histories_statement(types)
+        rows = await self._fetch("histories", statement, _storable(user_ids), limit)
         return {user_id: unpack(sent) for user_id, sent in rows}
 
     async def unreachable_s(self) -> float:
-        """Seconds for which no query was answered; 0 if the last one was, or one is now."""
-        if self._reachability.unreachable_s:
+        """Seconds for which one kind of read was not answered, the longest of them.
+
+        0 if the last read of every kind was answered, or is now.
+        """
+        for probe in list(self._probes.values()):
             with suppress(StoreUnavailable):
-                await self._fetch("SELECT 1")
-        return self._reachability.unreachable_s
+                await probe()
+        return max((read.unreachable_s for read in self._reachability.values()), default=0.0)
 
     async def close(self) -> None:
         # First the abandoned queries: they hold connections.
@@ -152,17 +160,20 @@ class ShopReader:
         await self._pool.close()
         await self._connector.close()
 
-    async def _fetch(self, query: _Query, *parameters: object) -> list[tuple[Any, ...]]:
-        call = self._run(query, parameters)
+    async def _fetch(
+        self, kind: str, query: _Query, ids: Sequence[str], *others: object
+    ) -> list[tuple[Any, ...]]:
+        call = self._run(query, (ids, *others))
         try:
             rows = await self._calls.within(self._config.timeout_s, call)
-        except StoreUnavailable:
-            self._reachability.failed()
-            raise
-        except FAILURES as error:
-            self._reachability.failed()
+        except (StoreUnavailable, *FAILURES) as error:
+            self._reachability[kind].failed()
+            # The same read for nobody: it fails as all reads of its kind do, and not because of
+            # one user.
+            self._probes[kind] = partial(self._fetch, kind, query, [], *others)
             raise StoreUnavailable("postgres", reason_of(error)) from error
-        self._reachability.answered()
+        self._reachability[kind].answered()
+        self._probes.pop(kind, None)
         return rows
 
     async def _run(self, query: _Query, parameters: Sequence[object]) -> list[Any]:
@@ -170,6 +181,8 @@ class ShopReader:
             try:
                 await self._check_shop(conn)
                 return await _ask(conn, query, parameters)
+            except OUTDATED:
+                conn.pgconn.finish()
             except psycopg.OperationalError:
                 # Lost, as after a restart of the server: a new connection is at hand or refused at
                 # once, and reads can be repeated.
@@ -185,6 +198,8 @@ class ShopReader:
         if wanted and (found := self._shops.get(conn)) is None:
             found = self._shops[conn] = await _shop_of(conn)
         if wanted and found not in ("", wanted):
+            # Asked again: the right data may be restored into this database.
+            del self._shops[conn]
             raise StoreUnavailable("postgres", "another_shop")
 
 

@@ -19,7 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.bundles.roots import BundleLocation
-from serve_app.database.schema import Connection
+from serve_app.database.schema import Connection, shop_id
 from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.batches import MetadataBatch
 from serve_app.errors import StoreUnavailable
@@ -208,6 +208,58 @@ def test_terminated_connections_fail_no_read(conn: Connection, database_url: str
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             assert await all_succeed(read)
+
+    asyncio.run(scene())
+
+
+def test_a_migration_under_open_connections_fails_no_read(
+    conn: Connection, database_url: str
+) -> None:
+    async def scene() -> None:
+        async with shop_of(database_url) as read:
+            for _ in range(3):  # The statement is prepared when it is repeated.
+                await first_whole_s(read)
+            conn.execute("ALTER TABLE user_features ALTER avg_rating TYPE double precision")
+            assert await all_succeed(read)
+            conn.execute("ALTER TABLE user_features ALTER avg_rating TYPE real")
+            assert await all_succeed(read)
+
+    asyncio.run(scene())
+
+
+FAULTS_OF_ONE_TABLE = {
+    "locked": ("BEGIN; LOCK interactions IN ACCESS EXCLUSIVE MODE", "ROLLBACK"),
+    "missing": (
+        "ALTER TABLE interactions RENAME TO away",
+        "ALTER TABLE away RENAME TO interactions",
+    ),
+    "another shop": (
+        "UPDATE recserve_shop SET shop_id = gen_random_uuid()",
+        "UPDATE recserve_shop SET shop_id = '{shop}'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS_OF_ONE_TABLE)
+def test_a_server_that_answers_other_reads_does_not_count_as_answering(
+    kind: str, conn: Connection, database_url: str
+) -> None:
+    shop = str(shop_id(conn))
+    begin, end = FAULTS_OF_ONE_TABLE[kind]
+
+    async def scene() -> None:
+        base = ShopReader(database_url, POSTGRES)
+        reader = base.of_shop(shop)
+        conn.execute(begin)
+        with pytest.raises(StoreUnavailable):
+            await reader.histories(["ann"], ())
+        first_s = await base.unreachable_s()
+        if kind != "another shop":
+            await reader.items(["pan"])
+        assert 0 < first_s < await base.unreachable_s()
+        conn.execute(end.format(shop=shop))
+        assert await base.unreachable_s() == 0
+        await base.close()
 
     asyncio.run(scene())
 
