@@ -229,12 +229,16 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
     Python allows this in the main thread only.
     """
     asked: list[int] = []
-    # `nohup` ignores SIGHUP, and means it.
-    numbers = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {
-        number: signal.signal(number, lambda number, _frame: asked.append(number))
-        for number in numbers
-    }
+
+    def note(number: int, _frame: object) -> None:
+        # `nohup` ignores SIGHUP, and means it; a shell ignores SIGINT for what it starts with `&`.
+        if before[number] != signal.SIG_IGN:
+            asked.append(number)
+
+    # Also for ignored signals, because the child would inherit that, and SIGINT has to end it.
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:
+        signal.signal(number, note)
     try:
         yield lambda: bool(asked)
     finally:

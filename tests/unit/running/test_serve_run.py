@@ -78,6 +78,30 @@ class TestRunService:
         assert code == 0
         assert said == ["ready", "stopping"]
 
+    def test_ends_a_child_by_sigint_though_the_shell_ignored_it_for_both(
+        self, make_service, monkeypatch
+    ):
+        said = []
+
+        def announce(text):
+            said.append(text)
+            if text == "ready":
+                os.kill(os.getpid(), signal.SIGINT)  # still ignored
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        service = make_service(WAITS)
+        monkeypatch.setattr(serve_run, "_answers", lambda url: "up" in service.log.read_text())
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            run_service(
+                service, ports={}, ready=lambda: "ready", announce=announce, stop_deadline_s=5
+            )
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+        assert said == ["ready", "stopping"]
+
     def test_restores_the_signal_handlers(self, make_service, monkeypatch):
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
