@@ -236,8 +236,8 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
             asked.append(number)
 
     # Also for ignored signals, because the child would inherit that, and SIGINT has to end it.
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    for number in STOP_SIGNALS:
+    before = {int(number): signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in before:
         signal.signal(number, note)
     try:
         yield lambda: bool(asked)
