@@ -18,8 +18,10 @@ from serve_app.database.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.database.detached import DetachedCalls
 from serve_app.database.failures import FAILURES, OUTDATED, reason_of
 from serve_app.database.histories import histories_statement, unpack
+from serve_app.database.item_feed import READ_CHANGES, READ_KINDS, changes_of, parameters_since
 from serve_app.database.records import ItemRow, UserRow, shortest_float32
 from serve_app.domain.interactions import MAX_EVENTS, Events
+from serve_app.domain.item_changes import Changes
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.reachability import Reachability
@@ -143,6 +145,14 @@ class ShopReader:
         statement = histories_statement(types)
         rows = await self._fetch("histories", statement, _storable(user_ids), limit)
         return {user_id: unpack(sent) for user_id, sent in rows}
+
+    async def changes(self, since: int) -> Changes:
+        """Changes after a revision, the oldest first, at most ``item_feed.PAGE`` of them."""
+        rows = await self._fetch(READ_CHANGES, *parameters_since(since))
+        # Read after the items: a kind that changes their values was remembered before them.
+        has_attributes = any(row[-1] for row in rows)
+        kinds = dict(await self._fetch(READ_KINDS)) if has_attributes else {}
+        return changes_of(rows, kinds, since)
 
     async def unreachable_s(self) -> float:
         """Seconds for which one kind of read was not answered, the longest of them.
