@@ -3,7 +3,9 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -26,6 +28,7 @@ from serve_app.loading.load import ATTRIBUTE_KINDS, InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import ours_config
 from serve_app.operations.load_shop import load_files, load_report
+from serve_app.operations.repeated_fits import fit_every, parse_period
 from serve_app.operations.versions import describe_publication, page
 
 items_option = click.option("--items", type=FILE, help="CSV or Parquet file of items.")
@@ -144,14 +147,29 @@ def load_command(
     "--force", is_flag=True, help="Promote the new version even if the gate keeps it back."
 )
 @click.option("--address", help="Address of a Ray cluster. Default: start a local one.")
-def fit_command(config: Path, settings: Path, **options: Any) -> None:
+@click.option(
+    "--every",
+    metavar="PERIOD",
+    help="Fit now, and again at every period, such as 30m, 6h or 1d. Failed fits are repeated at"
+    " their next time. Default: fit once.",
+)
+def fit_command(config: Path, settings: Path, every: str | None, **options: Any) -> None:
     """Fit features, candidate tables and models, and publish them as a new version.
 
     The new version is served if it is not worse than the served one on the latest data.
     """
+    fit_once = partial(_fit, config, settings, FitRun(**options))
+    if every is None:
+        fit_once()
+    else:
+        period_s = parse_period(every)
+        fit_every(period_s, fit_once, click.echo, time.monotonic, Event().wait)
+
+
+def _fit(config: Path, settings: Path, options: FitRun) -> None:
     workplace = workplace_of(config)
     with show_progress() as progress:
-        manifest = fit_bundle(workplace, settings, progress, FitRun(**options), announce=click.echo)
+        manifest = fit_bundle(workplace, settings, progress, options, announce=click.echo)
     if manifest is not None:
         click.echo(describe_publication(workplace.bundles.root, manifest))
         click.echo(page(workplace.bundles.root, manifest.version, workplace.config.variants))

@@ -30,6 +30,7 @@ Connection = psycopg.Connection[TupleRow]
 
 _LOCK = 0x7265_6373  # "recs": the key of the advisory lock under which tables change
 _LOAD_LOCK = 0x7265_636C  # "recl": held by the one load that writes
+_FIT_LOCK = 0x7265_6366  # "recf": held by the one fit of a shop
 _CONNECT_TIMEOUT_S = 5
 
 
@@ -97,6 +98,18 @@ def lock_loads(conn: Connection, wait: Callable[[], None]) -> None:
     if got is None or not got[0]:
         wait()
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOAD_LOCK,))
+
+
+def lock_fits(conn: Connection, wait: Callable[[], None]) -> None:
+    """Lets one fit of the shop run at a time, on any machine, until the connection is closed.
+
+    Args:
+        wait: is called before a wait for another fit.
+    """
+    got = conn.execute("SELECT pg_try_advisory_lock(%s)", (_FIT_LOCK,)).fetchone()
+    if got is None or not got[0]:
+        wait()
+        conn.execute("SELECT pg_advisory_lock(%s)", (_FIT_LOCK,))
 
 
 @contextmanager

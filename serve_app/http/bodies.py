@@ -120,6 +120,18 @@ class Similar(BaseModel):
     model_version: str
 
 
+class FitEnds(BaseModel):
+    """The ends of the last fits."""
+
+    succeeded_at: float | None = Field(
+        default=None, description="Epoch seconds of the last fit that published a version."
+    )
+    failed_at: float | None = Field(
+        default=None, description="Epoch seconds of a later fit that failed."
+    )
+    failure: str = Field(default="", description="Error of that fit.")
+
+
 class Health(BaseModel):
     """The served bundle and its variants."""
 
@@ -133,6 +145,7 @@ class Health(BaseModel):
         description="Seconds by stage and store, of stores that have not answered a stage for long."
         " Empty if every store answers.",
     )
+    last_fit: FitEnds = Field(default=FitEnds(), description="How the last fits of the shop ended.")
 
 
 class Readiness(BaseModel):

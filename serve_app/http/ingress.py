@@ -21,6 +21,7 @@ from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationSer
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.experiment_in_use import ExperimentInUse
+from serve_app.serving.fit_watch import FitWatch
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
 from serve_app.serving.store_watch import StoreWatch
@@ -51,6 +52,7 @@ class Ingress:
         self._warm_up = WarmUp(self._follower, stages, config.variants)
         self.telemetry = Telemetry(exporter, now_s=time.time())
         self._stores = StoreWatch(stages.silent_stores, self.telemetry)
+        self._fits = FitWatch(bundles.root, self.telemetry)
         self._reporting = MinuteReporter(self.telemetry, cache, self._shop_id)
         self._service = RecommendationService(config, stages, items, cache, self.telemetry)
 
@@ -60,6 +62,7 @@ class Ingress:
         self._in_use.follow()
         self._warm_up.start()
         self._stores.start()
+        self._fits.start()
         self._reporting.start()
         return build_api(self, self._config.http)
 
@@ -137,6 +140,7 @@ class Ingress:
             "weights": {variant: weights.get(variant, 0.0) for variant in self._config.variants},
             "bundle": version,
             "silent_stores": self._stores.silent(),
+            "last_fit": self._fits.last(),
         }
 
     def faults(self) -> list[str]:

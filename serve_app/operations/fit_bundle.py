@@ -1,13 +1,16 @@
 """Runs a fit for the configured application and publishes its bundle."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve_app.bundles.last_fit import record_failure, record_success
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.shared_folders import exclusive
-from serve_app.database.schema import connect, ensure_schema, shop_id
+from serve_app.database.schema import connect, ensure_schema, lock_fits, shop_id
+from serve_app.errors import RecserveError
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
 from serve_app.fitting.run import Progress, StepRun
@@ -67,12 +70,14 @@ def fit_bundle(
     # Workers of a cluster run on other machines, which share only the object store.
     storage = root if "://" in root else str(work.folder / "training")
     with (
+        _failures_recorded(root),
         workplace.stores() as urls,
         connect(urls.database) as conn,
         exclusive(work.folder),
         on_ray(options.address, storage) as workers,
     ):
         ensure_schema(conn)
+        lock_fits(conn, lambda: announce("waiting for another fit of this shop"))
         if options.fresh:
             work.clear()  # under the lock: another fit may still read these results
         for ran in fit_and_publish(
@@ -90,7 +95,21 @@ def fit_bundle(
         if options.step not in (None, PUBLISH):
             return None
         begin_new_epoch(urls.redis, str(shop_id(conn)))
+        record_success(root, time.time())
     return load_published(work)
+
+
+@contextmanager
+def _failures_recorded(root: str) -> Iterator[None]:
+    try:
+        yield
+    except RecserveError as failure:
+        try:
+            record_failure(root, time.time(), str(failure))
+        except (RecserveError, OSError) as unrecorded:
+            # The fit's own failure is what the caller has to know.
+            failure.add_note(f"the failure was not recorded: {unrecorded}")
+        raise
 
 
 def step_report(ran: StepRun) -> str:

@@ -31,12 +31,14 @@ class Metric:
     Attributes:
         description: its help text in Prometheus.
         tags: names of its labels, in the order in which :class:`Telemetry` gives their values.
-        bounds: upper bucket bounds of a histogram; empty for a counter.
+        bounds: upper bucket bounds of a histogram; empty for others.
+        is_gauge: the series has a value that rises and falls.
     """
 
     description: str
     tags: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    is_gauge: bool = False
 
 
 METRICS = {
@@ -54,6 +56,9 @@ METRICS = {
         "Checks, 5 s apart, in which a store had not answered a stage for long.", ("stage", "store")
     ),
     "recserve_candidates_total": Metric("Candidates by their source.", ("source",)),
+    "recserve_last_fit_timestamp_seconds": Metric(
+        "Time of the last fit that ended well.", is_gauge=True
+    ),
 }
 
 
@@ -104,6 +109,10 @@ class Telemetry:
         for source, n in n_by_source.items():
             self._counts["recserve_candidates_total", (source,)] += n
 
+    def last_fit(self, succeeded_at: float) -> None:
+        """Notes when the last fit ended well, epoch seconds."""
+        self._gauge("recserve_last_fit_timestamp_seconds", (), succeeded_at)
+
     def flush(self, now_s: float) -> Minute:
         """Exports what was counted since the last flush.
 
@@ -131,6 +140,10 @@ class Telemetry:
         self._counts["recserve_requests_total", (variant, outcome)] += 1
         self._minute.outcomes[variant, outcome] += 1
 
+    def _gauge(self, name: str, tags: Tags, value: float) -> None:
+        if self._exporter is not None:
+            self._exporter.set(name, tags, value)
+
     def _observe(self, name: str, tags: Tags, value: float) -> None:
         if self._exporter is not None:
             self._exporter.observe(name, tags, value)
@@ -147,7 +160,12 @@ class RayExporter:
         self._counters = {
             name: metrics.Counter(name, metric.description, metric.tags)  # type: ignore[arg-type]
             for name, metric in METRICS.items()
-            if not metric.bounds
+            if not metric.bounds and not metric.is_gauge
+        }
+        self._gauges = {
+            name: metrics.Gauge(name, metric.description, metric.tags)  # type: ignore[arg-type]
+            for name, metric in METRICS.items()
+            if metric.is_gauge
         }
         self._histograms = {
             name: metrics.Histogram(
@@ -163,6 +181,10 @@ class RayExporter:
     def count(self, name: str, tags: Tags, n: int) -> None:
         """Adds ``n`` > 0 to a counter of ``METRICS``."""
         self._counters[name].inc(n, dict(zip(METRICS[name].tags, tags, strict=True)))
+
+    def set(self, name: str, tags: Tags, value: float) -> None:
+        """Sets a gauge of ``METRICS``."""
+        self._gauges[name].set(value, dict(zip(METRICS[name].tags, tags, strict=True)))
 
     def observe(self, name: str, tags: Tags, value: float) -> None:
         """Adds one value to a histogram of ``METRICS``; Ray takes about 4 µs for each."""

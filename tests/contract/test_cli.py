@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serve_app.bundles.last_fit import read_last_fit
 from serve_app.cli import data_verbs as data
 from serve_app.cli import main as cli
 from serve_app.embedded.lease import lease
@@ -166,6 +167,12 @@ class TestFromNothingToABundle:
         assert (home / "bundles" / version_of(fitted) / "manifest.json").exists()
         assert any(line.startswith("holds") and "200 items" in line for line in page)
         assert {line.split()[0] for line in page if line} >= {"main", "challenger", "popular"}
+
+    def test_the_end_of_a_fit_is_recorded(self, home: Path, fitted: Said) -> None:
+        last = read_last_fit(str(home / "bundles"))
+
+        assert last.succeeded_at is not None
+        assert last.failure == ""
 
     def test_fitting_again_publishes_nothing_new(
         self, recserve: Recserve, settings: Path, fitted: Said
@@ -397,6 +404,12 @@ class TestErrors:
 
         assert said.code == 1
         assert "address of a Ray cluster: nowhere" in said.err
+
+    def test_a_fit_every_nothing(self, recserve: Recserve) -> None:
+        said = recserve("fit", "--every", "6")
+
+        assert said.code == 1
+        assert "such as 30m, 6h or 1d" in said.err
 
     def test_a_fit_without_a_variant_that_is_served(
         self, recserve: Recserve, tmp_path: Path, settings: Path

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from serve_app.database.bulk_load import MergeCounts
-from serve_app.database.schema import Connection, connect, lock_loads
+from serve_app.database.schema import Connection, connect, lock_fits, lock_loads
 from serve_app.errors import DatabaseFailed, DataRejected, SchemaMismatch, SettingsInvalid
 from serve_app.loading.attributes import AttributeKind
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
@@ -518,6 +519,18 @@ def test_says_that_it_waits_for_another_load(database_url: str, tmp_path: Path) 
                 )
             assert told == ["waits"]
         assert counts(run(second, items=file)).new == 1
+
+
+def test_says_that_it_waits_for_another_fit(database_url: str) -> None:
+    told: list[str] = []
+    with connect(database_url) as first, connect(database_url) as second:
+        lock_fits(first, lambda: pytest.fail("nobody else fits"))
+        second.execute("SET lock_timeout = '10ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            lock_fits(second, lambda: told.append("waits"))
+    assert told == ["waits"]
+    with connect(database_url) as third:
+        lock_fits(third, lambda: pytest.fail("the first fit has ended"))
 
 
 def test_a_lost_connection_ends_in_a_sentence(database_url: str, tmp_path: Path) -> None:

@@ -567,6 +567,7 @@ class TestProbes:
             "weights": {"main": 1.0, "challenger": 0.0},
             "bundle": version,
             "silent_stores": {},
+            "last_fit": {"succeeded_at": None, "failed_at": None, "failure": ""},
         }
 
     @pytest.mark.parametrize("path", ["/health", "/ready"])

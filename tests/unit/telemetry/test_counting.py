@@ -96,6 +96,11 @@ class TestTelemetry:
                 assert not METRICS[name].bounds
                 seen.add(name)
 
+            def set(self, name, tags, value):
+                assert len(METRICS[name].tags) == len(tags)
+                assert METRICS[name].is_gauge
+                seen.add(name)
+
             def observe(self, name, tags, value):
                 assert len(METRICS[name].tags) == len(tags)
                 assert METRICS[name].bounds
@@ -110,6 +115,7 @@ class TestTelemetry:
         telemetry.degraded("rank", "timed_out", 1)
         telemetry.silent("features", "postgres")
         telemetry.candidates({"popular": 1})
+        telemetry.last_fit(1.0)
         telemetry.flush(1)
 
         assert seen == set(METRICS)
