@@ -105,7 +105,7 @@ class Connector:
         try:
             _check_encoding(conn)
             await self._settle(conn)
-            set_json_loads(read_json, conn)
+            set_json_loads(_read_json, conn)
         except BaseException:
             conn.pgconn.finish()
             raise
@@ -136,6 +136,14 @@ class _Attempt:
         self.is_abandoned = True
         if self.conn is not None:
             self.conn.pgconn.finish()
+
+
+def _read_json(raw: bytes | str) -> Any:
+    try:
+        return read_json(raw)
+    except ValueError as error:
+        # A failure of the database like others: the rows of one batch are then read one by one.
+        raise psycopg.DataError(str(error)) from error
 
 
 def is_pooled(conn: AsyncConnection) -> bool:

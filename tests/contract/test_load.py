@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import pyarrow as pa
@@ -486,14 +487,26 @@ def test_loads_that_meet_the_tables_in_other_orders_wait_for_each_other(
         copies[name] = tmp_path / name
         copies[name].write_text(file.read_text())
 
+    # Either both loads are about to merge what they have read, or one waits for the other.
+    all_read: list[Path] = []
+    met = Event()
+
+    def has_read(file: Path, share: float) -> None:
+        all_read.append(file)
+        if len(all_read) == 4:
+            met.set()
+        if file in last:
+            assert met.wait(10)
+
     def load_both(files: dict[str, Path]) -> None:
         with connect(database_url) as conn:
-            run(conn, **files)
+            load(conn, InputFiles(**files), LENIENT, has_read, now_at=NOW_AT, wait=met.set)
 
     pairs = [
         {"items": items, "users": users},
         {"users": copies["u2.csv"], "interactions": events},
     ]
+    last = {users, events}
     with ThreadPoolExecutor(2) as loaders:
         list(loaders.map(load_both, pairs))
     with connect(database_url) as conn:

@@ -33,6 +33,7 @@ from serve_app.domain.interactions import (
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache, RedisConfig
+from serve_app.stores.reads_apart import ReadsApart
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
 from tests.support.in_memory_stores import InMemoryShop
 from tests.support.proxy import Proxy, proxy_before
@@ -235,7 +236,22 @@ class TestShopReader(ShopContract):
         assert len(histories["bob"]) == 0
         assert histories["cid"]["at"].tolist() == [5]
         assert not np.isinf(users["ann"]).any()
-        assert items["pan"].attributes == {"big": 1e20}
+        # JSON libraries refuse to write the whole number, which equals it.
+        assert repr(items["pan"].attributes) == "{'big': 1e+20}"
+
+    def test_an_attribute_that_is_too_deep_to_be_read_fails_no_other_item(
+        self, conn: Connection
+    ) -> None:
+        deep = "[" * 2_000 + "]" * 2_000
+        conn.execute(
+            "UPDATE item_features SET attributes = %s::jsonb WHERE item_id = 'pot'",
+            (f'{{"deep": {deep}}}',),
+        )
+
+        read = self.ask(lambda shop: ReadsApart(shop.items).read(["pan", "pot"]))
+
+        assert read.unanswered == {"pot"}
+        assert read.values["pan"].title == "Pan"
 
     def test_says_that_the_schema_is_missing(self, bare_database_url: str) -> None:
         assert failure(bare_database_url) == "no_schema"

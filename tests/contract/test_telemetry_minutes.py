@@ -105,14 +105,14 @@ def test_a_replica_reports_by_itself(
     telemetry.request("main", "ok", 0.01)
 
     async def scenario(cache: Cache) -> int:
-        reporter = MinuteReporter(telemetry, cache)
+        reporter = MinuteReporter(telemetry, cache, lambda: "shop")
         reporter.start()
         reporter.start()
-        left: list[str] = []
+        of_shop, left = cache.of_shop("shop"), list[str]()
         while not left:
             await asyncio.sleep(0.005)
-            left = await cache.keys(PREFIX)
-        return merge_minutes(await read_minutes(cache, now_s, 5)).outcomes["main", "ok"]
+            left = await of_shop.keys(PREFIX)
+        return merge_minutes(await read_minutes(of_shop, now_s, 5)).outcomes["main", "ok"]
 
     assert use(scenario) == 1
 

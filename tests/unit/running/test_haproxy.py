@@ -1,4 +1,5 @@
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -70,7 +71,8 @@ def test_becomes_haproxy_with_the_corrected_file(tmp_path, monkeypatch, is_insta
     became = []
     monkeypatch.setattr(sys, "argv", ["recserve-haproxy", "-db", "-f", str(config)])
     monkeypatch.setattr(os, "execv", lambda program, arguments: became.append(arguments))
-    monkeypatch.setattr(haproxy.ctypes, "CDLL", lambda name: _NoLibrary())
+    library = _NoLibrary()
+    monkeypatch.setattr(haproxy.ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(haproxy, "_bundled", lambda: None)
     monkeypatch.setattr(haproxy.shutil, "which", lambda name: "/x" if is_installed else None)
 
@@ -81,13 +83,18 @@ def test_becomes_haproxy_with_the_corrected_file(tmp_path, monkeypatch, is_insta
     haproxy.main()
 
     assert became == [["/x", "-db", "-f", str(config)]]
+    assert library.asked == [(haproxy._PR_SET_PDEATHSIG, signal.SIGTERM)]
     assert "127.0.0.1:8404" in config.read_text()
 
 
 class _NoLibrary:
     """Stands for the C library: the test itself must not end with its parent."""
 
-    def prctl(self, *arguments):
+    def __init__(self):
+        self.asked = []
+
+    def prctl(self, option, wanted, *_):
+        self.asked.append((option, wanted))
         return 0
 
 

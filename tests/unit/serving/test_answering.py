@@ -198,6 +198,19 @@ def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds)
     assert other is None
 
 
+def test_shops_with_one_cache_keep_their_answers_apart(root, worlds):
+    def of_shop(shop_id):
+        bundle = worlds[0].bundle
+        manifest = bundle.manifest.model_copy(update={"shop_id": shop_id})
+        return replace(worlds[0], bundle=replace(bundle, manifest=manifest))
+
+    served = Served(root)
+
+    cached = [served.ask(of_shop(shop), ask_of())[0].cached for shop in ("a", "b", "a", "b")]
+
+    assert cached == [False, False, True, True]
+
+
 def test_a_cached_answer_says_how_many_items_it_has(root, worlds):
     served = Served(root)
     question = ask_of(n=7, include_metadata=True)

@@ -136,12 +136,13 @@ class TestWorldInUse:
             await followed.look()
             second = publish_world(root, n_trees=6).version
             used = []
-            for now_s[0] in (10.0, 10.0 + world_module.SETTLING_S, 11.0 + world_module.SETTLING_S):
+            settled_s = 10.0 + world_module.SETTLING_S
+            for now_s[0] in (10.0, 70.0, settled_s, settled_s + 1):
                 await followed.look()
                 used.append(followed.current.version == second)
             return used
 
-        assert asyncio.run(scenario()) == [False, False, True]
+        assert asyncio.run(scenario()) == [False, False, False, True]
 
     def test_the_same_version_is_not_opened_again(self, tmp_path):
         root = tmp_path / "bundles"

@@ -253,16 +253,22 @@ def test_ranking_honours_each_requests_size():
 class TestFloorBesideTheLoop:
     @pytest.mark.parametrize("part", ["candidates", "rank"])
     def test_the_loop_goes_on_while_the_floor_computes(self, part):
-        has_run = threading.Event()
+        begun, has_run = threading.Event(), threading.Event()
         compute = getattr(FLOOR, part)
-        floor = replace(FLOOR, **{part: lambda batch: has_run.wait(10) and compute(batch)})
+
+        def compute_when_the_loop_has_run(batch):
+            begun.set()
+            return has_run.wait(2) and compute(batch)
+
+        floor = replace(FLOOR, **{part: compute_when_the_loop_has_run})
         stages = replace(STAGES, candidates=down, rank=down)
 
         async def scenario():
             answers = asyncio.create_task(
                 recommend(batch_of(USERS), VARIANTS, stages, floor, DEADLINES, Observed())
             )
-            asyncio.get_running_loop().call_later(0, has_run.set)
+            await asyncio.to_thread(begun.wait)
+            has_run.set()
             return await answers
 
         assert len(lists(asyncio.run(scenario()))) == len(USERS)

@@ -117,7 +117,7 @@ def test_refuses_a_time_to_live_of_zero(field):
 )
 def test_a_cached_history_that_nobody_has_counts_as_absent(damaged):
     cache = new_cache()
-    values = {"recserve:history:3:3:bob": damaged.tobytes()}
+    values = {"history:3:3:bob": damaged.tobytes()}
     asyncio.run(cache.set_many(with_epoch(bytes(EPOCH_BYTES), values), 9))
 
     read = histories(InMemoryShop(events={"bob": BOUGHT}), cache)

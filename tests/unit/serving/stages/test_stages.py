@@ -1,4 +1,5 @@
-"""Stages that compute leave their event loop free: in one process it is that of the ingress."""
+"""Stages that compute leave their event loop free: in one process it is that of the ingress. Stages
+that read stores read those of the bundle's shop."""
 
 import asyncio
 import threading
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 
 from serve_app.bundles.bundle_shelf import BundleShelf
-from serve_app.domain.batches import RequestBatch
+from serve_app.domain.batches import MetadataBatch, RequestBatch
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.stages import ranker as ranking
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
+from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.stores.serving_readers import CacheTtls
 from tests.support.in_memory_stores import InMemoryShop
@@ -80,3 +82,34 @@ def test_stages_of_one_process_share_an_opened_bundle(published):
         return await first.at(version) is await second.at(version)
 
     assert asyncio.run(scenario())
+
+
+class ByShop:
+    """A store that can be read as that of a shop only; notes the ids that are asked for."""
+
+    def __init__(self, store):
+        self._store = store
+        self.shops = []
+
+    def of_shop(self, shop_id):
+        self.shops.append(shop_id)
+        return self._store
+
+
+@pytest.mark.parametrize("read", ["users", "items", "find"])
+def test_stages_read_the_stores_of_the_bundles_shop(published, read):
+    location, version = published
+    stores = SimpleNamespace(cache=ByShop(new_cache()), shop=ByShop(InMemoryShop()))
+    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT, shop_id="a")
+
+    async def scenario():
+        if read == "find":
+            await CandidateGenerator(stores, location, CacheTtls(), CandidatesConfig()).find(batch)
+        elif read == "users":
+            await FeatureFetcher(stores, CacheTtls()).users(batch)
+        else:
+            await FeatureFetcher(stores, CacheTtls()).items(MetadataBatch(("i",), "a"))
+
+    asyncio.run(scenario())
+
+    assert stores.cache.shops == stores.shop.shops == ["a"]
