@@ -28,6 +28,7 @@ from serve_app.loading.load import ATTRIBUTE_KINDS, InputFiles, LoadConfig
 from serve_app.operations.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.fit_settings import ours_config
 from serve_app.operations.load_shop import load_files, load_report
+from serve_app.operations.migrate_shop import migrate
 from serve_app.operations.repeated_fits import fit_every, parse_period
 from serve_app.operations.versions import describe_publication, page
 
@@ -173,6 +174,16 @@ def _fit(config: Path, settings: Path, options: FitRun) -> None:
     if manifest is not None:
         click.echo(describe_publication(workplace.bundles.root, manifest))
         click.echo(page(workplace.bundles.root, manifest.version, workplace.config.variants))
+
+
+@click.command("migrate")
+@config_option
+def migrate_command(config: Path) -> None:
+    """Create the tables of the database, or bring them up to date.
+
+    The data stay. A service of the build before this one goes on meanwhile.
+    """
+    click.echo(migrate(workplace_of(config)))
 
 
 @click.command("evaluate", context_settings={"show_default": True})
