@@ -142,8 +142,8 @@ def _read_json(raw: bytes | str) -> Any:
     try:
         return read_json(raw)
     except ValueError as error:
-        # A failure of the database like others: the rows of one batch are then read one by one.
-        raise psycopg.DataError(str(error)) from error
+        # Like a store that does not answer: the rows of the batch are then read one by one.
+        raise StoreUnavailable("postgres", "unreadable_json") from error
 
 
 def is_pooled(conn: AsyncConnection) -> bool:
