@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.ragged import offsets_of
+from serve_app.arrays.ragged import gather, offsets_of
 
 Rows = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -60,6 +61,15 @@ class Texts:
     def take(self, rows: Iterable[int]) -> list[str]:
         return [self.at(row) for row in rows]
 
+    def select(self, rows: NDArray[np.integer]) -> "Texts":
+        positions, offsets = gather(self.offsets, rows)
+        return Texts(self.data[positions], offsets)
+
+    def join(self, others: "Texts") -> "Texts":
+        """These strings, then others."""
+        offsets = np.concatenate((self.offsets, self.offsets[-1] + others.offsets[1:]))
+        return Texts(np.concatenate((self.data, others.data)), offsets)
+
 
 def hash_ids(ids: Iterable[str]) -> NDArray[np.uint64]:
     """64 bits of BLAKE2b per id, shape (n,)."""
@@ -96,7 +106,10 @@ class IdIndex:
         """Rows of the ids, shape (len(ids),), ``MISSING`` where there is none."""
         if not len(self.hashes) or not ids:
             return np.full(len(ids), MISSING, np.int32)
-        wanted = hash_ids(ids)
+        return self.rows_of(hash_ids(ids))
+
+    def rows_of(self, wanted: NDArray[np.uint64]) -> Rows:
+        """Rows by ``hash_ids``; there is at least one hash in the index."""
         # Hashes above the last one would point behind the end; the comparison rejects them.
         at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
         return np.where(self.hashes[at] == wanted, self.rows[at], MISSING).astype(np.int32)
@@ -111,6 +124,12 @@ class NumberColumn:
     """
 
     values: NDArray[np.floating]
+
+    def select(self, rows: NDArray[np.integer]) -> "NumberColumn":
+        return NumberColumn(self.values[rows])
+
+    def join(self, others: "NumberColumn") -> "NumberColumn":
+        return NumberColumn(np.concatenate((self.values, others.values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,12 @@ class FlagColumn:
 
     def is_set(self, row: int) -> bool:
         return bool(self.values[row] == 1)
+
+    def select(self, rows: NDArray[np.integer]) -> "FlagColumn":
+        return FlagColumn(self.values[rows])
+
+    def join(self, others: "FlagColumn") -> "FlagColumn":
+        return FlagColumn(np.concatenate((self.values, others.values)))
 
 
 @dataclass(frozen=True)
@@ -163,6 +188,13 @@ class TextColumn:
         code = int(self.codes[row])
         return None if code == MISSING else self.vocabulary.at(code)
 
+    def select(self, rows: NDArray[np.integer]) -> "TextColumn":
+        return _with_codes(TextColumn(self.codes[rows], self.vocabulary), self.code_of)
+
+    def join(self, others: "TextColumn") -> "TextColumn":
+        vocabulary, code_of, codes = join_vocabularies(self, others)
+        return _with_codes(TextColumn(np.concatenate((self.codes, codes)), vocabulary), code_of)
+
 
 @dataclass(frozen=True)
 class TagsColumn:
@@ -195,5 +227,70 @@ class TagsColumn:
         codes = self.codes[self.offsets[row] : self.offsets[row + 1]]
         return self.vocabulary.take(codes.tolist())
 
+    def select(self, rows: NDArray[np.integer]) -> "TagsColumn":
+        positions, offsets = gather(self.offsets, rows)
+        selected = TagsColumn(self.codes[positions], offsets, self.vocabulary)
+        return _with_codes(selected, self.code_of)
 
-Column = NumberColumn | FlagColumn | TextColumn | TagsColumn
+    def join(self, others: "TagsColumn") -> "TagsColumn":
+        vocabulary, code_of, codes = join_vocabularies(self, others)
+        offsets = np.concatenate((self.offsets, self.offsets[-1] + others.offsets[1:]))
+        joined = TagsColumn(np.concatenate((self.codes, codes)), offsets, vocabulary)
+        return _with_codes(joined, code_of)
+
+
+Worded = TypeVar("Worded", TextColumn, TagsColumn)
+
+
+def _with_codes(column: Worded, code_of: dict[str, int]) -> Worded:
+    # As if it were computed already: words of a large vocabulary are slow to decode.
+    vars(column)["code_of"] = code_of
+    return column
+
+
+def join_vocabularies(
+    column: TextColumn | TagsColumn, others: TextColumn | TagsColumn
+) -> tuple[Texts, dict[str, int], NDArray[np.int32]]:
+    """Joins the words of two columns.
+
+    Returns:
+        The words of the first column and then new ones; their codes; and the codes of the other
+        column among them.
+    """
+    words = list(others.vocabulary)
+    new = [word for word in words if word not in column.code_of]
+    if not new:
+        vocabulary, code_of = column.vocabulary, column.code_of
+    else:
+        vocabulary = column.vocabulary.join(Texts.of(new))
+        n_known = len(column.vocabulary)
+        code_of = column.code_of | {word: n_known + i for i, word in enumerate(new)}
+    # Code MISSING is -1 and reads the last entry.
+    recoded = np.array([*(code_of[word] for word in words), MISSING], np.int32)
+    return vocabulary, code_of, recoded[others.codes]
+
+
+StoredColumn = NumberColumn | FlagColumn | TextColumn | TagsColumn
+
+
+@dataclass(frozen=True, slots=True)
+class PatchedColumn:
+    """A column of which some rows have other values.
+
+    Attributes:
+        stored: the values of all other rows; ``None`` if they are unknown. Of the patch's class.
+        rows: shape (k,), int32, ascending, distinct.
+        patch: k values, one for each of ``rows``; its vocabulary is its own.
+    """
+
+    stored: StoredColumn | None
+    rows: Rows
+    patch: StoredColumn
+
+
+Column = StoredColumn | PatchedColumn
+
+
+def kind_of(column: Column) -> type:
+    """The class of a column without patches that has the same kind of values."""
+    return type(column.patch if isinstance(column, PatchedColumn) else column)

@@ -148,11 +148,12 @@ class ShopReader:
 
     async def changes(self, since: int) -> Changes:
         """Changes after a revision, the oldest first, at most ``item_feed.PAGE`` of them."""
-        rows = await self._fetch(READ_CHANGES, *parameters_since(since))
+        parameters = parameters_since(since)
+        rows = await self._read("changes", READ_CHANGES, parameters, parameters)
         # Read after the items: a kind that changes their values was remembered before them.
         has_attributes = any(row[-1] for row in rows)
-        kinds = dict(await self._fetch(READ_KINDS)) if has_attributes else {}
-        return changes_of(rows, kinds, since)
+        kinds = await self._read("changes", READ_KINDS, (), ()) if has_attributes else []
+        return changes_of(rows, dict(kinds), since)
 
     async def unreachable_s(self) -> float:
         """Seconds for which one kind of read was not answered, the longest of them.
@@ -173,14 +174,19 @@ class ShopReader:
     async def _fetch(
         self, kind: str, query: _Query, ids: Sequence[str], *others: object
     ) -> list[tuple[Any, ...]]:
-        call = self._run(query, (ids, *others))
+        # The same read for nobody fails as all reads of its kind do, and not because of one user.
+        return await self._read(kind, query, (ids, *others), ([], *others))
+
+    async def _read(
+        self, kind: str, query: _Query, parameters: Sequence[object], probing: Sequence[object]
+    ) -> list[tuple[Any, ...]]:
+        """Reads; after a failure, ``probing`` parameters find out when such reads succeed again."""
+        call = self._run(query, parameters)
         try:
             rows = await self._calls.within(self._config.timeout_s, call)
         except (StoreUnavailable, *FAILURES) as error:
             self._reachability[kind].failed()
-            # The same read for nobody: it fails as all reads of its kind do, and not because of
-            # one user.
-            self._probes[kind] = partial(self._fetch, kind, query, [], *others)
+            self._probes[kind] = partial(self._read, kind, query, probing, probing)
             raise StoreUnavailable("postgres", reason_of(error)) from error
         self._reachability[kind].answered()
         self._probes.pop(kind, None)

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import (
     MISSING,
-    Column,
     FlagColumn,
-    IdIndex,
     Mask,
     NumberColumn,
+    PatchedColumn,
+    Rows,
+    StoredColumn,
     TagsColumn,
     TextColumn,
+    kind_of,
 )
+from serve_app.arrays.patches import hits
 from serve_app.domain.catalogue import Catalogue
 
 ITEM_ID = "item_id"
@@ -66,16 +69,19 @@ class Filter:
     conditions: tuple[Condition, ...]
 
 
-def filter_mask(wanted: Filter, catalogue: Catalogue) -> Mask:
+def filter_mask(wanted: Filter, catalogue: Catalogue, rows: Rows | None = None) -> Mask:
     """Rows that the filter allows, shape (n,), bool.
 
     Unknown values (NaN, no category, no tags) match only ``not_in`` and ``none``. All values are
     unknown if the catalogue lacks the field, or has another kind of column under its name. Rows
     without an item may be allowed, too: combine the mask with ``listed``.
+
+    Args:
+        rows: the n rows to look at; all by default.
     """
-    allowed = np.ones(len(catalogue), bool)
+    allowed = np.ones(len(catalogue) if rows is None else len(rows), bool)
     for condition in wanted.conditions:
-        allowed &= _condition_mask(condition, catalogue)
+        allowed &= _condition_mask(condition, catalogue, rows)
     return allowed
 
 
@@ -94,34 +100,56 @@ def cache_key(wanted: Filter | None) -> str:
     )
 
 
-def _condition_mask(condition: Condition, catalogue: Catalogue) -> Mask:
-    field = condition.field
-    column = catalogue.index if field == ITEM_ID else catalogue.columns.get(field)
-    if column is not None and isinstance(column, condition.kind):
-        positive = NEGATIONS.get(condition.operator, condition.operator)
-        holds = _matches(column, positive, condition.operands, len(catalogue))
+def _condition_mask(condition: Condition, catalogue: Catalogue, rows: Rows | None) -> Mask:
+    positive = NEGATIONS.get(condition.operator, condition.operator)
+    operands = condition.operands
+    holds = np.zeros(len(catalogue) if rows is None else len(rows), bool)
+    if condition.field == ITEM_ID:
+        found = catalogue.index.find([str(item_id) for item_id in operands])
+        found = found[found != MISSING]
+        if rows is None:
+            holds[found] = True
+        else:
+            holds = np.isin(rows, found)
     else:
-        holds = np.zeros(len(catalogue), bool)
+        column = catalogue.columns.get(condition.field)
+        if column is not None and kind_of(column) is condition.kind:
+            if isinstance(column, PatchedColumn):
+                holds = _patched_matches(column, positive, operands, rows, holds)
+            else:
+                holds = _matches(column, positive, operands, rows)
     # Negated last: an unknown value fails the positive operator, and so matches its negation.
     return ~holds if condition.operator in NEGATIONS else holds
 
 
-def _matches(column: Column | IdIndex, op: str, operands: Sequence[Operand], n_rows: int) -> Mask:
+def _patched_matches(
+    column: PatchedColumn, op: str, operands: Sequence[Operand], rows: Rows | None, unknown: Mask
+) -> Mask:
+    holds = unknown
+    if column.stored is not None:
+        holds = _matches(column.stored, op, operands, rows)
+    patched = _matches(column.patch, op, operands, None)
+    if rows is None:
+        holds[column.rows] = patched
+    else:
+        positions, at = hits(rows, column.rows)
+        holds[positions] = patched[at]
+    return holds
+
+
+def _matches(column: StoredColumn, op: str, operands: Sequence[Operand], rows: Rows | None) -> Mask:
+    at = slice(None) if rows is None else rows
     match column:
         case NumberColumn():
-            return _numbers_match(column.values, op, operands)
+            return _numbers_match(column.values[at], op, operands)
         case FlagColumn():
-            return np.asarray(column.values == int(bool(operands[0])))
+            return np.asarray(column.values[at] == int(bool(operands[0])))
         case TextColumn():
             # Code MISSING is -1 and reads the last entry, which stands for rows without a word.
-            return _wanted_words(column, operands)[column.codes]
+            return np.asarray(_wanted_words(column, operands)[column.codes[at]])
         case TagsColumn():
-            return _tags_match(column, op, operands)
-        case IdIndex():
-            holds = np.zeros(n_rows, bool)
-            rows = column.find([str(item_id) for item_id in operands])
-            holds[rows[rows != MISSING]] = True
-            return holds
+            # The few rows are cut out: their words are those of the whole column.
+            return _tags_match(column if rows is None else column.select(rows), op, operands)
 
 
 def _numbers_match(values: NDArray[np.floating], op: str, operands: Sequence[Operand]) -> Mask:

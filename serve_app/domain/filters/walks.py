@@ -49,6 +49,10 @@ class Walks:
         self._mask = mask
         self._walks: dict[tuple[int, int, int], _Walk] = {}
 
+    def forget(self) -> None:
+        """Lets go of all orders: the catalogue has others now."""
+        self._walks.clear()
+
     @property
     def n_bytes(self) -> int:
         """Memory of the rows that were found."""
