@@ -159,16 +159,24 @@ def _push(stack: list[str], version: str) -> None:
 
 def read_log(root: BundleRoot) -> Sequence[Promotion]:
     """Reads all entries of the log, oldest first; raises SettingsInvalid if one is none."""
+    log, damaged = read_entries(root)
+    if damaged:
+        raise damaged[0]
+    return log
+
+
+def read_entries(root: BundleRoot) -> tuple[list[Promotion], list[SettingsInvalid]]:
+    """The entries of the log, oldest first, and what is wrong with the lines that are none."""
     content = root.read(PROMOTIONS) or b""
-    log = []
+    log, damaged = [], []
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             log.append(Promotion.model_validate_json(line))
-        except ValidationError as error:
+        except ValidationError:
             advice = "delete the file to begin a new log (the served version stays)"
             reason = f"line {number} is no promotion; {advice}"
-            raise SettingsInvalid(f"{root.name}/{PROMOTIONS}", reason) from error
-    return log
+            damaged.append(SettingsInvalid(f"{root.name}/{PROMOTIONS}", reason))
+    return log, damaged
 
 
 def current_if_any(root: BundleRoot) -> str | None:

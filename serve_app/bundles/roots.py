@@ -96,9 +96,12 @@ def read_current(root: BundleRoot) -> str | None:
     """The version that is served, ``None`` before the first is published.
 
     Raises:
-        BundleDamaged: ``current`` names no version.
+        BundleDamaged: ``current`` names no version, or may not be read.
     """
-    content = root.read(CURRENT)
+    try:
+        content = root.read(CURRENT)
+    except OSError as error:
+        raise BundleDamaged(CURRENT, f"{root.name}/{CURRENT}: {error.strerror}") from error
     if content is None:
         return None
     version = content.decode(errors="replace").strip()

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from serve_app.bundles.manifest import unusable_variants
-from serve_app.bundles.promotions import current_if_any, read_log, served_before
+from serve_app.bundles.promotions import read_entries, served_before
 from serve_app.bundles.roots import CURRENT, BundleRoot, open_root, read_current, read_manifest_at
-from serve_app.errors import BundleDamaged, BundleMissing, ModelsUnusable, SettingsInvalid
+from serve_app.errors import BundleDamaged, BundleMissing, ModelsUnusable
 
 N_EARLIER = 10
 """Earlier versions that are tried. The root keeps fewer, and each of them costs a read."""
@@ -52,20 +52,24 @@ def earlier_order(root: str, variants: Sequence[str]) -> ServingOrder:
         StoreUnavailable: the object store did not answer.
     """
     opened = open_root(root)
+    log, damaged = read_entries(opened)
+    faults = tuple(str(fault) for fault in damaged[:1])
     try:
-        log = read_log(opened)
-    except SettingsInvalid as error:
-        return ServingOrder(faults=(str(error),))
-    current = current_if_any(opened)
+        current = read_current(opened)
+        is_lost = current is None
+    except BundleDamaged:
+        current, is_lost = None, False
     if current is not None:
-        return _sorted_out(opened, served_before(log, current), variants, are_expected=False)
+        order = _sorted_out(opened, served_before(log, current), variants, are_expected=False)
+        return replace(order, faults=(*faults, *order.faults))
     # A first promotion without the file ``current`` has not happened.
-    if not log or (log[-1].over is None and opened.read(CURRENT) is None):
-        return ServingOrder()
+    if not log or (log[-1].over is None and is_lost):
+        return ServingOrder(faults=faults)
     # The promotion that was logged last stands for a file that is lost, or names no version.
     last = log[-1].version
     order = _sorted_out(opened, [last, *served_before(log, last)], variants, are_expected=False)
-    return replace(order, faults=(f"{root}/{CURRENT} names no version", *order.faults))
+    unnamed = f"{root}/{CURRENT} names no version"
+    return replace(order, faults=(unnamed, *faults, *order.faults))
 
 
 def _sorted_out(
@@ -84,6 +88,10 @@ def _sorted_out(
             continue
         except BundleDamaged as error:
             faults.append(str(error))
+            continue
+        except OSError as error:
+            # What is wrong with one folder of this machine says nothing about the others.
+            faults.append(f"bundle {version} cannot be read: {error}")
             continue
         (lacking if unusable else whole).append(version)
         if unusable:

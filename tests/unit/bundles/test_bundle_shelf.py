@@ -190,6 +190,38 @@ class TestToServe:
 
         assert asyncio.run(Prepared(root).shelf.to_serve()).version == second
 
+    def test_it_is_the_one_promoted_last_where_the_file_current_may_not_be_read(self, root):
+        version = publish_world(root).version
+        (root / "current").unlink()
+        (root / "current").mkdir()
+
+        served = asyncio.run(Prepared(root).shelf.to_serve())
+
+        assert served.version == version
+        assert "current: Is a directory" in served.faults[0]
+
+    def test_it_is_the_version_before_where_the_current_one_is_no_folder(self, root):
+        first = publish_world(root).version
+        second = publish_world(root, n_trees=6).version
+        shutil.rmtree(root / second)
+        (root / second).write_text("")
+
+        served = asyncio.run(Prepared(root).shelf.to_serve())
+
+        assert served.version == first
+        assert f"bundle {second} cannot be read" in served.faults[0]
+
+    def test_lines_of_the_log_that_can_be_read_are_enough(self, root):
+        first = publish_world(root).version
+        damage(root, publish_world(root, n_trees=6))
+        log = root / "promotions.jsonl"
+        log.write_bytes(log.read_bytes()[:-30])
+
+        served = asyncio.run(Prepared(root).shelf.to_serve())
+
+        assert served.version == first
+        assert "line 2 is no promotion" in served.faults[1]
+
     def test_it_is_never_one_that_was_kept_back(self, root):
         damage(root, publish_world(root))
         publish(str(root), contents_of(6), created_at=AT, promote=False)
