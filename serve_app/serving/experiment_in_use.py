@@ -39,6 +39,8 @@ class ExperimentInUse:
         self._default = Experiment(salt="recserve", weights={variants[0]: 1.0})
         self.experiment = self._default
         self._refusal: str | None = None
+        # The content of ``ACCEPTED``, as far as this replica knows it.
+        self._accepted: bytes | None = None
         self._unkept: bytes | None = None
         self._store_fault: str | None = None
         self._problems = ChangeLogger(_logger.error)
@@ -60,7 +62,7 @@ class ExperimentInUse:
             return
         self._refusal = None
         self._problems.resolved("refusal")
-        self._unkept = json.dumps(user_config, sort_keys=True).encode()
+        self._accepted = self._unkept = json.dumps(user_config, sort_keys=True).encode()
         self._keep(self._unkept)
         _logger.info("experiment in use: %s", dict(self.experiment.weights))
 
@@ -88,12 +90,20 @@ class ExperimentInUse:
 
     def _use_accepted(self) -> None:
         content = self._stored()
-        if content is None:
-            return
+        if content is not None and self._adopt(content):
+            self._accepted = content
+        elif self._accepted is not None:
+            # The file is lost or damaged. New replicas need it, to agree with this one.
+            self._keep(self._accepted)
+
+    def _adopt(self, content: bytes) -> bool:
         try:
             self.experiment = self._parsed(json.loads(content))
-        except ValueError as error:
+        # RecursionError: JSON of very many levels.
+        except (ValueError, RecursionError) as error:
             self._note(f"the accepted experiment cannot be used: {_one_line(error)}")
+            return False
+        return True
 
     def _keep(self, content: bytes) -> None:
         try:
@@ -124,7 +134,7 @@ class ExperimentInUse:
         return f"user_config of Ingress is not used, the accepted one stays: {refusal}"
 
 
-def _one_line(error: ValueError) -> str:
+def _one_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

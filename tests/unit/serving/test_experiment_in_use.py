@@ -109,6 +109,30 @@ def test_says_that_the_accepted_one_cannot_be_used(make, tmp_path, content):
     assert "the accepted experiment cannot be used" in choice.faults()[1]
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"[" * 100_000, b'{"experiment": 1}'])
+def test_a_replica_that_has_the_accepted_one_restores_it_for_new_ones(
+    make, tmp_path, monkeypatch, content
+):
+    monkeypatch.setattr(experiment_in_use, "POLL_S", 0.0)
+    older = make()
+    older.take(weights(main=1, challenger=3))
+    older.take(BAD)
+    (tmp_path / ACCEPTED).unlink()
+    if content is not None:
+        (tmp_path / ACCEPTED).write_bytes(content)
+    newer = make()
+    newer.take(BAD)
+
+    async def restored():
+        older.follow()
+        newer.follow()
+        while of(newer) != of(older):
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(restored(), 10))
+    assert of(newer) == {"main": 1, "challenger": 3}
+
+
 def test_says_that_the_root_cannot_be_read_or_written(make, tmp_path):
     (tmp_path / ACCEPTED).mkdir()
     choice = make()
