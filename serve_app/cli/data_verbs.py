@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -34,18 +34,6 @@ from serve_app.operations.versions import describe_publication, page
 
 items_option = click.option("--items", type=FILE, help="CSV or Parquet file of items.")
 users_option = click.option("--users", type=FILE, help="CSV or Parquet file of users.")
-max_rating_option = click.option(
-    "--max-rating",
-    type=FiniteRange(0, min_open=True),
-    default=LoadConfig().max_rating,
-    help="Highest rating of the scale. Rows with a higher one are rejected.",
-)
-event_id_option = click.option(
-    "--event-id",
-    type=click.Choice(["event", "order"]),
-    default=LoadConfig().event_id,
-    help="What event_id identifies: one interaction, or an order of several lines.",
-)
 
 
 def _check_writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
@@ -67,6 +55,44 @@ def _parse_kinds(_: click.Context, __: click.Parameter, texts: Sequence[str]) ->
             )
         chosen[name] = kind
     return chosen
+
+
+_READING = {
+    "max_reject_share": click.option(
+        "--max-reject-share",
+        type=FiniteRange(0, 1),
+        default=LoadConfig().max_reject_share,
+        help="Largest share of bad rows in a file, from 0 to 1. Above it, nothing is loaded.",
+    ),
+    "max_rating": click.option(
+        "--max-rating",
+        type=FiniteRange(0, min_open=True),
+        default=LoadConfig().max_rating,
+        help="Highest rating of the scale. Rows with a higher one are rejected.",
+    ),
+    "event_id": click.option(
+        "--event-id",
+        type=click.Choice(["event", "order"]),
+        default=LoadConfig().event_id,
+        help="What event_id identifies: one interaction, or an order of several lines.",
+    ),
+    "attributes": click.option(
+        "--attribute",
+        "attributes",
+        multiple=True,
+        callback=_parse_kinds,
+        metavar="items.NAME=KIND",
+        help="Kind of an attribute: number, flag, list or text. Stored values are converted.",
+    ),
+}
+"""Options of every verb that reads a shop's files: messages about bad rows name them."""
+
+
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that say how files are read."""
+    for option in reversed(_READING.values()):
+        command = option(command)
+    return command
 
 
 def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -103,22 +129,7 @@ def demo_command(
 @items_option
 @users_option
 @click.option("--interactions", type=FILE, help="CSV or Parquet file of interactions.")
-@click.option(
-    "--max-reject-share",
-    type=FiniteRange(0, 1),
-    default=LoadConfig().max_reject_share,
-    help="Largest share of bad rows in a file, from 0 to 1. Above it, nothing is loaded.",
-)
-@max_rating_option
-@event_id_option
-@click.option(
-    "--attribute",
-    "attributes",
-    multiple=True,
-    callback=_parse_kinds,
-    metavar="items.NAME=KIND",
-    help="Kind of an attribute: number, flag, list or text. Stored values are converted.",
-)
+@reading_options
 @config_option
 def load_command(
     config: Path, items: Path, users: Path, interactions: Path, **options: Any
@@ -210,8 +221,7 @@ def migrate_command(config: Path) -> None:
     default=5,
     help="Fewest users who interacted with an item before the test period. Others are not ranked.",
 )
-@max_rating_option
-@event_id_option
+@reading_options
 @click.option(
     "--repeats", is_flag=True, help="Count interactions with items that the user already had."
 )
@@ -241,7 +251,7 @@ def evaluate_command(repeats: bool, json_file: Path | None, **options: Any) -> N
     """
     files = InputFiles(*(options.pop(kind) for kind in ("items", "users", "interactions")))
     ours = ours_config(options.pop("config"), options.pop("settings"), n_threads=os.cpu_count())
-    reading = LoadConfig(max_rating=options.pop("max_rating"), event_id=options.pop("event_id"))
+    reading = LoadConfig(**{name: options.pop(name) for name in _READING})
     label = ours.fit.label.model_copy(update={"repeats": repeats or ours.fit.label.repeats})
     chosen = EvaluationConfig(
         ks=options.pop("ks"),
