@@ -14,14 +14,17 @@ from typing import Any, Literal, get_args
 
 from serve_app.loading.cells import flag_of, parts_of, text_of
 from serve_app.loading.chunk import EXACT_BELOW, Cells
+from serve_app.loading.csv_rows import MAX_CELL_CHARS, TOO_LONG_TEXT
 from serve_app.loading.rejects import Faults
 
 AttributeKind = Literal["number", "flag", "list", "text"]
 KINDS: tuple[AttributeKind, ...] = get_args(AttributeKind)
 
-_WRITTEN_AS_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
+_WRITTEN_AS_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?", re.ASCII)
 """A column of such texts holds numbers. Leading zeros and more digits are those of a code."""
-_INTEGER = re.compile(r"[-+]?\d{1,20}")
+_INTEGER = re.compile(r"[-+]?\d{1,20}", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+"""Python would also take ``1_000`` and digits of other scripts for numbers; prices are neither."""
 # PostgreSQL cannot store NUL and lone surrogates. JSON escapes NUL; an even number of backslashes
 # before it would be a text that speaks of the escape.
 _UNSTORABLE = re.compile(r"(?<!\\)(\\\\)*\\u0000|[\ud800-\udfff]")
@@ -107,8 +110,10 @@ def _convert(name: str, cells: Cells, kind: AttributeKind, faults: Faults) -> li
 def _number(cell: Any) -> int | float:
     if isinstance(cell, timedelta):
         cell = cell.total_seconds()
-    if isinstance(cell, str) and _INTEGER.fullmatch(cell):
-        cell = int(cell)
+    if isinstance(cell, str):
+        if not _NUMBER.fullmatch(cell):
+            raise ValueError("is not a number")
+        cell = int(cell) if _INTEGER.fullmatch(cell) else float(cell)
     try:
         number = cell if isinstance(cell, int) and not isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError, OverflowError):
@@ -137,7 +142,10 @@ def _text(cell: object) -> str | None:
         return json.dumps(cell, ensure_ascii=False, default=str)
     if isinstance(cell, timedelta):
         return str(cell.total_seconds())
-    return text_of(cell)
+    text = text_of(cell)
+    if text is not None and len(text) > MAX_CELL_CHARS:
+        raise ValueError(TOO_LONG_TEXT)
+    return text
 
 
 _CONVERT: Mapping[AttributeKind, Callable[[Any], object]] = {

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.loading.chunk import EXACT_BELOW, Cells, Floats, known_text
+from serve_app.loading.csv_rows import MAX_CELL_CHARS, TOO_LONG_TEXT
 from serve_app.loading.rejects import Faults
 
 # 4.00638E+12, as a spreadsheet shows 4006381333931.
@@ -53,11 +54,13 @@ def _fault_of_id(cell: object, text: str, exact_below: float) -> str | None:
 
 
 def read_texts(name: str, cells: Cells, faults: Faults) -> list[str | None]:
-    """Reads texts that PostgreSQL can store."""
+    """Reads texts that PostgreSQL can store, and that a CSV file could hold."""
     values = [text_of(cell) for cell in cells]
     for i, text in enumerate(values):
         if isinstance(cells[i], list | dict):
             faults.note(i, f"{name} is no text", name, cells[i])
+        elif text is not None and len(text) > MAX_CELL_CHARS:
+            faults.note(i, f"{name} {TOO_LONG_TEXT}", name, cells[i])
         elif text is not None and _UNSTORABLE.search(text):
             faults.note(i, f"{name} has a NUL character or is not UTF-8", name, cells[i])
     return values

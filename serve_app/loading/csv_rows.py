@@ -22,7 +22,8 @@ ENDLESS = (
     f"a quoted cell does not end within {MAX_CELL_LINES:,} lines and {MAX_CELL_CHARS:,} characters"
 )
 ROWS_IN_A_CELL = "a quoted cell spans lines that are rows by themselves"
-TOO_LONG = f"a cell is longer than {MAX_CELL_CHARS:,} characters"
+TOO_LONG_TEXT = f"is longer than {MAX_CELL_CHARS:,} characters"
+TOO_LONG = f"a cell {TOO_LONG_TEXT}"
 
 
 class LineTooLong(csv.Error):

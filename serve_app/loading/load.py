@@ -25,7 +25,7 @@ from serve_app.database.schema import (
     saying_failures,
 )
 from serve_app.domain.settings import Settings
-from serve_app.errors import SettingsInvalid
+from serve_app.errors import DataRejected, SettingsInvalid
 from serve_app.loading.attributes import KINDS, AttributeKind
 from serve_app.loading.checks import (
     Rejects,
@@ -179,6 +179,7 @@ def load(
         SchemaMismatch: the database has a newer schema than this build knows.
         DatabaseFailed: the server ended the work.
     """
+    _refuse_repeats(files)
     with saying_failures("the load"):
         ensure_schema(conn)
         with conn.transaction():
@@ -194,6 +195,16 @@ def load(
         for file, (counts, _) in zip(staged, merged, strict=True)
     ]
     return LoadSummary(tuple(summaries), sum(n_bare_items for _, n_bare_items in merged))
+
+
+def _refuse_repeats(files: InputFiles) -> None:
+    """Refuses a file for two kinds of rows: they would also share the file of rejected rows."""
+    kinds: dict[Path, Kind] = {}
+    for kind, file in files.given():
+        other = kinds.setdefault(file.resolve(), kind)
+        if other != kind:
+            reason = f"it is given twice: {other} and {kind} have files of their own"
+            raise DataRejected(file, reason)
 
 
 def _stage_file(

@@ -344,6 +344,14 @@ def test_says_that_a_fit_has_a_threshold_for_another_scale(
     assert "label.min_rating" in note
 
 
+def test_refuses_one_file_for_two_kinds_of_rows(conn: Connection, tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "a.csv", "user_id,item_id,timestamp", "ann,pan,1.7e9")
+    (tmp_path / "b.csv").symlink_to(file)
+    with pytest.raises(DataRejected, match="it is given twice: users and interactions have"):
+        run(conn, users=tmp_path / "b.csv", interactions=file)
+    assert everything(conn) == [[], [], []]
+
+
 def test_a_file_may_have_no_rows(conn: Connection, tmp_path: Path) -> None:
     items = write_csv(tmp_path / "items.csv", "item_id,brand", "pan,x")
     events = write_csv(tmp_path / "events.csv", "user_id,item_id,timestamp,type")

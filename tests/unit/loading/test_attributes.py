@@ -9,6 +9,7 @@ from serve_app.loading.attributes import (
     infer_attribute_kinds,
     read_attributes,
 )
+from serve_app.loading.csv_rows import MAX_CELL_CHARS
 from serve_app.loading.rejects import Faults
 
 
@@ -61,6 +62,8 @@ def test_a_column_without_cells_has_no_kind() -> None:
     [
         ("number", "007", 7),
         ("number", "1e3", 1000.0),
+        ("number", "+.5", 0.5),
+        ("number", "5.", 5.0),
         ("number", Decimal("1.5"), 1.5),
         ("number", timedelta(seconds=3), 3.0),
         ("number", 2**53, 2**53),
@@ -93,6 +96,10 @@ BEYOND = "is a number beyond 2^53, which would lose digits"
     ("kind", "cell", "fault"),
     [
         ("number", "large", NOT_A_NUMBER),
+        ("number", "1_000", NOT_A_NUMBER),
+        ("number", "٣", NOT_A_NUMBER),
+        ("number", "infinity", NOT_A_NUMBER),
+        ("text", "x" * (MAX_CELL_CHARS + 1), "is longer than 131,072 characters"),
         ("number", True, NOT_A_NUMBER),
         ("number", ["1"], NOT_A_NUMBER),
         ("number", float("inf"), NOT_A_NUMBER),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from serve_app.loading.chunk import Chunk, Floats, Times
+from serve_app.loading.csv_rows import MAX_CELL_CHARS
 from serve_app.loading.rejects import Reject
 from serve_app.loading.rows import (
     DESCRIBED,
@@ -109,6 +110,12 @@ def test_rejects_ids_that_a_narrow_float_has_rounded() -> None:
     checked = check_described(chunk(item_id=ids), DESCRIBED["items"], {})
     assert [row[1] for row in checked.rows] == ["16777215"]
     assert [reject.reason for reject in checked.rejects] == [LOST_IN_FLOAT]
+
+
+def test_rejects_texts_that_no_csv_file_could_hold() -> None:
+    assert value(check_item(title="x" * MAX_CELL_CHARS)) == "x" * MAX_CELL_CHARS
+    fault = reason(check_item(title="x" * (MAX_CELL_CHARS + 1)))
+    assert fault == "title is longer than 131,072 characters"
 
 
 @pytest.mark.parametrize("title", [["a"], {"en": "a"}])
