@@ -21,7 +21,7 @@ from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
 from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
 from serve_app.stores.cache import Cache
-from serve_app.stores.epochs import read_current_values, with_epoch
+from serve_app.stores.epochs import read_current_values, user_epoch, with_stamp
 from serve_app.stores.reads_apart import ReadResult
 from serve_app.telemetry.counting import Telemetry
 
@@ -38,12 +38,19 @@ class _Asked:
     """A question, and the bundle that was current when it was asked.
 
     Attributes:
-        epoch: of the cache at that time; ``None`` if the answer is not to be cached.
+        stamp: of the cache at that time; ``None`` if the answer is not to be cached.
     """
 
     question: Question
     current: CurrentBundle
-    epoch: bytes | None
+    stamp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _LookUp:
+    shop_id: str
+    user_id: str
+    key: str
 
 
 ItemsStage = Callable[[MetadataBatch], Awaitable[ReadResult[ItemRow]]]
@@ -83,35 +90,35 @@ class RecommendationService:
 
     async def recommend(self, question: Question, current: CurrentBundle) -> Answer:
         """Answers a question; raises Overloaded if too many questions wait."""
-        epoch = None
+        stamp = None
         if self._config.result_cache.enabled:
             key = answer_key(question, current.version, self._settings)
-            epoch, cached = await self._lookups.ask((current.shop_id, key))
+            look_up = _LookUp(current.shop_id, question.user_id, key)
+            stamp, cached = await self._lookups.ask(look_up)
             self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
             if cached is not None:
                 return decode_answer(cached, current.version, current.order)
         n_rows = len(current.bundle.fitted.catalogue)
         is_costly = self._filters.is_costly(question.wanted, current.version, n_rows)
         queue = self._costly if is_costly else self._graph
-        return await queue.ask(_Asked(question, current, epoch))
+        return await queue.ask(_Asked(question, current, stamp))
 
-    async def _look_up(
-        self, asked: Sequence[tuple[str, str]]
-    ) -> list[tuple[bytes | None, bytes | None]]:
-        """Reads the epoch, and the answer of each key if there is one."""
+    async def _look_up(self, asked: Sequence[_LookUp]) -> list[tuple[bytes | None, bytes | None]]:
+        """Reads the stamp for a new answer, and the answer of each key if there is one."""
         # One shop, except while the ingress changes from the bundle of one to that of another. The
         # keys name the bundle: looked up among those of the other shop, an answer is not found.
-        shop_id = asked[-1][0]
+        shop_id = asked[-1].shop_id
         cache = self._cache.of_shop(shop_id)
+        owners, keys = [user_epoch(one.user_id) for one in asked], [one.key for one in asked]
         try:
-            current = await read_current_values(cache, [key for _, key in asked])
+            current = await read_current_values(cache, owners, keys, self._config.ttls.epoch_s)
         except StoreUnavailable as failure:
             _logger.warning("answers are not read from the cache: %s", failure)
-            # Without an epoch the new answers are not cached either: their age is unknown.
+            # Without a stamp the new answers are not cached either: their age is unknown.
             return [(None, None)] * len(asked)
         return [
-            (current.epoch, answer) if shop == shop_id else (None, None)
-            for (shop, _), answer in zip(asked, current.values, strict=True)
+            (stamp, answer) if one.shop_id == shop_id else (None, None)
+            for one, stamp, answer in zip(asked, current.stamps, current.values, strict=True)
         ]
 
     async def _answer(self, asked: Sequence[_Asked]) -> list[Answer]:
@@ -196,10 +203,10 @@ class RecommendationService:
         """Caches the answers, except degraded ones: the next answer may be complete."""
         values: dict[str, bytes] = {}
         for one, answer in zip(asked, answers, strict=True):
-            if one.epoch is not None and not answer.degraded:
+            if one.stamp is not None and not answer.degraded:
                 # The key of the version that answered, which may be newer than the one looked up.
                 key = answer_key(one.question, answer.version, self._settings)
-                values |= with_epoch(one.epoch, {key: encode_answer(answer)})
+                values[key] = with_stamp(one.stamp, encode_answer(answer))
         if not values:
             return
         # A task of its own: the answers of the batch do not wait for the cache.

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from serve_app.domain.filters.masks import Filter, cache_key
 
-ANSWER_PREFIX = "answer:3:"
+ANSWER_PREFIX = "answer:4:"
 """Starts the key of every cached answer; raise the number when the form of answers changes."""
 
 # The number of items stands before a cached answer: shops name attributes freely, hence no pattern

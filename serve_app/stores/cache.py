@@ -4,21 +4,25 @@ The client's own defaults wait seconds and retry ten times. Here a failure takes
 timeout, is not retried, and reaches the caller as ``StoreUnavailable``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from copy import copy
-from typing import Self, cast
+from dataclasses import dataclass
+from typing import Self
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.reachability import Reachability
+from serve_app.stores.server_identity import read_identity
 
 # Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
 _KEYS_PER_STEP = 1_000
@@ -43,6 +47,19 @@ class RedisConfig(Settings):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one server held at one moment.
+
+    Attributes:
+        server: identity of the server; ``None`` where it tells none.
+        values: one per key, ``None`` for absent keys.
+    """
+
+    server: bytes | None
+    values: list[bytes | None]
+
+
 class Cache:
     """Bytes by key in Redis, each with a time to live.
 
@@ -64,8 +81,12 @@ class Cache:
             # With notifications on, the pool skips its check for unread data in a connection. A
             # command could then read the answer of a cancelled one.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            redis_connect_func=self._greet,
         )
+        self._pool = pool
         self._redis = Redis(connection_pool=pool)
+        # By connection: while servers change, a pool can hold connections to both of them.
+        self._servers: WeakKeyDictionary[AbstractConnection, bytes | None] = WeakKeyDictionary()
         self._space = _SPACE
         self._reachability = Reachability()
 
@@ -81,10 +102,30 @@ class Cache:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Reads the values of the keys, in their order; ``None`` for an absent key."""
-        if not keys:
-            return []
-        with self._failures_named():
-            return cast(list[bytes | None], await self._redis.mget(map(self._space.__add__, keys)))
+        return (await self.read(keys)).values if keys else []
+
+    async def read(self, keys: Sequence[str]) -> Moment:
+        """Reads the values of the keys, in their order, and the identity of their server."""
+        async with self._failures_named():
+            # Not by the client, which does not tell the connection that answered.
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.send_command("MGET", *map(self._space.__add__, keys))
+                values: list[bytes | None] = await connection.read_response()
+                # Before the release: another command may reconnect it to another server.
+                return Moment(self._servers[connection], values)
+            finally:
+                await self._pool.release(connection)
+
+    async def set_absent(self, values: Mapping[str, bytes], ttl_s: float) -> list[bytes | None]:
+        """Writes the values of absent keys alone, and reads what all keys hold afterwards."""
+        async with self._failures_named():
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, value in values.items():
+                pipeline.set(self._space + key, value, px=_milliseconds(ttl_s), nx=True)
+            pipeline.mget(map(self._space.__add__, values))
+            *_, present = await pipeline.execute()
+        return list(present)
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         """Writes all values; each expires ``ttl_s`` seconds later.
@@ -93,12 +134,11 @@ class Cache:
         """
         if not values:
             return
-        with self._failures_named():
+        async with self._failures_named():
             # No transaction: the values are independent, and one would hold up other clients.
             pipeline = self._redis.pipeline(transaction=False)
             for key, value in values.items():
-                # Redis refuses an expiry of 0 ms.
-                pipeline.set(self._space + key, value, px=max(1, round(ttl_s * 1e3)))
+                pipeline.set(self._space + key, value, px=_milliseconds(ttl_s))
             await pipeline.execute()
 
     async def remove(self, keys: Sequence[str]) -> None:
@@ -108,19 +148,19 @@ class Cache:
         """
         if not keys:
             return
-        with self._failures_named():
+        async with self._failures_named():
             await self._redis.unlink(*map(self._space.__add__, keys))
 
     async def keys(self, prefix: str) -> list[str]:
         """All keys that start with ``prefix``, unordered. Slow: walks over all keys of Redis."""
         pattern = f"{_escape(self._space + prefix)}*"
-        with self._failures_named():
+        async with self._failures_named():
             keys = self._redis.scan_iter(match=pattern, count=_KEYS_PER_STEP)
             return [key.decode().removeprefix(self._space) async for key in keys]
 
     async def ping(self) -> None:
         """Tells whether Redis answers."""
-        with self._failures_named():
+        async with self._failures_named():
             await self._redis.ping()
 
     async def unreachable_s(self) -> float:
@@ -133,16 +173,28 @@ class Cache:
     async def close(self) -> None:
         await self._redis.aclose()
         # A client does not close a pool that it was given.
-        await self._redis.connection_pool.disconnect()
+        await self._pool.disconnect()
 
-    @contextmanager
-    def _failures_named(self) -> Iterator[None]:
+    async def _greet(self, connection: AbstractConnection) -> None:
+        await connection.on_connect()
+        self._servers[connection] = await read_identity(connection)
+
+    @asynccontextmanager
+    async def _failures_named(self) -> AsyncIterator[None]:
         try:
             yield
         except RedisError as error:
             self._reachability.failed()
+            if isinstance(error, ReadOnlyError):
+                # The server has become a replica. New connections may lead to the new primary.
+                await self._pool.disconnect(inuse_connections=False)
             raise StoreUnavailable("redis", type(error).__name__) from error
         self._reachability.answered()
+
+
+def _milliseconds(ttl_s: float) -> int:
+    # Redis refuses an expiry of 0 ms.
+    return max(1, round(ttl_s * 1e3))
 
 
 def _escape(prefix: str) -> str:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
-from serve_app.stores.epochs import read_current_values, with_epoch
+from serve_app.stores.epochs import read_current_values, with_stamp
 from serve_app.stores.reads_apart import ReadResult, ReadsApart
 
 Value = TypeVar("Value")
@@ -28,17 +28,21 @@ class CachedKind(Generic[Value]):
 
     Attributes:
         prefix: of its keys in the cache; raise the number in it when the encoding changes.
+        epoch_of: key of the epoch of an id, which ends with each change of it.
         encode: to bytes, never empty.
         decode: the inverse; raises ValueError for bytes of another form.
         ttl_s: how long a value is kept.
         absent_ttl_s: how long it is remembered that an id is unknown.
+        epoch_s: how long an epoch that is drawn here is kept.
     """
 
     prefix: str
+    epoch_of: Callable[[str], str]
     encode: Callable[[Value], bytes]
     decode: Callable[[bytes], Value]
     ttl_s: float
     absent_ttl_s: float
+    epoch_s: float
 
 
 class CachedReader(Generic[Value]):
@@ -59,7 +63,7 @@ class CachedReader(Generic[Value]):
     async def read(self, ids: Sequence[str]) -> ReadResult[Value]:
         """Reads the cache once, and PostgreSQL for all that the cache lacks."""
         distinct = list(dict.fromkeys(ids))
-        epoch, cached = await self._read_cached(distinct)
+        stamps, cached = await self._read_cached(distinct)
         values = {id_: value for id_, value in cached.items() if value is not None}
         missing = [id_ for id_ in distinct if id_ not in cached]
         if not missing:
@@ -67,11 +71,13 @@ class CachedReader(Generic[Value]):
         loaded = await self._missing.read(missing)
         if loaded.unanswered:
             _logger.warning("%s: %d ids not loaded", self._kind.prefix, len(loaded.unanswered))
-        # Without an epoch nothing is written back. The cache was down: if it has recovered since,
-        # a load may have begun an epoch that these values do not belong to.
-        if epoch is not None:
-            answered = [id_ for id_ in missing if id_ not in loaded.unanswered]
-            self._write_back(epoch, answered, loaded.values)
+        # Without a stamp nothing is written back. The cache was down: if it has recovered since,
+        # a change may have ended the epoch that these values belong to.
+        answered = {
+            id_: stamps[id_] for id_ in missing if id_ in stamps and id_ not in loaded.unanswered
+        }
+        if answered:
+            self._write_back(answered, loaded.values)
         return ReadResult({**values, **loaded.values}, loaded.unanswered)
 
     async def wait_written(self) -> None:
@@ -80,16 +86,18 @@ class CachedReader(Generic[Value]):
 
     async def _read_cached(
         self, ids: Sequence[str]
-    ) -> tuple[bytes | None, dict[str, Value | None]]:
-        """The epoch (``None`` while the cache is down), and the cached values (``None`` for ids
-        that are known not to exist)."""
+    ) -> tuple[dict[str, bytes], dict[str, Value | None]]:
+        """Stamps for what is read from now on, without those that are unknown; and the cached
+        values (``None`` for ids that are known not to exist)."""
+        kind = self._kind
+        owners, keys = [kind.epoch_of(id_) for id_ in ids], [kind.prefix + id_ for id_ in ids]
         try:
-            keys = [self._kind.prefix + id_ for id_ in ids]
-            current = await read_current_values(self._cache, keys)
+            current = await read_current_values(self._cache, owners, keys, kind.epoch_s)
         except StoreUnavailable as failure:
-            _logger.warning("%s not read from the cache: %s", self._kind.prefix, failure)
-            return None, {}
-        return current.epoch, self._decode(ids, current.values)
+            _logger.warning("%s not read from the cache: %s", kind.prefix, failure)
+            return {}, {}
+        stamps = {id_: stamp for id_, stamp in zip(ids, current.stamps, strict=True) if stamp}
+        return stamps, self._decode(ids, current.values)
 
     def _decode(self, ids: Sequence[str], raw: Sequence[bytes | None]) -> dict[str, Value | None]:
         known: dict[str, Value | None] = {}
@@ -103,19 +111,24 @@ class CachedReader(Generic[Value]):
                 _logger.warning("%s: unreadable in the cache: %s", self._kind.prefix, error)
         return known
 
-    def _write_back(self, epoch: bytes, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
+    def _write_back(self, stamps: Mapping[str, bytes], loaded: Mapping[str, Value]) -> None:
         # A task beside the answer, which must not wait for the cache. The event loop holds tasks
         # weakly: the set keeps this one from being collected before it ends.
-        task = asyncio.create_task(self._write(epoch, asked, loaded), name=WRITE_BACK)
+        task = asyncio.create_task(self._write(stamps, loaded), name=WRITE_BACK)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _write(self, epoch: bytes, asked: Sequence[str], loaded: Mapping[str, Value]) -> None:
+    async def _write(self, stamps: Mapping[str, bytes], loaded: Mapping[str, Value]) -> None:
         kind = self._kind
-        present = {kind.prefix + id_: kind.encode(value) for id_, value in loaded.items()}
-        absent = {kind.prefix + id_: _ABSENT for id_ in asked if id_ not in loaded}
+        present: dict[str, bytes] = {}
+        absent: dict[str, bytes] = {}
+        for id_, stamp in stamps.items():
+            if id_ in loaded:
+                present[kind.prefix + id_] = with_stamp(stamp, kind.encode(loaded[id_]))
+            else:
+                absent[kind.prefix + id_] = with_stamp(stamp, _ABSENT)
         try:
-            await self._cache.set_many(with_epoch(epoch, present), kind.ttl_s)
-            await self._cache.set_many(with_epoch(epoch, absent), kind.absent_ttl_s)
+            await self._cache.set_many(present, kind.ttl_s)
+            await self._cache.set_many(absent, kind.absent_ttl_s)
         except StoreUnavailable as failure:
             _logger.warning("%s not written back: %s", kind.prefix, failure)

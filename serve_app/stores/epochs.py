@@ -1,28 +1,34 @@
-"""Invalidates all cached values at once: each carries the epoch in which it was read.
+"""Tells which cached values count: each carries a stamp of the state in which it was read.
 
-Every load and every fit begins an epoch, and values of another epoch count as absent. Emptying the
-cache would not be enough: a process that read PostgreSQL before a load can write the old value
-back after the load.
+A stamp is the identity of the Redis server, the epoch of the shop, and the epoch of the value's
+owner, a user or an item. Epochs are random bytes in Redis. A load or a fit ends the epoch of the
+shop, a change ends those of its owners (``stores.freshness``). A value of another stamp counts as
+absent. Emptying the cache would not be enough: a process that read PostgreSQL before a change can
+write the old value back after it. ``docs/decisions/0018-the-freshness-law.md`` has the argument.
 """
 
+import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from zlib import crc32
 
 from serve_app.arrays.units import DAY_S
+from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
+from serve_app.stores.server_identity import IDENTITY_BYTES
+
+_logger = logging.getLogger("ray.serve.recserve.stores")
 
 EPOCH_BYTES = 16
+STAMP_BYTES = IDENTITY_BYTES + 2 * EPOCH_BYTES
 _CHECKSUM_BYTES = 4
-_CONTENT_AT = EPOCH_BYTES + _CHECKSUM_BYTES
+_CONTENT_AT = STAMP_BYTES + _CHECKSUM_BYTES
 
-_KEY = "epoch"
-_USER, _ITEM = "epoch:user:", "epoch:item:"
-# Ten years. The epoch must outlive all that was cached before it: without one, the values that were
-# cached before the first epoch would count again.
-_TTL_S = 3_650 * DAY_S
-_BEFORE_ANY = bytes(EPOCH_BYTES)
+_SHOP, _USER, _ITEM = "epoch", "epoch:user:", "epoch:item:"
+# Ten years: an end of this epoch costs all that is cached of a shop.
+_SHOP_S = 3_650 * DAY_S
 
 
 def user_epoch(user_id: str) -> str:
@@ -37,37 +43,59 @@ def item_epoch(item_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CurrentValues:
-    """The epoch, and the cached values that belong to it.
+    """Cached values that count, and the stamps for those that do not.
 
     Attributes:
-        epoch: goes on every value that is computed from what is read from now on.
-        values: one per key, ``None`` for keys that have no value of this epoch.
+        stamps: one per key, for values that are computed from what is read from now on; ``None``
+            if such a value must not be cached.
+        values: one per key, ``None`` for keys without a value that counts.
     """
 
-    epoch: bytes
+    stamps: list[bytes | None]
     values: list[bytes | None]
 
 
-async def read_current_values(cache: Cache, keys: Sequence[str]) -> CurrentValues:
-    """Reads the epoch and the values in one round trip; raises StoreUnavailable."""
-    # One command, hence one moment. PostgreSQL is read after it, so that no value ever carries an
-    # epoch that is newer than the data it was computed from.
-    epoch, *values = await cache.get_many([_KEY, *keys])
-    epoch = _of_one_length(epoch)
-    return CurrentValues(epoch, [_without_epoch(epoch, value) for value in values])
+async def read_current_values(
+    cache: Cache, owners: Sequence[str], keys: Sequence[str], epoch_s: float
+) -> CurrentValues:
+    """Reads values and what they are checked against, in one round trip; draws absent epochs.
 
-
-def with_epoch(epoch: bytes, values: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The values in the form in which they are cached.
+    PostgreSQL must be read after it, never before: a stamp may be older than the data that it
+    goes with, and never newer.
 
     Args:
-        epoch: read before the values were computed, never after: it dates them.
+        owners: one per key: the key of the epoch of the value's owner.
+        epoch_s: seconds after which a new epoch of an owner expires.
+
+    Raises:
+        StoreUnavailable: no answer.
     """
-    return {key: epoch + _checksum(value) + value for key, value in values.items()}
+    # One command, hence one moment.
+    moment = await cache.read([_SHOP, *owners, *keys])
+    if moment.server is None:
+        # The server may be another one than a moment ago, with data of any age.
+        return CurrentValues([None] * len(keys), [None] * len(keys))
+    shop, *epochs = moment.values[: 1 + len(owners)]
+    shop, epochs = await _complete(cache, shop, owners, epochs, epoch_s)
+    stamps = _stamps(moment.server, shop, epochs)
+    values = [
+        _content(stamp, value)
+        for stamp, value in zip(stamps, moment.values[1 + len(owners) :], strict=True)
+    ]
+    return CurrentValues(stamps, values)
+
+
+def with_stamp(stamp: bytes, content: bytes) -> bytes:
+    """A value in the form in which it is cached.
+
+    Args:
+        stamp: read before the content was computed, never after: it dates the content.
+    """
+    return stamp + _checksum(content) + content
 
 
 async def begin_epoch(cache: Cache, epoch: bytes) -> None:
-    """Invalidates everything that was cached before.
+    """Begins an epoch of the shop: nothing counts that was cached before.
 
     Args:
         epoch: ``EPOCH_BYTES`` at random. A counter could repeat after Redis lost it.
@@ -75,22 +103,64 @@ async def begin_epoch(cache: Cache, epoch: bytes) -> None:
     Raises:
         StoreUnavailable: no answer.
     """
-    await cache.set_many({_KEY: epoch}, _TTL_S)
+    await cache.set_many({_SHOP: epoch}, _SHOP_S)
 
 
-def _of_one_length(epoch: bytes | None) -> bytes:
+async def _complete(
+    cache: Cache,
+    shop: bytes | None,
+    owners: Sequence[str],
+    epochs: list[bytes | None],
+    epoch_s: float,
+) -> tuple[bytes | None, list[bytes | None]]:
+    """Draws the epochs that are absent. Absence is never a stamp: it comes back after a loss."""
+    absent = {owner for owner, epoch in zip(owners, epochs, strict=True) if epoch is None}
+    if shop is not None and not absent:
+        return shop, epochs
+    try:
+        if shop is None:
+            [shop] = await cache.set_absent({_SHOP: secrets.token_bytes(EPOCH_BYTES)}, _SHOP_S)
+        drawn = await _draw(cache, sorted(absent), epoch_s)
+    except StoreUnavailable as failure:
+        # Values of other owners count nevertheless: a Redis without memory answers reads.
+        _logger.warning("%d epochs are not drawn: %s", len(absent), failure)
+        return shop, epochs
+    return shop, [
+        drawn[owner] if epoch is None else epoch
+        for owner, epoch in zip(owners, epochs, strict=True)
+    ]
+
+
+async def _draw(cache: Cache, owners: Sequence[str], epoch_s: float) -> Mapping[str, bytes | None]:
+    if not owners:
+        return {}
+    epochs = {owner: secrets.token_bytes(EPOCH_BYTES) for owner in owners}
+    # Read back: another reader may have drawn one first.
+    return dict(zip(owners, await cache.set_absent(epochs, epoch_s), strict=True))
+
+
+def _stamps(
+    server: bytes, shop: bytes | None, epochs: Sequence[bytes | None]
+) -> list[bytes | None]:
+    if shop is None:
+        return [None] * len(epochs)
+    state = server + _of_one_length(shop)
+    return [None if epoch is None else state + _of_one_length(epoch) for epoch in epochs]
+
+
+def _of_one_length(epoch: bytes) -> bytes:
     # Whatever another program or build wrote there: a value is cut at a fixed place.
-    if epoch is None or len(epoch) == EPOCH_BYTES:
-        return epoch or _BEFORE_ANY
+    if len(epoch) == EPOCH_BYTES:
+        return epoch
     return blake2b(epoch, digest_size=EPOCH_BYTES).digest()
 
 
-def _without_epoch(epoch: bytes, value: bytes | None) -> bytes | None:
-    if value is None or not value.startswith(epoch):
+def _content(stamp: bytes | None, value: bytes | None) -> bytes | None:
+    if stamp is None or value is None or not value.startswith(stamp):
         return None
     content = value[_CONTENT_AT:]
     # A damaged value counts as absent: decoded, it could fail the batch it is read in.
-    return content if value[EPOCH_BYTES:_CONTENT_AT] == _checksum(content) else None
+    return content if value[STAMP_BYTES:_CONTENT_AT] == _checksum(content) else None
 
 
 def _checksum(content: bytes) -> bytes:

@@ -23,13 +23,18 @@ _KEYS = tuple(f"recserve:doctor:{n}" for n in range(8))
 _REDIS_REASONS: Mapping[str, str] = {
     "ReadOnlyError": "is a replica that cannot be written: name the primary",
     "AuthenticationError": "refuses the user or the password",
-    "NoPermissionError": "lets the user not read and write keys: allow GET, SET, MGET and SCAN on"
-    " `recserve:*`",
+    "NoPermissionError": "does not let the user read and write keys: allow PING, INFO, MGET, SET,"
+    " UNLINK and SCAN on `recserve:*`",
     **dict.fromkeys(
         ("ClusterCrossSlotError", "ClusterDownError", "MovedError", "AskError"),
         "is a cluster, which cannot read several keys at once: use a single server",
     ),
 }
+
+_NO_IDENTITY = (
+    "does not name its server, and therefore nothing is cached: allow INFO, and connect to the"
+    " server itself where a proxy refuses INFO"
+)
 
 _FACTS: LiteralString = """
 SELECT current_setting('server_version_num')::int / 10000 AS version,
@@ -157,10 +162,13 @@ async def _check_cache(url: str, config: RedisConfig) -> None:
     try:
         await cache.ping()
         await cache.set_many(dict.fromkeys(_KEYS, b"1"), 1.0)
-        await cache.get_many(_KEYS)
+        moment = await cache.read(_KEYS)
+        await cache.remove(_KEYS)
     except StoreUnavailable as failure:
         if reason := _REDIS_REASONS.get(failure.reason):
             raise SettingsInvalid(_REDIS, reason) from failure
         raise
     finally:
         await cache.close()
+    if moment.server is None:
+        raise SettingsInvalid(_REDIS, _NO_IDENTITY)

@@ -24,8 +24,9 @@ from serve_app.domain.settings import Settings
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import CachedKind, CachedReader
+from serve_app.stores.epochs import item_epoch, user_epoch
 
-CACHE_PREFIXES = ("user:2:", "item:2:", "history:3:")
+CACHE_PREFIXES = ("user:3:", "item:3:", "history:4:")
 _USER, _ITEM, _HISTORY = CACHE_PREFIXES
 
 
@@ -63,13 +64,29 @@ class CacheTtls(Settings):
 
 def user_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> CachedReader[UserRow]:
     """Reads the numbers that PostgreSQL keeps of users, columns as ``USER_COLUMNS``."""
-    kind = CachedKind(_USER, lambda row: row.tobytes(), _user_row, ttls.features_s, ttls.unknown_s)
+    kind = CachedKind(
+        _USER,
+        user_epoch,
+        lambda row: row.tobytes(),
+        _user_row,
+        ttls.features_s,
+        ttls.unknown_s,
+        ttls.epoch_s,
+    )
     return CachedReader(kind, cache, shop.user_features)
 
 
 def item_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> CachedReader[ItemRow]:
     """Reads items as they are shown."""
-    kind = CachedKind(_ITEM, _item_bytes, _item_row, ttls.features_s, ttls.unknown_s)
+    kind = CachedKind(
+        _ITEM,
+        item_epoch,
+        _item_bytes,
+        _item_row,
+        ttls.features_s,
+        ttls.unknown_s,
+        ttls.epoch_s,
+    )
     return CachedReader(kind, cache, shop.items)
 
 
@@ -110,7 +127,13 @@ class HistoryReader:
             prefix = f"{_HISTORY}{','.join(map(str, types))}:"
             ttls = self._ttls
             kind = CachedKind(
-                prefix, lambda events: events.tobytes(), _events, ttls.history_s, ttls.unknown_s
+                prefix,
+                user_epoch,
+                lambda events: events.tobytes(),
+                _events,
+                ttls.history_s,
+                ttls.unknown_s,
+                ttls.epoch_s,
             )
             self._readers[types] = CachedReader(
                 kind, self._cache, partial(self._shop.histories, types=types)

@@ -56,6 +56,26 @@ class CacheContract:
 
         assert self.run(scenario) == ([[b"1"], [None], [None], [None]], ["a"], [])
 
+    def test_reads_values_with_the_identity_of_their_server(self):
+        async def scenario(cache):
+            await cache.set_many({"a": b"1"}, 60)
+            first, second = await cache.read(["a", "none"]), await cache.of_shop("1f0e").read(["a"])
+            return first.values, second.values, len(first.server), first.server == second.server
+
+        assert self.run(scenario) == ([b"1", None], [None], 16, True)
+
+    def test_writes_absent_keys_alone_and_reads_what_is_there(self):
+        async def scenario(cache):
+            await cache.set_many({"a": b"1"}, 60)
+            present = await cache.set_absent({"a": b"2", "b": b"2"}, 60)
+            await cache.set_absent({"c": b"2"}, 0.02)
+            deadline_s = time.monotonic() + 5
+            while (await cache.get_many(["c"]))[0] is not None:
+                assert time.monotonic() < deadline_s
+            return present, await cache.get_many(["a", "b"]), await cache.keys("")
+
+        assert self.run(scenario) == ([b"1", b"2"], [b"1", b"2"], ["a", "b"])
+
     def test_removes_the_keys_that_are_there(self):
         async def scenario(cache):
             await cache.set_many(dict.fromkeys("abc", b"1"), 60)
@@ -104,6 +124,8 @@ class TestCache(CacheContract):
 
 CALLS = {
     "get_many": lambda cache: cache.get_many(["a"]),
+    "read": lambda cache: cache.read(["a"]),
+    "set_absent": lambda cache: cache.set_absent({"a": b"1"}, 60),
     "set_many": lambda cache: cache.set_many({"a": b"1"}, 60),
     "remove": lambda cache: cache.remove(["a"]),
     "keys": lambda cache: cache.keys("a"),

@@ -25,7 +25,7 @@ from serve_app.running.environment import HttpAddress
 from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
-from serve_app.stores.epochs import EPOCH_BYTES, read_current_values, with_epoch
+from serve_app.stores.epochs import CurrentValues, read_current_values, with_stamp
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 from tests.support.small_bundles import (
     contents_of,
@@ -65,18 +65,26 @@ def silent(step: str, share: float) -> None:
 KEYS = [f"{prefix}x" for prefix in (*CACHE_PREFIXES, ANSWER_PREFIX)]
 
 
-def holding(workplace: Workplace) -> list[bytes | None]:
-    """The cached values that hold."""
+OWNERS = ["epoch:user:x"] * len(KEYS)
+
+
+def cached(workplace: Workplace) -> CurrentValues:
     assert workplace.location.redis_url
     return use_cache(
-        workplace.location.redis_url, lambda cache: read_current_values(cache, KEYS)
-    ).values
+        workplace.location.redis_url, lambda cache: read_current_values(cache, OWNERS, KEYS, 60)
+    )
+
+
+def holding(workplace: Workplace) -> list[bytes | None]:
+    """The cached values that hold."""
+    return cached(workplace).values
 
 
 def fill_cache(workplace: Workplace) -> None:
     """One key of every kind that is computed from what was loaded."""
     assert workplace.location.redis_url
-    values = with_epoch(bytes(EPOCH_BYTES), dict.fromkeys(KEYS, b"1"))
+    stamps = cached(workplace).stamps
+    values = {key: with_stamp(stamp or b"", b"1") for key, stamp in zip(KEYS, stamps, strict=True)}
     use_cache(workplace.location.redis_url, lambda cache: cache.set_many(values, 60))
 
 

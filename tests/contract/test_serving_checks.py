@@ -1,31 +1,24 @@
 """Tests that stores which cannot be served from are refused with a sentence, or work."""
 
 import asyncio
-import os
-import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
-import redis
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.database.schema import Connection
 from serve_app.database.serving_reads import PostgresConfig, ShopReader
-from serve_app.embedded.home_folder import HomeFolder
 from serve_app.embedded.lease import StoreUrls
-from serve_app.embedded.server_processes import REDIS, find_program
 from serve_app.errors import SettingsInvalid, StoreUnavailable
 from serve_app.stores.cache import RedisConfig
 from serve_app.stores.serving_checks import check_serving_cache, check_serving_database
 from tests.contract.conftest import url_of
+from tests.support.own_redis import redis_of
 from tests.support.pooler import pooler_before
 
 CONFIG = PostgresConfig(timeout_s=2.0)
@@ -173,30 +166,6 @@ def test_takes_a_redis_that_can_be_written(redis_url: str) -> None:
     check_serving_cache(redis_url, RedisConfig())
 
 
-@contextmanager
-def redis_of(folder: Path, *options: str, set_up: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yields the URL of a Redis that is started with options, and then gets a command."""
-    path = folder / "own.sock"
-    program = find_program(HomeFolder(folder, folder), REDIS)
-    process = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder, *options],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        with redis.Redis(unix_socket_path=str(path)) as client:
-            deadline_s = time.monotonic() + 10
-            while time.monotonic() < deadline_s:
-                with suppress(redis.ConnectionError):
-                    client.ping()
-                    break
-            if set_up:
-                client.execute_command(*set_up)
-        yield f"unix://{path}"
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def test_refuses_a_redis_that_is_a_cluster(folder: Path) -> None:
     slots = ("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
     options = ("--cluster-enabled", "yes", "--port", "7999", "--bind", "127.0.0.1")
@@ -212,6 +181,30 @@ def test_refuses_a_redis_that_is_a_replica(folder: Path) -> None:
         pytest.raises(SettingsInvalid, match="is a replica that cannot be written"),
     ):
         check_serving_cache(url, RedisConfig(timeout_s=2))
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("info", "does not name its server, and therefore nothing is cached: allow INFO"),
+        ("unlink", "does not let the user read and write keys: allow PING, INFO, MGET, SET"),
+        ("mget", "does not let the user read and write keys"),
+    ],
+)
+def test_refuses_a_redis_that_refuses_a_command(folder: Path, refused: str, said: str) -> None:
+    set_up = ("ACL", "SETUSER", "default", f"-{refused}")
+    with (
+        redis_of(folder, set_up=set_up) as url,
+        pytest.raises(SettingsInvalid, match=said) as raised,
+    ):
+        check_serving_cache(url, RedisConfig(timeout_s=2))
+    assert raised.value.location == "REDIS_URL"
+
+
+def test_takes_a_redis_whose_user_may_do_what_is_needed_and_no_more(folder: Path) -> None:
+    rights = "on nopass resetkeys ~recserve:* -@all +ping +info +mget +set +unlink +scan"
+    with redis_of(folder, set_up=("ACL", "SETUSER", "guest", *rights.split())) as url:
+        check_serving_cache(f"{url}?username=guest&password=any", RedisConfig(timeout_s=2))
 
 
 def test_says_that_redis_does_not_answer(folder: Path) -> None:

@@ -12,6 +12,8 @@ from serve_app.arrays.ragged import offsets_of
 from serve_app.database.records import ItemRow, UserRow
 from serve_app.domain.interactions import MAX_EVENTS, Events, latest
 from serve_app.errors import StoreUnavailable
+from serve_app.stores.cache import Moment
+from serve_app.stores.server_identity import IDENTITY_BYTES
 
 Row = TypeVar("Row")
 
@@ -56,10 +58,18 @@ class InMemoryShop:
 
 
 class InMemoryCache:
-    """Answers as a ``Cache`` does, in one process; ``clock`` gives seconds from a fixed moment."""
+    """Answers as a ``Cache`` does, in one process.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    Attributes:
+        server: identity of the Redis that it stands for.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], server: bytes | None = bytes(IDENTITY_BYTES)
+    ) -> None:
+        """``clock`` gives seconds from a fixed moment."""
         self._clock = clock
+        self.server = server
         self._values: dict[str, tuple[bytes, float]] = {}
         self._space = ""
 
@@ -71,7 +81,17 @@ class InMemoryCache:
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         return [self._get(key) for key in keys]
 
+    async def read(self, keys: Sequence[str]) -> Moment:
+        return Moment(self.server, await self.get_many(keys))
+
+    async def set_absent(self, values: Mapping[str, bytes], ttl_s: float) -> list[bytes | None]:
+        self._put({k: value for k, value in values.items() if self._get(k) is None}, ttl_s)
+        return [self._get(key) for key in values]
+
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
+        self._put(values, ttl_s)
+
+    def _put(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         until = self._clock() + ttl_s
         self._values.update({self._space + key: (value, until) for key, value in values.items()})
 

@@ -113,7 +113,16 @@ class BrokenCache:
     async def get_many(self, keys):
         self._fail()
 
+    async def read(self, keys):
+        self._fail()
+
+    async def set_absent(self, values, ttl_s):
+        self._fail()
+
     async def set_many(self, values, ttl_s):
+        self._fail()
+
+    async def remove(self, keys):
         self._fail()
 
     async def keys(self, prefix):

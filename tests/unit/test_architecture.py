@@ -90,6 +90,7 @@ OTHERS = {
     "click.UsageError",
     "click.BadParameter",
     "yaml.constructor.ConstructorError",
+    "ReadOnlyError",  # of redis: a connection to a replica fails as a write through it would
 }
 """Exceptions that the package may raise beside those of ``errors.py``."""
 

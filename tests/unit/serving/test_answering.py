@@ -18,7 +18,8 @@ from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key, encode_answer
-from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values, user_epoch
+from serve_app.stores.freshness import make_visible
 from serve_app.stores.reads_apart import ReadResult
 from serve_app.telemetry.counting import Telemetry
 from tests.support.in_memory_stores import InMemoryCache
@@ -142,7 +143,7 @@ def test_the_cache_is_asked_for_all_that_wait_at_once(root, worlds):
 
     served.ask(worlds[0], *(ask_of(user) for user in USERS))
 
-    assert looked_up == [1 + 1, len(USERS) - 1 + 1], "and for the epoch"
+    assert looked_up == [1 + 2, 2 * (len(USERS) - 1) + 1], "and for the epochs"
     assert max(len(batch) for batch in served.batches) == 2
 
 
@@ -192,7 +193,8 @@ def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds)
 
     settings = CONFIG.model_dump_json()
     keys = [answer_key(ask_of(), world.version, settings) for world in worlds]
-    kept, other = asyncio.run(read_current_values(served.cache, keys)).values
+    owners = [user_epoch("ann")] * 2
+    kept, other = asyncio.run(read_current_values(served.cache, owners, keys, 60)).values
 
     assert kept == encode_answer(first)
     assert other is None
@@ -284,16 +286,24 @@ def test_an_answer_that_is_lost_on_its_way_into_the_cache_is_a_warning(root, wor
     ]
 
 
-def test_an_answer_that_was_under_way_during_a_load_is_not_given_again(root, worlds):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cache: begin_epoch(cache, b"e" * EPOCH_BYTES),
+        lambda cache: make_visible(cache, ["ann"]),
+    ],
+    ids=["load", "event"],
+)
+def test_an_answer_that_was_under_way_during_a_change_is_not_given_again(root, worlds, change):
     cache = new_cache()
     stages = stages_over(location_of(root), CONFIG)
 
-    async def load_meanwhile(batch):
+    async def change_meanwhile(batch):
         found = await stages.candidates(batch)
-        await begin_epoch(cache, b"e" * EPOCH_BYTES)
+        await change(cache)
         return found
 
-    served = Served(root, cache=cache, candidates=load_meanwhile)
+    served = Served(root, cache=cache, candidates=change_meanwhile)
 
     [during] = served.ask(worlds[0], ask_of())
     kept = asyncio.run(served.cache.keys(ANSWER_PREFIX))
@@ -302,6 +312,24 @@ def test_an_answer_that_was_under_way_during_a_load_is_not_given_again(root, wor
     assert during.recommendations == after.recommendations
     assert len(kept) == 1, "it was written, and does not hold"
     assert not after.cached
+
+
+def test_an_event_ends_the_cached_answers_of_its_user_and_of_nobody_else(root, worlds):
+    served = Served(root)
+    served.ask(worlds[0], ask_of("ann"), ask_of("bob"))
+
+    asyncio.run(make_visible(served.cache, ["ann"]))
+    ann, bob = served.ask(worlds[0], ask_of("ann"), ask_of("bob"))
+
+    assert (ann.cached, bob.cached) == (False, True)
+
+
+def test_no_answer_counts_that_was_cached_before_a_restart_of_redis(root, worlds):
+    served = Served(root)
+    served.ask(worlds[0], ask_of())
+    served.cache.server = b"another server!!"
+
+    assert [served.ask(worlds[0], ask_of())[0].cached for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("items", [down, "never"], ids=["failed", "late"])

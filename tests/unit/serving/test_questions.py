@@ -59,7 +59,7 @@ def test_parts_do_not_run_into_each_other():
 
 
 def test_is_the_same_in_every_process():
-    assert key_of(QUESTION) == "answer:3:146d7c366973969c56d1abf98af7fa60"
+    assert key_of(QUESTION) == "answer:4:146d7c366973969c56d1abf98af7fa60"
 
 
 @given(QUESTIONS, QUESTIONS, TEXT, TEXT)

@@ -4,8 +4,9 @@ import pytest
 
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cached_reader import CachedKind, CachedReader
-from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values, with_epoch
+from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values, with_stamp
 from tests.support.in_memory_stores import InMemoryCache
+from tests.support.in_process import BrokenCache
 
 
 class Clock:
@@ -29,15 +30,15 @@ class Shop:
         return {id_: int(id_) ** 2 for id_ in ids if id_.isdigit()}
 
 
-class BrokenCache:
-    async def get_many(self, keys):
-        raise StoreUnavailable("redis", "down")
-
-    async def set_many(self, values, ttl_s):
-        raise StoreUnavailable("redis", "down")
-
-
-SQUARE = CachedKind("square:", lambda value: str(value).encode(), int, ttl_s=100, absent_ttl_s=10)
+SQUARE = CachedKind(
+    "square:",
+    lambda id_: f"epoch:{id_}",
+    lambda value: str(value).encode(),
+    int,
+    ttl_s=100,
+    absent_ttl_s=10,
+    epoch_s=200,
+)
 
 
 @pytest.fixture
@@ -127,11 +128,60 @@ def test_names_every_id_when_both_stores_are_down(shop):
     assert found.unanswered == {"2"}
 
 
+def current(cache, id_):
+    reading = read_current_values(cache, [f"epoch:{id_}"], [f"square:{id_}"], 200)
+    [stamp], [value] = (lambda read: (read.stamps, read.values))(asyncio.run(reading))
+    return stamp, value
+
+
 def test_replaces_values_that_cannot_be_decoded(cache, shop):
-    asyncio.run(cache.set_many(with_epoch(bytes(EPOCH_BYTES), {"square:2": b"four"}), 100))
+    stamp, _ = current(cache, "2")
+    asyncio.run(cache.set_many({"square:2": with_stamp(stamp, b"four")}, 100))
 
     assert read(cache, shop, "2").values == {"2": 4}
-    assert asyncio.run(read_current_values(cache, ["square:2"])).values == [b"4"]
+    assert current(cache, "2") == (stamp, b"4")
+
+
+@pytest.mark.parametrize("ended", ["2", "x"])
+def test_discards_what_was_read_before_a_change_and_written_after_it(cache, shop, ended):
+    async def change_meanwhile(ids):
+        found = await shop.load(ids)
+        await cache.remove([f"epoch:{ended}"])
+        return found
+
+    async def scenario():
+        reader = CachedReader(SQUARE, cache, change_meanwhile)
+        await reader.read(["2", "x"])
+        await reader.wait_written()
+
+    asyncio.run(scenario())
+    read(cache, shop, "2", "x")
+
+    assert shop.asked == [["2", "x"], [ended]]
+
+
+def test_asks_again_for_ids_that_changed_and_for_no_others(cache, shop):
+    read(cache, shop, "2", "3")
+    asyncio.run(cache.remove(["epoch:3"]))
+    read(cache, shop, "2", "3")
+
+    assert shop.asked == [["2", "3"], ["3"]]
+
+
+@pytest.mark.parametrize("server", [None, b"another server!!"])
+def test_asks_again_after_a_restart_of_redis_with_old_data(cache, shop, server):
+    read(cache, shop, "2")
+    cache.server = server
+
+    assert read(cache, shop, "2").values == {"2": 4}
+    assert shop.asked == [["2"], ["2"]]
+
+
+def test_keeps_nothing_while_the_identity_of_redis_is_unknown(cache, shop):
+    cache.server = None
+    read(cache, shop, "2")
+
+    assert asyncio.run(cache.keys("")) == []
 
 
 def test_discards_values_that_were_read_before_a_load_and_written_after_it(cache, shop):

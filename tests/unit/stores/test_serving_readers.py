@@ -5,10 +5,10 @@ import pytest
 
 from serve_app.arrays.columns import IdIndex
 from serve_app.database.records import ItemRow
-from serve_app.domain.interactions import PURCHASE, HistoryArchive, make_events
+from serve_app.domain.interactions import PURCHASE, TYPES, HistoryArchive, make_events
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
-from serve_app.stores.epochs import EPOCH_BYTES, with_epoch
+from serve_app.stores.epochs import item_epoch, read_current_values, user_epoch, with_stamp
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader, item_reader, user_reader
 from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 
@@ -20,6 +20,12 @@ ARCHIVE = HistoryArchive(IdIndex.of(["ann"]), np.array([0, 1]), ARCHIVED)
 
 def new_cache():
     return InMemoryCache(lambda: 0.0)
+
+
+async def put(cache, owner, key, content):
+    """Caches a value as a reader does."""
+    [stamp] = (await read_current_values(cache, [owner], [key], 9)).stamps
+    await cache.set_many({key: with_stamp(stamp, content)}, 9)
 
 
 def read_twice(make_reader, shop, ids):
@@ -59,8 +65,8 @@ def test_reads_equal_items_from_both_stores():
 def test_does_not_use_cached_rows_of_another_build():
     async def scenario():
         cache = new_cache()
-        rows = {"user:2:ann": b"12345678", "item:2:i": b"{}"}
-        await cache.set_many(with_epoch(bytes(EPOCH_BYTES), rows), 9)
+        await put(cache, user_epoch("ann"), "user:3:ann", b"12345678")
+        await put(cache, item_epoch("i"), "item:3:i", b"{}")
         shop = InMemoryShop(failure=DOWN)
         users = await user_reader(cache, shop, CacheTtls()).read(["ann"])
         items = await item_reader(cache, shop, CacheTtls()).read(["i"])
@@ -96,13 +102,20 @@ def test_reads_the_archive_and_marks_histories_stale_when_no_store_answers():
 
 def test_a_cached_history_is_not_stale_while_postgres_is_down():
     cache = new_cache()
-    own = with_epoch(bytes(EPOCH_BYTES), {"history:3:3:bob": BOUGHT.tobytes()})
-    asyncio.run(cache.set_many(own, 9))
+    asyncio.run(put(cache, user_epoch("bob"), "history:4:3:bob", BOUGHT.tobytes()))
 
     read = histories(InMemoryShop(failure=DOWN), cache)
 
     assert read.of_user(1).tobytes() == BOUGHT.tobytes()
     assert read.stale.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("longest", "ttls"),
+    [(3_600, {}), (9_000, {"history_s": 9_000}), (60, {"features_s": 1, "history_s": 2})],
+)
+def test_epochs_last_twice_as_long_as_any_value(longest, ttls):
+    assert CacheTtls.model_validate(ttls).epoch_s == 2 * longest
 
 
 @pytest.mark.parametrize("field", ["features_s", "history_s", "unknown_s"])
@@ -113,12 +126,15 @@ def test_refuses_a_time_to_live_of_zero(field):
 
 @pytest.mark.parametrize(
     "damaged",
-    [make_events([-1], [0], [1.0]), make_events([1], [5], [1.0]), make_events([1], [0], [np.nan])],
+    [
+        make_events([-1], [0], [1.0]),
+        make_events([1], [len(TYPES)], [1.0]),
+        make_events([1], [0], [np.nan]),
+    ],
 )
 def test_a_cached_history_that_nobody_has_counts_as_absent(damaged):
     cache = new_cache()
-    values = {"history:3:3:bob": damaged.tobytes()}
-    asyncio.run(cache.set_many(with_epoch(bytes(EPOCH_BYTES), values), 9))
+    asyncio.run(put(cache, user_epoch("bob"), "history:4:3:bob", damaged.tobytes()))
 
     read = histories(InMemoryShop(events={"bob": BOUGHT}), cache)
 
