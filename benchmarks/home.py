@@ -19,7 +19,7 @@ from serve_app.embedded.lease import StoreUrls
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.command_cache import COMMAND_REDIS
 from serve_app.operations.first_run import why_unservable
-from serve_app.operations.fit_bundle import fit_bundle
+from serve_app.operations.fits.fit_bundle import fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace, open_workplace
 from serve_app.serving.questions import ANSWER_PREFIX

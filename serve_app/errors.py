@@ -29,6 +29,7 @@
         ├── PromotionRefused
         ├── NothingServedBefore
         ├── ServeUnreachable
+        ├── ServiceUnreachable
         └── PortTaken
 
 Any other error that escapes is a bug: it is logged with its traceback and answered with 500.
@@ -308,6 +309,14 @@ class ServeUnreachable(OperatorError):
     """The REST API of Serve gave no usable answer."""
 
     text = "Serve's API at {address} gave no usable answer: {reason}"
+    address: str
+    reason: str
+
+
+class ServiceUnreachable(OperatorError):
+    """The running service gave a command no usable answer."""
+
+    text = "{address} gave no usable answer: {reason}"
     address: str
     reason: str
 

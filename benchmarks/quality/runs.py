@@ -26,7 +26,7 @@ from serve_app.evaluation.protocol import ProtocolConfig, split_at_share
 from serve_app.evaluation.served import ServedConfig, fit_on_training, list_from_bundle
 from serve_app.loading.in_memory import read_files
 from serve_app.loading.load import InputFiles
-from serve_app.operations.fit_settings import ours_config
+from serve_app.operations.fits.fit_settings import ours_config
 from serve_app.recommending.scoring.model_features import SOURCES
 
 RETAIL, DEMO_RUN, SOURCES_RUN = "retail", "demo", "sources"

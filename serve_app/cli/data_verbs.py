@@ -25,11 +25,11 @@ from serve_app.evaluation.evaluator import MAX_K, EvaluationConfig, evaluate
 from serve_app.evaluation.protocol import ProtocolConfig
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import ATTRIBUTE_KINDS, InputFiles, LoadConfig
-from serve_app.operations.fit_bundle import FitRun, fit_bundle
-from serve_app.operations.fit_settings import ours_config
+from serve_app.operations.fits.fit_bundle import FitRun, fit_bundle
+from serve_app.operations.fits.fit_settings import ours_config
+from serve_app.operations.fits.repeated_fits import fit_every, parse_period
 from serve_app.operations.load_shop import load_files, load_report
 from serve_app.operations.migrate_shop import migrate
-from serve_app.operations.repeated_fits import fit_every, parse_period
 from serve_app.operations.versions import describe_publication, page
 
 items_option = click.option("--items", type=FILE, help="CSV or Parquet file of items.")

@@ -25,6 +25,9 @@ SECTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
         "status": "Show replicas, versions, request rates and latencies of the last minutes.",
         "scale": "Change the bounds on the number of replicas of DEPLOYMENT.",
     },
+    ("Simulation", "simulation_verbs"): {
+        "simulate": "Let simulated shoppers visit a running demo shop, and measure what they buy.",
+    },
     ("Settings and checks", "serving_verbs"): {
         "init": "Write the configuration files to FOLDER, to be edited.",
         "doctor": "Check that everything is in place, and say what to do where it is not.",

@@ -18,7 +18,10 @@ Keys = NDArray[np.int64]
 
 _CONSUMABLE = np.array([category.consumable for category in CATEGORIES])
 _DECISIVENESS = 0.4
-_CLICK_LEVEL, _CART_LEVEL, _PAID_SHARE = 0.6, 0.3, 0.65
+_CLICK_LEVEL, _CART_LEVEL = 0.6, 0.3
+
+PAID_SHARE = 0.65
+"""Share of the items in a cart that are bought."""
 
 RATING_NOISE = 0.7
 """Standard deviation of the stars around ``usual_stars``."""
@@ -92,11 +95,17 @@ def carting_chance(suits: Floats) -> Floats:
 
 def buying_chance(suits: Floats) -> Floats:
     """Probability that a viewed item is bought, shape of ``suits``."""
-    return clicking_chance(suits) * carting_chance(suits) * _PAID_SHARE
+    return clicking_chance(suits) * carting_chance(suits) * PAID_SHARE
+
+
+def is_consumable(categories: Rows) -> Mask:
+    """Marks the categories whose items are used up, and bought again, shape of ``categories``."""
+    marked: Mask = _CONSUMABLE[categories]
+    return marked
 
 
 def _quantities(shop: HiddenShop, items: Rows, rng: np.random.Generator) -> Floats:
-    consumable = _CONSUMABLE[shop.assortment.categories[items]]
+    consumable = is_consumable(shop.assortment.categories[items])
     further = rng.poisson(np.where(consumable, 0.8, 0.1))
     return further.astype(np.float64) + 1.0
 
@@ -106,7 +115,7 @@ def funnel(shop: HiddenShop, views: Interactions, rng: np.random.Generator) -> I
     suits = match(shop.shoppers, views.users, shop.assortment, views.items)
     clicked = rng.random(len(views)) < clicking_chance(suits)
     carted = clicked & (rng.random(len(views)) < carting_chance(suits))
-    bought = carted & (rng.random(len(views)) < _PAID_SHARE)
+    bought = carted & (rng.random(len(views)) < PAID_SHARE)
     quantities = _quantities(shop, views.items[bought], rng)
     return Interactions.concatenate(
         [
@@ -147,7 +156,7 @@ def without_second_copies(shop: HiddenShop, visited: Interactions, owned: Keys) 
     Args:
         owned: keys of the purchases in other visits.
     """
-    consumable = _CONSUMABLE[shop.assortment.categories[visited.items]]
+    consumable = is_consumable(shop.assortment.categories[visited.items])
     rows = np.flatnonzero((visited.types == PURCHASE) & ~consumable)
     keys = purchase_keys(shop, visited.where(rows))
     _, first = np.unique(keys, return_index=True)
@@ -158,7 +167,7 @@ def without_second_copies(shop: HiddenShop, visited: Interactions, owned: Keys) 
 
 def bought_again(shop: HiddenShop, visited: Interactions, rng: np.random.Generator) -> Interactions:
     """Repeated purchases of consumable items, at intervals of one to two months."""
-    consumable = _CONSUMABLE[shop.assortment.categories[visited.items]]
+    consumable = is_consumable(shop.assortment.categories[visited.items])
     bought = visited.where((visited.types == PURCHASE) & consumable)
     offsets = offsets_of(rng.geometric(0.6, len(bought)) - 1)
     again = bought.where(owners(offsets))

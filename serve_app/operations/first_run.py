@@ -12,7 +12,7 @@ from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.errors import BundleError, SettingsInvalid
 from serve_app.fitting.run import Progress
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.fit_bundle import Announce, FitRun, fit_bundle
+from serve_app.operations.fits.fit_bundle import Announce, FitRun, fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace
 

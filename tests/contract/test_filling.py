@@ -16,8 +16,8 @@ from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import first_run
 from serve_app.operations.command_cache import begin_new_epoch, use_cache
 from serve_app.operations.first_run import example_user, prepare_first_run, why_unservable
-from serve_app.operations.fit_bundle import FitRun, fit_bundle
-from serve_app.operations.fit_settings import fit_config
+from serve_app.operations.fits.fit_bundle import FitRun, fit_bundle
+from serve_app.operations.fits.fit_settings import fit_config
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace, open_workplace
 from serve_app.operations.yaml_file import load_yaml

@@ -23,7 +23,7 @@ from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
-from serve_app.operations.metering import metered
+from serve_app.operations.fits.metering import metered
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.diversity import DiversityConfig
 from serve_app.recommending.ranking.ordering import RankingConfig

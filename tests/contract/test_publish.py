@@ -24,7 +24,7 @@ from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
-from serve_app.operations.metering import metered
+from serve_app.operations.fits.metering import metered
 from tests.contract.conftest import copy_database, temporary_database, url_of
 
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})

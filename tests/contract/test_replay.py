@@ -25,7 +25,7 @@ from serve_app.fitting.training.boosting import VariantConfig, parse_booster, se
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
-from serve_app.operations.metering import metered
+from serve_app.operations.fits.metering import metered
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.scoring.boosters import predict
 from serve_app.serving.stages.candidate_generator import CandidateGenerator

@@ -8,7 +8,7 @@ import pytest
 
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.fit_bundle import fit_bundle
+from serve_app.operations.fits.fit_bundle import fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, Served, served, until

@@ -3,7 +3,7 @@ import signal
 import time
 
 from serve_app.bundles.promotions import promote
-from serve_app.operations.fit_bundle import FitRun, fit_bundle
+from serve_app.operations.fits.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, until
 from tests.support.traffic import traffic

@@ -40,7 +40,7 @@ LAYERS = (
     {"operations"},
     {"app", "running"},
     {"http"},
-    {"evaluation", "serving"},
+    {"evaluation", "serving", "simulation"},
     {"fitting", "demo", "telemetry"},
     {"loading", "bundles", "stores"},
     {"database", "measuring"},
@@ -67,13 +67,13 @@ ALLOWED = {
     "xgboost": ("bundles", "recommending.scoring", "fitting.training"),
     "scipy": ("recommending", "fitting", "measuring", "evaluation"),
     "pandas": ("loading", "demo", "fitting", "database", "evaluation"),
-    "pyarrow": ("loading", "demo", "bundles.remote"),
+    "pyarrow": ("loading", "demo", "bundles.remote", "simulation.popular_lists"),
     "yaml": ("operations.yaml_file",),
     "psutil": ("running", "operations"),
     "implicit": ("evaluation",),
-    "matplotlib": ("fitting.report",),
+    "matplotlib": ("fitting.report", "simulation.reward_plot"),
     "threadpoolctl": ("evaluation",),
-    "requests": ("running", "operations.doctor.live_check"),
+    "requests": ("running", "operations.doctor.live_check", "simulation.shop_service"),
     "click": ("cli",),
     "tqdm": ("cli.progress",),
     "pydantic": ("",),
@@ -95,7 +95,7 @@ OTHERS = {
 """Exceptions that the package may raise beside those of ``errors.py``."""
 
 FACES = {
-    "demo": ("demo_shop",),
+    "demo": ("choices", "demo_shop", "purchases", "shopping", "tastes"),
     "embedded": ("lease",),
     "fitting.report": ("facts", "figures", "writing"),
     "fitting.tuning": ("source_tuning",),
@@ -106,7 +106,7 @@ FACES = {
 """The modules of a folder that the rest of the package may import."""
 
 IMPORTERS = {
-    "demo": ("cli", "operations"),
+    "demo": ("cli", "operations", "simulation"),
     "recommending.candidates.sources": (
         "recommending.candidates",
         "fitting.steps",

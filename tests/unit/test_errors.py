@@ -34,6 +34,7 @@ EXAMPLES = [
     errors.NothingServedBefore("bundles", ["20231114-00000000"]),
     errors.NothingServedBefore("bundles", []),
     errors.ServeUnreachable("http://localhost:8265", "timed out"),
+    errors.ServiceUnreachable("http://localhost:8000", "timed out"),
     errors.PortTaken(8000, "HTTP", "process 17 (haproxy)", "change http_options.port"),
 ]
 

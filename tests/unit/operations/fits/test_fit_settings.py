@@ -9,9 +9,9 @@ from serve_app.cli import data_verbs as data
 from serve_app.errors import DataRejected, NotEnoughData, SettingsInvalid
 from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.data.labels import LabelConfig
-from serve_app.operations.fit_settings import ours_config
+from serve_app.operations.fits.fit_settings import ours_config
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 SERVED = """
 applications:

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 
-from serve_app.operations.metering import metered
+from serve_app.operations.fits.metering import metered
 
 MB = 1_000_000
 

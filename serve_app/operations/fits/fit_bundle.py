@@ -17,8 +17,8 @@ from serve_app.fitting.run import Progress, StepRun
 from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.operations.command_cache import begin_new_epoch
-from serve_app.operations.fit_settings import fit_config
-from serve_app.operations.metering import metered
+from serve_app.operations.fits.fit_settings import fit_config
+from serve_app.operations.fits.metering import metered
 from serve_app.operations.workplace import Workplace
 
 Announce = Callable[[str], None]

@@ -1,7 +1,7 @@
 import pytest
 
 from serve_app.errors import NotEnoughData, SettingsInvalid
-from serve_app.operations.repeated_fits import fit_every, parse_period
+from serve_app.operations.fits.repeated_fits import fit_every, parse_period
 
 
 class Ended(Exception):
