@@ -16,7 +16,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from serve_app.domain.settings import Settings
@@ -27,6 +27,9 @@ from serve_app.stores.server_identity import read_identity
 # Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
 _KEYS_PER_STEP = 1_000
 
+
+_PROBED = ("probe:1", "probe:2")
+"""Keys that nobody writes."""
 
 _SPACE = "recserve:"
 """Begins every key, so that an operator can grant recserve its own keys alone."""
@@ -112,6 +115,10 @@ class Cache:
             try:
                 await connection.send_command("MGET", *map(self._space.__add__, keys))
                 values: list[bytes | None] = await connection.read_response()
+                if not _are_values(values, len(keys)):
+                    # The answer to something else: this connection is out of step.
+                    await connection.disconnect()
+                    raise InvalidResponse
                 # Before the release: another command may reconnect it to another server.
                 return Moment(self._servers[connection], values)
             finally:
@@ -125,6 +132,8 @@ class Cache:
                 pipeline.set(self._space + key, value, px=_milliseconds(ttl_s), nx=True)
             pipeline.mget(map(self._space.__add__, values))
             *_, present = await pipeline.execute()
+            if not _are_values(present, len(values)):
+                raise InvalidResponse
         return list(present)
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
@@ -166,8 +175,9 @@ class Cache:
     async def unreachable_s(self) -> float:
         """Seconds for which no command was answered; 0 if the last one was, or one is now."""
         if self._reachability.unreachable_s:
+            # As stages read, and not ``ping``: a Redis may answer that alone.
             with suppress(StoreUnavailable):
-                await self.ping()
+                await self.get_many(_PROBED)
         return self._reachability.unreachable_s
 
     async def close(self) -> None:
@@ -195,6 +205,15 @@ class Cache:
 def _milliseconds(ttl_s: float) -> int:
     # Redis refuses an expiry of 0 ms.
     return max(1, round(ttl_s * 1e3))
+
+
+def _are_values(reply: object, n: int) -> bool:
+    """Tells whether a reply has the form of ``n`` values."""
+    return (
+        isinstance(reply, list)
+        and len(reply) == n
+        and all(value is None or isinstance(value, bytes) for value in reply)
+    )
 
 
 def _escape(prefix: str) -> str:

@@ -199,6 +199,35 @@ def test_connections_to_redis_that_were_closed_fail_no_read(redis_url: str, fold
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [b"*1\r\n$-1\r\n", b":7\r\n", b"+OK\r\n", b"$-1\r\n", b"*2\r\n:1\r\n$-1\r\n", b"*-1\r\n"],
+)
+def test_a_reply_of_another_form_counts_as_none(reply: bytes, redis_url: str, folder: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(reply)
+        writer.close()
+
+    async def scene() -> float:
+        path = folder / "redis.sock"
+        server = await asyncio.start_unix_server(answer, path)
+        # Without the greeting of connections, to which nonsense is refused anyway.
+        cache = Cache(f"unix://{path}?protocol=2&lib_name=&lib_version=", REDIS)
+        try:
+            with pytest.raises(StoreUnavailable):
+                await cache.get_many(["a", "b"])
+            assert await cache.unreachable_s() > 0
+            server.close()
+            async with proxy_before(redis_url.removeprefix("unix://").partition("?")[0]) as proxy:
+                await proxy.listen(path)
+                return await first_whole_s(lambda: cache.get_many(["a", "b"]))
+        finally:
+            await cache.close()
+
+    assert asyncio.run(scene()) < 2
+
+
 def test_terminated_connections_fail_no_read(conn: Connection, database_url: str) -> None:
     async def scene() -> None:
         async with shop_of(database_url) as read:
