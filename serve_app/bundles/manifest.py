@@ -75,6 +75,7 @@ class Manifest(Settings):
         models: by variant.
         metrics: measured on the evaluation window, by list compared (popularity, fused …).
         order: ``popularity`` if nothing better was there to be served when no model was better.
+        rating_scale: top of the scale of the ratings.
     """
 
     format: Literal[5] = FORMAT
@@ -92,6 +93,7 @@ class Manifest(Settings):
     models: Mapping[str, ModelManifest]
     metrics: Mapping[str, Mapping[str, float]]
     order: Order = "model"
+    rating_scale: float = 5.0
 
     @field_validator("files")
     @classmethod

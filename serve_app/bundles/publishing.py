@@ -64,6 +64,7 @@ class BundleContents:
         n_interactions: includes the interactions that the archive leaves out.
         shop_id: identity of the database that was fitted on; empty where there is none.
         order: orders the lists.
+        rating_scale: top of the scale of the ratings.
     """
 
     fitted: Fitted
@@ -75,6 +76,7 @@ class BundleContents:
     n_interactions: int
     shop_id: str = ""
     order: Order = "model"
+    rating_scale: float = 5.0
 
 
 def publish(
@@ -167,6 +169,7 @@ def _manifest(
         models={name: _model_manifest(name, model) for name, model in contents.models.items()},
         metrics=contents.metrics,
         order=contents.order,
+        rating_scale=contents.rating_scale,
     )
 
 

@@ -43,6 +43,7 @@ def protocol_of(evaluation: Evaluation) -> dict[str, Any]:
         "intervals": f"95 %, {config.n_resamples} resamples of the users, paired over models",
         "rejected_rows": dict(evaluation.n_rejected),
         "bare_items": evaluation.n_bare_items,
+        "notes": list(evaluation.notes),
         "seed": config.seed,
     }
 
@@ -121,7 +122,8 @@ def _protocol_lines(evaluation: Evaluation) -> str:
 
 
 def _warning_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Warns of rows that were not used, and of items that no file describes."""
+    """Says how the files were understood, what was not used, and what no file describes."""
+    yield from evaluation.notes
     for kind, n in evaluation.n_rejected.items():
         if n:
             yield f"left out: {n} bad rows of {kind}; `recserve load` lists their faults"

@@ -78,6 +78,7 @@ class Evaluation:
             ("single"), chosen in hindsight.
         parameters: the chosen parameters and their NDCG@10 on the inner split.
         skipped: the reason why a model is missing.
+        notes: how the files are understood, in sentences.
     """
 
     config: EvaluationConfig
@@ -92,6 +93,7 @@ class Evaluation:
     parameters: Mapping[str, Mapping[str, Any]]
     skipped: Mapping[str, str]
     seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -256,6 +258,7 @@ def _measure(run: _Run, ours: ServedLists | None) -> Evaluation:
         parameters=run.parameters,
         skipped=run.skipped,
         seconds=run.seconds,
+        notes=run.files.notes,
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ class LoadedFiles:
         users: as ``read_users`` returns them; empty without a file.
         n_rejected: bad rows, by kind of file.
         n_bare_items: items that interactions name and the items' file does not; 0 without a file.
+        notes: how the files are understood, in sentences that begin with the kind of file.
     """
 
     items: pd.DataFrame
@@ -39,6 +40,13 @@ class LoadedFiles:
     log: InteractionLog
     n_rejected: dict[str, int]
     n_bare_items: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class _GoodRows(NamedTuple):
+    frame: pd.DataFrame
+    n_rejected: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def read_files(
@@ -57,25 +65,35 @@ def read_files(
     """
     assert files.interactions is not None
     limits = config.limits(now_at)
-    n_rejected: dict[str, int] = {}
-    items, n_rejected["items"] = _read_described("items", files.items, limits, config)
-    users, n_rejected["users"] = _read_described("users", files.users, limits, config)
-    events, n_rejected["interactions"] = _read_good_rows(
-        "interactions", files.interactions, limits, config, progress
-    )
+    read: dict[Kind, _GoodRows] = {
+        "items": _read_described("items", files.items, limits, config),
+        "users": _read_described("users", files.users, limits, config),
+        "interactions": _read_good_rows(
+            "interactions", files.interactions, limits, config, progress
+        ),
+    }
+    items, users = read["items"].frame, read["users"].frame
+    events = read["interactions"].frame
     events = events.drop_duplicates("event_id")
     # Rows of the catalogue: described items as in their file, then the others as they are named.
     ids = pd.Index(items["item_id"]).append(pd.Index(events["item_id"])).unique()
     described = items.set_index("item_id").reindex(ids).rename_axis("item_id").reset_index()
     n_bare = len(ids) - len(items) if files.items else 0
     log = _log(events, ids)
-    return LoadedFiles(_item_table(described), _user_table(users), log, n_rejected, n_bare)
+    return LoadedFiles(
+        _item_table(described),
+        _user_table(users),
+        log,
+        {kind: rows.n_rejected for kind, rows in read.items()},
+        n_bare,
+        tuple(f"{kind}: {note}" for kind, rows in read.items() for note in rows.notes),
+    )
 
 
 def _read_good_rows(
     kind: Kind, file: Path, limits: Limits, config: LoadConfig, progress: ReadProgress
-) -> tuple[pd.DataFrame, int]:
-    """The good rows, at least one of interactions, and the number of bad ones."""
+) -> _GoodRows:
+    """The good rows, at least one of interactions."""
     row_check = choose_check(kind, file, limits, config.kinds_of(kind))
     columns = ["line", *row_check.columns]
     rejects = RejectCounts()
@@ -95,7 +113,7 @@ def _read_good_rows(
     if kind == "interactions" and good.empty:
         reason = f"all of its rows are bad: {rejects.in_words()}" if n_rows else "it has no rows"
         raise DataRejected(file, reason)
-    return good.drop(columns="line"), rejects.total()
+    return _GoodRows(good.drop(columns="line"), rejects.total(), row_check.notes)
 
 
 def _drop_conflicts(events: pd.DataFrame, rejects: RejectCounts) -> pd.DataFrame:
@@ -114,12 +132,12 @@ def _drop_conflicts(events: pd.DataFrame, rejects: RejectCounts) -> pd.DataFrame
 
 def _read_described(
     kind: Literal["items", "users"], file: Path | None, limits: Limits, config: LoadConfig
-) -> tuple[pd.DataFrame, int]:
+) -> _GoodRows:
     key = DESCRIBED[kind].key
     if file is None:
-        return pd.DataFrame({key: pd.Series([], dtype="str")}), 0
-    frame, n_rejected = _read_good_rows(kind, file, limits, config, lambda share: None)
-    return frame.drop_duplicates(key, keep="last"), n_rejected
+        return _GoodRows(pd.DataFrame({key: pd.Series([], dtype="str")}))
+    read = _read_good_rows(kind, file, limits, config, lambda share: None)
+    return read._replace(frame=read.frame.drop_duplicates(key, keep="last"))
 
 
 def _log(events: pd.DataFrame, item_ids: pd.Index) -> InteractionLog:

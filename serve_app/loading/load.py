@@ -18,6 +18,7 @@ from serve_app.database.bulk_load import (
     merge_interactions,
     stage,
 )
+from serve_app.database.crowds import crowds_in_words, staged_crowds
 from serve_app.database.schema import (
     Connection,
     ensure_schema,
@@ -238,7 +239,13 @@ def _stage_file(
         )
     hint = f"; see {rejects_file_of(file).name}"
     bound_rejects(file, n_rows, rejects.counts, config.max_reject_share, hint)
-    notes = (*row_check.notes, *odd.in_words(), *_notes_on_scale(kind, config))
+    crowds = staged_crowds(conn) if kind == "interactions" else []
+    notes = (
+        *row_check.notes,
+        *odd.in_words(),
+        *crowds_in_words(crowds),
+        *_notes_on_scale(kind, config),
+    )
     return _StagedFile(kind, file, row_check.columns, n_rows, rejects.counts.by_reason, notes)
 
 
@@ -253,8 +260,8 @@ def _notes_on_scale(kind: Kind, config: LoadConfig) -> Iterator[str]:
     default = LoadConfig().max_rating
     if kind == "interactions" and config.max_rating != default:
         yield (
-            f"a fit counts ratings from label.min_rating on: its default is for a scale to"
-            f" {default:g}, and yours goes to {config.max_rating:g}"
+            "a fit that counts ratings takes four fifths of the largest as liked:"
+            " `label.min_rating` in configs/fit.yaml sets another"
         )
 
 

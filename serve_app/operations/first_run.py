@@ -54,9 +54,9 @@ def prepare_first_run(
         _load_demo(workplace, progress)
     if unservable is not None:
         announce(f"{unservable.reason}: fitting the models")
-        # The gate would compare with a bundle that lacks models, and might keep it. Where there is
-        # no bundle, the gate decides: popularity may order the lists.
-        options = FitRun(force=unservable.lacks_models)
+        # The gate would compare with the model of the main variant, and might keep a bundle that
+        # lacks others. Where that model is missing too, it decides: popularity may order the lists.
+        options = FitRun(force=unservable.lacks_others)
         manifest = fit_bundle(workplace, fit_settings, progress, options, announce)
         if manifest is not None:
             announce(f"published bundle {manifest.version}")
@@ -67,11 +67,11 @@ class Unservable:
     """Why no published bundle can be served.
 
     Attributes:
-        lacks_models: the bundle opens, but this build can use no model of it for a variant.
+        lacks_others: the bundle has a model of the main variant, but lacks one of another variant.
     """
 
     reason: str
-    lacks_models: bool = False
+    lacks_others: bool = False
 
 
 def why_unservable(workplace: Workplace) -> Unservable | None:
@@ -86,7 +86,7 @@ def why_unservable(workplace: Workplace) -> Unservable | None:
     if lacking := unusable_variants(bundle.manifest, workplace.config.variants):
         version = bundle.manifest.version
         reason = f"bundle {version} has no model of {', '.join(lacking)} that this build can use"
-        return Unservable(reason, lacks_models=True)
+        return Unservable(reason, lacks_others=workplace.config.variants[0] not in lacking)
     return None
 
 

@@ -46,6 +46,7 @@ class CurrentBundle:
     def of(
         cls, bundle: Bundle, candidates: CandidatesConfig, ranking: RankingConfig
     ) -> "CurrentBundle":
+        ranking = ranking.on_scale(bundle.manifest.rating_scale)
         popular = CandidateFinder.of(bundle.fitted, _popular_only(candidates))
 
         def popular_candidates(batch: RequestBatch) -> CandidateBatch:

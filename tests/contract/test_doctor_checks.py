@@ -65,6 +65,16 @@ def test_passes_every_check_of_a_complete_installation(
     assert results["variants have models"][1] == "main, challenger"
 
 
+def test_names_user_ids_that_stand_for_many_people(workplace: Workplace, conn: Connection) -> None:
+    assert "none looks like a guest" in checked(workplace)["user ids"][1]
+
+    conn.execute("INSERT INTO user_features (user_id, n_items) VALUES ('guest', 99999)")
+
+    outcome, said = checked(workplace)["user ids"]
+    assert outcome is Outcome.PASS
+    assert "'guest'" in said
+
+
 def test_fails_a_bundle_of_another_shop(workplace: Workplace, tmp_path: Path) -> None:
     publish(str(tmp_path / "bundles"), replace(contents_of(), shop_id="1f0e"), created_at=AT)
 

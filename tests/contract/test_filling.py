@@ -159,23 +159,23 @@ class TestPrepareFirstRun:
         with workplace.database() as conn:
             assert not holds_items(conn)
 
-    @pytest.mark.parametrize("lacks_models", [False, True])
-    def test_the_gate_is_overruled_only_by_a_bundle_that_lacks_models(
+    @pytest.mark.parametrize("lacking", [None, "main", "challenger"])
+    def test_the_gate_is_overruled_only_where_the_main_model_stays_comparable(
         self,
         workplace: Workplace,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
-        lacks_models: bool,
+        lacking: str | None,
     ) -> None:
         root = Path(workplace.bundles.root)
-        if lacks_models:
-            of_other_features(root, publish_world(root).version, "main")
+        if lacking:
+            of_other_features(root, publish_world(root).version, lacking)
         asked: list[FitRun] = []
         monkeypatch.setattr(first_run, "fit_bundle", lambda *given: asked.append(given[3]))
 
         prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent, demo=True)
 
-        assert [run.force for run in asked] == [lacks_models]
+        assert [run.force for run in asked] == [lacking == "challenger"]
 
     def test_an_empty_database_of_somebody_else_is_left_empty(
         self, workplace: Workplace, tmp_path: Path

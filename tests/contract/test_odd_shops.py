@@ -29,6 +29,7 @@ from serve_app.recommending.ranking.diversity import DiversityConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.recommending.recommend_batch import recommend_batch
 from serve_app.recommending.scoring.model_features import unknown_user, user_features
+from tests.support.small_bundles import of_other_features, publish_world
 
 CONFIG = FitConfig(
     variants={"main": VariantConfig(n_trees=5, n_models=1)}, n_tuning_users=20, min_users=5
@@ -171,6 +172,18 @@ def test_popularity_orders_the_lists_where_no_model_is_better(
     assert verdict is not None
     assert verdict.promoted
     assert verdict.reason.startswith("popularity orders the lists until a model is better: main is")
+
+
+def test_popularity_replaces_a_model_that_this_build_cannot_use(
+    conn: Connection, tmp_path: Path
+) -> None:
+    root = tmp_path / "bundles"
+    of_other_features(root, publish_world(root).version, "main")
+
+    manifest = fit(conn, tmp_path, fashions(), items(100))
+
+    assert manifest.order == "popularity"
+    assert current_version(str(root)) == manifest.version
 
 
 def test_a_later_fit_replaces_popularity_by_newer_popularity(

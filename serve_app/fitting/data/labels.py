@@ -37,8 +37,10 @@ class LabelConfig(Settings):
         description="Type of interaction that counts. By default the first of purchase, cart,"
         " click, rating and view that makes up at least 1 % of the interactions.",
     )
-    min_rating: float = Field(
-        default=_LIKED, description="Lowest rating that counts, if the type is rating."
+    min_rating: float | None = Field(
+        default=None,
+        description="Lowest rating that counts, if the type is rating. By default 4 of 5; where the"
+        " largest rating is above 5 or at most 1, four fifths of it.",
     )
     repeats: bool = Field(
         default=False,
@@ -50,7 +52,7 @@ class LabelConfig(Settings):
         """The settings for ratings up to ``max_rating``: unless it was set, four fifths of it count
         as the lowest rating.
         """
-        if "min_rating" in self.model_fields_set:
+        if self.min_rating is not None:
             return self
         return self.model_copy(update={"min_rating": _LIKED / _LIKED_OF * max_rating})
 
@@ -103,7 +105,16 @@ BOUGHT = Label(PURCHASE)
 def choose_label(log: InteractionLog, config: LabelConfig) -> Label:
     """Chooses the label for the interactions of a shop."""
     kind = _strongest(log) if config.type is None else TYPE_CODES[config.type]
-    return Label(kind, config.min_rating, config.repeats)
+    on_scale = config.on_scale(rating_scale(log))
+    assert on_scale.min_rating is not None, "the scale gives one"
+    return Label(kind, on_scale.min_rating, config.repeats)
+
+
+def rating_scale(log: InteractionLog) -> float:
+    """The top of the scale of ratings: 5, or the largest rating if that is above 5 or at most 1."""
+    ratings = log.values[log.types == RATING]
+    largest = float(np.nanmax(ratings)) if np.isfinite(ratings).any() else _LIKED_OF
+    return largest if largest > _LIKED_OF or 0 < largest <= 1 else _LIKED_OF
 
 
 def _strongest(log: InteractionLog) -> int:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.bundles.manifest import Order
+from serve_app.bundles.manifest import Order, unusable_variants
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging import window_results
@@ -68,7 +68,7 @@ def evaluate_models(job: Job, folder: Path) -> None:
         config.seed,
         served_absent=served_absent,
         leaks=leaks,
-        nothing_served=served is None or served.manifest.order != "model",
+        nothing_served=_serves_no_model(served, config.main),
     )
     write_json(folder / _VERDICT, {"promoted": verdict.promoted, "order": verdict.order})
     report = folder / "report"
@@ -133,6 +133,15 @@ def _measure_shard(
 ) -> WindowResults:
     (snapshot, outcomes, contest), (shard, users) = shared, block
     return measure_block(shard.examples, shard.rows, users, outcomes, snapshot, contest)
+
+
+def _serves_no_model(served: ServedModels | None, main: str) -> bool:
+    """Tells whether no model of the main variant is served that this build can use."""
+    return (
+        served is None
+        or served.manifest.order != "model"
+        or bool(unusable_variants(served.manifest, (main,)))
+    )
 
 
 def _served_model(

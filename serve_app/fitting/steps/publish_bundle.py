@@ -14,6 +14,7 @@ from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.database.fit_output import write_item_features, write_user_features
 from serve_app.domain.fitted import Fitted
+from serve_app.fitting.data.labels import rating_scale
 from serve_app.fitting.data.user_numbers import find_favorite_categories, find_recent_views
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
@@ -120,6 +121,7 @@ def assemble_result(
             **{name: values for name, values in metrics.items() if name not in config.variants},
             "tuning": evaluate_models.tuned_settings(settings),
         },
+        rating_scale=rating_scale(data.log),
     )
     users = load_users_at(work, "final")
     columns: dict[str, UserColumn] = dict(zip(USER_COLUMNS, users.T, strict=True))

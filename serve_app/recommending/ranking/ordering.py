@@ -30,6 +30,9 @@ _UNSCORED = float(np.finfo(np.float32).min)
 """Below every score, above candidates that are left out."""
 
 
+_HIGH, _HIGH_OF = 4.3, 5.0
+
+
 class RankingConfig(Settings):
     """The order of the lists, and the reasons of their items."""
 
@@ -41,14 +44,21 @@ class RankingConfig(Settings):
         description="Largest share of a list for items without any interaction, which no evaluation"
         " covers. More come only where nothing else is left.",
     )
-    high_rating: float = Field(
-        default=4.3,
+    high_rating: float | None = Field(
+        default=None,
         ge=0,
-        description="Average rating from which an item may be called highly rated.",
+        description="Average rating from which an item may be called highly rated. By default 4.3"
+        " of 5, and as much of any other scale.",
     )
     min_ratings: int = Field(
         default=5, ge=1, description="Ratings that an item needs to be called highly rated."
     )
+
+    def on_scale(self, max_rating: float) -> "RankingConfig":
+        """The settings for ratings up to ``max_rating``."""
+        if self.high_rating is not None:
+            return self
+        return self.model_copy(update={"high_rating": _HIGH / _HIGH_OF * max_rating})
 
 
 def ranking_batch(
@@ -148,7 +158,8 @@ def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Ma
     ratings = catalogue.number("avg_rating")[rows]
     enough = catalogue.number("num_ratings")[rows] >= config.min_ratings
     # An unknown rating is NaN, and no comparison holds for NaN.
-    return np.asarray(enough & (ratings >= config.high_rating))
+    high = _HIGH if config.high_rating is None else config.high_rating
+    return np.asarray(enough & (ratings >= high))
 
 
 def fused_scores(candidates: CandidateBatch) -> NDArray[np.float32]:

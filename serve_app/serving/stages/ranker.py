@@ -16,8 +16,7 @@ class Ranker:
     """Turns scored candidates into ordered lists. Holds the catalogue."""
 
     def __init__(self, bundles: BundleLocation, config: RankingConfig) -> None:
-        self._shelf = BundleShelf(bundles, RANKER, _catalogue)
-        self._config = config
+        self._shelf = BundleShelf(bundles, RANKER, lambda bundle: _prepare(bundle, config))
         # A batch must not block the event loop, least of all that of the ingress.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rank")
 
@@ -31,10 +30,10 @@ class Ranker:
 
     async def rank(self, batch: RankingBatch) -> RankedBatch:
         """Orders the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
-        catalogue = await self._shelf.at(batch.bundle)
+        catalogue, config = await self._shelf.at(batch.bundle)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, rank, batch, catalogue, self._config)
+        return await loop.run_in_executor(self._thread, rank, batch, catalogue, config)
 
 
-def _catalogue(bundle: Bundle) -> Catalogue:
-    return bundle.fitted.catalogue
+def _prepare(bundle: Bundle, config: RankingConfig) -> tuple[Catalogue, RankingConfig]:
+    return bundle.fitted.catalogue, config.on_scale(bundle.manifest.rating_scale)

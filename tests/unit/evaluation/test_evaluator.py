@@ -180,10 +180,16 @@ class TestReport:
     def test_text_warns_of_bad_rows_and_bare_items(self):
         assert "left out" not in as_text(evaluation())
 
-        lossy = replace(evaluation(), n_rejected={"items": 0, "interactions": 3}, n_bare_items=2)
+        lossy = replace(
+            evaluation(),
+            n_rejected={"items": 0, "interactions": 3},
+            n_bare_items=2,
+            notes=("interactions: not used: typ",),
+        )
 
         assert "left out: 3 bad rows of interactions" in as_text(lossy)
         assert "2 items are known from interactions only" in as_text(lossy)
+        assert "interactions: not used: typ" in as_text(lossy)
 
 
 class TestOddShops:

@@ -155,3 +155,19 @@ class TestBadRows:
         read(write(tmp_path, interactions=text), LoadConfig(max_reject_share=0.5))
 
         assert [file.name for file in tmp_path.iterdir()] == ["interactions.csv"]
+
+
+def test_says_how_the_columns_are_understood(tmp_path):
+    shop = read(
+        write(
+            tmp_path,
+            interactions="user_id,item_id,timestamp,typ\nann,pan,2023-01-01,view\n",
+            items="item_id,colour\npan,red\n",
+        )
+    )
+
+    assert shop.notes == (
+        "items: new attributes: colour (text)",
+        "interactions: not used: typ (known are type, value, event_id, session_id)",
+        "interactions: no column 'type': every row counts as a purchase",
+    )

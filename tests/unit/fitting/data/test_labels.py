@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
-from serve_app.fitting.data.labels import BOUGHT, WANTED, Label, LabelConfig, choose_label
+from serve_app.fitting.data.labels import (
+    BOUGHT,
+    WANTED,
+    Label,
+    LabelConfig,
+    choose_label,
+    rating_scale,
+)
 from tests.support.hand_made_logs import log_of
 
 
@@ -76,6 +83,20 @@ class TestStrengths:
 @pytest.mark.parametrize(("max_rating", "least"), [(5.0, 4.0), (10.0, 8.0), (1.0, 0.8), (100, 80)])
 def test_a_liked_rating_follows_the_scale(max_rating, least):
     assert LabelConfig(type="rating").on_scale(max_rating).min_rating == pytest.approx(least)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "scale"),
+    [((1, 5), 5), ((4.5,), 5), ((3, 9.5), 9.5), ((10,), 10), ((0, 1), 1), ((np.nan,), 5), ((), 5)],
+)
+def test_the_scale_of_the_data_says_what_is_liked(ratings, scale):
+    rated = [("ann", i, "rating", i, value) for i, value in enumerate(ratings)]
+    log = log_of(*rated, ("bob", 0, "purchase", 1, 90.0))
+
+    assert rating_scale(log) == scale
+    liked = choose_label(log, LabelConfig(type="rating")).min_rating
+    assert liked == pytest.approx(0.8 * scale)
+    assert choose_label(log, LabelConfig(type="rating", min_rating=2)).min_rating == 2
 
 
 def test_a_liked_rating_that_was_set_stays_on_every_scale():

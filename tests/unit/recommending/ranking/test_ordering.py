@@ -195,3 +195,9 @@ def test_nobody_gets_anything_out_of_nothing():
     ranked = rank(batch_of([[], []], [5, 5]), CATALOGUE, CONFIG)
 
     assert lists(ranked) == [[], []]
+
+
+@pytest.mark.parametrize(("max_rating", "high"), [(5.0, 4.3), (10.0, 8.6), (1.0, 0.86)])
+def test_what_is_highly_rated_follows_the_scale(max_rating, high):
+    assert RankingConfig().on_scale(max_rating).high_rating == pytest.approx(high)
+    assert RankingConfig(high_rating=4.0).on_scale(max_rating).high_rating == 4

@@ -3,12 +3,14 @@ that read stores read those of the bundle's shop."""
 
 import asyncio
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from serve_app.bundles.bundle_shelf import BundleShelf
+from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import MetadataBatch, RequestBatch
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
@@ -19,7 +21,7 @@ from serve_app.serving.stages.ranker import Ranker
 from serve_app.stores.serving_readers import CacheTtls
 from tests.support.in_memory_stores import InMemoryShop
 from tests.support.in_process import new_cache, until
-from tests.support.small_bundles import location_of, publish_world
+from tests.support.small_bundles import contents_of, location_of, publish_world
 from tests.support.small_world import AT
 
 
@@ -113,3 +115,14 @@ def test_stages_read_the_stores_of_the_bundles_shop(published, read):
     asyncio.run(scenario())
 
     assert stores.cache.shops == stores.shop.shops == ["a"]
+
+
+def test_the_ranker_calls_highly_rated_by_the_scale_of_the_bundle(tmp_path):
+    contents = replace(contents_of(), rating_scale=10.0)
+    version = publish(str(tmp_path / "bundles"), contents, created_at=AT).version
+    ranker = Ranker(location_of(tmp_path / "bundles"), RankingConfig())
+
+    async def scenario():
+        return await ranker._shelf.at(version)
+
+    assert asyncio.run(scenario())[1] == RankingConfig(high_rating=8.6)
