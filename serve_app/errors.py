@@ -262,7 +262,7 @@ class AnotherShop(OperatorError):
 class DatabaseFailed(OperatorError):
     """PostgreSQL ended the work of a command; the transaction was rolled back."""
 
-    text = "{doing} stopped, and nothing of it was kept. PostgreSQL says: {reason}"
+    text = "{doing} stopped, and PostgreSQL undid its changes. It says: {reason}"
     doing: str
     reason: str
 

@@ -33,15 +33,37 @@ _LOAD_LOCK = 0x7265_636C  # "recl": held by the one load that writes
 _FIT_LOCK = 0x7265_6366  # "recf": held by the one fit of a shop
 _CONNECT_TIMEOUT_S = 5
 
+WRONG_ENCODING = "the encoding of the database is {}: create it with ENCODING 'UTF8'"
 
-def connect(url: str) -> Connection:
-    """Opens a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
+
+@contextmanager
+def connect(url: str, doing: str = "the command") -> Iterator[Connection]:
+    """Yields a connection in autocommit mode: each ``conn.transaction()`` block commits by itself.
+
+    Args:
+        doing: what is done with it, for the message of a failure.
 
     Raises:
-        SettingsInvalid: no such server or database, or the URL cannot be read.
+        SettingsInvalid: no such server or database, the URL cannot be read, or the database cannot
+            hold every text.
+        DatabaseFailed: the server ended the work or the connection.
     """
+    with _opened(url) as conn, saying_failures(doing):
+        encoding = conn.info.parameter_status("server_encoding")
+        if encoding not in ("UTF8", None):
+            raise SettingsInvalid("DATABASE_URL", WRONG_ENCODING.format(encoding))
+        yield conn
+
+
+def _opened(url: str) -> Connection:
     try:
-        return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            # Ids may be any text, whatever the client's environment says.
+            client_encoding="utf8",
+        )
     except psycopg.ProgrammingError as error:
         # The driver's message would repeat the URL, and with it the password.
         reason = "must be a URL of the form postgresql://user:password@host:port/database"
@@ -112,20 +134,28 @@ def lock_fits(conn: Connection, wait: Callable[[], None]) -> None:
         conn.execute("SELECT pg_advisory_lock(%s)", (_FIT_LOCK,))
 
 
+_SERVER_FAILURES = (
+    psycopg.OperationalError,
+    psycopg.errors.DataCorrupted,
+    psycopg.errors.IndexCorrupted,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+
+
 @contextmanager
 def saying_failures(doing: str) -> Iterator[None]:
     """Turns a failure of the server, such as a full disk, into one sentence.
+
+    Errors of statements keep their traceback: they are bugs.
 
     Raises:
         DatabaseFailed: the server ended the work or the connection.
     """
     try:
         yield
-    except (
-        psycopg.OperationalError,
-        psycopg.errors.InsufficientPrivilege,
-        psycopg.errors.ReadOnlySqlTransaction,
-    ) as error:
+    except _SERVER_FAILURES as error:
         reason = error.diag.message_primary or " ".join(str(error).split())
         raise DatabaseFailed(doing, reason or type(error).__name__) from error
 

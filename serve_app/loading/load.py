@@ -19,12 +19,8 @@ from serve_app.database.bulk_load import (
     stage,
 )
 from serve_app.database.crowds import crowds_in_words, staged_crowds
-from serve_app.database.schema import (
-    Connection,
-    ensure_schema,
-    lock_loads,
-    saying_failures,
-)
+from serve_app.database.preparing import LOAD_RIGHTS, prepare_to_write
+from serve_app.database.schema import Connection, lock_loads, saying_failures
 from serve_app.domain.settings import Settings
 from serve_app.errors import DataRejected, SettingsInvalid
 from serve_app.loading.attributes import KINDS, AttributeKind
@@ -177,12 +173,13 @@ def load(
     Raises:
         DataRejected: a file cannot be read, lacks a column, or has too many bad rows. Nothing of
             any file is loaded then.
+        SettingsInvalid: the database cannot be written to.
         SchemaMismatch: the database has a newer schema than this build knows.
         DatabaseFailed: the server ended the work.
     """
     _refuse_repeats(files)
     with saying_failures("the load"):
-        ensure_schema(conn)
+        prepare_to_write(conn, LOAD_RIGHTS)
         with conn.transaction():
             lock_loads(conn, wait)
             staged = [

@@ -19,7 +19,7 @@ def load_files(
         SettingsInvalid: a store does not answer, or stored values are of no chosen kind.
         DatabaseFailed: PostgreSQL ended the work; nothing was loaded.
     """
-    with workplace.stores() as urls, connect(urls.database) as conn:
+    with workplace.stores() as urls, connect(urls.database, "the load") as conn:
         summary = load(
             conn,
             files,

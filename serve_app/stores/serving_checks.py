@@ -10,6 +10,7 @@ import psycopg
 from serve_app.database.connecting import Connector, is_pooled
 from serve_app.database.connection_pool import AsyncConnection
 from serve_app.database.failures import FAILURES
+from serve_app.database.schema import WRONG_ENCODING
 from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.interactions import PURCHASE
 from serve_app.errors import SettingsInvalid, StoreUnavailable
@@ -85,8 +86,7 @@ async def _check_database(url: str, config: PostgresConfig) -> ServingDatabase:
             await conn.close()
     except StoreUnavailable as failure:
         encoding = failure.reason.removeprefix("encoding_")
-        reason = f"the encoding of the database is {encoding}: create it with ENCODING 'UTF8'"
-        raise SettingsInvalid(_DATABASE, reason) from failure
+        raise SettingsInvalid(_DATABASE, WRONG_ENCODING.format(encoding)) from failure
     except FAILURES as error:
         raise SettingsInvalid(_DATABASE, _said(error)) from error
     finally:

@@ -77,6 +77,33 @@ def bare_database_url(store_urls: StoreUrls) -> Iterator[str]:
     yield from temporary_database(store_urls, "template0")
 
 
+@pytest.fixture(params=["LATIN1", "SQL_ASCII"])
+def encoded_database_url(store_urls: StoreUrls, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database in an encoding that cannot hold every text, or holds bytes as they come."""
+    name = sql.Identifier(f"in_{request.param.lower()}")
+    create = sql.SQL(
+        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE_PROVIDER libc LOCALE 'C'"
+    )
+    with psycopg.connect(store_urls.database, autocommit=True) as admin:
+        admin.execute(create.format(name, request.param))
+        yield url_of(store_urls, f"in_{request.param.lower()}")
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture(scope="session")
+def guest(store_urls: StoreUrls) -> str:
+    """A role without any right. Rights that a test grants go with the test's database."""
+    with psycopg.connect(store_urls.database, autocommit=True) as admin:
+        admin.execute("CREATE ROLE guest LOGIN")
+    return "guest"
+
+
+def set_read_only(conn: Connection) -> None:
+    """Lets later connections only read this database."""
+    name = sql.Identifier(conn.info.dbname)
+    conn.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+
+
 @pytest.fixture
 def conn(database_url: str) -> Iterator[Connection]:
     with connect(database_url) as connection:

@@ -1,16 +1,19 @@
 """Tests loading and fitting as commands do it, and that both invalidate cached values."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from psycopg.conninfo import make_conninfo
 
 from serve_app.bundles.bundle import current_version, versions
 from serve_app.bundles.publishing import publish
 from serve_app.database.fit_input import holds_items
+from serve_app.database.schema import ensure_schema
 from serve_app.demo.demo_shop import DemoConfig
-from serve_app.errors import AnotherShop, NotEnoughData, SettingsInvalid
+from serve_app.errors import AnotherShop, DatabaseFailed, NotEnoughData, SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations import first_run
@@ -27,6 +30,7 @@ from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import CurrentValues, read_current_values, with_stamp
 from serve_app.stores.serving_readers import CACHE_PREFIXES
+from tests.contract.conftest import set_read_only
 from tests.support.small_bundles import (
     contents_of,
     of_another_format,
@@ -221,6 +225,59 @@ class TestPrepareFirstRun:
         load_files(workplace, InputFiles(items), LoadConfig(), silent)
 
         assert example_user(workplace) == "anybody"
+
+
+class TestDatabasesThatCannotBeWritten:
+    """A fit would otherwise work for minutes before it meets the refusal."""
+
+    @pytest.fixture(params=["load", "fit"])
+    def work(self, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Workplace], object]:
+        items = tmp_path / "items.csv"
+        items.write_text("item_id\nmine\n")
+        if request.param == "load":
+            return lambda place: load_files(place, InputFiles(items), LoadConfig(), silent)
+        return lambda place: fit_bundle(place, settings_of(tmp_path), silent)
+
+    def test_those_in_another_encoding(
+        self, work: Callable[[Workplace], object], workplace: Workplace, encoded_database_url: str
+    ) -> None:
+        location = replace(workplace.location, database_url=encoded_database_url)
+
+        with pytest.raises(SettingsInvalid, match="DATABASE_URL: the encoding of the database is"):
+            work(replace(workplace, location=location))
+
+    def test_those_that_are_read_only(
+        self, work: Callable[[Workplace], object], workplace: Workplace
+    ) -> None:
+        with workplace.database() as conn:
+            ensure_schema(conn)
+            set_read_only(conn)
+
+        with pytest.raises(SettingsInvalid, match="the server is read-only: name the primary"):
+            work(workplace)
+
+    def test_a_start_needs_no_right_to_write(self, workplace: Workplace, tmp_path: Path) -> None:
+        with workplace.database() as conn:
+            ensure_schema(conn)
+            conn.execute("INSERT INTO item_features (item_row, item_id) VALUES (0, 'pan')")
+            set_read_only(conn)
+        publish_world(Path(workplace.bundles.root))
+
+        prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent)
+
+    def test_a_start_with_a_role_that_may_not_read_ends_in_a_sentence(
+        self, workplace: Workplace, tmp_path: Path, guest: str
+    ) -> None:
+        with workplace.database() as conn:
+            ensure_schema(conn)
+        assert workplace.location.database_url
+        url = make_conninfo(workplace.location.database_url, user=guest)
+        place = replace(workplace, location=replace(workplace.location, database_url=url))
+
+        with pytest.raises(DatabaseFailed, match="permission denied"):
+            prepare_first_run(place, settings_of(tmp_path), lambda _: None, silent)
+        with pytest.raises(DatabaseFailed, match="permission denied"):
+            example_user(place)
 
 
 class TestForgetting:

@@ -587,7 +587,7 @@ def test_a_lost_connection_ends_in_a_sentence(database_url: str, tmp_path: Path)
 def test_a_role_that_may_only_read_is_told_so(conn: Connection, tmp_path: Path) -> None:
     conn.execute("SET default_transaction_read_only = on")
     file = write_csv(tmp_path / "a.csv", "item_id", "pan")
-    with pytest.raises(DatabaseFailed, match="read-only transaction"):
+    with pytest.raises(SettingsInvalid, match="the server is read-only: name the primary"):
         run(conn, items=file)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from serve_app.database import fit_input as warehouse
 from serve_app.database.fit_input import (
@@ -18,6 +19,7 @@ from serve_app.database.fit_input import (
     read_users,
 )
 from serve_app.database.fit_output import write_item_features, write_user_features
+from serve_app.database.preparing import FIT_RIGHTS, LOAD_RIGHTS, prepare_to_write
 from serve_app.database.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
@@ -29,6 +31,7 @@ from serve_app.database.schema import (
     shop_id,
 )
 from serve_app.errors import DatabaseFailed, SchemaMismatch, SettingsInvalid
+from tests.contract.conftest import set_read_only
 
 NAN = float("nan")
 
@@ -146,14 +149,82 @@ def test_does_not_touch_tables_of_another_application(bare_database_url: str) ->
 
 
 def test_says_that_a_url_cannot_be_read_without_repeating_its_password() -> None:
-    with pytest.raises(SettingsInvalid, match="DATABASE_URL: must be a URL of the form") as raised:
-        connect("localhost:secret")
+    with (
+        pytest.raises(SettingsInvalid, match="DATABASE_URL: must be a URL of the form") as raised,
+        connect("localhost:secret"),
+    ):
+        pytest.fail("it cannot be read")
     assert "secret" not in str(raised.value)
 
 
 def test_says_why_there_is_no_connection(database_url: str) -> None:
-    with pytest.raises(SettingsInvalid, match=r"DATABASE_URL: .*\"nowhere\" does not exist"):
-        connect(urlsplit(database_url)._replace(path="/nowhere").geturl())
+    nowhere = urlsplit(database_url)._replace(path="/nowhere").geturl()
+    with (
+        pytest.raises(SettingsInvalid, match=r"DATABASE_URL: .*\"nowhere\" does not exist"),
+        connect(nowhere),
+    ):
+        pytest.fail("there is no such database")
+
+
+def test_refuses_a_database_that_cannot_hold_every_text(encoded_database_url: str) -> None:
+    with (
+        pytest.raises(SettingsInvalid, match=r"DATABASE_URL: the encoding of the database is"),
+        connect(encoded_database_url),
+    ):
+        pytest.fail("it would lose letters")
+
+
+def test_any_text_can_be_read_and_written_whatever_the_environment_says(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with connect(database_url) as conn:
+        assert one(conn, "SELECT '鍋' || chr(37707)") == ("鍋鍋",)
+
+
+def test_a_server_that_ends_the_work_is_named_and_no_traceback(database_url: str) -> None:
+    with (
+        pytest.raises(DatabaseFailed, match=r"the start stopped.*terminating connection"),
+        connect(database_url, "the start") as conn,
+    ):
+        conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def test_a_statement_that_is_wrong_keeps_its_traceback(database_url: str) -> None:
+    with pytest.raises(psycopg.errors.SyntaxError), connect(database_url) as conn:
+        conn.execute("SELEKT")
+
+
+class TestPreparingToWrite:
+    def test_makes_the_tables(self, bare_database_url: str) -> None:
+        with connect(bare_database_url) as conn:
+            prepare_to_write(conn, LOAD_RIGHTS)
+            assert schema_version(conn) == SCHEMA_VERSION
+
+    def test_refuses_a_server_that_is_read_only(self, conn: Connection, database_url: str) -> None:
+        set_read_only(conn)
+        with connect(database_url) as read_only, pytest.raises(SettingsInvalid, match="primary"):
+            prepare_to_write(read_only, FIT_RIGHTS)
+
+    def test_names_the_rights_that_a_role_lacks(
+        self, conn: Connection, database_url: str, guest: str
+    ) -> None:
+        conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest")
+        conn.execute("GRANT UPDATE ON item_features TO guest")
+        with (
+            connect(make_conninfo(database_url, user=guest)) as reader,
+            pytest.raises(SettingsInvalid) as raised,
+        ):
+            prepare_to_write(reader, FIT_RIGHTS)
+        assert raised.value.reason == (
+            "the role lacks rights: GRANT INSERT ON user_features TO guest;"
+            " GRANT UPDATE ON user_features TO guest"
+        )
+
+    def test_a_search_path_that_names_nothing_is_no_traceback(self, bare_database_url: str) -> None:
+        url = make_conninfo(bare_database_url, options="-c search_path=elsewhere")
+        with pytest.raises(DatabaseFailed, match="no schema"), connect(url) as conn:
+            prepare_to_write(conn, LOAD_RIGHTS)
 
 
 def test_reads_items_by_row_with_times_as_epoch_seconds(conn: Connection) -> None:

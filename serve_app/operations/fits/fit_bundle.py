@@ -9,7 +9,8 @@ from pathlib import Path
 from serve_app.bundles.last_fit import record_failure, record_success
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.shared_folders import exclusive
-from serve_app.database.schema import connect, ensure_schema, lock_fits, shop_id
+from serve_app.database.preparing import FIT_RIGHTS, prepare_to_write
+from serve_app.database.schema import connect, lock_fits, shop_id
 from serve_app.errors import RecserveError
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
@@ -60,7 +61,8 @@ def fit_bundle(
 
     Raises:
         NotEnoughData: there is too little to learn from; the served version stays.
-        SettingsInvalid: a setting is not allowed, or a store does not answer.
+        SettingsInvalid: a setting is not allowed, or a store does not answer or cannot be written.
+        DatabaseFailed: PostgreSQL ended the work; the served version stays.
         StepMissing: a step that ``options.step`` needs is not done.
     """
     config = fit_config(workplace, settings)
@@ -72,11 +74,12 @@ def fit_bundle(
     with (
         _failures_recorded(root),
         workplace.stores() as urls,
-        connect(urls.database) as conn,
+        connect(urls.database, "the fit") as conn,
         exclusive(work.folder),
         on_ray(options.address, storage) as workers,
     ):
-        ensure_schema(conn)
+        prepare_to_write(conn, FIT_RIGHTS)
+        shop = str(shop_id(conn))
         lock_fits(conn, lambda: announce("waiting for another fit of this shop"))
         if options.fresh:
             work.clear()  # under the lock: another fit may still read these results
@@ -94,7 +97,7 @@ def fit_bundle(
             announce(step_report(ran))
         if options.step not in (None, PUBLISH):
             return None
-        begin_new_epoch(urls.redis, str(shop_id(conn)))
+        begin_new_epoch(urls.redis, shop)
         record_success(root, time.time())
     return load_published(work)
 
