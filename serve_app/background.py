@@ -1,10 +1,13 @@
-"""Repeats work beside the requests, and logs a lasting problem once."""
+"""Repeats and shares work beside the requests, and logs a lasting problem once."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 _logger = logging.getLogger("ray.serve.recserve.background")
+
+Result = TypeVar("Result")
 
 
 class ChangeLogger:
@@ -28,6 +31,34 @@ class ChangeLogger:
     def resolved(self, subject: str) -> None:
         """Logs the next problem of the subject even if it repeats the last one."""
         self._last.pop(subject, None)
+
+
+class SharedCall(Generic[Result]):
+    """Runs a call once at a time: whoever asks meanwhile waits for the same result.
+
+    For calls that hold a thread until they end, even if they are cancelled, such as DNS. However
+    many callers give up, and however often they try again, one thread waits.
+    """
+
+    def __init__(self, call: Callable[[], Coroutine[Any, Any, Result]]) -> None:
+        self._call = call
+        self._task: asyncio.Task[Result] | None = None
+
+    async def result(self) -> Result:
+        """Waits for the result; raises what the call raises. Cancelled callers leave it running."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._call())
+        task = self._task
+        await asyncio.wait({task})
+        # A result that came after its callers had given up serves the next one.
+        if self._task is task:
+            self._task = None
+        return task.result()
+
+    def cancel(self) -> None:
+        """Gives the call up, at the end of the process's work."""
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def repeat(step: Callable[[], Awaitable[None]], period_s: float) -> None:

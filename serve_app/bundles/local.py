@@ -109,6 +109,10 @@ class LocalRoot:
             doomed = target.rename(self.folder / f"{PARTIAL}removed-{target.name}")
             shutil.rmtree(doomed)
 
+    def is_abandoned(self, name: str, before_at: float) -> bool:
+        """True: ``workspace`` lets one fit write at a time."""
+        return True
+
     def version_folders(self, name: str) -> list[str]:
         below = (self.folder / name).glob("*/")
         return [path.name for path in below if VERSION_PATTERN.fullmatch(path.name)]

@@ -15,8 +15,12 @@ from serve_app.recommending.scoring.model_features import fingerprint
 
 MANIFEST = "manifest.json"
 
-FORMAT: Literal[5] = 5
-"""Raise it when a file of a bundle changes its name, form or meaning."""
+FORMAT: Literal[6] = 6
+"""Raise it when a file of a bundle changes its name, form or meaning, or the manifest gets a key:
+builds that do not know the key then name the format that they read."""
+
+_READABLE = (5, FORMAT)
+"""Format 5 has no ``shop_id`` and no ``order``; their defaults say what it meant."""
 
 VERSION_PATTERN = re.compile(r"^[0-9]{8}-[0-9a-f]{8}$")
 """UTC day of the last interaction, and the start of the hash of the contents."""
@@ -78,7 +82,7 @@ class Manifest(Settings):
         rating_scale: top of the scale of the ratings.
     """
 
-    format: Literal[5] = FORMAT
+    format: Literal[5, 6] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
     shop_id: str = ""
     created_at: float
@@ -140,8 +144,9 @@ def parse_manifest(content: bytes, version: str) -> Manifest:
         raise BundleDamaged(version, f"{MANIFEST} is not JSON: {error}") from error
     # Before the fields: a manifest of another format would only say that fields are missing.
     number = raw.get("format") if isinstance(raw, dict) else None
-    if number != FORMAT:
-        reason = f"its format is {number}, this build reads {FORMAT}: fit again with `recserve fit`"
+    if number not in _READABLE:
+        read = " and ".join(map(str, _READABLE))
+        reason = f"its format is {number}, this build reads {read}: fit again with `recserve fit`"
         raise BundleDamaged(version, reason)
     try:
         manifest = Manifest.model_validate(raw)

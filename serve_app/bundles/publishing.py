@@ -120,6 +120,8 @@ def publish(
             promote_at(opened, manifest.version, created_at, "fit")
         # Last: pruning spares the current version and the target of a rollback as they are now.
         _prune(opened, manifest.version, n_kept)
+        # After the versions: a process that dies in between leaves reports, never lost verdicts.
+        remove_orphans(opened, created_at - UNFINISHED_S)
         opened.remove_unfinished(created_at - UNFINISHED_S)
     return manifest
 
@@ -207,5 +209,4 @@ def _prune(root: BundleRoot, published: str, n_kept: int) -> None:
     for version in root.versions()[:-n_kept]:
         if version not in needed:
             root.remove_version(version)
-    # After the versions: a process that dies in between leaves reports, never lost verdicts.
-    remove_orphans(root)
+            root.remove_folder(report_name(version))

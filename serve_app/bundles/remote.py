@@ -115,13 +115,14 @@ class RemoteRoot:
 
     def remove_unfinished(self, before_at: float) -> None:
         for name in set(self.version_folders("")) - set(self.versions()):
-            with self._reachable():
-                files = self.files.get_file_info(
-                    FileSelector(f"{self.path}/{name}", recursive=True)
-                )
-            # Nothing locks an object store: another fit may be writing this version now.
-            if max((file.mtime_ns or 0 for file in files), default=0) < before_at * 1e9:
+            if self.is_abandoned(name, before_at):
                 self.remove_folder(name)
+
+    def is_abandoned(self, name: str, before_at: float) -> bool:
+        # Nothing locks an object store: another fit may be writing this folder now.
+        with self._reachable():
+            files = self.files.get_file_info(FileSelector(f"{self.path}/{name}", recursive=True))
+        return max((file.mtime_ns or 0 for file in files), default=0) < before_at * 1e9
 
     def copy_folder(self, folder: Path, name: str) -> None:
         self.remove_folder(name)

@@ -64,6 +64,13 @@ class BundleRoot(Protocol):
 
     def remove_folder(self, name: str) -> None: ...
 
+    def is_abandoned(self, name: str, before_at: float) -> bool:
+        """True if no running fit can be writing a folder of the root.
+
+        Args:
+            before_at: epoch seconds; what was written later may belong to a running fit.
+        """
+
     def version_folders(self, name: str) -> list[str]:
         """Names of the folders in a folder of the root that are named like a version."""
 

@@ -81,7 +81,12 @@ def report_name(version: str) -> str:
     return f"{REPORTS}/{version}"
 
 
-def remove_orphans(root: BundleRoot) -> None:
-    """Removes the reports of versions that were removed."""
+def remove_orphans(root: BundleRoot, before_at: float) -> None:
+    """Removes the reports of versions that were removed.
+
+    Args:
+        before_at: as ``BundleRoot.is_abandoned``: a fit writes its report before its version.
+    """
     for version in set(root.version_folders(REPORTS)) - set(root.versions()):
-        root.remove_folder(report_name(version))
+        if root.is_abandoned(report_name(version), before_at):
+            root.remove_folder(report_name(version))

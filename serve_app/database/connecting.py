@@ -13,6 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
 
+from serve_app.background import SharedCall
 from serve_app.database.connection_pool import AsyncConnection
 from serve_app.database.detached import DetachedCalls
 from serve_app.database.json_values import read_json
@@ -53,11 +54,11 @@ class Connector:
             attempt_timeout_s: for one address.
             statement_timeout_s: the limit that the server gets, unless a pooler is in between.
         """
-        self._url = url
         self._attempt_timeout_s = attempt_timeout_s
         self._statement_timeout = f"{statement_timeout_s * 1e3:.0f}ms"
         self._calls = DetachedCalls()
-        self._lookup: asyncio.Task[list[Parameters]] | None = None
+        # A look-up holds a thread until DNS gives up.
+        self._lookup = SharedCall(lambda: addresses_of(conninfo_to_dict(url)))
 
     async def connect(self) -> AsyncConnection:
         """
@@ -66,7 +67,7 @@ class Connector:
             StoreUnavailable: the database cannot hold every text.
         """
         failures: list[Exception] = []
-        for address in await self._addresses():
+        for address in await asyncio.wait_for(self._lookup.result(), self._attempt_timeout_s):
             try:
                 return await self._attempt(address)
             except (psycopg.Error, OSError) as error:
@@ -75,20 +76,8 @@ class Connector:
 
     async def close(self) -> None:
         """Waits until every abandoned attempt has ended."""
-        if self._lookup is not None:
-            self._lookup.cancel()
+        self._lookup.cancel()
         await self._calls.close()
-
-    async def _addresses(self) -> list[Parameters]:
-        # A look-up holds a thread until DNS gives up, even if it is cancelled. So the next attempt
-        # waits for the same one: a hanging DNS never takes more than one thread.
-        if self._lookup is None:
-            self._lookup = asyncio.create_task(addresses_of(conninfo_to_dict(self._url)))
-        done, _ = await asyncio.wait({self._lookup}, timeout=self._attempt_timeout_s)
-        if not done:
-            raise TimeoutError
-        lookup, self._lookup = self._lookup, None
-        return lookup.result()
 
     async def _attempt(self, address: Parameters) -> AsyncConnection:
         attempt = _Attempt()

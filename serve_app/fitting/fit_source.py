@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import pandas as pd
 
 from serve_app.bundles.bundle import open_current
 from serve_app.bundles.manifest import Manifest
+from serve_app.database.attribute_kinds import read_kinds
 from serve_app.database.fit_input import (
     count_later,
     data_state,
@@ -30,11 +32,13 @@ class FitData(NamedTuple):
         items: as ``database.fit_input.read_items`` returns them.
         users: as ``read_users`` returns them; users that only the log knows may be missing.
         log: all interactions.
+        kinds: kinds of attributes of items that are known whatever the values are.
     """
 
     items: pd.DataFrame
     users: pd.DataFrame
     log: InteractionLog
+    kinds: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,14 @@ class FitSource:
         log = read_interactions(self.conn)
         # One event of a wrong clock would end the last window, and age everything else.
         log = select_interactions(log, log.at <= self.now_at)
-        return FitData(read_items(self.conn), read_users(self.conn), log)
+        kinds = read_kinds(self.conn, "items")
+        return FitData(read_items(self.conn), read_users(self.conn), log, kinds)
 
     def state(self) -> list[str]:
         """Identifies the data that ``read`` returns."""
-        return [*data_state(self.conn), str(count_later(self.conn, self.now_at))]
+        kinds = sorted(read_kinds(self.conn, "items").items())
+        later = count_later(self.conn, self.now_at)
+        return [*data_state(self.conn), str(later), str(kinds)]
 
     def load_served(self) -> ServedModels | None:
         try:

@@ -22,6 +22,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.reachability import Reachability
+from serve_app.stores.redis_connections import look_up_once
 from serve_app.stores.server_identity import read_identity
 
 # Redis is single-threaded: each step of a walk over the keys is short, so that reads get between.
@@ -87,6 +88,7 @@ class Cache:
             redis_connect_func=self._greet,
         )
         self._pool = pool
+        self._lookup = look_up_once(pool)
         self._redis = Redis(connection_pool=pool)
         # By connection: while servers change, a pool can hold connections to both of them.
         self._servers: WeakKeyDictionary[AbstractConnection, bytes | None] = WeakKeyDictionary()
@@ -184,6 +186,8 @@ class Cache:
         await self._redis.aclose()
         # A client does not close a pool that it was given.
         await self._pool.disconnect()
+        if self._lookup is not None:
+            self._lookup.cancel()
 
     async def _greet(self, connection: AbstractConnection) -> None:
         await connection.on_connect()

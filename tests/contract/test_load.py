@@ -18,6 +18,7 @@ from serve_app.database import crowds
 from serve_app.database.bulk_load import MergeCounts
 from serve_app.database.schema import Connection, connect, lock_fits, lock_loads
 from serve_app.errors import DatabaseFailed, DataRejected, SchemaMismatch, SettingsInvalid
+from serve_app.fitting.fit_source import FitSource
 from serve_app.loading.attributes import AttributeKind
 from serve_app.loading.load import InputFiles, LoadConfig, LoadSummary, load
 
@@ -398,6 +399,17 @@ def test_a_later_file_keeps_the_kinds_of_attributes(conn: Connection, tmp_path: 
         ["3", "attribute size is not a number (--attribute changes its kind)", "size", "large"]
     ]
     assert summary.notes == ()
+
+
+def test_a_fit_reads_the_kinds_that_are_remembered(conn: Connection, tmp_path: Path) -> None:
+    source = FitSource(conn, str(tmp_path / "bundles"), tmp_path)
+    run(conn, items=write_csv(tmp_path / "a.csv", "item_id,size,new", "pan,5,true"))
+    run(conn, items=write_csv(tmp_path / "b.csv", "item_id,size,new", "pan,,"))
+    before = source.state()
+    assert source.read().kinds == {"size": "number", "new": "flag"}
+    config = LENIENT.model_copy(update={"attributes": {"items.size": "text"}})
+    load_with(conn, config, items=write_csv(tmp_path / "c.csv", "item_id", "pan"))
+    assert source.state() != before
 
 
 def test_a_parquet_file_follows_the_kinds_of_a_csv_file(conn: Connection, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from serve_app.background import ChangeLogger, repeat
+from serve_app.background import ChangeLogger, SharedCall, repeat
 
 
 @pytest.fixture
@@ -63,3 +63,64 @@ def test_logs_a_step_that_fails_and_runs_it_again(caplog):
     assert steps == [0, 1, 2]
     assert "step failed and is tried again" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+class TestSharedCall:
+    @staticmethod
+    def counted(ends, calls):
+        async def call():
+            calls.append(None)
+            await ends.wait()
+            return len(calls)
+
+        return SharedCall(call)
+
+    def test_callers_that_give_up_and_come_again_share_one_call(self):
+        async def scene():
+            ends, calls = asyncio.Event(), []
+            shared = self.counted(ends, calls)
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(shared.result(), 0.001)
+            waiting = [asyncio.create_task(shared.result()) for _ in range(2)]
+            ends.set()
+            assert await asyncio.gather(*waiting) == [1, 1]
+            assert await shared.result() == 2
+
+        asyncio.run(scene())
+
+    def test_a_late_result_serves_the_next_caller(self):
+        async def scene():
+            ends, calls = asyncio.Event(), []
+            shared = self.counted(ends, calls)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(shared.result(), 0.001)
+            ends.set()
+            assert await shared.result() == 1
+
+        asyncio.run(scene())
+
+    def test_a_failure_reaches_every_caller(self):
+        async def fail():
+            raise OSError("unknown")
+
+        async def scene():
+            shared = SharedCall(fail)
+            failures = await asyncio.gather(
+                shared.result(), shared.result(), return_exceptions=True
+            )
+            assert [str(failure) for failure in failures] == ["unknown"] * 2
+            shared.cancel()
+
+        asyncio.run(scene())
+
+    def test_a_call_that_was_given_up_ends(self):
+        async def scene():
+            shared = self.counted(asyncio.Event(), [])
+            waiting = asyncio.create_task(shared.result())
+            await asyncio.sleep(0)
+            shared.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+        asyncio.run(scene())

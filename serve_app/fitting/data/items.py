@@ -1,7 +1,8 @@
 """Builds the catalogue from the items of the database, with typed columns of attributes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,19 @@ from serve_app.errors import NotEnoughData
 from serve_app.recommending.scoring.model_features import ITEM_FEATURES
 
 
-def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int) -> Catalogue:
+def build_catalogue(
+    items: pd.DataFrame,
+    log: InteractionLog,
+    n_dimensions: int,
+    kinds: Mapping[str, str] = MappingProxyType({}),
+) -> Catalogue:
     """All items, without anything that is learnt from interactions: features and vectors are zero.
 
     An item exists since its creation or its first interaction, whichever is earlier.
 
     Args:
         items: as ``database.fit_input.read_items`` returns them.
+        kinds: of attributes, see ``attribute_columns``.
 
     Raises:
         NotEnoughData: there are no items.
@@ -59,7 +66,7 @@ def build_catalogue(items: pd.DataFrame, log: InteractionLog, n_dimensions: int)
         titles=Texts.of(_by_row(items["title"], rows, n, "")),
         index=IdIndex.of(list(items["item_id"]), rows.astype(np.int32)),
         listed=listed,
-        columns={**attribute_columns(_by_row(items["attributes"], rows, n, {})), **standard},
+        columns={**attribute_columns(_by_row(items["attributes"], rows, n, {}), kinds), **standard},
         vectors=np.zeros((n, n_dimensions), np.float32),
         features=np.zeros((n, len(ITEM_FEATURES)), np.float32),
     )
@@ -77,28 +84,59 @@ def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray
     return np.where(np.isfinite(earliest), earliest, np.nan)
 
 
-def attribute_columns(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """One column per key: of numbers, flags or lists if all values are of that kind, else of texts.
+def attribute_columns(
+    attributes: Sequence[Mapping[str, Any]], kinds: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Column]:
+    """One column per attribute of items.
 
     Args:
         attributes: one mapping per row; an absent key or a null is unknown for that row.
+        kinds: number, flag, list or text by name, as the database remembers them. A filter on such
+            an attribute is allowed even if no item has a value. An attribute without a kind here is
+            of numbers, flags or lists if all its values are, else of texts.
     """
-    names = sorted({name for values in attributes for name in values} - STANDARD_COLUMNS.keys())
-    return {name: _column([values.get(name) for values in attributes]) for name in names}
+    names = (
+        {name for values in attributes for name in values} | {*kinds}
+    ) - STANDARD_COLUMNS.keys()
+    columns = {name: [values.get(name) for values in attributes] for name in sorted(names)}
+    return {
+        name: _COLUMN_OF[kinds.get(name) or _kind_of(values)](values)
+        for name, values in columns.items()
+    }
 
 
-def _column(values: Sequence[Any]) -> Column:
+def _kind_of(values: Sequence[Any]) -> str:
     known = [value for value in values if value is not None]
-    if known and all(isinstance(value, bool) for value in known):
-        return FlagColumn.of(values)
-    # bool is a number in Python, hence the flags before and the exception here.
-    if known and all(isinstance(value, Real) and not isinstance(value, bool) for value in known):
-        return NumberColumn(
-            np.array([np.nan if value is None else value for value in values], float)
-        )
-    if known and all(isinstance(value, list | tuple) for value in known):
-        return TagsColumn.of([[str(word) for word in value or ()] for value in values])
-    return TextColumn.of([None if value is None else str(value) for value in values])
+    for kind, holds in (("flag", _is_flag), ("number", _is_number), ("list", _is_list)):
+        if known and all(map(holds, known)):
+            return kind
+    return "text"
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    # bool is a number in Python.
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+# Another program may have written values of another kind: they count as unknown.
+_COLUMN_OF: Mapping[str, Callable[[Sequence[Any]], Column]] = {
+    "number": lambda values: NumberColumn(
+        np.array([value if _is_number(value) else np.nan for value in values], float)
+    ),
+    "flag": lambda values: FlagColumn.of([v if _is_flag(v) else None for v in values]),
+    "list": lambda values: TagsColumn.of(
+        [[str(word) for word in value] if _is_list(value) else [] for value in values]
+    ),
+    "text": lambda values: TextColumn.of([None if v is None else str(v) for v in values]),
+}
 
 
 def _by_row(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:

@@ -42,10 +42,11 @@ def check_data(job: Job, folder: Path) -> None:
     Raises:
         NotEnoughData: no items, too few interactions, or all at almost one moment.
     """
-    items, users, log = job.source.read()
+    items, users, log, kinds = job.source.read()
     # First of all, because it refuses: a hopeless fit should fail before it copies anything.
     split = choose_windows(log, job.config.label_share)
-    array_folders.save_catalogue(folder / "items", build_catalogue(items, log, n_dimensions=0))
+    catalogue = build_catalogue(items, log, n_dimensions=0, kinds=kinds)
+    array_folders.save_catalogue(folder / "items", catalogue)
     array_folders.save_log(folder / "log", log)
     array_folders.save(folder / "index", IdIndex.of(log.user_ids))
     known = dict(zip(users["user_id"], users["created_at"], strict=True))

@@ -75,26 +75,26 @@ def fit_bundle(
         _failures_recorded(root),
         workplace.stores() as urls,
         connect(urls.database, "the fit") as conn,
-        exclusive(work.folder),
-        on_ray(options.address, storage) as workers,
     ):
+        # Before Ray starts: a database that cannot be written to is named at once.
         prepare_to_write(conn, FIT_RIGHTS)
         shop = str(shop_id(conn))
         lock_fits(conn, lambda: announce("waiting for another fit of this shop"))
-        if options.fresh:
-            work.clear()  # under the lock: another fit may still read these results
-        for ran in fit_and_publish(
-            FitSource(conn, root, cache_dir, now_at),
-            work,
-            config,
-            workers,
-            progress,
-            metered,
-            created_at=now_at,
-            only=options.step,
-            force=options.force,
-        ):
-            announce(step_report(ran))
+        with exclusive(work.folder), on_ray(options.address, storage) as workers:
+            if options.fresh:
+                work.clear()  # under the lock: another fit may still read these results
+            for ran in fit_and_publish(
+                FitSource(conn, root, cache_dir, now_at),
+                work,
+                config,
+                workers,
+                progress,
+                metered,
+                created_at=now_at,
+                only=options.step,
+                force=options.force,
+            ):
+                announce(step_report(ran))
         if options.step not in (None, PUBLISH):
             return None
         begin_new_epoch(urls.redis, shop)

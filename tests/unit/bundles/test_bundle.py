@@ -181,8 +181,21 @@ class TestOpenBundle:
         version = publish_one(root)
         change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5 and 6"):
             open_bundle(root, version, cache_dir=cache)
+
+    def test_reads_the_format_before_this_one(self, root, cache, tmp_path):
+        version = publish_one(root)
+        folder = tmp_path / "bundles" / version
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert manifest["format"] == 6
+        for later in ("shop_id", "order"):
+            del manifest[later]
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 5}))
+
+        opened = open_bundle(root, version, cache_dir=cache).manifest
+
+        assert (opened.format, opened.shop_id, opened.order) == (5, "", "model")
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
         version = publish_one(root)

@@ -337,7 +337,8 @@ class TestJoin:
 
 
 class TestHolds:
-    def test_an_opened_version(self, root):
+    def test_an_opened_version(self, root, monkeypatch):
+        monkeypatch.setattr(bundle_shelf, "HOLDS_S", 60.0)
         version = publish_world(root).version
 
         assert asyncio.run(Prepared(root).shelf.holds(version))

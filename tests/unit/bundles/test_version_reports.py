@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
-from serve_app.bundles import publishing as bundle_publishing
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import versions
 from serve_app.bundles.promotions import promote
 from serve_app.bundles.publishing import publish
@@ -50,9 +51,9 @@ def said(promoted, reason="better by 0.01"):
     return {"verdict": {"promoted": promoted, "reason": reason, "more": 1}, "windows": []}
 
 
-def publish_one(root, n_trees=1, report=None, **options):
+def publish_one(root, n_trees=1, report=None, created_at=1.0, **options):
     return publish(
-        root, contents_of(n_trees), created_at=1.0, promote=False, report=report, **options
+        root, contents_of(n_trees), created_at=created_at, promote=False, report=report, **options
     ).version
 
 
@@ -139,18 +140,32 @@ def test_goes_later_when_the_process_that_removed_its_version_died(
 ):
     first = publish_one(root, 1, report(said(False)))
 
-    def die(place):
-        raise KeyboardInterrupt
+    def die(self, name):
+        if name.startswith("reports/"):
+            raise KeyboardInterrupt
+        shutil.rmtree(folder / name, ignore_errors=True)
 
     with monkeypatch.context() as patched:
-        patched.setattr(bundle_publishing, "remove_orphans", die)
+        for kind in ("local.LocalRoot", "remote.RemoteRoot"):
+            patched.setattr(f"serve_app.bundles.{kind}.remove_folder", die)
         with pytest.raises(KeyboardInterrupt):
             publish_one(root, 2, n_kept=1)
     assert (folder / "reports" / first).exists()
 
-    publish_one(root, 2, n_kept=1)
+    publish_one(root, 2, n_kept=1, created_at=time.time() + 2 * DAY_S)
 
     assert not (folder / "reports" / first).exists()
+
+
+def test_stays_while_a_fit_may_be_about_to_add_its_version(tmp_path, report):
+    # Nothing locks an object store: the report of a fit is there before its version.
+    root, folder = f"file://{tmp_path / 'bundles'}", tmp_path / "bundles" / "reports"
+    coming = folder / "20231114-0123abcd"
+    shutil.copytree(report(said(False)), coming)
+
+    publish_one(root, 1, created_at=time.time())
+
+    assert (coming / "report.json").exists()
 
 
 def test_a_version_is_never_there_without_its_report(root, report, monkeypatch):

@@ -56,5 +56,23 @@ class TestAttributeColumns:
 
         assert [column.word(row) for row in range(3)] == ["38", "XL", None]
 
+    def test_keeps_a_kind_that_is_known_whatever_the_values_are(self):
+        kinds = {"width": "number", "eco": "flag", "uses": "list", "size": "text", "gone": "number"}
+        columns = attribute_columns(
+            [{"width": None, "size": 38}, {"width": "wide", "eco": 1, "uses": "bath"}], kinds
+        )
+
+        assert {name: type(column) for name, column in columns.items()} == {
+            "width": NumberColumn,
+            "eco": FlagColumn,
+            "uses": TagsColumn,
+            "size": TextColumn,
+            "gone": NumberColumn,
+        }
+        np.testing.assert_array_equal(columns["width"].values, [np.nan, np.nan])
+        np.testing.assert_array_equal(columns["eco"].values, [MISSING, MISSING])
+        assert columns["uses"].words(1) == []
+        assert columns["size"].word(0) == "38"
+
     def test_leaves_names_of_standard_columns_to_them(self):
         assert attribute_columns([{"price": "cheap"}]) == {}
