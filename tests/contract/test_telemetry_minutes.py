@@ -109,9 +109,10 @@ def test_a_replica_reports_by_itself(
         reporter.start()
         reporter.start()
         of_shop, left = cache.of_shop("shop"), list[str]()
-        while not left:
-            await asyncio.sleep(0.005)
-            left = await of_shop.keys(PREFIX)
+        async with asyncio.timeout(10):
+            while not left:
+                await asyncio.sleep(0.005)
+                left = await of_shop.keys(PREFIX)
         return merge_minutes(await read_minutes(of_shop, now_s, 5)).outcomes["main", "ok"]
 
     assert use(scenario) == 1
