@@ -4,7 +4,7 @@ A staged row carries its line in the file. The last line of an item or user wins
 line of an event. Merging equal rows again changes nothing, not even ``updated_at``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, LiteralString
 
@@ -12,6 +12,7 @@ from psycopg import Cursor, sql
 from psycopg.rows import TupleRow
 
 from serve_app.database.schema import Connection
+from serve_app.domain.interactions import MAX_ENDING_EVENTS
 
 Kind = Literal["items", "users", "interactions"]
 
@@ -237,3 +238,42 @@ def _staging_table(kind: Kind) -> sql.Identifier:
 
 def _names(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+_STORED: LiteralString = "SELECT user_id FROM user_features WHERE n_items > %(n)s ORDER BY 1"
+
+# Distinct items are counted for the few users with enough rows only: that sorts.
+_STAGED: LiteralString = """
+WITH busy AS (
+  SELECT user_id FROM staged_interactions GROUP BY user_id HAVING count(*) > %(n)s)
+SELECT user_id FROM staged_interactions JOIN busy USING (user_id)
+GROUP BY user_id HAVING count(DISTINCT item_id) > %(n)s ORDER BY 1
+"""
+
+
+def stored_crowds(conn: Connection) -> list[str]:
+    """Users with more items than serving reads of anybody, as the last fit counted them."""
+    return _users(conn, _STORED)
+
+
+def staged_crowds(conn: Connection) -> list[str]:
+    """Such users of the file that is being loaded, and of the last fit."""
+    return sorted({*_users(conn, _STAGED), *stored_crowds(conn)})
+
+
+def _users(conn: Connection, query: LiteralString) -> list[str]:
+    return [user_id for (user_id,) in conn.execute(query, {"n": MAX_ENDING_EVENTS})]
+
+
+_N_SHOWN = 3
+
+
+def crowds_in_words(user_ids: Sequence[str]) -> Iterator[str]:
+    """Names users who look like a guest or walk-in account."""
+    if user_ids:
+        shown = ", ".join(map(repr, user_ids[:_N_SHOWN]))
+        more = f" and {len(user_ids) - _N_SHOWN} more" if len(user_ids) > _N_SHOWN else ""
+        yield (
+            f"more than {MAX_ENDING_EVENTS} items each: {shown}{more}. If such an id stands for"
+            " guests or walk-in customers, load each visit under an id of its own"
+        )

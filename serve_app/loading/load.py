@@ -13,12 +13,13 @@ from serve_app.database.bulk_load import (
     Kind,
     MergeCounts,
     create_staging,
+    crowds_in_words,
     drop_conflicting_events,
     merge_described,
     merge_interactions,
     stage,
+    staged_crowds,
 )
-from serve_app.database.crowds import crowds_in_words, staged_crowds
 from serve_app.database.preparing import LOAD_RIGHTS, prepare_to_write
 from serve_app.database.schema import Connection, lock_loads, saying_failures
 from serve_app.domain.settings import Settings

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serve_app.database import crowds
+from serve_app.database import bulk_load
 from serve_app.database.bulk_load import MergeCounts
 from serve_app.database.schema import Connection, connect, lock_fits, lock_loads
 from serve_app.errors import DatabaseFailed, DataRejected, SchemaMismatch, SettingsInvalid
@@ -339,7 +339,7 @@ def test_says_how_many_items_come_from_the_future(conn: Connection, tmp_path: Pa
 def test_names_users_with_more_items_than_anybody_buys(
     conn: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crowds, "MAX_ENDING_EVENTS", 3)
+    monkeypatch.setattr(bulk_load, "MAX_ENDING_EVENTS", 3)
     header = "user_id,item_id,timestamp,type"
     guest = (f"guest,i{n},1.7e9,purchase" for n in range(4))
     often = (f"ann,i{n % 3},{1.7e9 + n},purchase" for n in range(9))
@@ -349,7 +349,7 @@ def test_names_users_with_more_items_than_anybody_buys(
     assert "items each: 'guest'. If such an id" in note
 
     conn.execute("INSERT INTO user_features (user_id, n_items) VALUES ('guest', 4), ('ann', 3)")
-    assert crowds.stored_crowds(conn) == ["guest"]
+    assert bulk_load.stored_crowds(conn) == ["guest"]
     later = write_csv(tmp_path / "b.csv", header, "bob,i1,1.7e9,purchase")
     assert notes_of(run(conn, interactions=later)) == (note,)
 

@@ -13,7 +13,7 @@ from serve_app.bundles.bundle import (
     verify_bundle,
 )
 from serve_app.bundles.manifest import unusable_variants
-from serve_app.database.crowds import crowds_in_words, stored_crowds
+from serve_app.database.bulk_load import crowds_in_words, stored_crowds
 from serve_app.database.schema import SCHEMA_VERSION, schema_version, shop_id
 from serve_app.database.serving_reads import ShopReader
 from serve_app.errors import StoreUnavailable
