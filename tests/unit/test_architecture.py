@@ -135,6 +135,7 @@ THEMES = {
     "fitting/test_steps.py": "the steps together: resuming and killing a fit",
     "fitting/test_whole_fit.py": "the bundle that all steps together publish",
     "http/test_http.py": "the HTTP contract of all routes together",
+    "stores/test_freshness_law.py": "no answer lacks an acknowledged event",
     "serving/stages/test_stages.py": "every stage leaves its event loop free",
     "test_architecture.py": "the shape of the package",
     "test_docs.py": "the documentation",
