@@ -89,7 +89,7 @@ def test_a_lost_epoch_never_comes_back(cache: InMemoryCache, lost: str) -> None:
 
 def test_two_readers_who_find_no_epoch_take_the_same_one(cache: InMemoryCache) -> None:
     class Interleaved(InMemoryCache):
-        async def set_absent(self, values, ttl_s):  # type: ignore[no-untyped-def]
+        async def set_absent(self, values, ttl_s):
             await asyncio.sleep(0)
             return await super().set_absent(values, ttl_s)
 
@@ -139,7 +139,7 @@ def test_without_the_identity_of_the_server_nothing_counts_and_nothing_is_drawn(
 
 def test_a_redis_without_memory_answers_for_those_who_have_an_epoch(cache: InMemoryCache) -> None:
     class Full(InMemoryCache):
-        async def set_absent(self, values, ttl_s):  # type: ignore[no-untyped-def]
+        async def set_absent(self, values, ttl_s):
             raise StoreUnavailable("redis", "OutOfMemoryError")
 
     write_content(cache, {"a": b"1"})
@@ -154,7 +154,7 @@ def test_a_redis_without_memory_answers_for_those_who_have_an_epoch(cache: InMem
 
 def test_an_epoch_that_is_lost_while_it_is_read_back_is_none(cache: InMemoryCache) -> None:
     class Evicting(InMemoryCache):
-        async def set_absent(self, values, ttl_s):  # type: ignore[no-untyped-def]
+        async def set_absent(self, values, ttl_s):
             return [None] * len(values)
 
     assert read(Evicting(lambda: 0.0), "a").stamps == [None]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ class FailingCache(InMemoryCache):
         self._fail()
         await super().remove(keys)
 
-    async def set_many(self, values, ttl_s):  # type: ignore[no-untyped-def]
+    async def set_many(self, values, ttl_s):
         self._fail()
         await super().set_many(values, ttl_s)
 
@@ -55,7 +56,7 @@ async def settled(served: Freshness) -> None:
 @pytest.mark.parametrize("shop", ["1f0e", ""])
 def test_ends_the_epochs_of_the_users_and_of_nobody_else(shop: str) -> None:
     async def scenario() -> tuple[bool, list[str]]:
-        cache = FailingCache()
+        cache: Any = FailingCache()
         await fill(cache)
         return await make_visible(cache.of_shop("1f0e"), ["ann"]), await present(cache, shop)
 
@@ -64,7 +65,7 @@ def test_ends_the_epochs_of_the_users_and_of_nobody_else(shop: str) -> None:
 
 def test_ends_the_epochs_of_items_and_of_no_user() -> None:
     async def scenario() -> tuple[bool, list[str]]:
-        cache = FailingCache()
+        cache: Any = FailingCache()
         await fill(cache)
         return await make_items_visible(cache.of_shop("1f0e"), ["ann"]), await present(cache)
 
@@ -73,7 +74,7 @@ def test_ends_the_epochs_of_items_and_of_no_user() -> None:
 
 def test_says_that_redis_did_not_answer() -> None:
     async def scenario() -> list[bool]:
-        cache = FailingCache(2)
+        cache: Any = FailingCache(2)
         return [await make_visible(cache, ["ann"]), await make_visible(cache, ["ann"])]
 
     assert asyncio.run(scenario()) == [False, True]
@@ -81,7 +82,7 @@ def test_says_that_redis_did_not_answer() -> None:
 
 def test_repeats_what_redis_did_not_answer_until_it_does() -> None:
     async def scenario() -> tuple[bool, bool, list[str]]:
-        cache = FailingCache(6)
+        cache: Any = FailingCache(6)
         await fill(cache)
         served = Freshness(cache.of_shop("1f0e"), pause_s=0)
         first = await served.make_visible(["ann"])
@@ -108,7 +109,7 @@ def test_an_owner_that_changes_during_a_repeat_is_repeated_again() -> None:
 
     async def scenario() -> list[str]:
         nonlocal served
-        cache = Late(2)
+        cache: Any = Late(2)
         served = Freshness(cache.of_shop("1f0e"), pause_s=0)
         assert not await served.make_visible(["ann"])
         await settled(served)
@@ -122,7 +123,7 @@ def test_too_many_owners_end_the_epoch_of_the_shop(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(freshness, "MAX_REMEMBERED", 2)
 
     async def scenario() -> list[str]:
-        cache = FailingCache(6)
+        cache: Any = FailingCache(6)
         await fill(cache)
         served = Freshness(cache.of_shop("1f0e"), pause_s=0)
         await served.make_visible(["ann", "bob"])
@@ -135,7 +136,8 @@ def test_too_many_owners_end_the_epoch_of_the_shop(monkeypatch: pytest.MonkeyPat
 
 def test_forgets_what_is_pending_when_it_is_closed() -> None:
     async def scenario() -> int:
-        served = Freshness(FailingCache(100), pause_s=60)
+        cache: Any = FailingCache(100)
+        served = Freshness(cache, pause_s=60)
         await served.make_visible(["ann"])
         await served.close()
         await served.close()
