@@ -12,6 +12,14 @@ from psycopg import Cursor, sql
 from psycopg.rows import TupleRow
 
 from serve_app.database.schema import Connection
+from serve_app.database.writing.event_statements import (
+    DIFFERS_FROM_STORED,
+    IDENTITY,
+    INSERT_BARE_ITEMS,
+    INSERT_EVENTS,
+    LOCK_ITEMS,
+    NEXT_ROW,
+)
 from serve_app.domain.interactions import MAX_ENDING_EVENTS
 
 Kind = Literal["items", "users", "interactions"]
@@ -36,7 +44,7 @@ _STAGED_COLUMNS: Mapping[Kind, LiteralString] = {
     " in_stock bool, created_at double precision, attributes jsonb",
     "users": "user_id text, created_at double precision, attributes jsonb",
     "interactions": "event_id text, user_id text, item_id text, type smallint, value real,"
-    " at double precision, session_id text",
+    " at double precision, session_id text, request_id text, position int",
 }
 
 _TARGETS = {"items": ("item_features", "item_id"), "users": ("user_features", "user_id")}
@@ -116,9 +124,8 @@ def merge_described(
         cursor.execute(sql.SQL("ANALYZE {staged}").format(**names))
         n_repeated = _drop_repeated(cursor, kind, key, keep="max")
         n_staged = _count(cursor, sql.SQL("SELECT count(*) FROM {staged}").format(**names))
-        # The lock stops other loads, not readers. Without it, two loads would add one item twice,
-        # or give one row number to two items.
-        cursor.execute(sql.SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE").format(**names))
+        if kind == "items":
+            cursor.execute(LOCK_ITEMS)
         n_changed = 0
         if columns:
             cursor.execute(_UPDATE.format(**names))
@@ -139,16 +146,11 @@ def merge_interactions(conn: Connection) -> tuple[MergeCounts, int]:
         cursor.execute("ANALYZE staged_interactions")
         n_repeated = _drop_repeated(cursor, "interactions", "event_id", keep="min")
         n_staged = _count(cursor, "SELECT count(*) FROM staged_interactions")
-        # As for items: the row numbers are this load's.
-        cursor.execute("LOCK TABLE item_features IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute(_INSERT_BARE_ITEMS)
+        cursor.execute(LOCK_ITEMS)
+        given = {"given": _staging_table("interactions"), "when_and_order": sql.SQL("")}
+        cursor.execute(sql.SQL(INSERT_BARE_ITEMS).format(**given))
         n_bare_items = cursor.rowcount
-        cursor.execute("""
-            INSERT INTO interactions (event_id, user_id, item_row, type, value, at, session_id)
-            SELECT event_id, user_id, item_row, type, value, to_timestamp(at), session_id
-            FROM staged_interactions JOIN item_features USING (item_id)
-            ON CONFLICT (event_id) DO NOTHING
-        """)
+        cursor.execute(sql.SQL(INSERT_EVENTS).format(**given))
         n_new = cursor.rowcount
     return MergeCounts(n_new, 0, n_staged - n_new, n_repeated), n_bare_items
 
@@ -160,30 +162,21 @@ _UPDATE = sql.SQL("""
     WHERE t.{key} = s.{key} AND ROW({current}) IS DISTINCT FROM ROW({merged})
 """)
 
-# After the rows that are there: a failed load leaves no gap. In the order of the file: equal files
-# loaded into new databases number items equally.
-_NEXT_ROW: LiteralString = (
-    "(SELECT coalesce(max(item_row), -1) FROM item_features) + row_number() OVER"
-)
-
 _INSERT_USERS: LiteralString = """
     INSERT INTO {table} ({key_and_columns})
     SELECT {key_and_merged} FROM {staged} AS s LEFT JOIN {table} AS t USING ({key})
     WHERE t.{key} IS NULL ORDER BY s.line
 """
 
+# In the order of the file: equal files loaded into new databases number items equally.
 _INSERT_ITEMS: LiteralString = f"""
     INSERT INTO {{table}} (item_row, {{key_and_columns}})
-    SELECT {_NEXT_ROW} (ORDER BY s.line), {{key_and_merged}}
+    SELECT {NEXT_ROW} (ORDER BY s.line), {{key_and_merged}}
     FROM {{staged}} AS s LEFT JOIN {{table}} AS t USING ({{key}})
     WHERE t.{{key}} IS NULL
 """
 
 _INSERTS = {"items": sql.SQL(_INSERT_ITEMS), "users": sql.SQL(_INSERT_USERS)}
-
-_STAGED_EVENT: LiteralString = (
-    "ROW(s.user_id, s.item_id, s.type, s.value, to_timestamp(s.at), s.session_id)"
-)
 
 _DROP_CONFLICTS_IN_FILE: LiteralString = f"""
     DELETE FROM staged_interactions AS s USING
@@ -191,24 +184,15 @@ _DROP_CONFLICTS_IN_FILE: LiteralString = f"""
         GROUP BY event_id HAVING count(*) > 1) AS kept
       JOIN staged_interactions AS f USING (event_id, line)
     WHERE s.event_id = kept.event_id AND s.line <> kept.line
-      AND {_STAGED_EVENT} IS DISTINCT FROM {_STAGED_EVENT.replace("s.", "f.")}
+      AND {IDENTITY} IS DISTINCT FROM {IDENTITY.replace("s.", "f.")}
     RETURNING s.line, s.event_id
 """
 
 _DROP_CONFLICTS_WITH_TABLE: LiteralString = f"""
     DELETE FROM staged_interactions AS s
     USING interactions AS i JOIN item_features AS t USING (item_row)
-    WHERE s.event_id = i.event_id AND {_STAGED_EVENT}
-      IS DISTINCT FROM ROW(i.user_id, t.item_id, i.type, i.value, i.at, i.session_id)
+    WHERE s.event_id = i.event_id AND {DIFFERS_FROM_STORED}
     RETURNING s.line, s.event_id
-"""
-
-_INSERT_BARE_ITEMS: LiteralString = f"""
-    INSERT INTO item_features (item_row, item_id)
-    SELECT {_NEXT_ROW} (ORDER BY min(line)), item_id
-    FROM staged_interactions AS s
-    WHERE NOT EXISTS (SELECT FROM item_features AS i WHERE i.item_id = s.item_id)
-    GROUP BY item_id
 """
 
 

@@ -1,4 +1,4 @@
-"""Opens connections to PostgreSQL for the serving side: bounded in time, read-only, one by one."""
+"""Opens connections to PostgreSQL for the serving side: bounded in time, one by one."""
 
 import asyncio
 import ipaddress
@@ -38,9 +38,10 @@ _OPTIONS: Parameters = {
 # ``target_session_attrs=read-write`` refuse every server. Behind a pooler the session is shared
 # with other programs, and stays as it is; their backend has another number than the client knows.
 _SETTLE: LiteralString = """
-SELECT is_own,
+SELECT is_own, pg_is_in_recovery(),
   CASE WHEN is_own THEN set_config('statement_timeout', %s, false) END,
-  CASE WHEN is_own THEN set_config('default_transaction_read_only', 'on', false) END
+  CASE WHEN is_own THEN set_config('lock_timeout', %s, false) END,
+  CASE WHEN is_own THEN set_config('default_transaction_read_only', %s, false) END
 FROM (SELECT pg_backend_pid() = %s AS is_own) AS backend
 """
 
@@ -48,14 +49,25 @@ FROM (SELECT pg_backend_pid() = %s AS is_own) AS backend
 class Connector:
     """Opens connections to one URL. It may name several hosts; the first that answers counts."""
 
-    def __init__(self, url: str, *, attempt_timeout_s: float, statement_timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        attempt_timeout_s: float,
+        statement_timeout_s: float,
+        lock_timeout_s: float | None = None,
+    ) -> None:
         """
         Args:
             attempt_timeout_s: for one address.
             statement_timeout_s: the limit that the server gets, unless a pooler is in between.
+            lock_timeout_s: the same for waits for a lock. Given, the connections can write; without
+                it, they only read.
         """
         self._attempt_timeout_s = attempt_timeout_s
         self._statement_timeout = f"{statement_timeout_s * 1e3:.0f}ms"
+        self._lock_timeout = f"{(lock_timeout_s or 0) * 1e3:.0f}ms"
+        self._writes = lock_timeout_s is not None
         self._calls = DetachedCalls()
         # A look-up holds a thread until DNS gives up.
         self._lookup = SharedCall(lambda: addresses_of(conninfo_to_dict(url)))
@@ -64,13 +76,13 @@ class Connector:
         """
         Raises:
             psycopg.Error, OSError, UnicodeError: no address answers as it should.
-            StoreUnavailable: the database cannot hold every text.
+            StoreUnavailable: the database cannot hold every text, or cannot be written to.
         """
         failures: list[Exception] = []
         for address in await asyncio.wait_for(self._lookup.result(), self._attempt_timeout_s):
             try:
                 return await self._attempt(address)
-            except (psycopg.Error, OSError) as error:
+            except (psycopg.Error, OSError, StoreUnavailable) as error:
                 failures.append(error)
         raise failures[-1]
 
@@ -101,9 +113,15 @@ class Connector:
         attempt.succeed(conn)
 
     async def _settle(self, conn: AsyncConnection) -> None:
-        parameters = (self._statement_timeout, conn.info.backend_pid)
-        row = await (await conn.execute(_SETTLE, parameters)).fetchone()
-        if row is not None and row[0]:
+        read_only = "off" if self._writes else "on"
+        limits = (self._statement_timeout, self._lock_timeout, read_only)
+        row = await (await conn.execute(_SETTLE, (*limits, conn.info.backend_pid))).fetchone()
+        assert row is not None, "the statement gives one row"
+        is_own, is_standby, *_ = row
+        if is_standby and self._writes:
+            # The next address may be that of the primary.
+            raise StoreUnavailable("postgres", "standby")
+        if is_own:
             # There are few statements, so each is worth preparing when it is first repeated.
             # Behind a pooler the next server would not know the prepared one.
             conn.prepare_threshold = 1

@@ -24,6 +24,9 @@ _SMALLEST_NUMBER = 1e-30
 LARGEST_NUMBER = 1e12
 """A price or quantity above it comes from a column in the wrong position."""
 
+LARGEST_WHOLE = 1_000_000
+"""A position above it comes from another column."""
+
 
 def read_ids(name: str, cells: Cells, faults: Faults, *, required: bool = True) -> list[str | None]:
     """Reads ids of 1 to 128 characters without control characters."""
@@ -93,6 +96,16 @@ def read_numbers(name: str, cells: Cells, faults: Faults) -> list[float | None]:
     too_large = given & (values > LARGEST_NUMBER)
     note_all(faults, too_large, f"{name} is above {LARGEST_NUMBER:g}", name, cells)
     return with_none(values)
+
+
+def read_whole_numbers(name: str, cells: Cells, faults: Faults) -> list[int | None]:
+    """Reads whole numbers from 0 to ``LARGEST_WHOLE``."""
+    values = to_numbers(cells)
+    given = np.array([cell is not None for cell in cells], bool)
+    whole = (values >= 0) & (values <= LARGEST_WHOLE) & (values == np.floor(values))
+    reason = f"{name} is no whole number from 0 to {LARGEST_WHOLE}"
+    note_all(faults, given & ~whole, reason, name, cells)
+    return [int(value) if ok else None for value, ok in zip(values, whole, strict=True)]
 
 
 def to_numbers(cells: Cells) -> NDArray[np.float64]:

@@ -118,7 +118,8 @@ def _read_good_rows(
 
 def _drop_conflicts(events: pd.DataFrame, rejects: RejectCounts) -> pd.DataFrame:
     """Leaves out and counts events whose id an earlier line with other content has."""
-    content = events.drop(columns="line")
+    # As in PostgreSQL: the answer that led to an event is no part of what its id stands for.
+    content = events.drop(columns=["line", "request_id", "position"])
     first = content.drop_duplicates("event_id").set_index("event_id")
     of_id = first.loc[content["event_id"]].reset_index()
     same = (content == of_id[content.columns]) | (content.isna() & of_id[content.columns].isna())

@@ -12,7 +12,7 @@ from typing import Literal
 
 from serve_app.database.records import shortest_float32
 from serve_app.domain.catalogue import STANDARD_COLUMNS
-from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, TYPE_CODES
+from serve_app.domain.interactions import INTERACTION_TYPES, PURCHASE, RATING, RETURN, TYPE_CODES
 from serve_app.loading import cells
 from serve_app.loading.attributes import AttributeKind, read_attributes
 from serve_app.loading.chunk import Cells, Chunk
@@ -38,12 +38,19 @@ class CheckedRows:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of an interaction; times in epoch seconds."""
+    """Bounds of an interaction; times in epoch seconds.
+
+    Attributes:
+        max_rating_setting: name of the setting of ``max_rating``, for the reason of a rejection.
+        or_skip: end of the reason for an odd quantity, if bad rows can be left out.
+    """
 
     earliest_at: float
     latest_at: float
     max_rating: float
     event_id: EventIdentity = "event"
+    max_rating_setting: str = "--max-rating"
+    or_skip: str = ", or skip such rows with --max-reject-share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ REQUIRED: Mapping[Literal["items", "users", "interactions"], tuple[str, ...]] = 
 }
 """Columns that must be given."""
 
-OPTIONAL = ("type", "value", "event_id", "session_id")
+OPTIONAL = ("type", "value", "event_id", "session_id", "request_id", "position")
 """Columns of interactions beside the required ones."""
 
 CONFLICT = (
@@ -123,7 +130,10 @@ CONFLICT = (
 )
 """Why an interaction is rejected whose ``event_id`` another one has."""
 
-INTERACTION_COLUMNS = ("event_id", "user_id", "item_id", "type", "value", "at", "session_id")
+INTERACTION_COLUMNS = (
+    *("event_id", "user_id", "item_id", "type", "value", "at", "session_id"),
+    *("request_id", "position"),
+)
 
 
 def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
@@ -150,6 +160,9 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
     values = _read_values(given["value"], types, limits, faults)
     sessions = cells.read_ids("session_id", given["session_id"], faults, required=False)
     event_ids = cells.read_ids("event_id", given["event_id"], faults, required=False)
+    requests = cells.read_ids("request_id", given["request_id"], faults, required=False)
+    positions = cells.read_whole_numbers("position", given["position"], faults)
+    # Without the answer that led to it: a file that does not name one describes the same event.
     parts = zip(users, items, at, types, values, sessions, strict=True)
     # An order is one part of the identity of its lines.
     is_order = limits.event_id == "order"
@@ -157,7 +170,8 @@ def check_interactions(chunk: Chunk, limits: Limits) -> CheckedRows:
         event_id_of(event, *row) if is_order else event or event_id_of(*row)
         for event, row in zip(event_ids, parts, strict=True)
     ]
-    return _sort_out(chunk, [events, users, items, types, values, at, sessions], faults)
+    columns: list[Cells] = [events, users, items, types, values, at, sessions, requests, positions]
+    return _sort_out(chunk, columns, faults)
 
 
 def event_id_of(*parts: object) -> str:
@@ -197,12 +211,12 @@ def _fault_of_value(code: int, cell: object, number: float, limits: Limits) -> s
     if code == RATING and cell is None:
         return "a rating without a value"
     if code == RATING and number > limits.max_rating:
-        return f"a rating above {limits.max_rating:g}: --max-rating sets the top of another scale"
+        setting = limits.max_rating_setting
+        return f"a rating above {limits.max_rating:g}: {setting} sets the top of another scale"
     if code == PURCHASE and number <= 0:
-        return (
-            "a purchase of quantity 0 or less: give a return the type `return`, or skip such"
-            " rows with --max-reject-share"
-        )
+        return f"a purchase of quantity 0 or less: give a return the type `return`{limits.or_skip}"
+    if code == RETURN and number <= 0:
+        return f"a return of quantity 0 or less: give what comes back, or nothing{limits.or_skip}"
     return None
 
 

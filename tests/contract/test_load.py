@@ -306,7 +306,7 @@ def test_names_unused_columns_and_says_what_a_missing_type_means(
 ) -> None:
     file = write_csv(tmp_path / "a.csv", "user_id,item_id,timestamp,typ", "ann,pan,1.7e9,view")
     assert notes_of(run(conn, interactions=file)) == (
-        "not used: typ (known are type, value, event_id, session_id)",
+        "not used: typ (known are type, value, event_id, session_id, request_id, position)",
         "no column 'type': every row counts as a purchase",
     )
 

@@ -28,6 +28,10 @@ QUANTITY = (
     "a purchase of quantity 0 or less: give a return the type `return`, or skip such"
     " rows with --max-reject-share"
 )
+RETURNED = (
+    "a return of quantity 0 or less: give what comes back, or nothing, or skip such rows with"
+    " --max-reject-share"
+)
 NOT_ISO = "timestamp is neither ISO 8601, such as 2024-05-31T10:00:00Z, nor epoch seconds"
 NO_TIME = "timestamp is no time from 1980 to 2200 in epoch seconds or milliseconds"
 LIMITS = Limits(earliest_at=6e8, latest_at=1.8e9, max_rating=5)
