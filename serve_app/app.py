@@ -5,13 +5,14 @@
                             ◄──► Scorer-<variant>      2  scores; one stage per variant
                             ◄──► Ranker                3  ordered lists with reasons
                             ◄──► FeatureFetcher        4  metadata of the listed items
+                            ◄──► ShopWriter               events, which are no part of an answer
 
 Each arrow is a call with a batch of requests, and its answer. Calls of equal number run at the same
 time. Stages never call each other. Inside the ingress, ``serving.answering`` looks answers up,
 makes batches, and makes call 4 (metadata); ``serving.pipeline`` makes the calls 1 to 3.
 FeatureFetcher reads the stores only, CandidateGenerator the stores and the bundle, all others the
 bundle only. Both readers ask Redis first, PostgreSQL second. The ingress keeps finished answers and
-its measurements in Redis.
+its measurements in Redis. ShopWriter writes PostgreSQL, and ends what Redis keeps of the users.
 
 ``args.placement`` makes each stage a Serve deployment of its own (``Deployed``) or puts it into the
 process of the ingress (``InProcess``).
@@ -33,11 +34,12 @@ from serve_app.http.ingress import Ingress
 from serve_app.serving.answering import ItemsStage
 from serve_app.serving.calls import make_call, make_holds
 from serve_app.serving.config import AppConfig, bundle_location, deployment_names, store_location
-from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, Stages, scorer_of
+from serve_app.serving.pipeline import CANDIDATES, FEATURES, RANKER, WRITER, Stages, scorer_of
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
+from serve_app.serving.stages.shop_writer import ShopWriter
 from serve_app.stores.connections import Stores
 from serve_app.telemetry.counting import RayExporter
 
@@ -66,6 +68,7 @@ def build_app(config: AppConfig) -> serve.Application:
         ),
         scorers={name: place(f"Scorer-{name}", Scorer, name, bundles) for name in config.variants},
         ranker=place("Ranker", Ranker, bundles, config.ranking),
+        writer=place("ShopWriter", ShopWriter, stores, config.events.rules),
     )
     http = serve.ingress()(GraphIngress)
     return deploy("Ingress", http, config, stores, bundles, graph)
@@ -111,12 +114,13 @@ class Graph:
     candidates: Deployed | InProcess
     scorers: Mapping[str, Deployed | InProcess]
     ranker: Deployed | InProcess
+    writer: Deployed | InProcess
 
     def open(self) -> tuple[Stages, ItemsStage]:
         """Opens the stages: calls 1 to 3 and call 4, as coroutine functions."""
         # Opened once for both of its methods: an in-process stage would connect twice otherwise.
         fetcher, finder = self.features.open(), self.candidates.open()
-        ranker = self.ranker.open()
+        ranker, writer = self.ranker.open(), self.writer.open()
         scorers = {scorer_of(name): scorer.open() for name, scorer in self.scorers.items()}
         with_bundles = {CANDIDATES: finder, **scorers, RANKER: ranker}
         stages = Stages(
@@ -131,7 +135,9 @@ class Graph:
             silent_stores={
                 FEATURES: make_call(FEATURES, fetcher.silent_stores),
                 CANDIDATES: make_call(CANDIDATES, finder.silent_stores),
+                WRITER: make_call(WRITER, writer.silent_stores),
             },
+            write_events=make_call(WRITER, writer.write_events),
         )
         return stages, make_call("metadata", fetcher.items)
 

@@ -4,8 +4,10 @@
     ├── CallerError                 the caller of the HTTP API can correct the request
     │   ├── InvalidRequest     422
     │   ├── UnknownItem        404
+    │   ├── EntriesInvalid     422  names every bad entry of a list
     │   ├── BodyTooLarge       413
-    │   └── Overloaded         429  with Retry-After
+    │   ├── Overloaded         429  with Retry-After
+    │   └── NotStored          503  with Retry-After
     ├── StageFailed            ---  absorbed by the pipeline: a simpler list is answered
     │   ├── StageTimedOut
     │   └── StoreUnavailable
@@ -91,6 +93,22 @@ class UnknownItem(CallerError):
     item_id: str
 
 
+class EntriesInvalid(CallerError):
+    """Entries of a post are not valid, and nothing of it is stored.
+
+    Attributes:
+        entries: position, field and reason of each bad entry.
+        is_list: the body was a list; otherwise it was its only entry.
+    """
+
+    http_status = 422
+    entries: Sequence[tuple[int, str, str]]
+    is_list: bool = True
+
+    def __str__(self) -> str:
+        return "; ".join(f"entry {index}: {reason}" for index, _, reason in self.entries)
+
+
 class BodyTooLarge(CallerError):
     """The request body is longer than the limit."""
 
@@ -104,6 +122,15 @@ class Overloaded(CallerError):
 
     http_status = 429
     text = "too many requests are waiting: try again in {retry_after_s} s"
+    retry_after_s: int
+
+
+class NotStored(CallerError):
+    """A post was not stored in time, as far as is known. The same post again is safe."""
+
+    http_status = 503
+    text = "not known to be stored ({reason}): send the same body again in {retry_after_s} s"
+    reason: str
     retry_after_s: int
 
 

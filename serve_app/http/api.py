@@ -24,6 +24,7 @@ from serve_app.http.bodies import (
     Similar,
 )
 from serve_app.http.body_limit import App, BodyLimit
+from serve_app.http.event_route import EVENTS_PATH, EventFrontend, add_events
 from serve_app.http.hot_route import PATH, Answering, HotRoute, failure_of
 from serve_app.http.http_errors import (
     access_log,
@@ -40,7 +41,7 @@ from serve_app.serving.questions import Answer, Question
 from serve_app.telemetry.counting import Telemetry
 
 
-class Frontend(Protocol):
+class Frontend(EventFrontend, Protocol):
     """The service behind the routes (see ``http.ingress.Ingress``)."""
 
     telemetry: Telemetry
@@ -64,18 +65,20 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
     """Builds the API: routes, their documentation, and errors in FastAPI's format."""
     api = FastAPI(
         title="recserve",
-        summary="Recommends items of a shop to its users.",
+        summary="Recommends items of a shop to its users, and learns what they do.",
         responses={422: {"model": Problem}},
     )
     add_errors(api, frontend.telemetry)
     answer = partial(_answer, frontend)
     _add_recommendations(api, answer)
     _add_similar(api, frontend)
+    add_events(api, frontend)
     _add_probes(api, frontend)
     return BodyLimit(
         HotRoute(api, answer, partial(_shed, frontend)),
         limit_bytes=config.max_body_bytes,
         on_refused=lambda: frontend.telemetry.refused("invalid"),
+        limits_bytes={EVENTS_PATH: config.max_events_body_bytes},
     )
 
 

@@ -1,6 +1,6 @@
 """Refuses request bodies that are too long, before anything is parsed."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from serve_app.errors import BodyTooLarge
@@ -15,15 +15,24 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class BodyLimit:
     """ASGI middleware that reads the body, and answers 413 if it is longer than allowed."""
 
-    def __init__(self, app: App, limit_bytes: int, on_refused: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: App,
+        limit_bytes: int,
+        on_refused: Callable[[], None],
+        limits_bytes: Mapping[str, int] | None = None,
+    ) -> None:
+        """``limits_bytes`` has the limits of paths for which another one holds."""
         self._app = app
         self._limit_bytes = limit_bytes
+        self._limits_bytes = limits_bytes or {}
         self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
+        limit_bytes = self._limits_bytes.get(scope["path"], self._limit_bytes)
         messages: list[Message] = []
         n_bytes = 0
         while True:
@@ -31,9 +40,9 @@ class BodyLimit:
             messages.append(message)
             # Count the bytes that arrive: ``Content-Length`` can lie, and chunked bodies have none.
             n_bytes += len(message.get("body", b""))
-            if n_bytes > self._limit_bytes:
+            if n_bytes > limit_bytes:
                 self._on_refused()
-                await _refuse(send, self._limit_bytes)
+                await _refuse(send, limit_bytes)
                 return
             if message["type"] != "http.request" or not message.get("more_body"):
                 break

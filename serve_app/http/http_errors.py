@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from serve_app.arrays.columns import MAX_ID_CHARS
-from serve_app.errors import CallerError, InvalidRequest, Overloaded
+from serve_app.errors import CallerError, EntriesInvalid, InvalidRequest, NotStored, Overloaded
 from serve_app.http.bodies import RecommendationsRequest
 from serve_app.serving.config import MAX_N
 from serve_app.telemetry.counting import Telemetry
@@ -37,6 +37,7 @@ ALLOWED = {
 
 def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
     """Adds handlers for every error that a route or FastAPI itself raises."""
+    _add_errors_of_posts(api, telemetry)
 
     def refuse(request: Request, outcome: str, status: int, detail: object) -> Response:
         return refusal(telemetry, request_id_of(request), outcome, status, detail)
@@ -75,10 +76,30 @@ def add_errors(api: FastAPI, telemetry: Telemetry) -> None:
         return refuse(request, "error", 500, f"an internal error, logged as {request_id}")
 
 
+def _add_errors_of_posts(api: FastAPI, telemetry: Telemetry) -> None:
+    @api.exception_handler(EntriesInvalid)
+    async def invalid_entries(request: Request, error: EntriesInvalid) -> Response:
+        problems = [
+            {"type": "value_error", "loc": _location(error, index, field), "msg": reason}
+            for index, field, reason in error.entries
+        ]
+        return refusal(telemetry, request_id_of(request), "invalid", error.http_status, problems)
+
+    @api.exception_handler(NotStored)
+    async def not_stored(request: Request, error: NotStored) -> Response:
+        return _try_again(telemetry, error, "unavailable", request_id_of(request))
+
+
 def shed(telemetry: Telemetry, error: Overloaded, request_id: str) -> Response:
     """Refuses a request because too many wait. The hot route calls it too: refusing is cheap."""
+    return _try_again(telemetry, error, "shed", request_id)
+
+
+def _try_again(
+    telemetry: Telemetry, error: Overloaded | NotStored, outcome: str, request_id: str
+) -> Response:
     headers = {"retry-after": str(error.retry_after_s)}
-    return refusal(telemetry, request_id, "shed", error.http_status, str(error), headers)
+    return refusal(telemetry, request_id, outcome, error.http_status, str(error), headers)
 
 
 def refusal(
@@ -114,6 +135,11 @@ def safe_request_id(given: str) -> str:
     """The caller's id if it is fit for a log line, else a new one."""
     fit = 0 < len(given) <= MAX_ID_CHARS and given.isascii() and given.isprintable()
     return given if fit else uuid4().hex
+
+
+def _location(error: EntriesInvalid, index: int, field: str) -> list[str | int]:
+    position: list[str | int] = [index] if error.is_list else []
+    return ["body", *position, *([field] if field else [])]
 
 
 def _message(problem: Mapping[str, Any]) -> str:

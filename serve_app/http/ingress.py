@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -13,6 +13,7 @@ from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.assignment import assign
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
 from serve_app.domain.filters.parsing import parse_filter
+from serve_app.domain.posts import Cells, EntryFault, Receipt
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.http.api import build_api
 from serve_app.http.bodies import RecommendationsRequest
@@ -20,6 +21,7 @@ from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
+from serve_app.serving.event_intake import EventIntake
 from serve_app.serving.experiment_in_use import ExperimentInUse
 from serve_app.serving.fit_watch import FitWatch
 from serve_app.serving.pipeline import Stages
@@ -55,6 +57,9 @@ class Ingress:
         self._fits = FitWatch(bundles.root, self.telemetry)
         self._reporting = MinuteReporter(self.telemetry, cache, self._shop_id)
         self._service = RecommendationService(config, stages, items, cache, self.telemetry)
+        self._events = EventIntake(
+            config.events, stages.write_events, self._shop_id, self.telemetry
+        )
 
     def __serve_build_asgi_app__(self) -> object:
         # Serve calls this hook in the event loop of the replica, which the tasks below need.
@@ -105,6 +110,18 @@ class Ingress:
         """Answers a question; raises Overloaded if too many requests wait."""
         current = self._follower.current
         return NO_BUNDLE if current is None else await self._service.recommend(question, current)
+
+    async def post_events(self, events: Sequence[Cells]) -> Receipt:
+        """Stores events; raises as ``EventIntake.post``."""
+        return await self._events.post(events)
+
+    def faults_of_events(self, events: Sequence[Cells]) -> Sequence[EntryFault]:
+        """Everything that is wrong with some events."""
+        return self._events.faults(events)
+
+    def hidden_s(self) -> float:
+        """Longest time for which caches may hide an event, if they could not be told of it."""
+        return self._config.hidden_s
 
     def similar(self, item_id: str, n: int) -> tuple[SimilarItems, Catalogue]:
         """Lists the items that are most similar to an item, with the catalogue of their rows.

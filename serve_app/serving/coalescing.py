@@ -62,12 +62,20 @@ class Coalescer(Generic[Input, Output]):
         process: Callable[[Sequence[Input]], Awaitable[Sequence[Output]]],
         config: CoalescingConfig,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        size_of: Callable[[Input], int] = lambda question: 1,
     ) -> None:
-        """``process`` answers a batch: one answer per question, in order."""
+        """
+        Args:
+            process: answers a batch: one answer per question, in order.
+            size_of: by how much a question counts towards ``max_batch`` and ``max_waiting``.
+        """
         self._process = process
         self._config = config
         self._clock = clock
+        self._size_of = size_of
         self._waiting: deque[_Waiting[Input, Output]] = deque()
+        self._waiting_size = 0
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Input) -> Output:
@@ -82,6 +90,7 @@ class Coalescer(Generic[Input, Output]):
             raise Overloaded(self._config.retry_after_s)
         answer: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(question, answer, now_s))
+        self._waiting_size += self._size_of(question)
         self._leave()
         return await answer
 
@@ -90,7 +99,7 @@ class Coalescer(Generic[Input, Output]):
             return False
         # The deque is in order of arrival: its first question has waited longest.
         waited_s = now_s - self._waiting[0].since_s
-        return len(self._waiting) >= self._config.max_waiting or waited_s > self._config.max_wait_s
+        return self._waiting_size >= self._config.max_waiting or waited_s > self._config.max_wait_s
 
     def _leave(self) -> None:
         while self._waiting and len(self._under_way) < self._config.max_in_flight:
@@ -107,10 +116,15 @@ class Coalescer(Generic[Input, Output]):
     def _next_batch(self) -> list[_Waiting[Input, Output]]:
         """Takes the questions that have waited longest, except cancelled ones."""
         batch: list[_Waiting[Input, Output]] = []
-        while self._waiting and len(batch) < self._config.max_batch:
+        left = self._config.max_batch
+        # A question larger than a batch is one by itself.
+        while self._waiting and (not batch or self._size_of(self._waiting[0].question) <= left):
             waiting = self._waiting.popleft()
+            size = self._size_of(waiting.question)
+            self._waiting_size -= size
             if not waiting.answer.done():
                 batch.append(waiting)
+                left -= size
         return batch
 
     def _arrive(self, task: "asyncio.Task[None]") -> None:

@@ -14,6 +14,7 @@ from serve_app.domain.settings import Settings
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.coalescing import CoalescingConfig
+from serve_app.serving.events_config import EventsConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of
 from serve_app.stores.serving_readers import CacheTtls
@@ -33,6 +34,9 @@ class HttpConfig(Settings):
 
     max_body_bytes: int = Field(
         default=262_144, ge=1_024, description="Longer request bodies are refused with status 413."
+    )
+    max_events_body_bytes: int = Field(
+        default=1_048_576, ge=1_024, description="The same limit for bodies of `POST /events`."
     )
 
 
@@ -68,6 +72,7 @@ class Placement(Settings):
     candidates: Place = _place_of("CandidateGenerator")
     scoring: Place = _place_of("each scorer")
     ranking: Place = _place_of("Ranker")
+    writing: Place = _place_of("ShopWriter")
 
     def of_stages(self, variants: tuple[str, ...]) -> dict[str, Place]:
         """Place of each stage, by the name of its deployment."""
@@ -76,6 +81,7 @@ class Placement(Settings):
             "CandidateGenerator": self.candidates,
             **dict.fromkeys((f"Scorer-{variant}" for variant in variants), self.scoring),
             "Ranker": self.ranking,
+            "ShopWriter": self.writing,
         }
 
 
@@ -97,10 +103,17 @@ class AppConfig(Settings):
     result_cache: ResultCacheConfig = ResultCacheConfig()
     coalescing: CoalescingConfig = CoalescingConfig()
     deadlines: Deadlines = Deadlines()
+    events: EventsConfig = EventsConfig()
     stores: StoresConfig = StoresConfig()
     ttls: CacheTtls = CacheTtls()
     candidates: CandidatesConfig = CandidatesConfig()
     ranking: RankingConfig = RankingConfig()
+
+    @property
+    def hidden_s(self) -> float:
+        """Longest time in seconds for which a cached value may be kept that is out of date."""
+        answers_s = self.result_cache.ttl_s if self.result_cache.enabled else 0.0
+        return max(answers_s, self.ttls.features_s, self.ttls.history_s)
 
     @field_validator("variants")
     @classmethod

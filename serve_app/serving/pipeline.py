@@ -30,11 +30,15 @@ from serve_app.domain.batches import (
     ScoringBatch,
     UserFeatures,
 )
+from serve_app.domain.posts import NotWritten, PostBatch, PostOutcome
 from serve_app.domain.settings import Settings
 from serve_app.errors import Overloaded, StageFailed, StageTimedOut
 from serve_app.recommending.ranking.ordering import fused_scores, ranking_batch
 
 FEATURES, CANDIDATES, RANKER = "features", "candidates", "ranker"
+WRITER = "writer"
+"""Not a part of an answer: it stores what the shop reports."""
+
 HISTORY = "history"
 """Named in ``degraded`` for users whose history came from the bundle instead of a store."""
 
@@ -62,6 +66,11 @@ class Deadlines(Settings):
     ranker_s: float = Field(default=0.4, gt=0, description="Seconds to wait for Ranker.")
 
 
+async def no_writer(batch: PostBatch) -> Sequence[PostOutcome]:
+    """Stands for a writer that does not run."""
+    return [NotWritten("no_writer")] * len(batch.posts)
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The calls of the pipeline. Each raises ``StageFailed`` if it cannot answer.
@@ -70,6 +79,7 @@ class Stages:
         silent_stores: not part of an answer: for the stages that read stores, the seconds by store
             of those that have not answered for at least the seconds given.
         holders: by stage, tells whether all replicas of the stage have opened a version.
+        write_events: not part of an answer either: stores posts, one outcome for each.
     """
 
     users: Callable[[RequestBatch], Awaitable[UserFeatures]]
@@ -80,6 +90,7 @@ class Stages:
         default_factory=dict
     )
     holders: Mapping[str, Callable[[str], Awaitable[bool]]] = field(default_factory=dict)
+    write_events: Callable[[PostBatch], Awaitable[Sequence[PostOutcome]]] = no_writer
 
 
 @dataclass(frozen=True, slots=True)

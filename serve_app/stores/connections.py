@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 from serve_app.database.serving_reads import PostgresConfig, ShopReader
+from serve_app.database.writing.event_writes import EventWriter, WriteConfig
 from serve_app.domain.settings import Settings
 from serve_app.embedded.lease import Lease, StoreUrls, lease
 from serve_app.errors import EmbeddedStoresFailed
@@ -22,10 +23,11 @@ _PAUSE_S = 1.0
 
 
 class StoresConfig(Settings):
-    """Limits with which the serving side reads its stores."""
+    """Limits with which the serving side uses its stores."""
 
     redis: RedisConfig = RedisConfig()
     postgres: PostgresConfig = PostgresConfig()
+    writes: WriteConfig = WriteConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class Stores:
     def shop(self) -> ShopReader:
         """PostgreSQL; raises as ``StoreLocation.urls``."""
         return ShopReader(self._urls.database, self._config.postgres)
+
+    @cached_property
+    def writer(self) -> EventWriter:
+        """PostgreSQL, over connections that only write; raises as ``StoreLocation.urls``."""
+        return EventWriter(self._urls.database, self._config.writes)
 
     async def silent(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered this process for ``at_least_s``."""

@@ -55,6 +55,8 @@ METRICS = {
     "recserve_silent_store_total": Metric(
         "Checks, 5 s apart, in which a store had not answered a stage for long.", ("stage", "store")
     ),
+    "recserve_events_total": Metric("Events stored, or known before.", ("outcome",)),
+    "recserve_events_refused_total": Metric("Events that were not stored.", ("reason",)),
     "recserve_candidates_total": Metric("Candidates by their source.", ("source",)),
     "recserve_last_fit_timestamp_seconds": Metric(
         "Time of the last fit that ended well.", is_gauge=True
@@ -103,6 +105,19 @@ class Telemetry:
     def silent(self, stage: str, store: str) -> None:
         """Counts a check in which a store had not answered a stage for long."""
         self._counts["recserve_silent_store_total", (stage, store)] += 1
+
+    def events(self, accepted: int, repeated: int, differing: int) -> None:
+        """Counts events of a post that was stored."""
+        for outcome, n in (
+            ("accepted", accepted),
+            ("repeated", repeated),
+            ("differing", differing),
+        ):
+            self._counts["recserve_events_total", (outcome,)] += n
+
+    def events_refused(self, reason: str, n: int) -> None:
+        """Counts ``n`` events of a post that was not stored."""
+        self._counts["recserve_events_refused_total", (reason,)] += n
 
     def candidates(self, n_by_source: Mapping[str, int]) -> None:
         """Counts the candidates that each source gave."""

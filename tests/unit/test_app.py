@@ -8,7 +8,11 @@ from serve_app.app import Graph, InProcess, build_app
 from serve_app.serving.config import AppConfig
 
 ALL_IN_INGRESS = AppConfig.model_validate(
-    {"placement": dict.fromkeys(("features", "candidates", "scoring", "ranking"), "ingress")}
+    {
+        "placement": dict.fromkeys(
+            ("features", "candidates", "scoring", "ranking", "writing"), "ingress"
+        )
+    }
 )
 
 
@@ -28,6 +32,7 @@ def placed_by(config):
         "FeatureFetcher": graph.features,
         "CandidateGenerator": graph.candidates,
         "Ranker": graph.ranker,
+        "ShopWriter": graph.writer,
         **{f"Scorer-{variant}": scorer for variant, scorer in graph.scorers.items()},
     }
 

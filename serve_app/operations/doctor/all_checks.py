@@ -102,8 +102,9 @@ def _enough_connections(workplace: Workplace) -> str:
     said = f"replicas take up to {wanted} of {found.max_connections}"
     if wanted > found.max_connections:
         raise Failed(
-            f"{said}: lower `max_replicas` or `stores.postgres.pool_size`, raise `max_connections`"
-            " of PostgreSQL, or put a pooler in between"
+            f"{said}: lower `max_replicas`, `stores.postgres.pool_size` or"
+            " `stores.writes.pool_size`, raise `max_connections` of PostgreSQL, or put a pooler in"
+            " between"
         )
     return said
 

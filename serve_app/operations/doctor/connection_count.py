@@ -1,12 +1,12 @@
 """Counts the connections to PostgreSQL that a configuration may open."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serve_app.serving.config import AppConfig
 
-READERS = ("FeatureFetcher", "CandidateGenerator")
-"""Deployments that read PostgreSQL, unless they are placed in the ingress."""
+READERS, WRITERS = ("FeatureFetcher", "CandidateGenerator"), ("ShopWriter",)
+"""Deployments that read and write PostgreSQL, unless they are placed in the ingress."""
 
 _AUTO_MAX = 100
 """Most replicas of ``num_replicas: auto``, by Ray's default."""
@@ -19,11 +19,16 @@ def most_connections(config: AppConfig, deployments: list[Mapping[str, Any]]) ->
         deployments: as in the configuration file.
     """
     places = config.placement.of_stages(config.variants)
-    # Stages in the ingress share the connections of its process.
-    readers = {name if places[name] == "deployment" else "Ingress" for name in READERS}
     by_name = {deployment["name"]: deployment for deployment in deployments}
-    n_replicas = sum(_most_replicas(by_name.get(name, {})) for name in readers)
-    return 2 * n_replicas * config.stores.postgres.pool_size
+
+    def most(stages: Sequence[str]) -> int:
+        # Stages in the ingress share the connections of its process.
+        processes = {name if places[name] == "deployment" else "Ingress" for name in stages}
+        return sum(_most_replicas(by_name.get(name, {})) for name in processes)
+
+    stores = config.stores
+    n = most(READERS) * stores.postgres.pool_size + most(WRITERS) * stores.writes.pool_size
+    return 2 * n
 
 
 def _most_replicas(deployment: Mapping[str, Any]) -> int:

@@ -1,5 +1,6 @@
-"""The four stages: plain classes with async methods on batches.
+"""The stages: plain classes with async methods on batches.
 
-They hold clients, tables or a model. All but FeatureFetcher have a thread for long computations,
+They hold clients, tables or a model. ShopWriter writes, and the others make answers.
+All but FeatureFetcher have a thread for long computations,
 which are in ``recommending``.
 """

@@ -8,7 +8,7 @@ from serve_app.http.body_limit import BodyLimit
 LIMIT = 10
 
 
-def answer_to(chunks, *, method="POST", kind="http", disconnects=False):
+def answer_to(chunks, *, method="POST", kind="http", path="/", disconnects=False):
     """What an app behind the limit read, and what was sent, for a body in these chunks."""
     messages = [
         {"type": "http.request", "body": chunk, "more_body": i < len(chunks) - 1 or disconnects}
@@ -31,7 +31,9 @@ def answer_to(chunks, *, method="POST", kind="http", disconnects=False):
         sent.append(message)
 
     asyncio.run(
-        BodyLimit(app, LIMIT, on_refused=list)({"type": kind, "method": method}, receive, send)
+        BodyLimit(app, LIMIT, on_refused=list, limits_bytes={"/long": 2 * LIMIT})(
+            {"type": kind, "method": method, "path": path}, receive, send
+        )
     )
     return read, sent
 

@@ -614,7 +614,7 @@ class TestProbes:
         described = api.get("/openapi.json").json()
 
         assert set(described["paths"]) == {
-            *("/recommendations", "/items/{item_id}/similar", "/health", "/ready"),
+            *("/recommendations", "/items/{item_id}/similar", "/events", "/health", "/ready"),
         }
         assert all(
             operation["summary"]
@@ -623,10 +623,12 @@ class TestProbes:
         )
         responses = described["paths"]["/recommendations"]["post"]["responses"]
         assert set(responses) == {"200", "413", "422", "429"}
+        responses = described["paths"]["/events"]["post"]["responses"]
+        assert set(responses) == {"202", "413", "422", "429", "503"}
         schemas = described["components"]["schemas"]
         assert schemas["RecommendationsRequest"]["properties"]["n"]["maximum"] == MAX_N
         assert {name for name, schema in schemas.items() if "examples" in schema} == {
-            *("RecommendationsRequest", "Recommendations", "Similar"),
+            *("RecommendationsRequest", "Recommendations", "Similar", "EventsStored"),
         }
         assert api.get("/docs").status_code == 200
 

@@ -217,3 +217,19 @@ def test_a_batch_travels_in_nobodys_context():
         return seen
 
     assert run(test()) == ["nobody", "nobody"]
+
+
+def test_questions_count_by_their_size():
+    async def test():
+        gate = Gate()
+        config = CoalescingConfig(max_in_flight=1, max_batch=5, max_waiting=13)
+        coalescer = Coalescer(gate, config, size_of=lambda question: question)
+        tasks = await ask_all(coalescer, [1, 2, 3, 7, 1])
+        with pytest.raises(Overloaded):
+            await coalescer.ask(1)
+        gate.open.set()
+        await asyncio.gather(*tasks)
+        return gate.batches
+
+    # The question of size 7 is larger than a batch, and travels alone.
+    assert run(test()) == [[1], [2, 3], [7], [1]]

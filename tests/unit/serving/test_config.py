@@ -91,13 +91,15 @@ class TestLocations:
     def test_every_variant_has_its_own_deployment(self):
         assert deployment_names(("a", "b"), Placement()) == (
             *("Ingress", "FeatureFetcher", "CandidateGenerator"),
-            *("Scorer-a", "Scorer-b", "Ranker"),
+            *("Scorer-a", "Scorer-b", "Ranker", "ShopWriter"),
         )
 
     def test_a_stage_is_a_deployment_or_lives_in_the_ingress(self):
         placement = Placement(candidates="ingress", scoring="ingress")
 
-        assert deployment_names(("a", "b"), placement) == ("Ingress", "FeatureFetcher", "Ranker")
+        assert deployment_names(("a", "b"), placement) == (
+            *("Ingress", "FeatureFetcher", "Ranker", "ShopWriter"),
+        )
         assert stages_in_ingress(("a", "b"), placement) == (
             *("CandidateGenerator", "Scorer-a", "Scorer-b"),
         )
