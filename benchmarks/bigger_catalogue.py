@@ -140,3 +140,5 @@ def _repeated(column: Column, n_copies: int) -> Column:
             return TagsColumn(
                 np.tile(column.codes, n_copies), offsets_of(lengths), column.vocabulary
             )
+        case _:
+            raise TypeError(f"a column of a fit, not {type(column).__name__}")

@@ -116,22 +116,32 @@ def lock_loads(conn: Connection, wait: Callable[[], None]) -> None:
     Args:
         wait: is called before a wait for another load.
     """
-    got = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOAD_LOCK,)).fetchone()
-    if got is None or not got[0]:
-        wait()
-        conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOAD_LOCK,))
+    _lock(conn, _LOAD_LOCK, wait)
 
 
-def lock_fits(conn: Connection, wait: Callable[[], None]) -> None:
-    """Lets one fit of the shop run at a time, on any machine, until the connection is closed.
+@contextmanager
+def only_fit(url: str, wait: Callable[[], None]) -> Iterator[None]:
+    """Lets one fit of the shop run at a time, on any machine.
 
     Args:
         wait: is called before a wait for another fit.
+
+    Raises:
+        DatabaseFailed: the server ended the connection.
     """
-    got = conn.execute("SELECT pg_try_advisory_lock(%s)", (_FIT_LOCK,)).fetchone()
+    # A transaction of its own connection. A pooler between would keep a lock of the session, and
+    # later fits would wait for ever.
+    with connect(url, "the fit") as conn, conn.transaction():
+        conn.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        _lock(conn, _FIT_LOCK, wait)
+        yield
+
+
+def _lock(conn: Connection, key: int, wait: Callable[[], None]) -> None:
+    got = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (key,)).fetchone()
     if got is None or not got[0]:
         wait()
-        conn.execute("SELECT pg_advisory_lock(%s)", (_FIT_LOCK,))
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
 
 
 _SERVER_FAILURES = (

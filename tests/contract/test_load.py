@@ -9,14 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event
 
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from serve_app.database import bulk_load
 from serve_app.database.bulk_load import MergeCounts
-from serve_app.database.schema import Connection, connect, lock_fits, lock_loads
+from serve_app.database.schema import Connection, connect, lock_loads, only_fit
 from serve_app.errors import DatabaseFailed, DataRejected, SchemaMismatch, SettingsInvalid
 from serve_app.fitting.fit_source import FitSource
 from serve_app.loading.attributes import AttributeKind
@@ -575,14 +574,20 @@ def test_says_that_it_waits_for_another_load(database_url: str, tmp_path: Path) 
 
 def test_says_that_it_waits_for_another_fit(database_url: str) -> None:
     told: list[str] = []
-    with connect(database_url) as first, connect(database_url) as second:
-        lock_fits(first, lambda: pytest.fail("nobody else fits"))
-        second.execute("SET lock_timeout = '10ms'")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            lock_fits(second, lambda: told.append("waits"))
+
+    def wait() -> None:
+        told.append("waits")
+        raise KeyboardInterrupt
+
+    with (
+        only_fit(database_url, lambda: pytest.fail("nobody else fits")),
+        pytest.raises(KeyboardInterrupt),
+        only_fit(database_url, wait),
+    ):
+        pytest.fail("another fit is under way")
     assert told == ["waits"]
-    with connect(database_url) as third:
-        lock_fits(third, lambda: pytest.fail("the first fit has ended"))
+    with only_fit(database_url, lambda: pytest.fail("the first fit has ended")):
+        pass
 
 
 def test_a_lost_connection_ends_in_a_sentence(database_url: str, tmp_path: Path) -> None:

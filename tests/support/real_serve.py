@@ -146,6 +146,7 @@ def served(
     change: Callable[[dict[str, Any]], None] | None = None,
     shipped: str = "serve_config.yaml",
     folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
     """
     ``serve run`` on a copy of a shipped configuration with ports of its own.
@@ -155,6 +156,7 @@ def served(
         change: edits the configuration before the start.
         folder: holds the copy and the files of Ray. Default: ``home``. Two services that share the
             stores of one home need two folders.
+        variables: added to the environment of the service.
     """
     folder = folder or home
     port, *own_ports = free_ports(1 + len(OWN_PORTS))
@@ -172,6 +174,7 @@ def served(
         "RECSERVE_HOME": str(home),
         "RAY_TMPDIR": str(folder / "ray"),
         **dict(zip(OWN_PORTS, map(str, own_ports), strict=True)),
+        **(variables or {}),
     }
     log = folder / "serve.log"
     with log.open("wb") as output:

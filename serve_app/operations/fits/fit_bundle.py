@@ -10,7 +10,7 @@ from serve_app.bundles.last_fit import record_failure, record_success
 from serve_app.bundles.manifest import Manifest
 from serve_app.bundles.shared_folders import exclusive
 from serve_app.database.preparing import FIT_RIGHTS, prepare_to_write
-from serve_app.database.schema import connect, lock_fits, shop_id
+from serve_app.database.schema import connect, only_fit, shop_id
 from serve_app.errors import RecserveError
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.pipeline import PUBLISH, fit_and_publish, load_published
@@ -79,8 +79,11 @@ def fit_bundle(
         # Before Ray starts: a database that cannot be written to is named at once.
         prepare_to_write(conn, FIT_RIGHTS)
         shop = str(shop_id(conn))
-        lock_fits(conn, lambda: announce("waiting for another fit of this shop"))
-        with exclusive(work.folder), on_ray(options.address, storage) as workers:
+        with (
+            only_fit(urls.database, lambda: announce("waiting for another fit of this shop")),
+            exclusive(work.folder),
+            on_ray(options.address, storage) as workers,
+        ):
             if options.fresh:
                 work.clear()  # under the lock: another fit may still read these results
             for ran in fit_and_publish(
