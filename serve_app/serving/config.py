@@ -111,9 +111,8 @@ class AppConfig(Settings):
 
     @property
     def hidden_s(self) -> float:
-        """Longest time in seconds for which a cached value may be kept that is out of date."""
-        answers_s = self.result_cache.ttl_s if self.result_cache.enabled else 0.0
-        return max(answers_s, self.ttls.features_s, self.ttls.history_s)
+        """Longest time in seconds for which a cached value may count that is out of date."""
+        return self.ttls.epoch_s
 
     @field_validator("variants")
     @classmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 from serve_app.database.serving_reads import PostgresConfig, ShopReader
-from serve_app.database.writing.event_writes import EventWriter, WriteConfig
+from serve_app.database.writing.writing_connections import ShopConnections, WriteConfig
 from serve_app.domain.settings import Settings
 from serve_app.embedded.lease import Lease, StoreUrls, lease
 from serve_app.errors import EmbeddedStoresFailed
@@ -103,9 +103,9 @@ class Stores:
         return ShopReader(self._urls.database, self._config.postgres)
 
     @cached_property
-    def writer(self) -> EventWriter:
-        """PostgreSQL, over connections that only write; raises as ``StoreLocation.urls``."""
-        return EventWriter(self._urls.database, self._config.writes)
+    def writes(self) -> ShopConnections:
+        """PostgreSQL, over connections that write; raises as ``StoreLocation.urls``."""
+        return ShopConnections(self._urls.database, self._config.writes)
 
     async def silent(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered this process for ``at_least_s``."""

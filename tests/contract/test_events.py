@@ -11,7 +11,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.database.schema import Connection, connect
-from serve_app.database.writing.event_writes import EventRow, EventWriter, WriteConfig
+from serve_app.database.writing.event_writes import EventRow, store_events
+from serve_app.database.writing.writing_connections import ShopConnections, WriteConfig
 from serve_app.domain.posts import EVENT_FIELDS, EventPost, NotWritten, PostBatch, Receipt, Refused
 from serve_app.errors import StoreUnavailable
 from serve_app.loading.events import EventRules
@@ -24,7 +25,7 @@ NOW = 1_700_000_000.0
 SOCKET = ".s.PGSQL.5432"
 QUICK = WriteConfig(timeout_s=1.0, lock_timeout_s=0.2, reconnect_pause_s=0.05)
 
-Write = Callable[[EventWriter], Awaitable[Any]]
+Write = Callable[[ShopConnections], Awaitable[Any]]
 
 
 def row(event_id: str, **cells: Any) -> EventRow:
@@ -34,7 +35,7 @@ def row(event_id: str, **cells: Any) -> EventRow:
 
 def with_writer(url: str, write: Write, config: WriteConfig = QUICK) -> Any:
     async def scene() -> Any:
-        writer = EventWriter(url, config)
+        writer = ShopConnections(url, config)
         try:
             return await write(writer)
         finally:
@@ -45,7 +46,7 @@ def with_writer(url: str, write: Write, config: WriteConfig = QUICK) -> Any:
 
 def store(url: str, *rows: EventRow) -> tuple[list[bool], list[bool]]:
     """Which rows were new, and which differ from the stored event."""
-    stored = with_writer(url, lambda writer: writer.store(rows, ""))
+    stored = with_writer(url, lambda writer: store_events(writer, rows, ""))
     return list(stored.are_new), list(stored.differ)
 
 
@@ -130,8 +131,8 @@ def test_new_items_follow_the_rows_that_are_there(database_url: str, conn: Conne
 def test_writers_at_once_add_each_item_and_each_event_once(
     database_url: str, conn: Connection
 ) -> None:
-    async def write_all(writer: EventWriter) -> int:
-        others = [EventWriter(database_url, WriteConfig(lock_timeout_s=5)) for _ in range(3)]
+    async def write_all(writer: ShopConnections) -> int:
+        others = [ShopConnections(database_url, WriteConfig(lock_timeout_s=5)) for _ in range(3)]
         # Every write has half of its events and items in common with its neighbours, reversed.
         batches = [
             [row(f"e{n}", item_id=f"i{n}") for n in range(50 * k, 50 * k + 100)][:: 1 - 2 * (k % 2)]
@@ -139,7 +140,7 @@ def test_writers_at_once_add_each_item_and_each_event_once(
         ]
         writers = [writer, *others]
         stored = await asyncio.gather(
-            *(writers[k % 4].store(batch, "") for k, batch in enumerate(batches))
+            *(store_events(writers[k % 4], batch, "") for k, batch in enumerate(batches))
         )
         for other in others:
             await other.close()
@@ -191,7 +192,7 @@ def test_writes_nothing_into_the_database_of_another_shop(
 ) -> None:
     other = "00000000-0000-0000-0000-000000000000"
     with pytest.raises(StoreUnavailable, match="another_shop"):
-        with_writer(database_url, lambda writer: writer.store([row("e1")], other))
+        with_writer(database_url, lambda writer: store_events(writer, [row("e1")], other))
 
     assert stored_ids(conn) == []
 
@@ -206,7 +207,7 @@ async def writer_behind_a_proxy(database_url: str, folder: Path) -> Any:
     target = f"{conninfo_to_dict(database_url)['host']}/{SOCKET}"
     async with proxy_before(target) as proxy:
         await proxy.listen(folder / SOCKET)
-        writer = EventWriter(make_conninfo(database_url, host=str(folder)), QUICK)
+        writer = ShopConnections(make_conninfo(database_url, host=str(folder)), QUICK)
         try:
             yield writer, proxy
         finally:
@@ -223,14 +224,14 @@ def test_a_server_that_stops_in_the_middle_of_writes_loses_and_repeats_nothing(
     async def scene() -> None:
         nonlocal n_failed
         async with writer_behind_a_proxy(database_url, folder) as (writer, proxy):
-            await writer.store([row("first")], "")
+            await store_events(writer, [row("first")], "")
 
             async def write(k: int) -> None:
                 nonlocal n_failed
                 rows = [row(f"e{k}-{n}", item_id=f"i{k % 7}-{n % 3}") for n in range(20)]
                 while True:
                     try:
-                        await writer.store(rows, "")
+                        await store_events(writer, rows, "")
                     except StoreUnavailable:
                         n_failed += 1
                         await asyncio.sleep(0.02)
@@ -265,10 +266,10 @@ def test_says_for_how_long_writes_are_not_answered(database_url: str, folder: Pa
     async def scene() -> None:
         async with writer_behind_a_proxy(database_url, folder) as (writer, proxy):
             assert await writer.unreachable_s() == 0
-            await writer.store([row("e1")], "")
+            await store_events(writer, [row("e1")], "")
             proxy.freeze()
             with pytest.raises(StoreUnavailable):
-                await writer.store([row("e2")], "")
+                await store_events(writer, [row("e2")], "")
             assert await writer.unreachable_s() > 0
             proxy.thaw()
             async with asyncio.timeout(5):

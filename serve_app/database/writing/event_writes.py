@@ -1,68 +1,18 @@
 """Stores interactions that come while the shop is served: in one transaction, once each."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Any, LiteralString, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import Sequence
+from typing import Any, LiteralString, NamedTuple
 
-import psycopg
 from psycopg import sql
-from pydantic import Field
 
-from serve_app.database.connecting import Connector
-from serve_app.database.connection_pool import AsyncConnection, ConnectionPool
-from serve_app.database.detached import DetachedCalls
-from serve_app.database.failures import FAILURES, reason_of
+from serve_app.database.connection_pool import AsyncConnection
 from serve_app.database.writing.event_statements import (
     DIFFERS_FROM_STORED,
     INSERT_BARE_ITEMS,
     INSERT_EVENTS,
     LOCK_ITEMS,
 )
-from serve_app.domain.settings import Settings
-from serve_app.errors import StoreUnavailable
-from serve_app.reachability import Reachability
-
-Result = TypeVar("Result")
-
-UNSTORABLE = "unstorable"
-"""Reason of ``StoreUnavailable`` for rows that PostgreSQL refuses, whenever they are sent."""
-
-
-class WriteConfig(Settings):
-    """Limits with which the serving side writes to PostgreSQL."""
-
-    pool_size: int = Field(
-        default=2,
-        ge=1,
-        description="Most connections of a process that writes to PostgreSQL. Reads do not use"
-        " them.",
-    )
-    timeout_s: float = Field(
-        default=3.0,
-        ge=0.01,
-        description="Longest wait in seconds for a write, including the wait for a connection. Also"
-        " the server's `statement_timeout`.",
-    )
-    lock_timeout_s: float = Field(
-        default=0.5,
-        ge=0.001,
-        description="Longest wait in seconds for a lock, such as that of a load. Keep it below the"
-        " server's `deadlock_timeout`: a write then gives way to a load, and is sent again.",
-    )
-    connect_timeout_s: float = Field(
-        default=1.5,
-        gt=0,
-        description="Longest wait in seconds for a new connection to one address of the server.",
-    )
-    reconnect_pause_s: float = Field(
-        default=0.25,
-        gt=0,
-        description="Seconds between attempts to connect while the server is down.",
-    )
-    max_waiting: int = Field(
-        default=64, ge=1, description="Writes that may wait for a connection; more fail at once."
-    )
+from serve_app.database.writing.writing_connections import ShopConnections
 
 
 class EventRow(NamedTuple):
@@ -130,113 +80,33 @@ WHERE {DIFFERS_FROM_STORED}
 """
 
 
-class EventWriter:
-    """Writes interactions over connections of its own.
+async def store_events(
+    connections: ShopConnections, rows: Sequence[EventRow], shop_id: str
+) -> StoredEvents:
+    """Stores all rows or none; returns after the commit.
 
-    Connections open with the first write, because they belong to the event loop that runs then.
-    Every write may be repeated: an ``event_id`` that is there already is not added again.
+    The first row of an ``event_id`` counts. Items that are not known get the next row numbers.
+    May be repeated: an ``event_id`` that is there already is not added again. Raises as
+    ``ShopConnections.run``.
     """
 
-    def __init__(self, url: str, config: WriteConfig) -> None:
-        self._config = config
-        self._calls = DetachedCalls()
-        self._reachability = Reachability()
-        self._connector = Connector(
-            url,
-            attempt_timeout_s=config.connect_timeout_s,
-            statement_timeout_s=config.timeout_s,
-            lock_timeout_s=config.lock_timeout_s,
-        )
-        self._shops: WeakKeyDictionary[AsyncConnection, str] = WeakKeyDictionary()
-        self._pool = ConnectionPool(
-            self._connector.connect,
-            size=config.pool_size,
-            max_waiting=config.max_waiting,
-            pause_s=config.reconnect_pause_s,
-        )
+    async def store(conn: AsyncConnection, found_shop: str) -> StoredEvents:
+        return await _store(conn, rows, found_shop)
 
-    async def store(self, rows: Sequence[EventRow], shop_id: str) -> StoredEvents:
-        """Stores all rows or none; returns after the commit.
-
-        The first row of an ``event_id`` counts. Items that are not known get the next row numbers.
-
-        Args:
-            shop_id: of the shop that the rows belong to; an empty one fits every database.
-
-        Raises:
-            StoreUnavailable: there was no answer in time, and the rows may be stored or not. With
-                the reason ``another_shop`` or ``UNSTORABLE`` they are not.
-        """
-
-        async def store(conn: AsyncConnection) -> StoredEvents:
-            return await _store(conn, rows, await self._checked_shop(conn, shop_id))
-
-        return await self._within_limits(store)
-
-    async def unreachable_s(self) -> float:
-        """Seconds for which no write was answered; 0 if the last one was, or the server is now."""
-        if self._reachability.unreachable_s:
-            with suppress(StoreUnavailable):
-                await self._within_limits(lambda conn: conn.execute("SELECT 1"))
-        return self._reachability.unreachable_s
-
-    async def close(self) -> None:
-        # First the abandoned writes: they hold connections.
-        await self._calls.close()
-        await self._pool.close()
-        await self._connector.close()
-
-    async def _within_limits(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        try:
-            result = await self._calls.within(self._config.timeout_s, self._run(work))
-        except (psycopg.DataError, psycopg.errors.CheckViolation) as error:
-            raise StoreUnavailable("postgres", UNSTORABLE) from error
-        except StoreUnavailable:
-            self._reachability.failed()
-            raise
-        except FAILURES as error:
-            self._reachability.failed()
-            raise StoreUnavailable("postgres", reason_of(error)) from error
-        self._reachability.answered()
-        return result
-
-    async def _run(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        async with self._pool.connection() as conn:
-            try:
-                return await work(conn)
-            except psycopg.errors.ReadOnlySqlTransaction:
-                # The primary became a standby. A new connection finds the new primary.
-                conn.pgconn.finish()
-                raise
-            except psycopg.OperationalError:
-                # Lost, as after a restart of the server. The write may be committed or not, and
-                # can be repeated in either case.
-                if not conn.broken:
-                    raise
-        async with self._pool.connection() as conn:
-            return await work(conn)
-
-    async def _checked_shop(self, conn: AsyncConnection, wanted: str) -> str:
-        found = self._shops.get(conn)
-        if found is None:
-            row = await (await conn.execute("SELECT shop_id::text FROM recserve_shop")).fetchone()
-            found = self._shops[conn] = str(row[0]) if row else ""
-        if wanted and found != wanted:
-            raise StoreUnavailable("postgres", "another_shop")
-        return found
+    return await connections.run(store, shop_id)
 
 
 async def _store(conn: AsyncConnection, rows: Sequence[EventRow], shop_id: str) -> StoredEvents:
     first = {row.event_id: line for line, row in reversed(list(enumerate(rows)))}
     lines = sorted(first.values())
     given = _arrays(rows, lines)
-    lacks_items, stored = await _one(conn, _STORE_OF_KNOWN_ITEMS, given)
+    lacks_items, stored = await _insert(conn, given)
     if lacks_items:
         async with conn.transaction():
             await conn.execute(LOCK_ITEMS)
             await conn.execute(_ADD_ITEMS, given)
-            _, stored = await _one(conn, _STORE_OF_KNOWN_ITEMS, given)
-    new = {first[event_id] for event_id in stored or ()}
+            _, stored = await _insert(conn, given)
+    new = {first[event_id] for event_id in stored}
     differing = await _differing(conn, rows, [line for line in range(len(rows)) if line not in new])
     numbers = range(len(rows))
     return StoredEvents(
@@ -270,5 +140,8 @@ def _arrays(
     return [list(lines), *columns]
 
 
-async def _one(conn: AsyncConnection, query: sql.Composed, parameters: Sequence[object]) -> Any:
-    return await (await conn.execute(query, parameters)).fetchone()
+async def _insert(conn: AsyncConnection, given: Sequence[object]) -> tuple[bool, Sequence[str]]:
+    """Whether an item is not known, which stops the insertion; and the ids that were added."""
+    row = await (await conn.execute(_STORE_OF_KNOWN_ITEMS, given)).fetchone()
+    assert row is not None, "the statement gives one row"
+    return row[0], row[1] or ()

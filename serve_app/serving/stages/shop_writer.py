@@ -5,12 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from serve_app.database.writing.event_writes import (
-    UNSTORABLE,
-    EventRow,
-    EventWriter,
-    StoredEvents,
-)
+from serve_app.database.writing.event_writes import EventRow, StoredEvents, store_events
+from serve_app.database.writing.writing_connections import UNSTORABLE
 from serve_app.domain.posts import NotWritten, PostBatch, PostOutcome, Receipt, Refused
 from serve_app.errors import StoreUnavailable
 from serve_app.loading.events import EventRules, check_posts
@@ -55,24 +51,20 @@ class ShopWriter:
 
     async def silent_stores(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered writes for at least so long."""
-        seconds = await self._writer.unreachable_s()
+        seconds = await self._stores.writes.unreachable_s()
         return {"postgres": seconds} if seconds >= at_least_s else {}
 
     async def close(self) -> None:
         """Closes the connections; a replica keeps them until it ends."""
         for freshness in self._freshness.values():
             await freshness.close()
-        await self._writer.close()
+        await self._stores.writes.close()
         await self._stores.cache.close()
-
-    @property
-    def _writer(self) -> EventWriter:
-        return self._stores.writer
 
     async def _write(self, posts: Sequence[list[EventRow]], shop_id: str) -> list[PostOutcome]:
         rows = [row for post in posts for row in post]
         try:
-            stored = await self._writer.store(rows, shop_id)
+            stored = await store_events(self._stores.writes, rows, shop_id)
         except StoreUnavailable as failure:
             if failure.reason != UNSTORABLE or len(posts) == 1:
                 return [NotWritten(failure.reason)] * len(posts)

@@ -82,7 +82,7 @@ def test_answers_how_many_events_are_stored(open_api, writer):
 def test_says_for_how_long_a_cache_may_hide_an_event(open_api, writer):
     writer.is_visible = False
 
-    assert post(open_api(writer), VIEW).json()["visible"] == "within 3600 s"
+    assert post(open_api(writer), VIEW).json()["visible"] == "within 7200 s"
 
 
 def test_a_bad_entry_is_named_and_nothing_of_its_list_is_stored(open_api, writer):
