@@ -137,9 +137,10 @@ class World:
         self.saved.append(dict(self.redis.values))
 
     def restart(self, i: int) -> None:
-        """Redis restarts with data of any age."""
+        """Redis restarts with data of any age, and the other half of its identity stays."""
         self._n_servers += 1
-        self.redis = RedisServer(self._n_servers, self._n_servers, dict(self._data(i)))
+        old_id = self.redis.replication_id
+        self.redis = RedisServer(self._n_servers, old_id, dict(self._data(i)))
 
     def fail_back(self, i: int, run_id: int) -> None:
         """A server becomes the primary again that was one before, with its data of then."""

@@ -9,6 +9,7 @@ from serve_app.domain.interactions import PURCHASE, TYPES, HistoryArchive, make_
 from serve_app.errors import StoreUnavailable
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
 from serve_app.stores.epochs import item_epoch, read_current_values, user_epoch, with_stamp
+from serve_app.stores.freshness import make_items_visible, make_visible
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader, item_reader, user_reader
 from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 
@@ -139,3 +140,42 @@ def test_a_cached_history_that_nobody_has_counts_as_absent(damaged):
     read = histories(InMemoryShop(events={"bob": BOUGHT}), cache)
 
     assert read.of_user(1).tobytes() == BOUGHT.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("make_reader", "shop", "make_visible"),
+    [
+        (user_reader, {"users": {"x": np.ones(len(USER_COLUMNS))}}, make_visible),
+        (
+            item_reader,
+            {"shelves": {"x": ItemRow("A", "b", 1.0, (), True, None, 0, {})}},
+            make_items_visible,
+        ),
+    ],
+    ids=["user", "item"],
+)
+def test_a_change_ends_the_cached_row_of_its_owner(make_reader, shop, make_visible):
+    async def scenario():
+        cache = new_cache()
+        reader = make_reader(cache, InMemoryShop(**shop), CacheTtls())
+        await reader.read(["x"])
+        await reader.wait_written()
+        down = make_reader(cache, InMemoryShop(failure=DOWN), CacheTtls())
+        before = await down.read(["x"])
+        await make_visible(cache, ["x"])
+        return before.unanswered, (await down.read(["x"])).unanswered
+
+    assert asyncio.run(scenario()) == (frozenset(), {"x"})
+
+
+def test_an_event_ends_the_cached_history_of_its_user():
+    async def scenario():
+        cache = new_cache()
+        await put(cache, user_epoch("bob"), "history:4:3:bob", BOUGHT.tobytes())
+        reader = HistoryReader(cache, InMemoryShop(failure=DOWN), CacheTtls())
+        before = await reader.read(["bob"], ARCHIVE, (PURCHASE,))
+        await make_visible(cache, ["bob"])
+        after = await reader.read(["bob"], ARCHIVE, (PURCHASE,))
+        return before.stale.tolist(), after.stale.tolist()
+
+    assert asyncio.run(scenario()) == ([False], [True])
