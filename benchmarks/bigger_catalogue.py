@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import (
-    Column,
     FlagColumn,
     IdIndex,
     NumberColumn,
+    PatchedColumn,
+    StoredColumn,
     TagsColumn,
     TextColumn,
     Texts,
@@ -35,7 +36,7 @@ def enlarged(bundle: Bundle, n_items: int) -> BundleContents:
     Args:
         n_items: least number of items; every item gets equally many copies.
     """
-    n_copies = -(-n_items // len(bundle.fitted.catalogue))
+    n_copies = -(-n_items // int(bundle.fitted.catalogue.listed.sum()))
     catalogue = enlarged_catalogue(bundle.fitted.catalogue, n_copies)
     manifest = bundle.manifest
     return BundleContents(
@@ -73,7 +74,11 @@ def enlarged_catalogue(catalogue: Catalogue, n_copies: int) -> Catalogue:
     titles = catalogue.titles.take(range(len(catalogue)))
     all_ids = ids + [f"{item_id}-{k}" for k in range(1, n_copies) for item_id in ids]
     fading = np.repeat(_FADING ** np.arange(n_copies), len(catalogue))
-    columns = {name: _repeated(column, n_copies) for name, column in catalogue.columns.items()}
+    columns = {
+        name: _repeated(column, n_copies)
+        for name, column in catalogue.columns.items()
+        if not isinstance(column, PatchedColumn)
+    }
     popularity = np.tile(catalogue.number("popularity"), n_copies) * fading
     return Catalogue(
         version="",
@@ -113,7 +118,7 @@ def enlarged_tables(
         recent_trends=np.tile(tables.recent_trends, (n_copies, 1)),
         factors_in=np.tile(tables.factors_in, (n_copies, 1)),
         factors_out=np.tile(tables.factors_out, (n_copies, 1)),
-        content_vectors=np.tile(tables.content_vectors, (n_copies, 1)),
+        content_vectors=np.tile(tables.content_vectors[np.arange(n)], (n_copies, 1)),
         period_counts=np.tile(tables.period_counts, (n_copies, 1)),
         buyer_offsets=offsets_of(
             np.concatenate([np.diff(tables.buyer_offsets), np.zeros(n * (n_copies - 1), np.int64)])
@@ -127,7 +132,7 @@ def _interleaved(rows: NDArray[np.int32], shifts: NDArray[np.int32]) -> NDArray[
     return interleaved
 
 
-def _repeated(column: Column, n_copies: int) -> Column:
+def _repeated(column: StoredColumn, n_copies: int) -> StoredColumn:
     match column:
         case NumberColumn(values):
             return NumberColumn(np.tile(values, n_copies))

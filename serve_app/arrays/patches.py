@@ -134,6 +134,10 @@ class PatchedMatrix:
     def __len__(self) -> int:
         return len(self.base)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.base.shape
+
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         taken: NDArray[np.float32] = self.base[rows]
         positions, at = hits(rows, self.rows)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from serve_app.arrays.columns import IdIndex
 from serve_app.arrays.ragged import Offsets
 from serve_app.bundles.array_files import Array, build, build_columns, open_array
-from serve_app.bundles.manifest import Manifest, check_hashes, check_sizes, read_manifest
+from serve_app.bundles.manifest import FIRST_WITH_WORDS, Manifest, check_hashes, check_sizes, read_manifest
 from serve_app.bundles.roots import open_root, read_current, read_manifest_at
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
@@ -98,7 +99,7 @@ def open_bundle(root: str, version: str, *, cache_dir: Path, verify: bool = Fals
     columns = build_columns(manifest.columns, read)
     fitted = Fitted(
         build(Catalogue, read, version=version, columns=columns),
-        build(CandidateTables, _reader(folder, manifest, "tables")),
+        _read_tables(folder, manifest),
         build(HistoryArchive, _reader(folder, manifest, "histories")),
     )
     _check_shapes(fitted)
@@ -127,6 +128,15 @@ def _reader(folder: Path, manifest: Manifest, part: str) -> Callable[[str], Arra
     return read
 
 
+def _read_tables(folder: Path, manifest: Manifest) -> CandidateTables:
+    read = _reader(folder, manifest, "tables")
+    if manifest.format >= FIRST_WITH_WORDS:
+        return build(CandidateTables, read)
+    # Without words: items that changed keep no content vector.
+    no_words = np.empty((0, read("content_vectors").shape[1]), np.float32)
+    return build(CandidateTables, read, word_index=IdIndex.of([]), word_vectors=no_words)
+
+
 _BY_ITEM = (
     *("trends", "recent_trends", "period_counts"),
     *("factors_in", "factors_out", "content_vectors"),
@@ -153,6 +163,8 @@ def _check_shapes(fitted: Fitted) -> None:
     for name in _BY_ITEM:
         if len(getattr(tables, name)) != n_rows:
             raise BundleDamaged(version, f"{name} has not one row per item")
+    if tables.word_vectors.shape != (len(tables.word_index.rows), tables.content_vectors.shape[1]):
+        raise BundleDamaged(version, "word_vectors has not one row per word")
     if tables.source_weights.shape != (len(SOURCES),):
         raise BundleDamaged(version, "source_weights has not one weight per source")
     if tables.period_counts.shape[1] != len(tables.period_starts_at):

@@ -15,12 +15,16 @@ from serve_app.recommending.scoring.model_features import fingerprint
 
 MANIFEST = "manifest.json"
 
-FORMAT: Literal[6] = 6
+FORMAT: Literal[7] = 7
 """Raise it when a file of a bundle changes its name, form or meaning, or the manifest gets a key:
 builds that do not know the key then name the format that they read."""
 
-_READABLE = (5, FORMAT)
-"""Format 5 has no ``shop_id`` and no ``order``; their defaults say what it meant."""
+_READABLE = (5, 6, FORMAT)
+"""Format 5 has no ``shop_id`` and no ``order``; their defaults say what it meant. Format 6 has no
+vectors of words, and no empty rows for new items."""
+
+FIRST_WITH_WORDS = 7
+"""The first format whose tables have vectors of words."""
 
 VERSION_PATTERN = re.compile(r"^[0-9]{8}-[0-9a-f]{8}$")
 """UTC day of the last interaction, and the start of the hash of the contents."""
@@ -78,11 +82,12 @@ class Manifest(Settings):
         columns: kind of every catalogue column, in the order that numbers their files.
         models: by variant.
         metrics: measured on the evaluation window, by list compared (popularity, fused …).
+        revision: of the shop; all its changes up to this one are in the arrays.
         order: ``popularity`` if nothing better was there to be served when no model was better.
         rating_scale: top of the scale of the ratings.
     """
 
-    format: Literal[5, 6] = FORMAT
+    format: Literal[5, 6, 7] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
     shop_id: str = ""
     created_at: float
@@ -98,6 +103,7 @@ class Manifest(Settings):
     metrics: Mapping[str, Mapping[str, float]]
     order: Order = "model"
     rating_scale: float = 5.0
+    revision: int = Field(default=0, ge=0)
 
     @field_validator("files")
     @classmethod
@@ -145,7 +151,7 @@ def parse_manifest(content: bytes, version: str) -> Manifest:
     # Before the fields: a manifest of another format would only say that fields are missing.
     number = raw.get("format") if isinstance(raw, dict) else None
     if number not in _READABLE:
-        read = " and ".join(map(str, _READABLE))
+        read = f"{', '.join(map(str, _READABLE[:-1]))} and {_READABLE[-1]}"
         reason = f"its format is {number}, this build reads {read}: fit again with `recserve fit`"
         raise BundleDamaged(version, reason)
     try:

@@ -65,6 +65,7 @@ class BundleContents:
         shop_id: identity of the database that was fitted on; empty where there is none.
         order: orders the lists.
         rating_scale: top of the scale of the ratings.
+        revision: of the shop; all changes up to it are in the arrays.
     """
 
     fitted: Fitted
@@ -77,6 +78,7 @@ class BundleContents:
     shop_id: str = ""
     order: Order = "model"
     rating_scale: float = 5.0
+    revision: int = 0
 
 
 def publish(
@@ -172,6 +174,7 @@ def _manifest(
         metrics=contents.metrics,
         order=contents.order,
         rating_scale=contents.rating_scale,
+        revision=contents.revision,
     )
 
 

@@ -8,12 +8,13 @@ import pandas as pd
 import psycopg
 from numpy.typing import NDArray
 
-from serve_app.database.schema import Connection
+from serve_app.database.schema import Connection, one_snapshot
 from serve_app.domain.interactions import InteractionLog
 
 _READ_ITEMS: LiteralString = """
 SELECT item_row, item_id, coalesce(title, item_id) AS title, category, price, tags, in_stock,
-  attributes, date_part('epoch', created_at) AS created_at
+  attributes, date_part('epoch', created_at) AS created_at,
+  date_part('epoch', withdrawn_at) AS withdrawn_at
 FROM item_features ORDER BY item_row
 """
 
@@ -27,10 +28,11 @@ def read_items(conn: Connection) -> pd.DataFrame:
     """All items in order of ``item_row`` (int32).
 
     Further columns: item_id, title (the id for items without one), category, price (float64), tags
-    (lists), in_stock (bool), attributes (dicts), created_at (epoch seconds, float64). Unknown
-    numbers are NaN.
+    (lists), in_stock (bool), attributes (dicts), created_at and withdrawn_at (epoch seconds,
+    float64). Unknown numbers are NaN.
     """
-    types = {"item_row": "int32", "price": "float64", "in_stock": "bool", "created_at": "float64"}
+    times = {"created_at": "float64", "withdrawn_at": "float64"}
+    types = {"item_row": "int32", "price": "float64", "in_stock": "bool", **times}
     return _read_frame(conn, _READ_ITEMS).astype(types)
 
 
@@ -76,9 +78,8 @@ _CHUNK_BYTES = 4 << 20
 
 def read_interactions(conn: Connection) -> InteractionLog:
     """All interactions, in about 21 bytes of memory for each, plus one chunk."""
-    with conn.transaction():
-        # One snapshot for the three queries: the arrays are allocated by the count of the first.
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    # One snapshot for the three queries: the arrays are allocated by the count of the first.
+    with one_snapshot(conn):
         counted = conn.execute("SELECT count(*) FROM interactions").fetchone()
         n = counted[0] if counted else 0
         ids = conn.execute(
@@ -124,7 +125,7 @@ _DATA_STATE: LiteralString = """
 SELECT
   (SELECT ARRAY[count(*), sum(hashtextextended(event_id, 0))] FROM interactions),
   (SELECT ARRAY[count(*), sum(hashtextextended(ROW(item_row, item_id, title, category, price, tags,
-    in_stock, attributes, created_at)::text, 0))] FROM item_features)
+    in_stock, attributes, created_at, withdrawn_at)::text, 0))] FROM item_features)
 """
 
 

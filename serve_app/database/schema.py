@@ -155,6 +155,14 @@ _SERVER_FAILURES = (
 
 
 @contextmanager
+def one_snapshot(conn: Connection) -> Iterator[None]:
+    """Lets all reads of a block see the database at one moment."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+@contextmanager
 def saying_failures(doing: str) -> Iterator[None]:
     """Turns a failure of the server, such as a full disk, into one sentence.
 

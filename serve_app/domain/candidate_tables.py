@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.columns import Mask, Rows
+from serve_app.arrays.columns import IdIndex, Mask, Rows
+from serve_app.arrays.patches import Matrix
 from serve_app.arrays.ragged import Offsets
 
 
@@ -41,6 +42,9 @@ class CandidateTables:
         factors_in: shape (n_rows, f), float32, added to the factors of users of the row.
         factors_out: shape (n_rows, f), float32, multiplied with the factors of a user.
         content_vectors: shape (n_rows, d), float32, of the words of the row, unit length or zero.
+        word_index: finds the row of ``word_vectors`` by a word.
+        word_vectors: shape (n_words, d), float32. The sum over the words of an item
+            (``words.words_of``), scaled to unit length, is the item's content vector.
         ending_types: shape (n_types,), bool, by code of the type. True if an item is not
             recommended again after this interaction.
         period_starts_at: shape (n_periods,), float64, epoch seconds, ascending; the last period
@@ -70,7 +74,9 @@ class CandidateTables:
     recent_trends: NDArray[np.float32]
     factors_in: NDArray[np.float32]
     factors_out: NDArray[np.float32]
-    content_vectors: NDArray[np.float32]
+    content_vectors: Matrix
+    word_index: IdIndex
+    word_vectors: NDArray[np.float32]
     ending_types: Mask
     period_starts_at: NDArray[np.float64]
     period_counts: NDArray[np.float32]

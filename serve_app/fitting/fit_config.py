@@ -33,6 +33,13 @@ class FitConfig(Settings):
     label: LabelConfig = Field(
         default=LabelConfig(), description="Interactions that recommendations should lead to."
     )
+    spare_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=10,
+        description="Empty rows of the catalogue for items that come before the next fit, as a"
+        " share of the items: at least 500 rows, or none for 0. Later items wait for the next fit.",
+    )
     variants: Mapping[VariantName, VariantConfig] = Field(
         default={
             "main": VariantConfig(),
@@ -120,7 +127,7 @@ class FitConfig(Settings):
 
 
 STEP_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "check": ("label_share", "label"),
+    "check": ("label_share", "label", "spare_share"),
     "features": ("snapshot", "candidates", "n_tuning_users", "seed"),
     "candidates": ("max_examples_users", "max_negatives", "min_users"),
     "train": ("variants", "n_threads", "n_train_workers"),

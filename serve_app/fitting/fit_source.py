@@ -19,7 +19,8 @@ from serve_app.database.fit_input import (
     read_items,
     read_users,
 )
-from serve_app.database.schema import Connection, shop_id
+from serve_app.database.item_feed import last_revision
+from serve_app.database.schema import Connection, one_snapshot, shop_id
 from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import BundleError
 from serve_app.fitting.data.windows import select_interactions
@@ -33,12 +34,14 @@ class FitData(NamedTuple):
         users: as ``read_users`` returns them; users that only the log knows may be missing.
         log: all interactions.
         kinds: kinds of attributes of items that are known whatever the values are.
+        revision: of the shop; all changes up to it are in the data.
     """
 
     items: pd.DataFrame
     users: pd.DataFrame
     log: InteractionLog
     kinds: Mapping[str, str] = MappingProxyType({})
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,13 @@ class FitSource:
         return str(shop_id(self.conn))
 
     def read(self) -> FitData:
-        # Interactions first. An item that is loaded meanwhile may lack its interactions, but no
-        # interaction lacks its item.
-        log = read_interactions(self.conn)
+        with one_snapshot(self.conn):
+            log = read_interactions(self.conn)
+            items, users = read_items(self.conn), read_users(self.conn)
+            kinds, revision = read_kinds(self.conn, "items"), last_revision(self.conn)
         # One event of a wrong clock would end the last window, and age everything else.
         log = select_interactions(log, log.at <= self.now_at)
-        kinds = read_kinds(self.conn, "items")
-        return FitData(read_items(self.conn), read_users(self.conn), log, kinds)
+        return FitData(items, users, log, kinds, revision)
 
     def state(self) -> list[str]:
         """Identifies the data that ``read`` returns."""

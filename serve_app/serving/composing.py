@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from serve_app.arrays.columns import NumberColumn
 from serve_app.database.records import shortest_float32
 from serve_app.domain.batches import RankedBatch
 from serve_app.domain.catalogue import UNCATEGORISED, Catalogue
+from serve_app.live.attributes import values_at
 from serve_app.recommending.ranking.reasons import reason_text
 from serve_app.recommending.similar import SimilarItems
 
@@ -74,7 +76,8 @@ def _is_writable(metadata: Metadata | None) -> bool:
 def describe(item_id: str, catalogue: Catalogue) -> Metadata:
     """Takes an item's metadata from the catalogue, because no store answers."""
     row = int(catalogue.index.find([item_id])[0])
-    tags, in_stock = catalogue.columns["tags"], catalogue.columns["in_stock"]
+    in_stock = catalogue.columns["in_stock"]
+    [tags] = values_at(catalogue.columns["tags"], np.array([row], np.int32))
 
     def number(name: str) -> float | None:
         column = catalogue.columns[name]
@@ -86,7 +89,7 @@ def describe(item_id: str, catalogue: Catalogue) -> Metadata:
         "title": catalogue.titles.at(row),
         "category": catalogue.categories.word(row) or UNCATEGORISED,
         "price": number("price"),
-        "tags": tags.words(row),  # type: ignore[union-attr]
+        "tags": list(tags),  # type: ignore[arg-type]
         "in_stock": in_stock.is_set(row),  # type: ignore[union-attr]
         "avg_rating": shortest_float32(number("avg_rating")),
         "num_ratings": int(number("num_ratings") or 0),

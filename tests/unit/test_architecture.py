@@ -43,7 +43,7 @@ LAYERS = (
     {"evaluation", "serving", "simulation"},
     {"fitting", "demo", "telemetry"},
     {"loading", "bundles", "stores"},
-    {"database", "measuring"},
+    {"database", "live", "measuring"},
     {"recommending", "embedded"},
     {"domain"},
     {"arrays", "background", "reachability"},

@@ -1,5 +1,6 @@
 """Builds the catalogue from the items of the database, with typed columns of attributes."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from types import MappingProxyType
@@ -23,11 +24,19 @@ from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import NotEnoughData
 from serve_app.recommending.scoring.model_features import ITEM_FEATURES
 
+MIN_SPARE_ROWS = 500
+
+
+def count_spare_rows(n_items: int, share: float) -> int:
+    """Number of empty rows for the items that come before the next fit."""
+    return max(math.ceil(share * n_items), MIN_SPARE_ROWS) if share else 0
+
 
 def build_catalogue(
     items: pd.DataFrame,
     log: InteractionLog,
     n_dimensions: int,
+    n_spare_rows: int = 0,
     kinds: Mapping[str, str] = MappingProxyType({}),
 ) -> Catalogue:
     """All items, without anything that is learnt from interactions: features and vectors are zero.
@@ -36,6 +45,7 @@ def build_catalogue(
 
     Args:
         items: as ``database.fit_input.read_items`` returns them.
+        n_spare_rows: empty rows at the end.
         kinds: of attributes, see ``attribute_columns``.
 
     Raises:
@@ -44,7 +54,7 @@ def build_catalogue(
     if items.empty:
         raise NotEnoughData("there are no items: load some with `recserve load`")
     rows = items["item_row"].to_numpy()
-    n = int(rows.max()) + 1
+    n = int(rows.max()) + 1 + n_spare_rows
     listed = np.zeros(n, bool)
     listed[rows] = True
     item_ids = _by_row(items["item_id"], rows, n, "")
@@ -82,6 +92,15 @@ def first_seen(items: pd.DataFrame, log: InteractionLog, n_rows: int) -> NDArray
     earliest[items["item_row"]] = items["created_at"].fillna(np.inf)
     np.minimum.at(earliest, log.rows, log.at)
     return np.where(np.isfinite(earliest), earliest, np.nan)
+
+
+def withdrawn_at(items: pd.DataFrame, n_rows: int) -> NDArray[np.float64]:
+    """Epoch seconds since when each item is no longer listed, shape (n_rows,); NaN if it is."""
+    withdrawn = np.full(n_rows, np.nan)
+    # Data in memory have no such column: files cannot withdraw an item.
+    if "withdrawn_at" in items:
+        withdrawn[items["item_row"]] = items["withdrawn_at"]
+    return withdrawn
 
 
 def attribute_columns(
@@ -140,7 +159,7 @@ _COLUMN_OF: Mapping[str, Callable[[Sequence[Any]], Column]] = {
 
 
 def _by_row(values: Iterable[Any], rows: NDArray[np.integer], n: int, empty: Any) -> list[Any]:
-    """Values by row; ``empty`` for rows of deleted items, which no item takes again."""
+    """Values by row; ``empty`` for rows without an item."""
     by_row = [empty] * n
     for row, value in zip(rows.tolist(), values, strict=True):
         by_row[row] = value

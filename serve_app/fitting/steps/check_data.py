@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import IdIndex
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.items import build_catalogue
+from serve_app.fitting.data.items import build_catalogue, count_spare_rows, withdrawn_at
 from serve_app.fitting.data.labels import Label, choose_label
 from serve_app.fitting.data.windows import FitWindows, choose_windows
 from serve_app.fitting.run import Job
@@ -26,6 +26,8 @@ class CheckedData:
     Attributes:
         items: all items, without any number that is learnt from interactions.
         created_at: shape (n_users,), epoch seconds when each user came, NaN where unknown.
+        withdrawn_at: shape (n_rows,), epoch seconds since when an item is no longer listed, or NaN.
+        revision: of the shop; all changes up to it are in the data.
     """
 
     items: Catalogue
@@ -34,6 +36,8 @@ class CheckedData:
     created_at: NDArray[np.float64]
     split: FitWindows
     label: Label
+    withdrawn_at: NDArray[np.float64]
+    revision: int
 
 
 def check_data(job: Job, folder: Path) -> None:
@@ -42,11 +46,13 @@ def check_data(job: Job, folder: Path) -> None:
     Raises:
         NotEnoughData: no items, too few interactions, or all at almost one moment.
     """
-    items, users, log, kinds = job.source.read()
+    items, users, log, kinds, revision = job.source.read()
     # First of all, because it refuses: a hopeless fit should fail before it copies anything.
     split = choose_windows(log, job.config.label_share)
-    catalogue = build_catalogue(items, log, n_dimensions=0, kinds=kinds)
+    n_spare_rows = count_spare_rows(len(items), job.config.spare_share)
+    catalogue = build_catalogue(items, log, 0, n_spare_rows, kinds)
     array_folders.save_catalogue(folder / "items", catalogue)
+    array_folders.save_array(folder, "withdrawn_at", withdrawn_at(items, len(catalogue)))
     array_folders.save_log(folder / "log", log)
     array_folders.save(folder / "index", IdIndex.of(log.user_ids))
     known = dict(zip(users["user_id"], users["created_at"], strict=True))
@@ -54,6 +60,7 @@ def check_data(job: Job, folder: Path) -> None:
     array_folders.save_array(folder, "created_at", created_at)
     write_json(folder / "split.json", asdict(split))
     write_json(folder / "label.json", asdict(choose_label(log, job.config.label)))
+    write_json(folder / "revision.json", revision)
 
 
 def load_data(work: Workspace) -> CheckedData:
@@ -65,4 +72,6 @@ def load_data(work: Workspace) -> CheckedData:
         array_folders.load_array(folder, "created_at"),
         FitWindows(**read_json(folder / "split.json")),
         Label(**read_json(folder / "label.json")),
+        array_folders.load_array(folder, "withdrawn_at"),
+        read_json(folder / "revision.json"),
     )

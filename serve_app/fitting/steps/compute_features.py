@@ -51,8 +51,10 @@ def known_at(data: CheckedData, moment: str) -> Known:
     if moment == "final":
         # The bundle serves the future: it lists items that are announced, and knows the last
         # interaction, which happened at the moment itself.
-        return Known(select_standing(data.log), at, data.items.listed)
-    return Known(select_before(data.log, at), at, snapshot.listed_at(data.items, at))
+        return Known(select_standing(data.log), at, data.items.listed & np.isnan(data.withdrawn_at))
+    # An item that was withdrawn since was on the shelves then.
+    listed = snapshot.listed_at(data.items, at) & ~(data.withdrawn_at <= at)
+    return Known(select_before(data.log, at), at, listed)
 
 
 def compute_features(job: Job, folder: Path) -> None:

@@ -117,6 +117,7 @@ def assemble_result(
         n_interactions=len(data.log),
         measured_from_at=data.split.evaluate_at,
         horizon_s=data.split.end_at - data.split.evaluate_at,
+        revision=data.revision,
         metrics={
             **{name: values for name, values in metrics.items() if name not in config.variants},
             "tuning": evaluate_models.tuned_settings(settings),

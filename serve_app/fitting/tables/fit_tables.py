@@ -56,11 +56,11 @@ def fit_tables(
         **order_catalogue(catalogue)._asdict(),
         **find_neighbours(touched, n_rows, n_users, config)._asdict(),
         **collect_baskets(bought, n_rows, n_users, at, config)._asdict(),
-        **fit_linear_weights(touched, n_rows, n_users, content, config)._asdict(),
+        **fit_linear_weights(touched, n_rows, n_users, content.weights, config)._asdict(),
         trends=compute_trends(touched, n_rows, at, config),
         recent_trends=compute_recent_trends(touched, n_rows, at),
         **factors._asdict(),
-        content_vectors=compute_content_vectors(content, config.content_dim),
+        **compute_content_vectors(content, config.content_dim)._asdict(),
         ending_types=label.ending_types,
         **periods._asdict(),
     )

@@ -35,7 +35,7 @@ def fit_linear_weights(
     X'X + content_weight · CC'.
 
     Args:
-        content: C, shape (n_rows, n_words), as ``vectors.compute_content_matrix`` returns it.
+        content: C, shape (n_rows, n_words), as ``vectors.ContentMatrix.weights``.
     """
     # Time grows with the cube of the items, memory with their square: 6,000 items took 13 s of CPU
     # and 0.65 GB.

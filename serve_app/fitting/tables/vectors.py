@@ -1,15 +1,16 @@
 """Computes vectors of items by truncated singular value decompositions of users and words."""
 
-import re
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serve_app.arrays.columns import TagsColumn
+from serve_app.arrays.columns import IdIndex, TagsColumn
+from serve_app.arrays.ragged import lengths_of
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
+from serve_app.domain.words import words_of
 from serve_app.fitting.data.pairs import Pairs, find_pairs
 
 # Vectors shorter than this share of the longest are rounding errors.
@@ -18,7 +19,6 @@ _NOISE = 1e-6
 # Divides in place of a singular value of zero.
 _TINY = np.finfo(np.float64).tiny
 
-_WORD = re.compile(r"\w{2,}")
 # Halko et al. recommend 5 to 10 more columns, and few iterations where values fall slowly.
 _OVERSAMPLING = 10
 _N_ITERATIONS = 6
@@ -80,48 +80,73 @@ def compute_item_factors(
     return Factors(taken, offered)
 
 
-def compute_content_vectors(content: csr_array, n_dimensions: int) -> NDArray[np.float32]:
+class ContentMatrix(NamedTuple):
+    """Words of titles and tags in each item.
+
+    Attributes:
+        weights: shape (n_rows, n_words), tf-idf: rare words count more. Rows have unit length, or
+            are zero for items whose words no other item has.
+        words: the words of the columns.
+        idf: shape (n_words,), the weight of each word in an item of this word alone.
+    """
+
+    weights: csr_array
+    words: tuple[str, ...]
+    idf: NDArray[np.float64]
+
+
+class ContentVectors(NamedTuple):
+    """Fields of ``domain.candidate_tables.CandidateTables``."""
+
+    content_vectors: NDArray[np.float32]
+    word_index: IdIndex
+    word_vectors: NDArray[np.float32]
+
+
+def compute_content_vectors(content: ContentMatrix, n_dimensions: int) -> ContentVectors:
     """Vectors of unit length; their cosine is the similarity of the words of two items.
 
-    Latent semantic analysis (Deerwester et al., JASIS 1990).
-
-    Args:
-        content: as ``compute_content_matrix`` returns it.
+    Latent semantic analysis (Deerwester et al., JASIS 1990). Vectors of words place items that the
+    decomposition did not know ("folding in").
 
     Returns:
-        Shape (n_rows, n_dimensions), float32, zero for items whose words no other item has.
+        Content vectors of shape (n_rows, n_dimensions), float32, zero for items whose words no
+        other item has; and the words that several items have.
     """
-    strengths, axes = _leading(csr_array(content.T), n_dimensions)
-    return _of_unit_length(axes.T * strengths, n_dimensions)
+    strengths, axes = _leading(csr_array(content.weights.T), n_dimensions)
+    shared = np.flatnonzero(content.idf > 0)
+    of_words = np.zeros((len(shared), n_dimensions), np.float32)
+    # The left singular vectors, by the definition of the decomposition.
+    left = (content.weights.T @ axes.T)[shared] * _inverse(strengths)
+    of_words[:, : len(strengths)] = content.idf[shared, None] * left
+    index = IdIndex.of([content.words[word] for word in shared])
+    return ContentVectors(_of_unit_length(axes.T * strengths, n_dimensions), index, of_words)
 
 
-def compute_content_matrix(catalogue: Catalogue) -> csr_array:
-    """Weights of the words of titles and tags in each item, tf-idf: rare words count more.
-
-    Returns:
-        Shape (len(catalogue), n_words), rows of unit length, or zero for items whose words no
-        other item has.
-    """
+def compute_content_matrix(catalogue: Catalogue) -> ContentMatrix:
+    """Counts the words of titles and tags in each item."""
     n_rows = len(catalogue)
     tags = catalogue.columns["tags"]
     assert isinstance(tags, TagsColumn)
     number_of: dict[str, int] = {}
     rows: list[int] = []
-    words: list[int] = []
+    numbers: list[int] = []
     for row, title in enumerate(catalogue.titles.take(range(n_rows))):
-        # Sorted: the order of a set of strings differs from process to process.
-        for word in sorted({*_WORD.findall(title.lower()), *tags.words(row)}):
+        for word in words_of(title, tags.words(row)):
             rows.append(row)
-            words.append(number_of.setdefault(word, len(number_of)))
-    n_items = np.bincount(words, minlength=len(number_of)).astype(float)
+            numbers.append(number_of.setdefault(word, len(number_of)))
+    n_of_word = np.bincount(numbers, minlength=len(number_of)).astype(float)
+    # Rows that wait for an item do not make words rarer.
+    n_items = np.count_nonzero(lengths_of(catalogue.item_ids.offsets))
     # A word of a single item makes it similar to no other.
-    idf = np.where(n_items > 1, np.log(n_rows / np.maximum(n_items, 1)), 0.0)
+    idf = np.where(n_of_word > 1, np.log(n_items / np.maximum(n_of_word, 1)), 0.0)
     matrix = csr_array(
-        (idf[words], (np.array(rows, np.int64), np.array(words, np.int64))),
+        (idf[numbers], (np.array(rows, np.int64), np.array(numbers, np.int64))),
         shape=(n_rows, len(number_of)),
     )
     lengths = np.sqrt(matrix.multiply(matrix).sum(axis=1))
-    return csr_array(matrix.multiply(_inverse(lengths)[:, None]))
+    weights = csr_array(matrix.multiply(_inverse(lengths)[:, None]))
+    return ContentMatrix(weights, tuple(number_of), idf)
 
 
 def _of_unit_length(raw: NDArray[np.float64], n_dimensions: int) -> NDArray[np.float32]:

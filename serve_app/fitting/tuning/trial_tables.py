@@ -28,7 +28,7 @@ class TrialTables:
             counted.users, counted.rows, counted.at, self._n_users, max_items_per_user
         )
         self._basket_at = counted.at[kept]
-        self._content = compute_content_matrix(snapshot.fitted.catalogue)
+        self._content = compute_content_matrix(snapshot.fitted.catalogue).weights
         self._last_linear: tuple[tuple[float, float], LinearWeights] | None = None
 
     def with_votes(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import strongest_by_key
+from serve_app.arrays.patches import Matrix
 from serve_app.arrays.ragged import offsets_of, owners, sum_of_each
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
@@ -58,7 +59,7 @@ def event_weights(histories: Histories, at: float, half_life_days: float) -> NDA
 def profiles_of(
     histories: Histories,
     catalogue: Catalogue,
-    content_vectors: NDArray[np.float32],
+    content_vectors: Matrix,
     at: float,
     half_life_days: float,
 ) -> Profiles:
@@ -121,7 +122,7 @@ def affinities(
 
 
 def _tastes(
-    histories: Histories, vectors: NDArray[np.float32], weights: NDArray[np.float32]
+    histories: Histories, vectors: Matrix, weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     weighted = weights[:, None] * vectors[histories.events["row"]]
     # Not divided by the weights: the division by the length makes up for it.

@@ -117,6 +117,8 @@ FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES
 FUSED_COLUMN = CANDIDATE_FEATURES.index("candidate.fused")
 DAYS_SINCE_LAST = ITEM_FEATURES.index("item.days_since_last")
 LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
+PRICE_LEVEL = ITEM_FEATURES.index("item.price_level")
+CATEGORY_POPULARITY = ITEM_FEATURES.index("item.category_popularity")
 SOURCE_RANKS = slice(len(SOURCES), 2 * len(SOURCES))
 
 DEFINITION = 4

@@ -181,21 +181,28 @@ class TestOpenBundle:
         version = publish_one(root)
         change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5 and 6"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5, 6 and 7"):
             open_bundle(root, version, cache_dir=cache)
 
-    def test_reads_the_format_before_this_one(self, root, cache, tmp_path):
+    @pytest.mark.parametrize("number", [5, 6])
+    def test_reads_earlier_formats(self, root, cache, tmp_path, number):
         version = publish_one(root)
         folder = tmp_path / "bundles" / version
         manifest = json.loads((folder / "manifest.json").read_text())
-        assert manifest["format"] == 6
-        for later in ("shop_id", "order"):
+        assert manifest["format"] == 7
+        for later in ("shop_id", "order", "revision"):
             del manifest[later]
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 5}))
+        for file in [*manifest["files"]]:
+            if "/word_" in file:
+                (folder / file).unlink()
+                del manifest["files"][file]
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "format": number}))
 
-        opened = open_bundle(root, version, cache_dir=cache).manifest
+        opened = open_bundle(root, version, cache_dir=cache)
 
-        assert (opened.format, opened.shop_id, opened.order) == (5, "", "model")
+        said = opened.manifest
+        assert (said.format, said.shop_id, said.order) == (number, "", "model")
+        assert (said.revision, len(opened.fitted.tables.word_vectors)) == (0, 0)
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
         version = publish_one(root)

@@ -4,7 +4,13 @@ import pytest
 from serve_app.arrays.columns import MISSING, FlagColumn, NumberColumn, TagsColumn, TextColumn
 from serve_app.arrays.units import DAY_S
 from serve_app.errors import NotEnoughData
-from serve_app.fitting.data.items import attribute_columns, build_catalogue
+from serve_app.fitting.data.items import (
+    MIN_SPARE_ROWS,
+    attribute_columns,
+    build_catalogue,
+    count_spare_rows,
+    withdrawn_at,
+)
 from tests.support.hand_made_logs import items_of, log_of
 
 NOTHING = log_of(users=())
@@ -76,3 +82,22 @@ class TestAttributeColumns:
 
     def test_leaves_names_of_standard_columns_to_them(self):
         assert attribute_columns([{"price": "cheap"}]) == {}
+
+
+class TestSpareRows:
+    def test_leaves_empty_rows_for_items_that_come_later(self):
+        catalogue = build_catalogue(items_of(2), NOTHING, 2, n_spare_rows=3)
+
+        np.testing.assert_array_equal(catalogue.listed, [True, True, False, False, False])
+        assert len(catalogue.vectors) == len(catalogue.number("price")) == 5
+
+    def test_counts_a_share_of_the_items_but_never_few(self):
+        assert count_spare_rows(100_000, 0.1) == 10_000
+        assert count_spare_rows(10, 0.1) == MIN_SPARE_ROWS
+        assert count_spare_rows(100_000, 0.0) == 0
+
+
+def test_knows_since_when_items_are_withdrawn():
+    assert np.isnan(withdrawn_at(items_of(2), 3)).all()
+    withdrawn = withdrawn_at(items_of(2, withdrawn_at=[7.0, np.nan]), 3)
+    np.testing.assert_array_equal(withdrawn, [7.0, np.nan, np.nan])

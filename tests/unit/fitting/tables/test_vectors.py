@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from serve_app.arrays.columns import MISSING
 from serve_app.domain.interactions import TYPE_WEIGHTS
+from serve_app.domain.words import words_of
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.pairs import find_pairs
 from serve_app.fitting.tables.vectors import (
@@ -20,13 +22,37 @@ class TestContentVectors:
         titles = ["Red mug", "red mug", "Blue oak lamp", "blue OAK lamp", "nothing alike"]
         catalogue = build_catalogue(items_of(5, title=titles), NOTHING, 2)
 
-        vectors = compute_content_vectors(compute_content_matrix(catalogue), 2)
+        vectors = compute_content_vectors(compute_content_matrix(catalogue), 2).content_vectors
 
         cosines = vectors @ vectors.T
         assert cosines[0, 1] == pytest.approx(1.0, abs=1e-5)
         assert cosines[2, 3] == pytest.approx(1.0, abs=1e-5)
         assert cosines[0, 2] == pytest.approx(0.0, abs=1e-5)
         assert not vectors[4].any()
+
+    def test_the_words_of_an_item_lead_to_its_vector(self):
+        titles = ["Red mug", "red mug blue", "Blue oak lamp", "oak lamp red", "nothing alike"]
+        catalogue = build_catalogue(items_of(5, title=titles), NOTHING, 2)
+
+        found = compute_content_vectors(compute_content_matrix(catalogue), 3)
+
+        for title, vector in zip(titles[:4], found.content_vectors, strict=False):
+            rows = found.word_index.find(words_of(title, ()))
+            folded = found.word_vectors[rows[rows != MISSING]].sum(axis=0)
+            assert folded / np.linalg.norm(folded) == pytest.approx(vector, abs=1e-5)
+        assert (found.word_index.find(["nothing", "other"]) == MISSING).all()
+
+    def test_empty_rows_do_not_change_the_vectors_of_items(self):
+        items = items_of(4, title=["red mug", "red cup", "blue mug", "blue cup"])
+        plain, spare = (
+            compute_content_vectors(
+                compute_content_matrix(build_catalogue(items, NOTHING, 2, n)), 2
+            ).content_vectors
+            for n in (0, 10)
+        )
+
+        assert spare[:4] @ spare[:4].T == pytest.approx(plain @ plain.T, abs=1e-5)
+        assert not spare[4:].any()
 
 
 class TestItemVectors:
