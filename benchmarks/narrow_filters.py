@@ -23,7 +23,7 @@ from serve_app.arrays.columns import (
 )
 from serve_app.arrays.ragged import Offsets, offsets_of
 from serve_app.domain.catalogue import Catalogue
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.filters.masks import Filter
 from serve_app.domain.filters.parsing import parse_filter
 

@@ -13,6 +13,7 @@ makes batches, and makes call 4 (metadata); ``serving.pipeline`` makes the calls
 FeatureFetcher reads the stores only, CandidateGenerator the stores and the bundle, all others the
 bundle only. Both readers ask Redis first, PostgreSQL second. The ingress keeps finished answers and
 its measurements in Redis. ShopWriter writes PostgreSQL, and ends what Redis keeps of the users.
+its measurements in Redis. The ingress and CandidateGenerator follow changes of items in PostgreSQL.
 
 ``args.placement`` makes each stage a Serve deployment of its own (``Deployed``) or puts it into the
 process of the ingress (``InProcess``).
@@ -149,4 +150,5 @@ class GraphIngress(Ingress):
         self, config: AppConfig, stores: Stores, bundles: BundleLocation, graph: Graph
     ) -> None:
         stages, items = graph.open()
-        super().__init__(config, bundles, stages, items, stores.cache, RayExporter())
+        exporter, catalogue = RayExporter(), stores.catalogue
+        super().__init__(config, bundles, stages, items, stores.cache, exporter, catalogue)

@@ -9,7 +9,13 @@ import numpy as np
 from serve_app.arrays.columns import IdIndex
 from serve_app.arrays.ragged import Offsets
 from serve_app.bundles.array_files import Array, build, build_columns, open_array
-from serve_app.bundles.manifest import FIRST_WITH_WORDS, Manifest, check_hashes, check_sizes, read_manifest
+from serve_app.bundles.manifest import (
+    FIRST_WITH_WORDS,
+    Manifest,
+    check_hashes,
+    check_sizes,
+    read_manifest,
+)
 from serve_app.bundles.roots import open_root, read_current, read_manifest_at
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue

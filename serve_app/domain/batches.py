@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
-from serve_app.arrays.ragged import Offsets, gather
+from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.domain.filters.masks import Filter
+from serve_app.domain.item_patches import ChangedNames, ItemPatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class RequestBatch:
         filters: one per request, or ``None``.
         at: epoch seconds at which the batch is answered.
         shop_id: of the database that the bundle was fitted on; empty where none is known.
+        revision: of the shop that the sender knows; no answer is of an earlier one.
     """
 
     bundle: str
@@ -33,6 +35,7 @@ class RequestBatch:
     filters: tuple[Filter | None, ...]
     at: float
     shop_id: str = ""
+    revision: int = 0
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -86,6 +89,10 @@ class CandidateBatch:
             or ``MISSING``.
         because_type: shape (total,), uint8, the user's interaction with it, a code of ``TYPES``.
         stale: shape (n,), bool, True if the user's history came from the archive.
+        revision: of the shop that all of this was computed from.
+        patch: numbers of candidates that differ from the bundle; ``None`` if none does.
+        names: names of candidates and their causes that differ; ``None`` if none does.
+        is_behind: True if the revision is earlier than the one that the sender knows, or unknown.
     """
 
     bundle: str
@@ -95,6 +102,10 @@ class CandidateBatch:
     because: Rows
     because_type: NDArray[np.uint8]
     stale: Mask
+    revision: int = 0
+    patch: ItemPatch | None = None
+    names: ChangedNames | None = None
+    is_behind: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -111,6 +122,7 @@ class ScoringBatch:
         rows: shape (total,), int32.
         candidate_features: shape (total, f), float32.
         user_features: shape (n, g), float32.
+        patch: as in ``CandidateBatch``.
     """
 
     bundle: str
@@ -119,6 +131,7 @@ class ScoringBatch:
     rows: Rows
     candidate_features: NDArray[np.float32]
     user_features: NDArray[np.float32]
+    patch: ItemPatch | None = None
 
     @classmethod
     def of(
@@ -126,14 +139,16 @@ class ScoringBatch:
     ) -> "ScoringBatch":
         """All candidates of a batch, with the features of its users; copies nothing."""
         offsets, rows = candidates.offsets, candidates.rows
-        return cls(candidates.bundle, at, offsets, rows, candidates.features, user_features)
+        patch = candidates.patch
+        return cls(candidates.bundle, at, offsets, rows, candidates.features, user_features, patch)
 
     def part(self, requests: NDArray[np.integer]) -> tuple["ScoringBatch", NDArray[np.int64]]:
         """Some of the requests, and the positions of their candidates in this batch."""
         positions, offsets = gather(self.offsets, requests)
         rows, features = self.rows[positions], self.candidate_features[positions]
         users = self.user_features[requests]
-        return ScoringBatch(self.bundle, self.at, offsets, rows, features, users), positions
+        part = ScoringBatch(self.bundle, self.at, offsets, rows, features, users, self.patch)
+        return part, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +156,7 @@ class RankingBatch:
     """The input of the ranker: scored candidates, without the features that only models read.
 
     Attributes:
-        bundle, offsets, rows, because, because_type: as in ``CandidateBatch``.
+        bundle, offsets, rows, because, because_type, patch: as in ``CandidateBatch``.
         source_ranks: shape (total, n_sources), float32, NaN if the source did not offer the row.
         sizes: shape (n,), int32, lengths of the lists.
         scores: shape (total,), float32; NaN ranks last.
@@ -155,6 +170,7 @@ class RankingBatch:
     because_type: NDArray[np.uint8]
     sizes: NDArray[np.int32]
     scores: NDArray[np.float32]
+    patch: ItemPatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +191,15 @@ class RankedBatch:
     scores: NDArray[np.float32]
     reasons: NDArray[np.uint8]
     subjects: NDArray[np.int32]
+
+    def without(self, unwanted: Mask) -> "RankedBatch":
+        """The answers without some of their items; the mask has shape (total,)."""
+        kept = ~unwanted
+        lengths = np.bincount(owners(self.offsets)[kept], minlength=len(self.offsets) - 1)
+        return RankedBatch(
+            offsets_of(lengths),
+            self.rows[kept],
+            self.scores[kept],
+            self.reasons[kept],
+            self.subjects[kept],
+        )

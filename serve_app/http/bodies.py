@@ -132,6 +132,18 @@ class FitEnds(BaseModel):
     failure: str = Field(default="", description="Error of that fit.")
 
 
+class CatalogueAge(BaseModel):
+    """How up to date the items are that filters and lists know."""
+
+    revision: int = Field(description="Number of the last change that is known.")
+    age_s: float | None = Field(
+        description="Seconds since all changes were read; null if they never were."
+    )
+    items_without_row: int = Field(
+        description="New items that wait for the next fit, because no spare row was left."
+    )
+
+
 class Health(BaseModel):
     """The served bundle and its variants."""
 
@@ -144,6 +156,9 @@ class Health(BaseModel):
         default_factory=dict,
         description="Seconds by stage and store, of stores that have not answered a stage for long."
         " Empty if every store answers.",
+    )
+    catalogue: CatalogueAge | None = Field(
+        default=None, description="How up to date the items are; null before the first fit."
     )
     last_fit: FitEnds = Field(default=FitEnds(), description="How the last fits of the shop ended.")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serve_app.arrays.columns import MISSING
+from serve_app.arrays.columns import MISSING, kind_of
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.assignment import assign
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
@@ -19,6 +19,7 @@ from serve_app.http.api import build_api
 from serve_app.http.bodies import RecommendationsRequest
 from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
+from serve_app.serving.catalogue_watch import CatalogueWatch
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.event_intake import EventIntake
@@ -29,6 +30,7 @@ from serve_app.serving.questions import Answer, Question
 from serve_app.serving.store_watch import StoreWatch
 from serve_app.serving.warm_up import WarmUp
 from serve_app.stores.cache import Cache
+from serve_app.stores.catalogue_follower import CatalogueFollower
 from serve_app.telemetry.counting import RayExporter, Telemetry
 from serve_app.telemetry.minutes import MinuteReporter
 
@@ -46,15 +48,19 @@ class Ingress:
         items: ItemsStage,
         cache: Cache,
         exporter: RayExporter,
+        catalogue: CatalogueFollower,
     ) -> None:
         self._config = config
         # Serve calls ``reconfigure`` before the first request.
         self._in_use = ExperimentInUse(bundles, config.variants)
-        self._follower = BundleFollower(bundles, config.candidates, config.ranking, stages.holders)
+        self._follower = BundleFollower(
+            bundles, config.candidates, config.ranking, catalogue, stages.holders
+        )
         self._warm_up = WarmUp(self._follower, stages, config.variants)
         self.telemetry = Telemetry(exporter, now_s=time.time())
         self._stores = StoreWatch(stages.silent_stores, self.telemetry)
         self._fits = FitWatch(bundles.root, self.telemetry)
+        self._catalogue = CatalogueWatch(self._follower, self.telemetry)
         self._reporting = MinuteReporter(self.telemetry, cache, self._shop_id)
         self._service = RecommendationService(config, stages, items, cache, self.telemetry)
         self._events = EventIntake(
@@ -68,6 +74,7 @@ class Ingress:
         self._warm_up.start()
         self._stores.start()
         self._fits.start()
+        self._catalogue.start()
         self._reporting.start()
         return build_api(self, self._config.http)
 
@@ -133,7 +140,7 @@ class Ingress:
         row = MISSING if current is None else current.row_of(item_id)
         if current is None or row == MISSING:
             raise UnknownItem(item_id)
-        catalogue, tables = current.bundle.fitted.catalogue, current.bundle.fitted.tables
+        catalogue, tables = current.live.fitted.catalogue, current.live.fitted.tables
         # The item itself is excluded: it is the most similar of all.
         allowed = current.allowed.for_request(None, np.array([row], np.int32))
         return similar_items(row, n, catalogue, tables, allowed), catalogue
@@ -157,12 +164,13 @@ class Ingress:
             "weights": {variant: weights.get(variant, 0.0) for variant in self._config.variants},
             "bundle": version,
             "silent_stores": self._stores.silent(),
+            "catalogue": self._catalogue.state(),
             "last_fit": self._fits.last(),
         }
 
     def faults(self) -> list[str]:
         """Says why another bundle or experiment is in use than was asked for. Usually empty."""
-        return [*self._follower.faults, *self._in_use.faults()]
+        return [*self._follower.faults, *self._catalogue.faults(), *self._in_use.faults()]
 
     def missing(self) -> list[str]:
         """Names the parts that have not answered yet. The replica is ready if there are none."""
@@ -172,6 +180,5 @@ class Ingress:
         current = self._follower.current
         if current is None:
             return STANDARD_COLUMNS
-        return {
-            name: type(column) for name, column in current.bundle.fitted.catalogue.columns.items()
-        }
+        columns = current.live.fitted.catalogue.columns
+        return {name: kind_of(column) for name, column in columns.items()}

@@ -24,7 +24,7 @@ from serve_app.arrays.columns import (
 from serve_app.arrays.patches import PatchedIndex, PatchedTexts
 from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED, Catalogue
 from serve_app.domain.item_changes import ItemChange
-from serve_app.live.attributes import changed_attribute, changed_tags
+from serve_app.live.patched_columns import changed_attribute, changed_tags
 from serve_app.recommending.scoring.model_features import DAYS_SINCE_LAST
 
 

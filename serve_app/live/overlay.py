@@ -19,10 +19,10 @@ from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
 from serve_app.domain.item_changes import Changes, ItemChange
 from serve_app.domain.item_patches import ChangedNames, ItemPatch
-from serve_app.live.attributes import values_at
 from serve_app.live.described import describe_anew
 from serve_app.live.live_numbers import LiveNumbers, compute_numbers, content_vectors_of
 from serve_app.live.orders import Moved, reorder
+from serve_app.live.patched_columns import values_at
 
 NO_ROWS: Rows = np.empty(0, np.int32)
 

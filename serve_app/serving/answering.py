@@ -10,8 +10,10 @@ from itertools import chain
 import numpy as np
 
 from serve_app.database.records import ItemRow
-from serve_app.domain.batches import MetadataBatch, RequestBatch
+from serve_app.domain.batches import MetadataBatch, RankedBatch, RequestBatch
+from serve_app.domain.item_patches import ItemNames
 from serve_app.errors import StageFailed, StoreUnavailable
+from serve_app.live.overlay import Live
 from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.composing import Metadata, compose, describe, item_ids
@@ -19,7 +21,15 @@ from serve_app.serving.config import AppConfig
 from serve_app.serving.costly_filters import MAX_BATCH, CostlyFilters
 from serve_app.serving.current_bundle import CurrentBundle
 from serve_app.serving.pipeline import Answers, Stages, recommend
-from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
+from serve_app.serving.questions import (
+    Answer,
+    Question,
+    answer_key,
+    decode_answer,
+    encode_answer,
+    pack_rows,
+    still_holds,
+)
 from serve_app.stores.cache import Cache
 from serve_app.stores.epochs import read_current_values, user_epoch, with_stamp
 from serve_app.stores.reads_apart import ReadResult
@@ -51,6 +61,16 @@ class _LookUp:
     shop_id: str
     user_id: str
     key: str
+
+
+def _sellable(answers: Answers, live: Live) -> RankedBatch:
+    """The lists without items that the ingress knows to be sold out or withdrawn.
+
+    Only a list of an earlier revision can hold some.
+    """
+    if answers.candidates.revision >= live.revision:
+        return answers.ranked
+    return answers.ranked.without(~live.fitted.catalogue.sellable[answers.ranked.rows])
 
 
 ItemsStage = Callable[[MetadataBatch], Awaitable[ReadResult[ItemRow]]]
@@ -95,9 +115,12 @@ class RecommendationService:
             key = answer_key(question, current.version, self._settings)
             look_up = _LookUp(current.shop_id, question.user_id, key)
             stamp, cached = await self._lookups.ask(look_up)
-            self._telemetry.cache(hits=int(cached is not None), misses=int(cached is None))
-            if cached is not None:
-                return decode_answer(cached, current.version, current.order)
+            known = cached and decode_answer(cached, current.version, current.order)
+            if known and not still_holds(known, question, current.live):
+                known = None
+            self._telemetry.cache(hits=int(known is not None), misses=int(known is None))
+            if known:
+                return known
         n_rows = len(current.bundle.fitted.catalogue)
         is_costly = self._filters.is_costly(question.wanted, current.version, n_rows)
         queue = self._costly if is_costly else self._graph
@@ -134,6 +157,7 @@ class RecommendationService:
             filters=tuple(question.wanted for question in questions),
             at=current.features_at(self._clock()),
             shop_id=current.shop_id,
+            revision=current.live.revision,
         )
         self._telemetry.batch(len(batch))
         answers = await recommend(
@@ -152,9 +176,11 @@ class RecommendationService:
     async def _compose(
         self, questions: Sequence[Question], answers: Answers, current: CurrentBundle
     ) -> list[Answer]:
-        catalogue, ranked = current.bundle.fitted.catalogue, answers.ranked
+        ranked = _sellable(answers, current.live)
+        # Whatever the ingress knows by now, all names are those of the batch's own revision.
+        names = ItemNames.of(current.bundle.fitted.catalogue, answers.candidates.names)
         listed = {
-            i: item_ids(ranked, i, catalogue)
+            i: item_ids(ranked, i, names)
             for i, question in enumerate(questions)
             if question.include_metadata
         }
@@ -166,7 +192,8 @@ class RecommendationService:
             self._telemetry.degraded(METADATA, reason, len(replaced))
         composed: list[Answer] = []
         for i in range(len(questions)):
-            content = compose(ranked, i, catalogue, metadata.values if i in listed else None)
+            shown = metadata.values if i in listed else None
+            content = compose(ranked, i, names, current.live.fitted.catalogue, shown)
             if not content.is_whole and i not in replaced:
                 replaced.add(i)
                 self._telemetry.degraded(METADATA, "unwritable", 1)
@@ -177,6 +204,8 @@ class RecommendationService:
                     current.version,
                     answers.degraded[i] + ((METADATA,) if i in replaced else ()),
                     order=current.order,
+                    revision=answers.candidates.revision,
+                    rows=pack_rows(ranked.rows[ranked.offsets[i] : ranked.offsets[i + 1]]),
                 )
             )
         return composed
@@ -195,7 +224,7 @@ class RecommendationService:
             rows = ReadResult({}, frozenset(ids))
             reason = failure.reason if isinstance(failure, StageFailed) else "timed_out"
         metadata: dict[str, Metadata] = {key: asdict(row) for key, row in rows.values.items()}
-        catalogue = current.bundle.fitted.catalogue
+        catalogue = current.live.fitted.catalogue
         metadata |= {item_id: describe(item_id, catalogue) for item_id in rows.unanswered}
         return ReadResult(metadata, rows.unanswered), reason
 

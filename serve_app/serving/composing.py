@@ -11,17 +11,18 @@ from serve_app.arrays.columns import NumberColumn
 from serve_app.database.records import shortest_float32
 from serve_app.domain.batches import RankedBatch
 from serve_app.domain.catalogue import UNCATEGORISED, Catalogue
-from serve_app.live.attributes import values_at
+from serve_app.domain.item_patches import ItemNames
+from serve_app.live.patched_columns import values_at
 from serve_app.recommending.ranking.reasons import reason_text
 from serve_app.recommending.similar import SimilarItems
 
 Metadata = Mapping[str, Any]
 
 
-def item_ids(ranked: RankedBatch, request: int, catalogue: Catalogue) -> list[str]:
+def item_ids(ranked: RankedBatch, request: int, names: ItemNames) -> list[str]:
     """Ids of the items that are recommended to one request of the batch."""
     rows = ranked.rows[ranked.offsets[request] : ranked.offsets[request + 1]]
-    return catalogue.item_ids.take(rows.tolist())
+    return names.item_ids.take(rows.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,25 @@ class Content:
 
 
 def compose(
-    ranked: RankedBatch, request: int, catalogue: Catalogue, metadata: Mapping[str, Metadata] | None
+    ranked: RankedBatch,
+    request: int,
+    names: ItemNames,
+    catalogue: Catalogue,
+    metadata: Mapping[str, Metadata] | None,
 ) -> Content:
     """Writes the recommendations of one request of the batch.
 
     Args:
+        names: at the revision of the batch.
+        catalogue: describes items whose metadata cannot be written.
         metadata: by item id; ``None`` if the request does not ask for it.
     """
     part = slice(ranked.offsets[request], ranked.offsets[request + 1])
-    ids = item_ids(ranked, request, catalogue)
+    ids = item_ids(ranked, request, names)
     reasons = zip(ranked.reasons[part].tolist(), ranked.subjects[part].tolist(), strict=True)
     scores = ranked.scores[part].tolist()
     items: Sequence[dict[str, Any]] = [
-        {"item_id": item_id, "score": round(score, 6), "reason": reason_text(*reason, catalogue)}
+        {"item_id": item_id, "score": round(score, 6), "reason": reason_text(*reason, names)}
         for item_id, score, reason in zip(ids, scores, reasons, strict=True)
     ]
     if metadata is not None:

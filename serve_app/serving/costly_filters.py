@@ -5,7 +5,7 @@ They travel in small batches of their own: one request must not make a batch of 
 
 from collections import OrderedDict
 
-from serve_app.domain.filters.allowed import MAX_BYTES
+from serve_app.domain.filters.allowed_items import MAX_BYTES
 from serve_app.domain.filters.masks import Filter
 
 CHEAP_READS = 2_000_000

@@ -39,6 +39,9 @@ FEATURES, CANDIDATES, RANKER = "features", "candidates", "ranker"
 WRITER = "writer"
 """Not a part of an answer: it stores what the shop reports."""
 
+CATALOGUE = "catalogue"
+"""Named in ``degraded`` if items may have changed since the revision that the list was made of."""
+
 HISTORY = "history"
 """Named in ``degraded`` for users whose history came from the bundle instead of a store."""
 
@@ -201,6 +204,7 @@ class _Run:
         if candidates is None:
             return await _in_thread(self.floor.candidates, self.batch)
         self._replace(HISTORY, "store_unavailable", candidates.stale)
+        self._replace(CATALOGUE, "behind", np.full(len(self.batch), candidates.is_behind))
         return candidates
 
     async def scores(
@@ -231,7 +235,7 @@ class _Run:
 
     def degraded(self) -> tuple[tuple[str, ...], ...]:
         scorers = (scorer_of(variant) for variant in self.stages.scorers)
-        order = (FEATURES, HISTORY, CANDIDATES, *scorers, RANKER)
+        order = (FEATURES, HISTORY, CATALOGUE, CANDIDATES, *scorers, RANKER)
         stages = [(stage, self.replaced[stage]) for stage in order if stage in self.replaced]
         return tuple(
             tuple(stage for stage, replaced in stages if replaced[i])

@@ -1,16 +1,22 @@
 """Defines questions to the service and its answers, independent of HTTP."""
 
+import struct
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from serve_app.domain.filters.masks import Filter, cache_key
+import numpy as np
 
-ANSWER_PREFIX = "answer:4:"
+from serve_app.arrays.columns import Rows
+from serve_app.domain.filters.masks import Filter, cache_key
+from serve_app.live.overlay import Live
+
+ANSWER_PREFIX = "answer:5:"
 """Starts the key of every cached answer; raise the number when the form of answers changes."""
 
-# The number of items stands before a cached answer: shops name attributes freely, hence no pattern
-# in the JSON marks items alone.
-_COUNT_BYTES = 4
+# The items stand before a cached answer: shops name attributes freely, hence no pattern in the JSON
+# marks items alone.
+_HEAD = struct.Struct(">IQ")
+_ROW_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Answer:
         version: of the bundle that answered; empty if there was none.
         degraded: stages that were replaced.
         order: ordered the lists in place of the variant's model; empty for the model.
+        revision: of the shop that the list was made of.
+        rows: of the items in the catalogue, as ``pack_rows`` packs them.
     """
 
     recommendations: bytes
@@ -46,6 +54,24 @@ class Answer:
     degraded: tuple[str, ...] = ()
     cached: bool = False
     order: str = ""
+    revision: int = 0
+    rows: bytes = b""
+
+
+def pack_rows(rows: Rows) -> bytes:
+    """Rows of the catalogue in 4 bytes each."""
+    return rows.astype("<i4").tobytes()
+
+
+def still_holds(answer: Answer, question: Question, live: Live) -> bool:
+    """Tells whether a cached answer is right at a later revision of the shop.
+
+    A changed item may meet a filter that it did not meet before: any change ends an answer to a
+    filtered question.
+    """
+    if question.wanted is not None:
+        return live.revision <= answer.revision
+    return not live.have_changed(np.frombuffer(answer.rows, "<i4"), answer.revision)
 
 
 def answer_key(question: Question, version: str, settings: str) -> str:
@@ -72,11 +98,21 @@ def answer_key(question: Question, version: str, settings: str) -> str:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """Writes the number of items and the recommendations in the form in which they are cached."""
-    return answer.n_items.to_bytes(_COUNT_BYTES, "big") + answer.recommendations
+    """Writes an answer in the form in which it is cached: items, revision, recommendations."""
+    head = _HEAD.pack(answer.n_items, answer.revision)
+    return head + answer.rows + answer.recommendations
 
 
 def decode_answer(cached: bytes, version: str, order: str = "") -> Answer:
     """Reads a cached answer of a bundle version; ``order`` as in ``Answer``."""
-    n_items = int.from_bytes(cached[:_COUNT_BYTES], "big")
-    return Answer(cached[_COUNT_BYTES:], n_items, version, cached=True, order=order)
+    n_items, revision = _HEAD.unpack_from(cached)
+    end = _HEAD.size + _ROW_BYTES * n_items
+    return Answer(
+        cached[end:],
+        n_items,
+        version,
+        cached=True,
+        order=order,
+        revision=revision,
+        rows=cached[_HEAD.size : end],
+    )

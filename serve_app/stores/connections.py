@@ -14,6 +14,7 @@ from serve_app.domain.settings import Settings
 from serve_app.embedded.lease import Lease, StoreUrls, lease
 from serve_app.errors import EmbeddedStoresFailed
 from serve_app.stores.cache import Cache, RedisConfig
+from serve_app.stores.catalogue_follower import CatalogueFollower
 from serve_app.stores.urls import checked_database_url, checked_redis_url
 
 _logger = logging.getLogger("ray.serve.recserve.stores")
@@ -106,6 +107,11 @@ class Stores:
     def writes(self) -> ShopConnections:
         """PostgreSQL, over connections that write; raises as ``StoreLocation.urls``."""
         return ShopConnections(self._urls.database, self._config.writes)
+
+    @cached_property
+    def catalogue(self) -> CatalogueFollower:
+        """Follows the items of the shop, for all stages of the process; raises as above."""
+        return CatalogueFollower(self.shop)
 
     async def silent(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered this process for ``at_least_s``."""

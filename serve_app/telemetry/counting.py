@@ -58,6 +58,12 @@ METRICS = {
     "recserve_events_total": Metric("Events stored, or known before.", ("outcome",)),
     "recserve_events_refused_total": Metric("Events that were not stored.", ("reason",)),
     "recserve_candidates_total": Metric("Candidates by their source.", ("source",)),
+    "recserve_catalogue_age_seconds": Metric(
+        "Seconds since all changes of items were read.", is_gauge=True
+    ),
+    "recserve_items_without_row": Metric(
+        "New items that wait for the next fit, because no spare row was left.", is_gauge=True
+    ),
     "recserve_last_fit_timestamp_seconds": Metric(
         "Time of the last fit that ended well.", is_gauge=True
     ),
@@ -127,6 +133,14 @@ class Telemetry:
     def last_fit(self, succeeded_at: float) -> None:
         """Notes when the last fit ended well, epoch seconds."""
         self._gauge("recserve_last_fit_timestamp_seconds", (), succeeded_at)
+
+    def catalogue_age(self, age_s: float) -> None:
+        """Notes since when changes of items may not have been read."""
+        self._gauge("recserve_catalogue_age_seconds", (), age_s)
+
+    def items_without_row(self, n: int) -> None:
+        """Notes how many new items wait for the next fit."""
+        self._gauge("recserve_items_without_row", (), float(n))
 
     def flush(self, now_s: float) -> Minute:
         """Exports what was counted since the last flush.

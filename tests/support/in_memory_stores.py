@@ -11,6 +11,7 @@ from typing import TypeVar
 from serve_app.arrays.ragged import offsets_of
 from serve_app.database.records import ItemRow, UserRow
 from serve_app.domain.interactions import MAX_EVENTS, Events, latest
+from serve_app.domain.item_changes import Changes, ItemChange
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Moment
 from serve_app.stores.server_identity import IDENTITY_BYTES
@@ -25,6 +26,8 @@ class InMemoryShop:
     Attributes:
         events: each user's events, oldest first.
         failure: every method raises it when it is given.
+        changed: changes of items, in the order of their revisions.
+        forgotten: hashes of users; they are named at each look.
     """
 
     users: Mapping[str, UserRow] = field(default_factory=dict)
@@ -32,6 +35,8 @@ class InMemoryShop:
     events: Mapping[str, Events] = field(default_factory=dict)
     max_events_per_user: int = MAX_EVENTS
     failure: StoreUnavailable | None = None
+    changed: list[ItemChange] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
 
     def of_shop(self, shop_id: str) -> "InMemoryShop":
         return self
@@ -50,6 +55,14 @@ class InMemoryShop:
             user: events[latest(events, offsets_of([len(events)]), limit, types)]
             for user, events in self._pick(self.events, user_ids).items()
         }
+
+    async def changes(self, since: int) -> Changes:
+        if self.failure is not None:
+            raise self.failure
+        latest = {item.row: item for item in self.changed if item.revision > since}
+        items = sorted(latest.values(), key=lambda item: item.revision)
+        last = max((item.revision for item in items), default=since)
+        return Changes(last, items, self.forgotten)
 
     def _pick(self, rows: Mapping[str, Row], ids: Sequence[str]) -> dict[str, Row]:
         if self.failure is not None:

@@ -23,9 +23,10 @@ from serve_app.serving.pipeline import Stages, scorer_of
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
+from serve_app.stores.catalogue_follower import CatalogueFollower
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.reads_apart import ReadResult
-from tests.support.in_memory_stores import InMemoryCache
+from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 from tests.support.small_bundles import location_of
 
 PATIENT = {"features_s": 60, "candidates_s": 60, "scorer_s": 60, "ranker_s": 60}
@@ -161,6 +162,7 @@ class Api:
             items,
             cache or new_cache(),
             self.counts,
+            CatalogueFollower(InMemoryShop()),
         )
         self._runner = asyncio.Runner()
 

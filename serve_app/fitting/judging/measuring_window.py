@@ -10,7 +10,7 @@ from scipy.special import expit
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.batches import CandidateBatch
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.interactions import GRADE_GAINS, Histories
 from serve_app.fitting.data.windows import Outcomes
 from serve_app.fitting.judging import window_results

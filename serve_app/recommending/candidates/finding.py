@@ -12,7 +12,7 @@ from serve_app.arrays.columns import MISSING, Mask
 from serve_app.arrays.grouping import Keys, positions_in, strongest_by_key
 from serve_app.arrays.ragged import owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import REASON_PRIORITIES, Histories
 from serve_app.domain.settings import Settings

@@ -74,6 +74,7 @@ def ranking_batch(
         because_type=candidates.because_type,
         sizes=sizes,
         scores=scores,
+        patch=candidates.patch,
     )
 
 
@@ -86,7 +87,7 @@ def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> Ra
         SOURCES,
         batch.because[picks],
         batch.because_type[picks],
-        catalogue.categories.codes[rows],
+        _categories(rows, batch, catalogue),
         _highly_rated(rows, catalogue, config),
     )
     scores = batch.scores[picks].astype(np.float32)
@@ -119,7 +120,7 @@ def _pick(
     padded_rows = pad(batch.rows[pool], pool_offsets, width, 0)
     picks = diversify(
         pad(batch.scores[pool], pool_offsets, width, np.nan),
-        catalogue.categories.codes[padded_rows],
+        _categories(padded_rows, batch, catalogue),
         catalogue.vectors[padded_rows],
         np.arange(width) < lengths[:, None],
         batch.sizes,
@@ -152,6 +153,15 @@ def _untried_beyond_share(
     n_kept = np.maximum(np.floor(share * batch.sizes + 1e-9), batch.sizes - n_tried)
     beyond: NDArray[np.int64] = best_first[positions_within(offsets) >= n_kept[lists]]
     return beyond
+
+
+def _categories(rows: Rows, batch: RankingBatch, catalogue: Catalogue) -> NDArray[np.int32]:
+    """Category codes of rows, of any shape."""
+    codes: NDArray[np.int32] = catalogue.categories.codes[rows]
+    if batch.patch is not None:
+        positions, at = batch.patch.hits(rows.ravel())
+        codes.reshape(-1)[positions] = batch.patch.categories[at]
+    return codes
 
 
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:

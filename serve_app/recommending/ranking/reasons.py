@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Mask, Rows
-from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPES
+from serve_app.domain.item_patches import ItemNames
 
 
 class Subject(Enum):
@@ -112,13 +112,13 @@ def choose_reasons(
     return reasons, _subjects(reasons, because, categories)
 
 
-def reason_text(reason: int, subject: int, catalogue: Catalogue) -> str:
+def reason_text(reason: int, subject: int, names: ItemNames) -> str:
     """The reason as a sentence, such as "Because you bought Oak serving board"."""
     chosen = REASONS[reason]
     if subject == MISSING or chosen.subject is Subject.NOTHING:
         return chosen.text
-    names = catalogue.titles if chosen.subject is Subject.ITEM else catalogue.categories.vocabulary
-    return chosen.about.format(names.at(subject))
+    texts = names.titles if chosen.subject is Subject.ITEM else names.categories
+    return chosen.about.format(texts.at(subject))
 
 
 def _subjects(

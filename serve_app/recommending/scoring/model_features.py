@@ -15,6 +15,7 @@ from serve_app.arrays.ragged import owners
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.batches import ScoringBatch
 from serve_app.domain.catalogue import Catalogue
+from serve_app.domain.item_patches import ItemPatch
 
 USER_COLUMNS = (
     "total_purchases",
@@ -114,6 +115,7 @@ CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")
 
 FEATURES = (*USER_FEATURES, *ITEM_FEATURES, *CANDIDATE_FEATURES, *CROSS_FEATURES)
 
+_USUAL_PRICE = USER_FEATURES.index("user.log_avg_price")
 FUSED_COLUMN = CANDIDATE_FEATURES.index("candidate.fused")
 DAYS_SINCE_LAST = ITEM_FEATURES.index("item.days_since_last")
 LOG_BUYERS = ITEM_FEATURES.index("item.log_buyers")
@@ -188,22 +190,46 @@ def assemble(
         for i, name in enumerate(group):
             if name in names:
                 columns[names.index(name)] = column(i)
+    if batch.patch is not None:
+        _write_patch(columns, names, batch, batch.patch)
     return columns.T
+
+
+def _write_patch(
+    columns: NDArray[np.float32], names: Sequence[str], batch: ScoringBatch, patch: ItemPatch
+) -> None:
+    """Replaces the numbers of items that differ from the catalogue; columns (n_names, n)."""
+    positions, at = patch.hits(batch.rows)
+    usual = batch.user_features[owners(batch.offsets)[positions], _USUAL_PRICE]
+    prices = patch.prices[at]
+    patched = {
+        "item.log_price": np.log1p(prices),
+        "item.price_level": patch.price_levels[at],
+        "item.category_popularity": patch.category_popularities[at],
+        "cross.age_days": _age_of(patch.created_at[at], batch.at),
+        "cross.price_to_avg": np.log1p(prices) - usual,
+    }
+    for name, values in patched.items():
+        if name in names:
+            columns[names.index(name), positions] = values
 
 
 def _age_days(
     catalogue: Catalogue, batch: ScoringBatch, _: NDArray[np.int64]
 ) -> NDArray[np.floating]:
-    created_at = catalogue.number("created_at")[batch.rows]
+    return _age_of(catalogue.number("created_at")[batch.rows], batch.at)
+
+
+def _age_of(created_at: NDArray[np.floating], at: float) -> NDArray[np.floating]:
     # An item that is dated ahead has no age yet. At 0 days it would look like the newest of all.
-    return np.where(created_at > batch.at, np.nan, days_since(created_at, batch.at))
+    return np.where(created_at > at, np.nan, days_since(created_at, at))
 
 
 def _price_to_avg(
     catalogue: Catalogue, batch: ScoringBatch, requests: NDArray[np.int64]
 ) -> NDArray[np.floating]:
     """Log ratio of the item's price to what the user pays on average."""
-    usual = batch.user_features[requests, USER_FEATURES.index("user.log_avg_price")]
+    usual = batch.user_features[requests, _USUAL_PRICE]
     return np.asarray(np.log1p(catalogue.number("price")[batch.rows]) - usual)
 
 

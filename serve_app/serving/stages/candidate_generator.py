@@ -2,15 +2,33 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
-from serve_app.bundles.bundle_shelf import N_KEPT, BundleShelf
+from serve_app.bundles.bundle import Bundle
+from serve_app.bundles.bundle_shelf import HOLDS_S, N_KEPT, BundleShelf
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.interactions import kept_types
-from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.live.live_finder import LiveFinder
+from serve_app.recommending.candidates.finding import CandidatesConfig
+from serve_app.serving.followed_bundle import follow_bundle
+from serve_app.serving.pipeline import CANDIDATES
+from serve_app.stores.catalogue_follower import FollowedFit
 from serve_app.stores.connections import Stores
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A bundle as this stage uses it."""
+
+    fit: FollowedFit
+    finder: LiveFinder
+
+    @classmethod
+    def of(cls, bundle: Bundle, config: CandidatesConfig) -> "_Opened":
+        return cls(follow_bundle(bundle), LiveFinder(bundle.fitted, config))
 
 
 class CandidateGenerator:
@@ -27,9 +45,8 @@ class CandidateGenerator:
         self._histories_of = lru_cache(N_KEPT)(
             lambda shop_id: HistoryReader(cache.of_shop(shop_id), shop.of_shop(shop_id), ttls)
         )
-        self._shelf = BundleShelf(
-            bundles, "candidates", lambda bundle: CandidateFinder.of(bundle.fitted, config)
-        )
+        self._catalogue = stores.catalogue
+        self._shelf = BundleShelf(bundles, CANDIDATES, lambda bundle: _Opened.of(bundle, config))
         # A thread: a batch takes so long that it must not block the event loop, least of all that
         # of the ingress. Only one: the finder reuses its masks from batch to batch.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
@@ -39,17 +56,26 @@ class CandidateGenerator:
         await self._shelf.join()
 
     async def holds(self, version: str) -> bool:
-        """Tells whether this replica has opened a version."""
-        return await self._shelf.holds(version)
+        """Tells whether this replica has opened a version, and knows what changed since its fit."""
+        if not await self._shelf.holds(version):
+            return False
+        opened = await self._shelf.at(version)
+        try:
+            async with asyncio.timeout(HOLDS_S):
+                return await self._catalogue.catch_up(opened.fit)
+        except TimeoutError:
+            return False
 
     async def find(self, batch: RequestBatch) -> CandidateBatch:
         """Finds the candidates of a batch; raises StageFailed if its bundle cannot be opened."""
-        finder = await self._shelf.at(batch.bundle)
-        types = kept_types(finder.fitted.tables.ending_types)
+        opened = await self._shelf.at(batch.bundle)
+        live, is_behind = await self._catalogue.at(opened.fit, batch.revision)
+        types = kept_types(live.fitted.tables.ending_types)
         reader = self._histories_of(batch.shop_id)
-        histories = await reader.read(batch.user_ids, finder.fitted.archive, types)
+        histories = await reader.read(batch.user_ids, live.fitted.archive, types)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, finder.find, batch, histories)
+        find = partial(opened.finder.find, is_behind=is_behind)
+        return await loop.run_in_executor(self._thread, find, live, batch, histories)
 
     async def silent_stores(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered for at least so long."""

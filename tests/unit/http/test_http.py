@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from serve_app.bundles.publishing import publish
 from serve_app.domain.catalogue import STANDARD_COLUMNS
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.http.http_errors import NO_OBJECT
 from serve_app.serving.config import MAX_N, AppConfig
@@ -560,7 +560,12 @@ class TestProbes:
     def test_health_says_what_is_served(self, api, published):
         version = published[1]
 
-        assert api.get("/health").json() == {
+        health = api.get("/health").json()
+
+        catalogue = health.pop("catalogue")
+        assert (catalogue["revision"], catalogue["items_without_row"]) == (0, 0)
+        assert catalogue["age_s"] < 60
+        assert health == {
             "status": "ok",
             "faults": [],
             "models": {"main": version, "challenger": version},

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from serve_app.arrays.columns import MISSING, hash_ids, kind_of
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.filters.masks import filter_mask
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.domain.fitted import Fitted
@@ -29,7 +30,7 @@ from tests.support.changing_shop import (
     item_changes,
 )
 
-FILTERS = [
+FILTERS: list[dict[str, Any]] = [
     {"category": "mugs"},
     {"category": ["hats", "rugs"]},
     {"category": {"not_in": ["lamps"]}},

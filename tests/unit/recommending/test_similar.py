@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.columns import MISSING
-from serve_app.domain.filters.allowed import Allowed, AllowedItems
+from serve_app.domain.filters.allowed import Allowed
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.recommending.similar import similar_items
 from tests.support.small_world import small_world
 

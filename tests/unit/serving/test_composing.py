@@ -6,12 +6,14 @@ import pytest
 
 from serve_app.arrays.columns import MISSING, NumberColumn
 from serve_app.domain.batches import RankedBatch
+from serve_app.domain.item_patches import ItemNames
 from serve_app.recommending.ranking.reasons import REASON_CODES
 from serve_app.recommending.similar import SimilarItems
 from serve_app.serving.composing import compose, describe, item_ids, similar_list
 from tests.support.small_world import small_world
 
 CATALOGUE = small_world().fitted.catalogue
+NAMES = ItemNames.of(CATALOGUE)
 POPULAR, BOUGHT = REASON_CODES["popular"], REASON_CODES["because_bought"]
 RANKED = RankedBatch(
     offsets=np.array([0, 1, 1, 3]),
@@ -27,7 +29,7 @@ def id_of(row):
 
 
 def test_each_request_gets_its_own_items():
-    assert [item_ids(RANKED, i, CATALOGUE) for i in range(3)] == [
+    assert [item_ids(RANKED, i, NAMES) for i in range(3)] == [
         [id_of(4)],
         [],
         [id_of(7), id_of(9)],
@@ -35,7 +37,7 @@ def test_each_request_gets_its_own_items():
 
 
 def test_writes_ids_scores_and_reasons_in_order():
-    assert orjson.loads(compose(RANKED, 2, CATALOGUE, None).json) == [
+    assert orjson.loads(compose(RANKED, 2, NAMES, CATALOGUE, None).json) == [
         {
             "item_id": id_of(7),
             "score": 0.123457,
@@ -46,11 +48,11 @@ def test_writes_ids_scores_and_reasons_in_order():
 
 
 def test_nothing_is_an_empty_array():
-    assert compose(RANKED, 1, CATALOGUE, {}).json == b"[]"
+    assert compose(RANKED, 1, NAMES, CATALOGUE, {}).json == b"[]"
 
 
 def test_metadata_stands_beside_each_item():
-    items = orjson.loads(compose(RANKED, 2, CATALOGUE, {id_of(7): {"price": 3}}).json)
+    items = orjson.loads(compose(RANKED, 2, NAMES, CATALOGUE, {id_of(7): {"price": 3}}).json)
 
     assert [item["metadata"] for item in items] == [{"price": 3}, None]
 
@@ -63,7 +65,7 @@ def nested(depth):
 def test_the_catalogue_describes_an_item_whose_metadata_json_cannot_hold(attribute):
     metadata = {id_of(7): {"attributes": {"a": attribute}}, id_of(9): {"price": 3}}
 
-    content = compose(RANKED, 2, CATALOGUE, metadata)
+    content = compose(RANKED, 2, NAMES, CATALOGUE, metadata)
 
     assert not content.is_whole
     assert [item["metadata"] for item in orjson.loads(content.json)] == [

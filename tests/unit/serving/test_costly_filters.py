@@ -1,7 +1,7 @@
 import pytest
 
 from serve_app.domain.catalogue import STANDARD_COLUMNS
-from serve_app.domain.filters.allowed import MAX_BYTES
+from serve_app.domain.filters.allowed_items import MAX_BYTES
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.serving.costly_filters import CostlyFilters
 

@@ -15,6 +15,8 @@ from serve_app.recommending.ranking.ordering import RankingConfig, fused_scores,
 from serve_app.recommending.scoring.model_features import SOURCE_RANKS, SOURCES
 from serve_app.serving import current_bundle as world_module
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
+from serve_app.stores.catalogue_follower import CatalogueFollower
+from tests.support.in_memory_stores import InMemoryShop
 from tests.support.in_process import logged, until
 from tests.support.small_bundles import damage, location_of, publish_world
 from tests.support.small_world import AT, batch_of, purchased, small_world
@@ -33,7 +35,12 @@ def world(tmp_path_factory):
 
 def in_use(root, holders=None, clock=lambda: 0.0):
     return BundleFollower(
-        location_of(root), CandidatesConfig(), RankingConfig(), holders, clock=clock
+        location_of(root),
+        CandidatesConfig(),
+        RankingConfig(),
+        CatalogueFollower(InMemoryShop()),
+        holders,
+        clock=clock,
     )
 
 

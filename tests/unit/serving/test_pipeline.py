@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serve_app.domain.batches import UserFeatures
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.errors import Overloaded, StageFailed, StageTimedOut
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig, rank, rank_plainly, ranking_batch

@@ -1,12 +1,20 @@
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import parse_filter
-from serve_app.serving.questions import Answer, Question, answer_key, decode_answer, encode_answer
+from serve_app.serving.questions import (
+    Answer,
+    Question,
+    answer_key,
+    decode_answer,
+    encode_answer,
+    pack_rows,
+)
 
 CHEAP = parse_filter({"price": {"lte": 20}}, STANDARD_COLUMNS)
 DEAR = parse_filter({"price": {"gte": 20}}, STANDARD_COLUMNS)
@@ -59,7 +67,7 @@ def test_parts_do_not_run_into_each_other():
 
 
 def test_is_the_same_in_every_process():
-    assert key_of(QUESTION) == "answer:4:146d7c366973969c56d1abf98af7fa60"
+    assert key_of(QUESTION) == "answer:5:146d7c366973969c56d1abf98af7fa60"
 
 
 @given(QUESTIONS, QUESTIONS, TEXT, TEXT)
@@ -71,7 +79,8 @@ def test_keys_are_equal_exactly_for_equal_questions(first, second, one, other):
 
 @pytest.mark.parametrize("n_items", [0, 1, 256, 70_000])
 def test_a_cached_answer_is_read_as_it_was_written(n_items):
-    answer = Answer(b'[{"item_id":"a"}]', n_items, "v1")
+    rows = pack_rows(np.arange(n_items, dtype=np.int32))
+    answer = Answer(b'[{"item_id":"a"}]', n_items, "v1", revision=2**40, rows=rows)
 
     assert decode_answer(encode_answer(answer), "v1") == replace(answer, cached=True)
     by_popularity = replace(answer, cached=True, order="popularity")

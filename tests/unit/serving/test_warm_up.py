@@ -8,6 +8,8 @@ from serve_app.serving import warm_up as warm_up_module
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.warm_up import WarmUp
+from serve_app.stores.catalogue_follower import CatalogueFollower
+from tests.support.in_memory_stores import InMemoryShop
 from tests.support.in_process import down, stages_over, until
 from tests.support.small_bundles import location_of, publish_world
 
@@ -28,7 +30,9 @@ def _at_once(monkeypatch):
 
 async def warmed(root, **replaced):
     """A warm-up that has tried at least once."""
-    in_use = BundleFollower(location_of(root), CONFIG.candidates, CONFIG.ranking)
+    in_use = BundleFollower(
+        location_of(root), CONFIG.candidates, CONFIG.ranking, CatalogueFollower(InMemoryShop())
+    )
     await in_use.look()
     whole = stages_over(location_of(root), CONFIG)
     warm_up = WarmUp(in_use, replace(whole, **replaced), CONFIG.variants)
@@ -49,7 +53,12 @@ def test_nothing_is_missing_once_every_stage_has_answered(root):
 
 
 def test_asks_for_a_bundle_first(tmp_path):
-    in_use = BundleFollower(location_of(tmp_path / "none"), CONFIG.candidates, CONFIG.ranking)
+    in_use = BundleFollower(
+        location_of(tmp_path / "none"),
+        CONFIG.candidates,
+        CONFIG.ranking,
+        CatalogueFollower(InMemoryShop()),
+    )
     stages = stages_over(location_of(tmp_path / "none"), CONFIG)
 
     missing = WarmUp(in_use, stages, CONFIG.variants).missing()

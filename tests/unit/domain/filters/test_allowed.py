@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from serve_app.domain.filters import allowed as allowed_module
 from serve_app.domain.filters import walks as walks_module
-from serve_app.domain.filters.allowed import Allowed, AllowedItems
+from serve_app.domain.filters.allowed import Allowed
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.filters.masks import filter_mask
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.domain.filters.walks import Walks

@@ -43,7 +43,8 @@ class TestContentVectors:
         assert (found.word_index.find(["nothing", "other"]) == MISSING).all()
 
     def test_empty_rows_do_not_change_the_vectors_of_items(self):
-        items = items_of(4, title=["red mug", "red cup", "blue mug", "blue cup"])
+        titles = ["Red mug", "red mug blue", "Blue oak lamp", "oak lamp red"]
+        items = items_of(4, title=titles)
         plain, spare = (
             compute_content_vectors(
                 compute_content_matrix(build_catalogue(items, NOTHING, 2, n)), 2

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.columns import MISSING
-from serve_app.domain.filters.allowed import AllowedItems
+from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.domain.interactions import (
     NO_EVENTS,

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from serve_app.arrays.columns import MISSING, FlagColumn, IdIndex, TextColumn, Texts
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_CODES, TYPES
+from serve_app.domain.item_patches import ItemNames
 from serve_app.recommending.ranking.reasons import (
     REASON_CODES,
     REASONS,
@@ -162,10 +163,10 @@ def catalogue():
     ],
 )
 def test_says_the_reason_in_words(catalogue, reason, subject, text):
-    assert reason_text(REASON_CODES[reason], subject, catalogue) == text
+    assert reason_text(REASON_CODES[reason], subject, ItemNames.of(catalogue)) == text
 
 
 def test_every_reason_can_be_said_with_and_without_a_subject(catalogue):
     for code in range(len(REASONS)):
         for subject in (MISSING, 0):
-            assert reason_text(code, subject, catalogue)
+            assert reason_text(code, subject, ItemNames.of(catalogue))

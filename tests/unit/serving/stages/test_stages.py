@@ -12,12 +12,14 @@ import pytest
 from serve_app.bundles.bundle_shelf import BundleShelf
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import MetadataBatch, RequestBatch
-from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.live.live_finder import LiveFinder
+from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.stages import ranker as ranking
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import FeatureFetcher
 from serve_app.serving.stages.ranker import Ranker
+from serve_app.stores.catalogue_follower import CatalogueFollower
 from serve_app.stores.serving_readers import CacheTtls
 from tests.support.in_memory_stores import InMemoryShop
 from tests.support.in_process import new_cache, until
@@ -56,6 +58,10 @@ def computation():
     return Computation()
 
 
+def stores_over(cache, shop):
+    return SimpleNamespace(cache=cache, shop=shop, catalogue=CatalogueFollower(InMemoryShop()))
+
+
 def test_ranking_leaves_the_loop_free(monkeypatch, published, computation):
     location, version = published
     monkeypatch.setattr(ranking, "rank", computation)
@@ -66,8 +72,8 @@ def test_ranking_leaves_the_loop_free(monkeypatch, published, computation):
 
 def test_the_search_for_candidates_leaves_the_loop_free(monkeypatch, published, computation):
     location, version = published
-    monkeypatch.setattr(CandidateFinder, "find", computation)
-    stores = SimpleNamespace(cache=new_cache(), shop=InMemoryShop())
+    monkeypatch.setattr(LiveFinder, "find", computation)
+    stores = stores_over(new_cache(), InMemoryShop())
     batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
 
     def stage():
@@ -101,7 +107,7 @@ class ByShop:
 @pytest.mark.parametrize("read", ["users", "items", "find"])
 def test_stages_read_the_stores_of_the_bundles_shop(published, read):
     location, version = published
-    stores = SimpleNamespace(cache=ByShop(new_cache()), shop=ByShop(InMemoryShop()))
+    stores = stores_over(ByShop(new_cache()), ByShop(InMemoryShop()))
     batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT, shop_id="a")
 
     async def scenario():
