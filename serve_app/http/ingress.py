@@ -19,16 +19,16 @@ from serve_app.http.api import build_api
 from serve_app.http.bodies import RecommendationsRequest
 from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
-from serve_app.serving.catalogue_watch import CatalogueWatch
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.event_intake import EventIntake
 from serve_app.serving.experiment_in_use import ExperimentInUse
-from serve_app.serving.fit_watch import FitWatch
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
-from serve_app.serving.store_watch import StoreWatch
 from serve_app.serving.warm_up import WarmUp
+from serve_app.serving.watching.catalogue_watch import CatalogueWatch
+from serve_app.serving.watching.fit_watch import FitWatch
+from serve_app.serving.watching.store_watch import StoreWatch
 from serve_app.stores.cache import Cache
 from serve_app.stores.catalogue_follower import CatalogueFollower
 from serve_app.telemetry.counting import RayExporter, Telemetry

@@ -4,9 +4,9 @@ import asyncio
 from typing import cast
 
 from serve_app.errors import StageFailed
-from serve_app.serving import store_watch
 from serve_app.serving.pipeline import CANDIDATES, FEATURES
-from serve_app.serving.store_watch import LONG_S, StoreWatch
+from serve_app.serving.watching import store_watch
+from serve_app.serving.watching.store_watch import LONG_S, StoreWatch
 from serve_app.telemetry.counting import RayExporter, Telemetry
 from tests.support.in_process import Counts, logged, until
 

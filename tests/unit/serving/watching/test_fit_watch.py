@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from serve_app.bundles.last_fit import record_failure, record_success
-from serve_app.serving.fit_watch import FitWatch
+from serve_app.serving.watching.fit_watch import FitWatch
 from serve_app.telemetry.counting import Telemetry
 
 
