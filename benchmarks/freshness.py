@@ -25,7 +25,7 @@ from serve_app.cli.options import config_option, workplace_of
 N_PURCHASES = 12
 """Of one shopper; then a new user comes."""
 
-N_AROUND, N_AFTER = 4, 3
+N_AROUND, N_AFTER = 10, 6
 """Requests that are asked for around a purchase, and at once after its acknowledgement."""
 
 _SIZES = (5, 10)

@@ -27,5 +27,5 @@ def test_no_answer_of_two_ingresses_lists_what_was_bought_before(service):
     assert seen.violations == []
     assert seen.n_checked >= 2_000
     assert seen.n_cached > 100, "answers of the cache are among them"
-    assert len(seen.acknowledged_s) > 200
+    assert len(seen.acknowledged_s) > 100
     assert seen.n_failed == 0

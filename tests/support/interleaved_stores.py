@@ -260,8 +260,8 @@ class InterleavedCache:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def of_shop(self, shop_id: str) -> "InterleavedCache":
-        return self
+    def of_shop(self, shop_id: str) -> "_OtherSpace":
+        return _OtherSpace()
 
     async def read(self, keys: Sequence[str]) -> Moment:
         def effect() -> Moment:
@@ -308,6 +308,14 @@ class InterleavedCache:
     def _get(self, key: str) -> bytes | None:
         value, until_s = self._world.redis.values.get(key, (None, 0.0))
         return value if self._world.now_s < until_s else None
+
+
+class _OtherSpace:
+    """The key space of bundles that name no shop; none is served here."""
+
+    async def remove(self, keys: Sequence[str]) -> None: ...
+
+    async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None: ...
 
 
 def _kind(prefix: str, ttl_s: float) -> CachedKind[Events]:

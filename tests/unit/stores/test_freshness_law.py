@@ -251,7 +251,6 @@ def test_a_change_during_a_repeat_is_repeated_again(world: World) -> None:
     world.write("ann")
     let(world, "remove")
     world.step(0)
-    world.step(0)
     world.redis.is_away = False
     world.gates += answers
     world.finish()
