@@ -43,7 +43,7 @@ def simulate_shop(
     for day in simulate(config, service, fit, progress):
         days.append(day)
         announce(f"day {len(days)}: {len(day.outcomes) / day.seconds:.0f} visits per second")
-    return add_up(days, config.seed)
+    return add_up(days, config.demo.n_users, config.seed)
 
 
 def write_rewards(rewards: Rewards, config: SimulationConfig, folder: Path) -> list[Path]:

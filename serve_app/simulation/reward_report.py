@@ -37,7 +37,9 @@ def as_json(rewards: Rewards, config: SimulationConfig) -> str:
         "clicks": rewards.n_clicks.tolist(),
         "purchases": rewards.n_bought.tolist(),
         "purchases_per_visit": dict(zip(GROUPS, rewards.per_visit.tolist(), strict=True)),
-        "live_over": {name: ratio._asdict() for name, ratio in rewards.ratios.items()},
+        "live_over": {
+            f"{name}, {kind}": ratio._asdict() for (name, kind), ratio in rewards.ratios.items()
+        },
         "visits_per_s": rewards.visits_per_s,
     }
     return json.dumps(content, indent=1)
@@ -53,8 +55,8 @@ def _lines(rewards: Rewards) -> Iterator[str]:
     yield ""
     for name in GROUPS:
         yield f"{name}: lists of {_MEANING[name]}"
-    for name, ratio in rewards.ratios.items():
-        yield f"live / {name}: {_ratio(ratio)}"
+    for (name, kind), ratio in rewards.ratios.items():
+        yield f"live / {name}, {kind}: {_ratio(ratio)}"
     yield f"{rewards.visits_per_s:.0f} visits per second"
 
 

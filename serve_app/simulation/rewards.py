@@ -1,6 +1,6 @@
 """Adds up what a simulation brought, by group and day, with intervals over shoppers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from serve_app.measuring.bootstrap import Interval, interval
 from serve_app.simulation.crowd import GROUPS
-from serve_app.simulation.simulated_days import Day
+from serve_app.simulation.simulated_days import LIVE, Day
 
 _N_RESAMPLES = 1_000
 
@@ -19,7 +19,8 @@ class Rewards:
 
     Attributes:
         n_visits, n_lists, n_clicks, n_bought: shape (n_days, n_groups).
-        ratios: purchases per visit of the live group over those of each other group, by its name.
+        ratios: purchases per visit of the live group over those of each other group, by its name
+            and the kind of shopper: ``all``, ``known`` or ``newcomers``.
         visits_per_s: over all visits.
     """
 
@@ -27,7 +28,7 @@ class Rewards:
     n_lists: NDArray[np.int64]
     n_clicks: NDArray[np.int64]
     n_bought: NDArray[np.int64]
-    ratios: dict[str, Interval]
+    ratios: dict[tuple[str, str], Interval]
     visits_per_s: float
 
     @property
@@ -36,8 +37,8 @@ class Rewards:
         return np.asarray(self.n_bought.sum(axis=0) / np.maximum(self.n_visits.sum(axis=0), 1))
 
 
-def add_up(days: Sequence[Day], seed: int) -> Rewards:
-    """Adds up the days of a simulation."""
+def add_up(days: Sequence[Day], n_known: int, seed: int) -> Rewards:
+    """Adds up the days of a simulation; shoppers from ``n_known`` on are newcomers."""
     shape = (len(days), len(GROUPS))
     counts = {name: np.zeros(shape, np.int64) for name in ("visits", "lists", "clicks", "bought")}
     per_shopper: dict[tuple[int, int], NDArray[np.int64]] = {}
@@ -48,14 +49,12 @@ def add_up(days: Sequence[Day], seed: int) -> Rewards:
                 counts[name][number, group] += amount
             sums = per_shopper.setdefault((group, outcome.shopper), np.zeros(2, np.int64))
             sums += (1, len(outcome.bought))
-    by_group = [
-        np.array([sums for (group, _), sums in per_shopper.items() if group == wanted])
-        for wanted in range(len(GROUPS))
-    ]
     seconds = sum(day.seconds for day in days)
+    kinds = {"all": (0, np.inf), "known": (0, n_known), "newcomers": (n_known, np.inf)}
     ratios = {
-        name: _ratio(by_group[-1], sums, seed)
-        for name, sums in zip(GROUPS[:-1], by_group[:-1], strict=True)
+        (name, kind): _ratio(_of(per_shopper, LIVE, among), _of(per_shopper, group, among), seed)
+        for group, name in enumerate(GROUPS[:LIVE])
+        for kind, among in kinds.items()
     }
     return Rewards(
         counts["visits"],
@@ -65,6 +64,20 @@ def add_up(days: Sequence[Day], seed: int) -> Rewards:
         ratios,
         float(counts["visits"].sum() / max(seconds, 1e-9)),
     )
+
+
+def _of(
+    per_shopper: Mapping[tuple[int, int], NDArray[np.int64]],
+    group: int,
+    among: tuple[float, float],
+) -> NDArray[np.int64]:
+    """Visits and purchases of the shoppers of a group within a range of numbers, shape (n, 2)."""
+    sums = [
+        sums
+        for (of_group, shopper), sums in per_shopper.items()
+        if of_group == group and among[0] <= shopper < among[1]
+    ]
+    return np.array(sums, np.int64).reshape(-1, 2)
 
 
 def _ratio(live: NDArray[np.int64], other: NDArray[np.int64], seed: int) -> Interval:

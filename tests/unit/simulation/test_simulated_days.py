@@ -89,21 +89,21 @@ def test_equal_seeds_give_equal_simulations(run):
 
 
 def test_rewards_count_visits_and_purchases_by_day_and_group(run):
-    rewards = add_up(run[3], seed=1)
+    rewards = add_up(run[3], SMALL.n_users, seed=1)
 
     assert rewards.n_visits.sum(axis=1).tolist() == [120, 120, 120]
     assert rewards.n_bought.sum() == sum(len(o.bought) for day in run[3] for o in day.outcomes)
-    live_over = rewards.ratios["popular"]
+    live_over = rewards.ratios["popular", "all"]
     assert live_over.low <= live_over.mean <= live_over.high
     assert live_over.mean == pytest.approx(rewards.per_visit[2] / rewards.per_visit[0])
 
 
 def test_the_report_has_every_day_and_the_choice_model(run):
-    rewards = add_up(run[3], seed=1)
+    rewards = add_up(run[3], SMALL.n_users, seed=1)
 
     text = as_text(rewards)
     assert [line.split()[0] for line in text.splitlines()[2:6]] == ["1", "2", "3", "all"]
-    assert "live / popular: " in text
+    assert "live / popular, newcomers: " in text
     content = json.loads(as_json(rewards, CONFIG))
     assert content["choice_model"]["PATIENCE"] == 0.93
     assert content["settings"]["seed"] == CONFIG.seed
