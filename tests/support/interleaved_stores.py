@@ -71,6 +71,7 @@ class World:
         self.n_answers = 0
         self._n_events = 0
         self._n_servers = 0
+        self._run_ids = [0]
         self._tasks: set[asyncio.Task[None]] = set()
         self._cache = InterleavedCache(self)
         self._answers = [self._new_reader() for _ in range(2)]
@@ -139,12 +140,14 @@ class World:
     def restart(self, i: int) -> None:
         """Redis restarts with data of any age, and the other half of its identity stays."""
         self._n_servers += 1
+        self._run_ids.append(self._n_servers)
         old_id = self.redis.replication_id
         self.redis = RedisServer(self._n_servers, old_id, dict(self._data(i)))
 
-    def fail_back(self, i: int, run_id: int) -> None:
-        """A server becomes the primary again that was one before, with its data of then."""
+    def fail_back(self, i: int, server: int) -> None:
+        """A server becomes the primary again that was one before, with data of then."""
         self._n_servers += 1
+        run_id = self._run_ids[server % len(self._run_ids)]
         self.redis = RedisServer(run_id, self._n_servers, dict(self._data(i)))
 
     def lose(self, i: int) -> None:
