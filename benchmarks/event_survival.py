@@ -1,7 +1,8 @@
 """Kills parts while events are posted: `python -m benchmarks.event_survival`.
 
 Needs a service that `recserve run` started with embedded stores. Every post that was not
-acknowledged is sent again with the same body. At the end every acknowledged event must be stored once.
+acknowledged is sent again with the same body. At the end every acknowledged event must be stored
+once.
 """
 
 import os
