@@ -32,9 +32,11 @@ def fitted(variant: str, n_trees: int = 5) -> FittedModel:
     return FittedModel(FEATURES, OBJECTIVES[variant], bytes(booster.save_raw("ubj")), n_trees, {})
 
 
-def contents_of(n_trees: int = 5, variants: tuple[str, ...] = tuple(OBJECTIVES)) -> BundleContents:
+def contents_of(
+    n_trees: int = 5, variants: tuple[str, ...] = tuple(OBJECTIVES), n_spare_rows: int = 0
+) -> BundleContents:
     """The small world; other trees make another version."""
-    world = small_world()
+    world = small_world(n_spare_rows=n_spare_rows)
     models = {variant: fitted(variant, n_trees) for variant in variants}
     return BundleContents(
         world.fitted,

@@ -19,7 +19,7 @@ CONFIG = SnapshotConfig(embedding_dim=8)
 
 
 @cache
-def small_world(*, categorised: bool = True) -> Snapshot:
+def small_world(*, categorised: bool = True, n_spare_rows: int = 0) -> Snapshot:
     """80 users, 300 items, 4,000 interactions."""
     shop = make_demo(DemoConfig(n_users=80, n_items=300, n_interactions=4_000, seed=3))
     items = shop.items.to_pandas()
@@ -30,7 +30,7 @@ def small_world(*, categorised: bool = True) -> Snapshot:
     items["attributes"] = [{"brand": brand} for brand in items["brand"]]
     log = _log(shop.interactions.to_pandas(), items)
     created_at = np.full(len(log.user_ids), np.nan)
-    catalogue = build_catalogue(items, log, CONFIG.embedding_dim)
+    catalogue = build_catalogue(items, log, CONFIG.embedding_dim, n_spare_rows)
     return take_snapshot(catalogue, log, AT, catalogue.listed, created_at, CONFIG)
 
 
