@@ -139,6 +139,7 @@ class Graph:
                 WRITER: make_call(WRITER, writer.silent_stores),
             },
             write_events=make_call(WRITER, writer.write_events),
+            ask_shop=make_call(WRITER, writer.ask_shop),
         )
         return stages, make_call("metadata", fetcher.items)
 

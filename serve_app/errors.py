@@ -4,6 +4,7 @@
     ├── CallerError                 the caller of the HTTP API can correct the request
     │   ├── InvalidRequest     422
     │   ├── UnknownItem        404
+    │   ├── UnknownRecord      404
     │   ├── EntriesInvalid     422  names every bad entry of a list
     │   ├── BodyTooLarge       413
     │   ├── Overloaded         429  with Retry-After
@@ -91,6 +92,13 @@ class UnknownItem(CallerError):
     http_status = 404
     text = "item {item_id!r} is not in the catalogue"
     item_id: str
+
+
+class UnknownRecord(CallerError):
+    """Nothing is stored under this id."""
+
+    http_status = 404
+    text = "nothing is stored under this id"
 
 
 class EntriesInvalid(CallerError):

@@ -12,12 +12,13 @@ from psycopg import Cursor, sql
 from psycopg.rows import TupleRow
 
 from serve_app.database.schema import Connection
-from serve_app.database.writing.event_statements import (
+from serve_app.database.writing.storing_statements import (
     DIFFERS_FROM_STORED,
     IDENTITY,
     INSERT_BARE_ITEMS,
     INSERT_EVENTS,
     LOCK_ITEMS,
+    MERGED,
     NEXT_ROW,
 )
 from serve_app.domain.interactions import MAX_ENDING_EVENTS
@@ -48,18 +49,6 @@ _STAGED_COLUMNS: Mapping[Kind, LiteralString] = {
 }
 
 _TARGETS = {"items": ("item_features", "item_id"), "users": ("user_features", "user_id")}
-
-_MERGED: Mapping[str, LiteralString] = {
-    "title": "s.title",
-    "category": "coalesce(s.category, 'unknown')",
-    "price": "s.price",
-    "tags": "coalesce(s.tags, '{{}}')",
-    "in_stock": "coalesce(s.in_stock, true)",
-    "created_at": "to_timestamp(s.created_at)",
-    # Attributes that are not columns of this file stay. A null in the file deletes its attribute.
-    "attributes": "jsonb_strip_nulls(coalesce(t.attributes, '{{}}') || s.attributes)",
-}
-"""The stored value of a staged column; an empty cell becomes the column's default."""
 
 
 def create_staging(conn: Connection, kind: Kind) -> None:
@@ -108,7 +97,7 @@ def merge_described(
         columns: columns of the file beside the id; all others keep their values.
     """
     table, key = _TARGETS[kind]
-    merged = [sql.SQL(_MERGED[name]).format() for name in columns]
+    merged = [sql.SQL(MERGED[name]).format() for name in columns]
     names = {
         "staged": _staging_table(kind),
         "table": sql.Identifier(table),

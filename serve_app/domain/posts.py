@@ -29,6 +29,25 @@ class EventPost:
         return len(self.events)
 
 
+class EventRow(NamedTuple):
+    """A checked interaction; times are epoch seconds.
+
+    Attributes:
+        is_dated: the sender gave the time. Otherwise the time does not tell interactions apart.
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    type: int
+    value: float | None
+    at: float
+    session_id: str | None
+    request_id: str | None
+    position: int | None
+    is_dated: bool
+
+
 @dataclass(frozen=True, slots=True)
 class PostBatch:
     """Posts that are written together.

@@ -34,6 +34,7 @@ from serve_app.http.http_errors import (
     safe_request_id,
     shed,
 )
+from serve_app.http.shop_routes import ITEMS_PATH, ShopFrontend, add_shop
 from serve_app.recommending.similar import SimilarItems
 from serve_app.serving.composing import similar_list
 from serve_app.serving.config import MAX_N, HttpConfig
@@ -41,7 +42,7 @@ from serve_app.serving.questions import Answer, Question
 from serve_app.telemetry.counting import Telemetry
 
 
-class Frontend(EventFrontend, Protocol):
+class Frontend(EventFrontend, ShopFrontend, Protocol):
     """The service behind the routes (see ``http.ingress.Ingress``)."""
 
     telemetry: Telemetry
@@ -73,12 +74,13 @@ def build_api(frontend: Frontend, config: HttpConfig) -> App:
     _add_recommendations(api, answer)
     _add_similar(api, frontend)
     add_events(api, frontend)
+    add_shop(api, frontend)
     _add_probes(api, frontend)
     return BodyLimit(
         HotRoute(api, answer, partial(_shed, frontend)),
         limit_bytes=config.max_body_bytes,
         on_refused=lambda: frontend.telemetry.refused("invalid"),
-        limits_bytes={EVENTS_PATH: config.max_events_body_bytes},
+        limits_bytes=dict.fromkeys((EVENTS_PATH, ITEMS_PATH), config.max_events_body_bytes),
     )
 
 

@@ -11,19 +11,13 @@ import orjson
 from fastapi import FastAPI, Request, Response
 
 from serve_app.domain.posts import Cells, EntryFault, Receipt
-from serve_app.errors import EntriesInvalid, InvalidRequest
+from serve_app.errors import EntriesInvalid
 from serve_app.http.bodies import Problem
-from serve_app.http.event_bodies import (
-    EVENTS_SCHEMA,
-    NO_EVENTS,
-    EventsStored,
-    PostedEvents,
-    read_events,
-)
+from serve_app.http.entry_lists import Entries, body_schema, read_body
+from serve_app.http.event_bodies import EVENTS, Event, EventsStored, cells_of
 from serve_app.http.http_errors import access_log, json_response, request_id_of
 
 EVENTS_PATH = "/events"
-_JSON = "application/json"
 
 
 class EventFrontend(Protocol):
@@ -44,7 +38,7 @@ def add_events(api: FastAPI, frontend: EventFrontend) -> None:
         status_code=202,
         response_model=EventsStored,
         responses={status: {"model": Problem} for status in (413, 429, 503)},
-        openapi_extra=EVENTS_SCHEMA,
+        openapi_extra=body_schema(EVENTS),
         summary="Store what users did",
         description="Takes one event, or a list of up to 1,000. Answers after the events are"
         " committed. If an entry is bad, nothing of the list is stored. The same body again is"
@@ -52,10 +46,7 @@ def add_events(api: FastAPI, frontend: EventFrontend) -> None:
     )
     async def events(request: Request) -> Response:
         started_at = time.perf_counter()
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
-            raise InvalidRequest(("body",), NO_EVENTS)
-        posted = read_events(await request.body())
-        receipt = await _store(frontend, posted)
+        receipt = await _store(frontend, await read_body(request, EVENTS))
         _log(request, receipt, time.perf_counter() - started_at)
         return json_response(
             {
@@ -68,11 +59,11 @@ def add_events(api: FastAPI, frontend: EventFrontend) -> None:
         )
 
 
-async def _store(frontend: EventFrontend, posted: PostedEvents) -> Receipt:
-    entries = list(posted.entries.values())
+async def _store(frontend: EventFrontend, posted: Entries[Event]) -> Receipt:
+    entries = [cells_of(event) for event in posted.good.values()]
     if posted.faults:
         # The rules of the others are checked here: the answer names every bad entry.
-        positions = list(posted.entries)
+        positions = list(posted.good)
         others = [
             fault._replace(entry=positions[fault.entry])
             for fault in frontend.faults_of_events(entries)

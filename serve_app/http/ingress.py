@@ -14,6 +14,7 @@ from serve_app.domain.assignment import assign
 from serve_app.domain.catalogue import STANDARD_COLUMNS, Catalogue
 from serve_app.domain.filters.parsing import parse_filter
 from serve_app.domain.posts import Cells, EntryFault, Receipt
+from serve_app.domain.shop_requests import Changed, Found, ShopRequest
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.http.api import build_api
 from serve_app.http.bodies import RecommendationsRequest
@@ -21,8 +22,9 @@ from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
-from serve_app.serving.event_intake import EventIntake
 from serve_app.serving.experiment_in_use import ExperimentInUse
+from serve_app.serving.intake.event_intake import EventIntake
+from serve_app.serving.intake.shop_intake import ShopIntake
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
 from serve_app.serving.warm_up import WarmUp
@@ -66,6 +68,7 @@ class Ingress:
         self._events = EventIntake(
             config.events, stages.write_events, self._shop_id, self.telemetry
         )
+        self._shop = ShopIntake(config.events, stages.ask_shop, self._shop_id, self.telemetry)
 
     def __serve_build_asgi_app__(self) -> object:
         # Serve calls this hook in the event loop of the replica, which the tasks below need.
@@ -117,6 +120,10 @@ class Ingress:
         """Answers a question; raises Overloaded if too many requests wait."""
         current = self._follower.current
         return NO_BUNDLE if current is None else await self._service.recommend(question, current)
+
+    async def ask_shop(self, request: ShopRequest) -> Changed | Found:
+        """Carries out a request about items or users; raises as ``ShopIntake.ask``."""
+        return await self._shop.ask(request)
 
     async def post_events(self, events: Sequence[Cells]) -> Receipt:
         """Stores events; raises as ``EventIntake.post``."""

@@ -6,8 +6,7 @@ from itertools import accumulate, pairwise
 from pydantic import Field
 
 from serve_app.arrays.units import DAY_S
-from serve_app.database.writing.event_writes import EventRow
-from serve_app.domain.posts import EVENT_FIELDS, EntryFault, EventPost
+from serve_app.domain.posts import EVENT_FIELDS, EntryFault, EventPost, EventRow
 from serve_app.domain.settings import Settings
 from serve_app.loading.chunk import Chunk, known
 from serve_app.loading.rows import Limits, check_interactions

@@ -14,7 +14,7 @@ from serve_app.domain.settings import Settings
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.coalescing import CoalescingConfig
-from serve_app.serving.events_config import EventsConfig
+from serve_app.serving.intake.events_config import EventsConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of
 from serve_app.stores.serving_readers import CacheTtls
@@ -36,7 +36,9 @@ class HttpConfig(Settings):
         default=262_144, ge=1_024, description="Longer request bodies are refused with status 413."
     )
     max_events_body_bytes: int = Field(
-        default=1_048_576, ge=1_024, description="The same limit for bodies of `POST /events`."
+        default=1_048_576,
+        ge=1_024,
+        description="The same limit for bodies of `POST /events` and `PUT /items`.",
     )
 
 

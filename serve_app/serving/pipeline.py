@@ -32,6 +32,7 @@ from serve_app.domain.batches import (
 )
 from serve_app.domain.posts import NotWritten, PostBatch, PostOutcome
 from serve_app.domain.settings import Settings
+from serve_app.domain.shop_requests import ShopOutcome, ShopRequest
 from serve_app.errors import Overloaded, StageFailed, StageTimedOut
 from serve_app.recommending.ranking.ordering import fused_scores, ranking_batch
 
@@ -74,6 +75,11 @@ async def no_writer(batch: PostBatch) -> Sequence[PostOutcome]:
     return [NotWritten("no_writer")] * len(batch.posts)
 
 
+async def no_shop(asked: tuple[ShopRequest, str]) -> ShopOutcome:
+    """Stands for a writer that does not run."""
+    return NotWritten("no_writer")
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The calls of the pipeline. Each raises ``StageFailed`` if it cannot answer.
@@ -83,6 +89,7 @@ class Stages:
             of those that have not answered for at least the seconds given.
         holders: by stage, tells whether all replicas of the stage have opened a version.
         write_events: not part of an answer either: stores posts, one outcome for each.
+        ask_shop: carries out a request about items or users, on the shop of the id beside it.
     """
 
     users: Callable[[RequestBatch], Awaitable[UserFeatures]]
@@ -94,6 +101,7 @@ class Stages:
     )
     holders: Mapping[str, Callable[[str], Awaitable[bool]]] = field(default_factory=dict)
     write_events: Callable[[PostBatch], Awaitable[Sequence[PostOutcome]]] = no_writer
+    ask_shop: Callable[[tuple[ShopRequest, str]], Awaitable[ShopOutcome]] = no_shop
 
 
 @dataclass(frozen=True, slots=True)

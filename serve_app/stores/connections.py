@@ -106,7 +106,7 @@ class Stores:
     @cached_property
     def writes(self) -> ShopConnections:
         """PostgreSQL, over connections that write; raises as ``StoreLocation.urls``."""
-        return ShopConnections(self._urls.database, self._config.writes)
+        return ShopConnections(self._urls.database, self._config.writes, self._config.postgres)
 
     @cached_property
     def catalogue(self) -> CatalogueFollower:

@@ -72,6 +72,10 @@ class Freshness:
         """Ends the cached metadata of items, as ``make_visible`` does for users."""
         return await self._end([item_epoch(item_id) for item_id in item_ids])
 
+    async def forget(self, user_id: str, keys: Iterable[str]) -> bool:
+        """Removes values of a user, and ends all others; returns as ``make_visible``."""
+        return await self._end([user_epoch(user_id), *keys])
+
     async def wait_repeated(self) -> None:
         """Waits until nothing is to be repeated."""
         if self._task is not None:

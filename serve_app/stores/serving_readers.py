@@ -15,10 +15,12 @@ from serve_app.database.serving_reads import ShopReader
 from serve_app.domain.interactions import (
     EVENT,
     NO_EVENTS,
+    TYPES,
     Events,
     Histories,
     HistoryArchive,
     are_usable,
+    kept_types,
 )
 from serve_app.domain.settings import Settings
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
@@ -60,6 +62,17 @@ class CacheTtls(Settings):
         """
         # Twice as long as any value: most values then expire before their epoch.
         return 2 * max(self.features_s, self.history_s, self.unknown_s)
+
+
+def cached_keys_of(user_id: str) -> list[str]:
+    """Keys of everything that is cached of a user, whatever a bundle counts as its label."""
+    of_labels = {kept_types(np.arange(len(TYPES)) == code) for code in range(len(TYPES))}
+    return [_USER + user_id, *(_history_prefix(types) + user_id for types in sorted(of_labels))]
+
+
+def _history_prefix(types: tuple[int, ...]) -> str:
+    # Histories with the last events of other types are other values.
+    return f"{_HISTORY}{','.join(map(str, types))}:"
 
 
 def user_reader(cache: Cache, shop: ShopReader, ttls: CacheTtls) -> CachedReader[UserRow]:
@@ -123,8 +136,7 @@ class HistoryReader:
 
     def _reader_of(self, types: tuple[int, ...]) -> CachedReader[Events]:
         if types not in self._readers:
-            # Histories with the last events of other types are other values.
-            prefix = f"{_HISTORY}{','.join(map(str, types))}:"
+            prefix = _history_prefix(types)
             ttls = self._ttls
             kind = CachedKind(
                 prefix,

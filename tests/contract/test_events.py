@@ -11,9 +11,18 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve_app.database.schema import Connection, connect
-from serve_app.database.writing.event_writes import EventRow, store_events
+from serve_app.database.serving_reads import PostgresConfig
+from serve_app.database.writing.event_writes import store_events
 from serve_app.database.writing.writing_connections import ShopConnections, WriteConfig
-from serve_app.domain.posts import EVENT_FIELDS, EventPost, NotWritten, PostBatch, Receipt, Refused
+from serve_app.domain.posts import (
+    EVENT_FIELDS,
+    EventPost,
+    EventRow,
+    NotWritten,
+    PostBatch,
+    Receipt,
+    Refused,
+)
 from serve_app.errors import StoreUnavailable
 from serve_app.loading.events import EventRules
 from serve_app.loading.load import InputFiles, LoadConfig, load
@@ -23,7 +32,8 @@ from tests.support.proxy import proxy_before
 
 NOW = 1_700_000_000.0
 SOCKET = ".s.PGSQL.5432"
-QUICK = WriteConfig(timeout_s=1.0, lock_timeout_s=0.2, reconnect_pause_s=0.05)
+QUICK = WriteConfig(timeout_s=1.0, lock_timeout_s=0.2)
+READS = PostgresConfig(reconnect_pause_s=0.05)
 
 Write = Callable[[ShopConnections], Awaitable[Any]]
 
@@ -35,7 +45,7 @@ def row(event_id: str, **cells: Any) -> EventRow:
 
 def with_writer(url: str, write: Write, config: WriteConfig = QUICK) -> Any:
     async def scene() -> Any:
-        writer = ShopConnections(url, config)
+        writer = ShopConnections(url, config, READS)
         try:
             return await write(writer)
         finally:
@@ -132,7 +142,9 @@ def test_writers_at_once_add_each_item_and_each_event_once(
     database_url: str, conn: Connection
 ) -> None:
     async def write_all(writer: ShopConnections) -> int:
-        others = [ShopConnections(database_url, WriteConfig(lock_timeout_s=5)) for _ in range(3)]
+        others = [
+            ShopConnections(database_url, WriteConfig(lock_timeout_s=5), READS) for _ in range(3)
+        ]
         # Every write has half of its events and items in common with its neighbours, reversed.
         batches = [
             [row(f"e{n}", item_id=f"i{n}") for n in range(50 * k, 50 * k + 100)][:: 1 - 2 * (k % 2)]
@@ -207,7 +219,7 @@ async def writer_behind_a_proxy(database_url: str, folder: Path) -> Any:
     target = f"{conninfo_to_dict(database_url)['host']}/{SOCKET}"
     async with proxy_before(target) as proxy:
         await proxy.listen(folder / SOCKET)
-        writer = ShopConnections(make_conninfo(database_url, host=str(folder)), QUICK)
+        writer = ShopConnections(make_conninfo(database_url, host=str(folder)), QUICK, READS)
         try:
             yield writer, proxy
         finally:

@@ -99,7 +99,7 @@ FACES = {
     "embedded": ("lease",),
     "fitting.report": ("facts", "figures", "writing"),
     "fitting.tuning": ("source_tuning",),
-    "loading": ("events", "in_memory", "load"),
+    "loading": ("events", "in_memory", "load", "posted_items"),
     "http": ("ingress",),
     "operations.doctor": ("all_checks", "checking"),
 }

@@ -17,6 +17,7 @@ from serve_app import errors
 from serve_app.cli.main import verbs
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import parse_filter
+from serve_app.domain.posts import EventPost
 from serve_app.evaluation.evaluator import EvaluationConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.http.bodies import (
@@ -24,6 +25,10 @@ from serve_app.http.bodies import (
     Recommendations,
     RecommendationsRequest,
 )
+from serve_app.http.entry_lists import read_entries
+from serve_app.http.event_bodies import EVENTS, cells_of
+from serve_app.http.item_bodies import ITEMS, PATCHES
+from serve_app.loading.events import EventRules, check_posts
 from serve_app.loading.load import LoadConfig
 from serve_app.running.environment import parse_env_file
 from serve_app.serving.answering import BUNDLE, METADATA
@@ -232,9 +237,17 @@ def _check_options(command: click.Command, words: list[str], line: str) -> None:
 
 def bodies(page: str) -> list[dict[str, Any]]:
     """The JSON objects that a page shows, those of ``curl`` included."""
-    sent = re.findall(r"-d '(\{.*?\})'", page, re.S)
+    sent = [body for path, body in sent_bodies(page) if path == "/recommendations"]
     shown = re.findall(r"```json\n(.*?)```", page, re.S)
-    return [json.loads(text) for text in [*sent, *shown]]
+    return [*sent, *map(json.loads, shown)]
+
+
+def sent_bodies(page: str) -> list[tuple[str, Any]]:
+    """Path and body of every ``curl`` command of a page that sends one."""
+    commands = re.findall(
+        r"curl [^\n]*?http://[^/\s]+(/[^\s']*)[^']*'[^']*'\s*\\?\s*-d '([^']*)'", page
+    )
+    return [(path, json.loads(body)) for path, body in commands]
 
 
 REQUESTS = [body for body in [*bodies(README), *bodies(API)] if "recommendations" not in body]
@@ -252,6 +265,21 @@ def test_requests_on_pages_are_valid(body):
     request = RecommendationsRequest.model_validate(body)
 
     assert bool(parse_filter(request.filters or {}, STANDARD_COLUMNS)) == bool(request.filters)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [sent for page in (README, API) for sent in sent_bodies(page) if sent[0] != "/recommendations"],
+)
+def test_posts_on_pages_are_valid(path, body):
+    kind = {"/events": EVENTS, "/items": ITEMS}.get(path, PATCHES)
+    entries = read_entries(json.dumps(body).encode(), kind)
+
+    assert not entries.faults
+    if kind is EVENTS:
+        events = [cells_of(event) for event in entries.good.values()]
+        [checked] = check_posts([EventPost(events, 1.7e9)], EventRules(), 1.7e9)
+        assert len(checked) == len(events)
 
 
 def test_the_answer_on_the_readme_has_every_field():

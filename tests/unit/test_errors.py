@@ -8,6 +8,7 @@ from serve_app import errors
 EXAMPLES = [
     errors.InvalidRequest(["filters", 0], "must be an object"),
     errors.UnknownItem("i1"),
+    errors.UnknownRecord(),
     errors.EntriesInvalid([(3, "value", "value is negative")]),
     errors.NotStored("timed_out", 2),
     errors.BodyTooLarge(10),

@@ -6,32 +6,14 @@ from typing import Any, LiteralString, NamedTuple
 from psycopg import sql
 
 from serve_app.database.connection_pool import AsyncConnection
-from serve_app.database.writing.event_statements import (
+from serve_app.database.writing.storing_statements import (
     DIFFERS_FROM_STORED,
     INSERT_BARE_ITEMS,
     INSERT_EVENTS,
     LOCK_ITEMS,
 )
 from serve_app.database.writing.writing_connections import ShopConnections
-
-
-class EventRow(NamedTuple):
-    """A checked interaction; times are epoch seconds.
-
-    Attributes:
-        is_dated: the sender gave the time. Otherwise the time does not tell interactions apart.
-    """
-
-    event_id: str
-    user_id: str
-    item_id: str
-    type: int
-    value: float | None
-    at: float
-    session_id: str | None
-    request_id: str | None
-    position: int | None
-    is_dated: bool
+from serve_app.domain.posts import EventRow
 
 
 class StoredEvents(NamedTuple):

@@ -1,18 +1,18 @@
 """Keeps the connections that write to the shop's tables, and bounds the time of every write."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, LiteralString, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import sql
 from pydantic import Field
 
 from serve_app.database.connecting import Connector
 from serve_app.database.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.database.detached import DetachedCalls
 from serve_app.database.failures import FAILURES, reason_of
+from serve_app.database.serving_reads import PostgresConfig
 from serve_app.domain.settings import Settings
 from serve_app.errors import StoreUnavailable
 from serve_app.reachability import Reachability
@@ -44,19 +44,6 @@ class WriteConfig(Settings):
         description="Longest wait in seconds for a lock, such as that of a load. Keep it below the"
         " server's `deadlock_timeout`: a write then gives way to a load, and is sent again.",
     )
-    connect_timeout_s: float = Field(
-        default=1.5,
-        gt=0,
-        description="Longest wait in seconds for a new connection to one address of the server.",
-    )
-    reconnect_pause_s: float = Field(
-        default=0.25,
-        gt=0,
-        description="Seconds between attempts to connect while the server is down.",
-    )
-    max_waiting: int = Field(
-        default=64, ge=1, description="Writes that may wait for a connection; more fail at once."
-    )
 
 
 class ShopConnections:
@@ -65,13 +52,14 @@ class ShopConnections:
     They open with the first write, because they belong to the event loop that runs then.
     """
 
-    def __init__(self, url: str, config: WriteConfig) -> None:
+    def __init__(self, url: str, config: WriteConfig, reads: PostgresConfig) -> None:
+        """``reads`` says how long to wait for a new connection, as for reads."""
         self._config = config
         self._calls = DetachedCalls()
         self._reachability = Reachability()
         self._connector = Connector(
             url,
-            attempt_timeout_s=config.connect_timeout_s,
+            attempt_timeout_s=reads.connect_timeout_s,
             statement_timeout_s=config.timeout_s,
             lock_timeout_s=config.lock_timeout_s,
         )
@@ -79,8 +67,8 @@ class ShopConnections:
         self._pool = ConnectionPool(
             self._connector.connect,
             size=config.pool_size,
-            max_waiting=config.max_waiting,
-            pause_s=config.reconnect_pause_s,
+            max_waiting=reads.max_waiting,
+            pause_s=reads.reconnect_pause_s,
         )
 
     async def run(
@@ -154,11 +142,3 @@ class ShopConnections:
         if wanted and found != wanted:
             raise StoreUnavailable("postgres", "another_shop")
         return found
-
-
-async def one_row(
-    conn: AsyncConnection, query: sql.Composed | LiteralString, parameters: Sequence[object]
-) -> tuple[Any, ...] | None:
-    """The first row of an answer."""
-    row: tuple[Any, ...] | None = await (await conn.execute(query, parameters)).fetchone()
-    return row

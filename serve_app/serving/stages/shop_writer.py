@@ -4,12 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
-from serve_app.database.writing.event_writes import EventRow, StoredEvents, store_events
+from serve_app.database.writing.event_writes import StoredEvents, store_events
 from serve_app.database.writing.writing_connections import UNSTORABLE
-from serve_app.domain.posts import NotWritten, PostBatch, PostOutcome, Receipt, Refused
+from serve_app.domain.posts import EventRow, NotWritten, PostBatch, PostOutcome, Receipt, Refused
+from serve_app.domain.shop_requests import ShopOutcome, ShopRequest
 from serve_app.errors import StoreUnavailable
 from serve_app.loading.events import EventRules, check_posts
+from serve_app.serving.stages.shop_request_handling import ShopRequests
 from serve_app.stores.connections import Stores
 from serve_app.stores.freshness import Freshness
 
@@ -30,6 +33,7 @@ class ShopWriter:
         self._freshness: dict[str, Freshness] = {}
         # A check computes for milliseconds: it must not block the event loop.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="check")
+        self._requests = cache(lambda: ShopRequests(stores.writes, self._of_shop, self._thread))
 
     async def write_events(self, batch: PostBatch) -> list[PostOutcome]:
         """Stores the posts whose content is right, in one transaction; one outcome per post."""
@@ -48,6 +52,11 @@ class ShopWriter:
             for i, outcome in zip(good, written, strict=True):
                 outcomes[i] = outcome
         return outcomes
+
+    async def ask_shop(self, asked: tuple[ShopRequest, str]) -> ShopOutcome:
+        """Carries out a request about items or users; with it, the id of the served shop."""
+        request, shop_id = asked
+        return await self._requests().handle(request, shop_id)
 
     async def silent_stores(self, at_least_s: float) -> dict[str, float]:
         """Seconds by store, of those that have not answered writes for at least so long."""

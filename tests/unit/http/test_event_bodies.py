@@ -6,13 +6,14 @@ import pytest
 
 from serve_app.domain.posts import EVENT_FIELDS
 from serve_app.errors import InvalidRequest
-from serve_app.http.event_bodies import Event, read_events
+from serve_app.http.entry_lists import read_entries
+from serve_app.http.event_bodies import EVENTS, Event, cells_of
 
 VIEW = {"user_id": "ann", "item_id": "pan", "type": "view"}
 
 
 def read(content):
-    return read_events(json.dumps(content).encode())
+    return read_entries(json.dumps(content).encode(), EVENTS)
 
 
 def fault(**cells):
@@ -29,14 +30,14 @@ def test_the_fields_of_an_event_are_those_that_travel():
 def test_reads_one_event_and_a_list():
     one, several = read(VIEW), read([VIEW, VIEW | {"position": 2, "timestamp": 1.7e9}])
 
-    assert one.entries == {0: (None, "ann", "pan", "view", *[None] * 5)}
+    assert cells_of(one.good[0]) == (None, "ann", "pan", "view", *[None] * 5)
     assert (one.is_list, several.is_list) == (False, True)
-    assert several.entries[1] == (None, "ann", "pan", "view", None, 1.7e9, None, None, 2)
+    assert cells_of(several.good[1]) == (None, "ann", "pan", "view", None, 1.7e9, None, None, 2)
 
 
 def test_two_events_without_a_list_around_them_are_no_body():
     with pytest.raises(InvalidRequest):
-        read_events(b"%b,%b" % (json.dumps(VIEW).encode(), json.dumps(VIEW).encode()))
+        read_entries(b"%b,%b" % (json.dumps(VIEW).encode(), json.dumps(VIEW).encode()), EVENTS)
 
 
 @pytest.mark.parametrize("n", [0, 1_001])
@@ -56,8 +57,8 @@ def test_counts_bad_entries_too(n):
 
 @pytest.mark.parametrize("raw", [b"", b"[", b"7", b'"view"', b"null", b"\xff", b'["\\ud800"]'])
 def test_refuses_what_is_no_json_of_events(raw):
-    with pytest.raises(InvalidRequest, match="must be one event, or a list"):
-        read_events(raw)
+    with pytest.raises(InvalidRequest, match="must be one or a list"):
+        read_entries(raw, EVENTS)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,6 @@ def test_names_missing_fields_and_entries_that_are_no_objects():
 
     assert [(each.entry, each.field, each.reason) for each in posted.faults] == [
         (0, "item_id", "item_id is missing"),
-        (1, "", "must be an object with the fields of an event"),
+        (1, "", "must be an object with the fields of events"),
     ]
-    assert list(posted.entries) == [2]
+    assert list(posted.good) == [2]

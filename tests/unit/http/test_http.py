@@ -620,6 +620,7 @@ class TestProbes:
 
         assert set(described["paths"]) == {
             *("/recommendations", "/items/{item_id}/similar", "/events", "/health", "/ready"),
+            *("/items", "/items/{item_id}", "/users/{user_id}"),
         }
         assert all(
             operation["summary"]
@@ -633,7 +634,13 @@ class TestProbes:
         schemas = described["components"]["schemas"]
         assert schemas["RecommendationsRequest"]["properties"]["n"]["maximum"] == MAX_N
         assert {name for name, schema in schemas.items() if "examples" in schema} == {
-            *("RecommendationsRequest", "Recommendations", "Similar", "EventsStored"),
+            *(
+                "RecommendationsRequest",
+                "Recommendations",
+                "Similar",
+                "EventsStored",
+                "ItemsStored",
+            ),
         }
         assert api.get("/docs").status_code == 200
 

@@ -1,10 +1,11 @@
-"""Defines the statements that store interactions, from files and from posts alike.
+"""Defines the statements that store interactions and items, from files and over HTTP alike.
 
 ``{given}`` stands for the rows: a staging table, or the arrays of a post. A row has ``line``, its
 position, and the columns of an interaction. Its ``at`` is epoch seconds, or null for a time that
 the sender did not give.
 """
 
+from collections.abc import Mapping
 from typing import LiteralString
 
 NEXT_ROW: LiteralString = (
@@ -46,3 +47,16 @@ DIFFERS_FROM_STORED: LiteralString = """
       IS DISTINCT FROM ROW(i.user_id, t.item_id, i.type, i.value, i.at, i.session_id)
 """
 """``i`` is the stored interaction, ``t`` its item."""
+
+MERGED: Mapping[str, LiteralString] = {
+    "title": "s.title",
+    "category": "coalesce(s.category, 'unknown')",
+    "price": "s.price",
+    "tags": "coalesce(s.tags, '{{}}')",
+    "in_stock": "coalesce(s.in_stock, true)",
+    "created_at": "to_timestamp(s.created_at)",
+    # Attributes that are not given stay. A null deletes its attribute.
+    "attributes": "jsonb_strip_nulls(coalesce(t.attributes, '{{}}') || s.attributes)",
+}
+"""The stored value of a given column, ``s``; nothing given becomes the column's default. ``t`` is
+the row that is there."""

@@ -6,8 +6,6 @@ from serve_app.domain.settings import Settings
 from serve_app.loading.events import EventRules
 from serve_app.serving.coalescing import CoalescingConfig
 
-MAX_EVENTS_PER_POST = 1_000
-
 
 class EventsConfig(Settings):
     """Events that the shop reports over HTTP, and how they travel to ShopWriter."""
