@@ -18,13 +18,13 @@ from serve_app.domain.shop_requests import Changed, Found, ShopRequest
 from serve_app.errors import InvalidRequest, UnknownItem
 from serve_app.http.api import build_api
 from serve_app.http.bodies import RecommendationsRequest
+from serve_app.http.event_intake import EventIntake
+from serve_app.http.shop_intake import ShopIntake
 from serve_app.recommending.similar import SimilarItems, similar_items
 from serve_app.serving.answering import NO_BUNDLE, ItemsStage, RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.serving.experiment_in_use import ExperimentInUse
-from serve_app.serving.intake.event_intake import EventIntake
-from serve_app.serving.intake.shop_intake import ShopIntake
 from serve_app.serving.pipeline import Stages
 from serve_app.serving.questions import Answer, Question
 from serve_app.serving.warm_up import WarmUp

@@ -14,7 +14,7 @@ from serve_app.domain.settings import Settings
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving.coalescing import CoalescingConfig
-from serve_app.serving.intake.events_config import EventsConfig
+from serve_app.serving.events_config import EventsConfig
 from serve_app.serving.pipeline import Deadlines
 from serve_app.stores.connections import StoreLocation, StoresConfig, home_of
 from serve_app.stores.serving_readers import CacheTtls

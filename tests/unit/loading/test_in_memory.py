@@ -168,6 +168,7 @@ def test_says_how_the_columns_are_understood(tmp_path):
 
     assert shop.notes == (
         "items: new attributes: colour (text)",
-        "interactions: not used: typ (known are type, value, event_id, session_id)",
+        "interactions: not used: typ (known are type, value, event_id, session_id, request_id,"
+        " position)",
         "interactions: no column 'type': every row counts as a purchase",
     )

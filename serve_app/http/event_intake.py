@@ -17,7 +17,7 @@ from serve_app.domain.posts import (
 from serve_app.errors import EntriesInvalid, NotStored, Overloaded, StageFailed
 from serve_app.loading.events import check_posts
 from serve_app.serving.coalescing import Coalescer
-from serve_app.serving.intake.events_config import EventsConfig
+from serve_app.serving.events_config import EventsConfig
 from serve_app.serving.pipeline import WRITER
 from serve_app.telemetry.counting import Telemetry
 

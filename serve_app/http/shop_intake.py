@@ -8,7 +8,7 @@ from serve_app.domain.posts import NotWritten, Refused
 from serve_app.domain.shop_requests import Changed, Found, NotThere, ShopOutcome, ShopRequest
 from serve_app.errors import EntriesInvalid, NotStored, StageFailed, UnknownRecord
 from serve_app.serving.coalescing import Coalescer, CoalescingConfig
-from serve_app.serving.intake.events_config import EventsConfig
+from serve_app.serving.events_config import EventsConfig
 from serve_app.serving.pipeline import WRITER
 from serve_app.telemetry.counting import Telemetry
 
