@@ -3,14 +3,17 @@
 import asyncio
 from dataclasses import replace
 
+import numpy as np
 import orjson
 import pytest
 
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
-from serve_app.domain.catalogue import STANDARD_COLUMNS
+from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED
 from serve_app.domain.filters.parsing import parse_filter
+from serve_app.domain.item_changes import Changes, ItemChange
 from serve_app.errors import StoreUnavailable
+from serve_app.live.overlay import apply
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.serving import costly_filters
@@ -418,3 +421,91 @@ def test_metadata_that_json_cannot_hold_degrades_the_lists_with_that_item_alone(
     replaced = [any(item["metadata"]["title"] != "A title" for item in items) for items in lists]
     assert [answer.degraded == ("metadata",) for answer in answers] == replaced
     assert any(replaced)
+
+
+def sold_out(world, rows, revision):
+    """The world after some of its items were sold out."""
+    catalogue = world.live.fitted.catalogue
+    items = [
+        ItemChange(
+            revision,
+            row,
+            catalogue.item_ids.at(row),
+            catalogue.titles.at(row),
+            catalogue.categories.word(row) or UNCATEGORISED,
+            float(catalogue.number("price")[row]),
+            in_stock=False,
+        )
+        for row in rows
+    ]
+    return world.at(apply(world.live, Changes(revision, items)))
+
+
+class TestRevisions:
+    def test_a_batch_names_the_revision_that_the_ingress_knows(self, root, worlds):
+        served = Served(root)
+
+        served.ask(sold_out(worlds[0], [7], 12), ask_of())
+
+        assert [batch.revision for batch in served.batches] == [12]
+
+    def test_a_cached_answer_ends_when_one_of_its_items_changes(self, root, worlds):
+        served = Served(root)
+        [first] = served.ask(worlds[0], ask_of())
+        listed = np.frombuffer(first.rows, "<i4").tolist()
+        [other] = [row for row in range(6) if row not in listed][:1]
+
+        [unchanged] = served.ask(sold_out(worlds[0], [other], 5), ask_of())
+        [changed] = served.ask(sold_out(worlds[0], listed[:1], 6), ask_of())
+
+        assert (first.cached, unchanged.cached, changed.cached) == (False, True, False)
+        assert unchanged.rows == first.rows
+
+    def test_a_cached_answer_to_a_filtered_question_ends_with_any_change(self, root, worlds):
+        served = Served(root)
+        question = replace(ask_of(), wanted=parse_filter({"price": {"gt": 0}}, STANDARD_COLUMNS))
+        [first] = served.ask(worlds[0], question)
+        listed = np.frombuffer(first.rows, "<i4").tolist()
+        [other] = [row for row in range(6) if row not in listed][:1]
+
+        [again] = served.ask(worlds[0], question)
+        [later] = served.ask(sold_out(worlds[0], [other], 5), question)
+
+        assert (again.cached, later.cached) == (True, False)
+
+    def test_a_stage_that_is_behind_lists_nothing_that_is_known_to_be_sold_out(self, root, worlds):
+        uncached = AppConfig.model_validate(
+            {"result_cache": {"enabled": False}, "deadlines": PATIENT}
+        )
+        served = Served(root, uncached)
+        [whole] = served.ask(worlds[0], ask_of())
+        listed = np.frombuffer(whole.rows, "<i4").tolist()
+
+        # The stages of this test never follow the shop.
+        [answer] = served.ask(sold_out(worlds[0], listed[:2], 5), ask_of())
+
+        assert np.frombuffer(answer.rows, "<i4").tolist() == listed[2:]
+        assert answer.n_items == len(listed) - 2
+
+    def test_the_floor_knows_what_the_ingress_knows(self, root, worlds):
+        served = Served(root, candidates=down)
+        [first] = served.ask(worlds[0], ask_of())
+        listed = np.frombuffer(first.rows, "<i4").tolist()
+
+        [later] = served.ask(sold_out(worlds[0], listed, 5), ask_of())
+
+        assert "candidates" in later.degraded
+        assert later.n_items == 5
+        assert not {*np.frombuffer(later.rows, "<i4").tolist()} & {*listed}
+
+    def test_an_answer_says_that_a_stage_is_behind(self, root, worlds):
+        async def behind(batch):
+            return replace(
+                await stages_over(location_of(root), CONFIG).candidates(batch), is_behind=True
+            )
+
+        served = Served(root, candidates=behind)
+
+        [answer] = served.ask(worlds[0], ask_of())
+
+        assert answer.degraded == ("catalogue",)
