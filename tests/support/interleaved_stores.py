@@ -99,12 +99,15 @@ class World:
         self._start(self._load(self._n_events))
 
     def step(self, i: int) -> None:
-        """Lets one waiting command go on."""
-        self._gate(i).opened.set_result(None)
-        self._settle()
+        """Lets one waiting command go on, if there is any."""
+        if self.gates:
+            self._gate(i).opened.set_result(None)
+            self._settle()
 
     def time_out(self, i: int) -> None:
         """A command fails for its caller. Its bytes may reach the server later."""
+        if not self.gates:
+            return
         gate = self._gate(i)
         if gate.effect is not None:
             self.late.append((self._n_servers, gate.effect))
@@ -113,15 +116,16 @@ class World:
 
     def arrive_late(self) -> None:
         """The bytes of a command that timed out reach the server, if it is still the same one."""
-        server, effect = self.late.pop(0)
+        server, effect = self.late.pop(0) if self.late else (-1, _nothing)
         if server == self._n_servers:
             with suppress(StoreUnavailable):
                 effect()
 
     def kill(self, i: int) -> None:
         """Ends the task that waits at a gate, as the end of its process does."""
-        self._gate(i).opened.cancel()
-        self._settle()
+        if self.gates:
+            self._gate(i).opened.cancel()
+            self._settle()
 
     def finish(self) -> None:
         """Lets all waiting commands go on until none is left."""
@@ -319,6 +323,9 @@ class _OtherSpace:
     async def remove(self, keys: Sequence[str]) -> None: ...
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: float) -> None: ...
+
+
+def _nothing() -> None: ...
 
 
 def _kind(prefix: str, ttl_s: float) -> CachedKind[Events]:
