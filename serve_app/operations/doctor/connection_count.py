@@ -1,6 +1,6 @@
 """Counts the connections to PostgreSQL that a configuration may open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from serve_app.serving.config import AppConfig
@@ -21,14 +21,18 @@ def most_connections(config: AppConfig, deployments: list[Mapping[str, Any]]) ->
     places = config.placement.of_stages(config.variants)
     by_name = {deployment["name"]: deployment for deployment in deployments}
 
-    def most(stages: Sequence[str]) -> int:
+    def processes(stages: Sequence[str]) -> set[str]:
         # Stages in the ingress share the connections of its process.
-        processes = {name if places[name] == "deployment" else "Ingress" for name in stages}
-        return sum(_most_replicas(by_name.get(name, {})) for name in processes)
+        return {name if places[name] == "deployment" else "Ingress" for name in stages}
 
-    stores = config.stores
-    n = most(READERS) * stores.postgres.pool_size + most(WRITERS) * stores.writes.pool_size
-    return 2 * n
+    def most(names: Iterable[str]) -> int:
+        return sum(_most_replicas(by_name.get(name, {})) for name in names)
+
+    stores, readers = config.stores, processes(READERS)
+    n = most(readers) * stores.postgres.pool_size
+    n += most(processes(WRITERS)) * stores.writes.pool_size
+    # The ingress follows the items, one read at a time.
+    return 2 * (n + most({"Ingress"} - readers))
 
 
 def _most_replicas(deployment: Mapping[str, Any]) -> int:
