@@ -359,10 +359,10 @@ class TestShopWriter:
     def test_names_postgresql_when_it_does_not_answer(self, redis_url: str, folder: Path) -> None:
         async def scene() -> None:
             stage = writer_stage(f"postgresql:///x?host={folder}", redis_url)
-            assert await stage.silent_stores(0.0001) == {}
+            assert await stage.silent_stores(1e-9) == {}
             posts = [EventPost([event()], NOW)]
             assert await stage.write_events(PostBatch(posts)) == [NotWritten("unreachable")]
-            assert list(await stage.silent_stores(0.0001)) == ["postgres"]
+            assert list(await stage.silent_stores(1e-9)) == ["postgres"]
             assert await stage.silent_stores(60) == {}
             await stage.close()
 

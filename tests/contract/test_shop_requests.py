@@ -32,6 +32,8 @@ from serve_app.domain.shop_requests import (
 )
 from serve_app.loading.events import EventRules
 from serve_app.loading.load import InputFiles, LoadConfig, load
+from serve_app.loading.posted_items import check_items
+from serve_app.serving.stages import shop_request_handling
 from serve_app.serving.stages.shop_writer import ShopWriter
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 
@@ -80,7 +82,7 @@ def counts(outcome: Changed) -> tuple[int, ...]:
 
 
 def stored(conn: Connection, columns: str) -> list[Any]:
-    return conn.execute(f"SELECT {columns} FROM item_features ORDER BY item_row").fetchall()  # type: ignore[call-overload,no-any-return]
+    return conn.execute(f"SELECT {columns} FROM item_features ORDER BY item_row").fetchall()
 
 
 def test_new_items_get_rows_in_their_order_and_defaults_for_what_is_not_given(
@@ -181,22 +183,19 @@ def test_a_bad_entry_is_named_and_nothing_is_stored(
 def test_attributes_whose_kind_changes_meanwhile_are_checked_again(
     ask: Ask, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from serve_app.serving.stages import shop_request_handling as handling
-
-    check = handling.check_items
     n_checks = 0
 
     def check_and_interfere(*arguments: Any) -> Any:
         nonlocal n_checks
         n_checks += 1
-        checked = check(*arguments)
+        checked = check_items(*arguments)
         conn.execute(
             "INSERT INTO recserve_attributes VALUES ('items', 'size', 'text')"
             " ON CONFLICT DO NOTHING"
         )
         return checked
 
-    monkeypatch.setattr(handling, "check_items", check_and_interfere)
+    monkeypatch.setattr(shop_request_handling, "check_items", check_and_interfere)
     ask(put(entry("a", {"size": 2})))
 
     assert n_checks == 2
