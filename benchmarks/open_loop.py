@@ -80,7 +80,7 @@ def run_open_loop(
         rate: requests per second.
     """
     due = poisson_schedule(rate, duration_s, np.random.default_rng(seed))
-    return asyncio.run(_Generator(url, bodies).run(rate, due))
+    return asyncio.run(LoadGenerator(url, bodies).run(rate, due))
 
 
 @dataclass(slots=True)
@@ -89,10 +89,12 @@ class _Connection:
     writer: asyncio.StreamWriter
 
 
-class _Generator:
+class LoadGenerator:
     """Sends requests over keep-alive connections, one per request in flight."""
 
-    def __init__(self, url: str, bodies: Sequence[bytes]) -> None:
+    def __init__(self, url: str, bodies: Sequence[bytes], good_status: int = 200) -> None:
+        """``good_status`` is that of answers whose latencies count."""
+        self._good_status = good_status
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._requests = [_request(parts.path, parts.netloc, body) for body in bodies]
@@ -136,7 +138,7 @@ class _Generator:
             return
         self._statuses[status] += 1
         self._has_retry_after &= status != 429 or b"\r\nretry-after:" in head.lower()
-        if status == 200:
+        if status == self._good_status:
             self._latencies_s.append(loop.time() - due_at)
             self._n_degraded += b'"degraded":["' in body
 

@@ -89,7 +89,7 @@ def _serving_database(workplace: Workplace) -> ServingDatabase:
 def _postgres_serves(workplace: Workplace) -> str:
     found = _serving_database(workplace)
     between = ", behind a pooler: queries are not prepared" if found.is_pooled else ""
-    limits = ", read-only: `recserve load` and `recserve fit` need the primary"
+    limits = ", read-only: `POST /events`, `recserve load` and `recserve fit` need the primary"
     return f"version {found.version}{between}{limits if found.is_read_only else ''}"
 
 
