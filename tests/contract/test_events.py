@@ -1,6 +1,8 @@
 """Tests that posted events are stored once each, all of a post or none, by whoever writes them."""
 
 import asyncio
+import os
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from serve_app.database.schema import Connection, connect
+from serve_app.database.connection_pool import AsyncConnection
+from serve_app.database.schema import Connection, connect, ensure_schema
 from serve_app.database.serving_reads import PostgresConfig
 from serve_app.database.writing.event_writes import store_events
 from serve_app.database.writing.writing_connections import ShopConnections, WriteConfig
@@ -23,6 +26,7 @@ from serve_app.domain.posts import (
     Receipt,
     Refused,
 )
+from serve_app.embedded.lease import lease
 from serve_app.errors import StoreUnavailable
 from serve_app.loading.events import EventRules
 from serve_app.loading.load import InputFiles, LoadConfig, load
@@ -272,6 +276,39 @@ def test_a_server_that_stops_in_the_middle_of_writes_loses_and_repeats_nothing(
     )
     numbers = [number for _, number in item_rows(conn)]
     assert numbers == list(range(len(numbers)))
+
+
+def test_writes_go_to_the_primary_among_the_hosts_of_a_url(folder: Path) -> None:
+    primary_home, standby_home = folder / "a", folder / "b"
+    with lease(primary_home) as held, connect(held.urls.database) as conn:
+        ensure_schema(conn)
+    shutil.copytree(primary_home / "postgres", standby_home / "postgres")
+    data = standby_home / "postgres"
+    # What the server's own account could read before, it has to own here too.
+    owner = (primary_home / "postgres").stat()
+    for path in (data, *data.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    (data / "standby.signal").touch()
+    with lease(standby_home) as standby, lease(primary_home) as primary:
+        hosts = [conninfo_to_dict(held.urls.database)["host"] for held in (standby, primary)]
+        url = make_conninfo(primary.urls.database, host=",".join(map(str, hosts)), port="5432,5432")
+
+        assert store(url, row("e1")) == ([True], [False])
+        with pytest.raises(StoreUnavailable, match="standby"):
+            store(standby.urls.database, row("e2"))
+
+
+def test_a_primary_that_became_a_standby_is_left(database_url: str, conn: Connection) -> None:
+    async def demote(connection: AsyncConnection, _: str) -> None:
+        await connection.execute("SET default_transaction_read_only = on")
+
+    async def scene(connections: ShopConnections) -> Any:
+        await connections.run(demote, "")
+        with pytest.raises(StoreUnavailable):
+            await store_events(connections, [row("e1")], "")
+        return await store_events(connections, [row("e1")], "")
+
+    assert list(with_writer(database_url, scene).are_new) == [True]
 
 
 def test_says_for_how_long_writes_are_not_answered(database_url: str, folder: Path) -> None:
