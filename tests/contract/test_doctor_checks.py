@@ -98,13 +98,14 @@ def test_skips_the_schema_and_bundle_that_do_not_exist_yet(
         "bundle is whole",
         "variants have models",
         "bundle is of this shop",
+        "user ids",
         "serving reads PostgreSQL",
         "running service",
     }
 
 
 def test_compares_the_connections_of_all_replicas_with_the_server(workplace: Workplace) -> None:
-    assert checked(workplace)["connections"] == (Outcome.PASS, "replicas take up to 48 of 197")
+    assert checked(workplace)["connections"] == (Outcome.PASS, "replicas take up to 64 of 197")
 
     config = AppConfig.model_validate({"stores": {"postgres": {"pool_size": 40}}})
     outcome, detail = checked(replace(workplace, config=config))["connections"]
@@ -118,7 +119,7 @@ def test_says_that_a_database_is_read_only(workplace: Workplace, conn: Connectio
 
     outcome, detail = checked(workplace)["PostgreSQL answers"]
     assert outcome is Outcome.PASS
-    assert "read-only: `recserve load` and `recserve fit` need the primary" in detail
+    assert "read-only: `POST /events`, `recserve load` and `recserve fit` need" in detail
 
 
 def test_says_that_a_pooler_is_in_between(workplace: Workplace, tmp_path: Path) -> None:
