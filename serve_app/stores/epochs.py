@@ -76,12 +76,16 @@ async def read_current_values(
         # The server may be another one than a moment ago, with data of any age.
         return CurrentValues([None] * len(keys), [None] * len(keys))
     shop, *epochs = moment.values[: 1 + len(owners)]
-    shop, epochs = await _complete(cache, shop, owners, epochs, epoch_s)
     stamps = _stamps(moment.server, shop, epochs)
+    # Against the epochs of this moment alone. If Redis restarts with old data before the draw
+    # below, the draw finds the epoch that an old value carries.
     values = [
         _content(stamp, value)
         for stamp, value in zip(stamps, moment.values[1 + len(owners) :], strict=True)
     ]
+    if None in stamps:
+        shop, epochs = await _complete(cache, shop, owners, epochs, epoch_s)
+        stamps = _stamps(moment.server, shop, epochs)
     return CurrentValues(stamps, values)
 
 
@@ -115,8 +119,6 @@ async def _complete(
 ) -> tuple[bytes | None, list[bytes | None]]:
     """Draws the epochs that are absent. Absence is never a stamp: it comes back after a loss."""
     absent = {owner for owner, epoch in zip(owners, epochs, strict=True) if epoch is None}
-    if shop is not None and not absent:
-        return shop, epochs
     try:
         if shop is None:
             [shop] = await cache.set_absent({_SHOP: secrets.token_bytes(EPOCH_BYTES)}, _SHOP_S)

@@ -179,6 +179,18 @@ def test_redis_restarts_with_data_from_before_the_event(world: World) -> None:
     assert_kept(world)
 
 
+def test_redis_restarts_between_the_read_of_no_epoch_and_its_draw(world: World) -> None:
+    """The draw finds the old epoch: it must not count for a value of the read before."""
+    answer(world)
+    world.save()
+    write(world)
+    world.ask(0, "ann")
+    let(world, "draw")
+    world.restart(-1)
+    world.finish()
+    assert_kept(world)
+
+
 def test_a_server_is_primary_again_that_missed_the_event(world: World) -> None:
     answer(world)
     world.save()
