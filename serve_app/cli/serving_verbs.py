@@ -49,12 +49,16 @@ N_MINUTES = 5
     help="File of RAY_SERVE_* variables that are set before Ray starts.",
 )
 @click.option("--demo", is_flag=True, help="Fill an empty database with the demo shop first.")
-def run_command(config: Path, settings: Path, profile: Path, demo: bool) -> None:
+@click.option("--empty", is_flag=True, help="Serve an empty shop, to be filled over HTTP.")
+def run_command(config: Path, settings: Path, profile: Path, demo: bool, empty: bool) -> None:
     """Serve recommendations on this machine until Ctrl-C.
 
-    The embedded database is filled with a demo shop when it is empty; another database only with
-    --demo. A version is fitted if none can be served.
+    The embedded database is filled with a demo shop when it is empty, unless --empty is given;
+    another database only with --demo. A version is fitted if there are items and none can be
+    served.
     """
+    if demo and empty:
+        raise click.UsageError("give --demo or --empty, not both")
     # Imported here, because it imports the fit, which the other verbs do not need.
     from serve_app.operations.first_run import example_user, prepare_first_run
 
@@ -68,7 +72,7 @@ def run_command(config: Path, settings: Path, profile: Path, demo: bool) -> None
         ensure_free(ports)  # checked before a fit takes minutes, and again when Serve starts
         with workplace.stores():
             with show_progress() as progress:
-                prepare_first_run(workplace, settings, click.echo, progress, demo=demo)
+                prepare_first_run(workplace, settings, click.echo, progress, demo=demo, empty=empty)
             user_id = example_user(workplace)
             click.echo("starting Ray Serve")
             service = Service(

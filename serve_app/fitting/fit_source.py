@@ -121,7 +121,8 @@ class FitSource:
         except BundleError:
             # Another build wrote the bundle, or its name is damaged. The new fit replaces it.
             return None
-        if bundle is None:
+        if bundle is None or not bundle.manifest.n_items:
+            # The bundle of an empty shop: there is nothing to compare a first fit with.
             return None
         paths = {name: bundle.held_out_path(name) for name in bundle.manifest.models}
         held_out = {name: path.read_bytes() for name, path in paths.items() if path is not None}

@@ -1,23 +1,30 @@
 """Prepares the first start: a demo shop for an empty database, and a bundle to serve."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from serve_app.bundles.bundle import ensure_same_shop, open_current
+from serve_app.bundles.bundle import (
+    current_version,
+    ensure_same_shop,
+    manifest_of,
+    open_current,
+)
 from serve_app.bundles.manifest import unusable_variants
 from serve_app.database.fit_input import busiest_user, holds_items
 from serve_app.database.schema import ensure_schema, shop_id
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
-from serve_app.errors import BundleError, SettingsInvalid
+from serve_app.errors import BundleError
 from serve_app.fitting.run import Progress
+from serve_app.fitting.starter import publish_starter
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.fits.fit_bundle import Announce, FitRun, fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace
 
 _EMPTY = (
-    "the database has no items: load a shop with `recserve load`, or the demo shop with"
+    "the shop is empty: fill it over HTTP or with `recserve load`, or load the demo shop with"
     " `recserve run --demo`"
 )
 
@@ -29,12 +36,16 @@ def prepare_first_run(
     progress: Progress,
     *,
     demo: bool = False,
+    empty: bool = False,
 ) -> None:
     """Loads a demo shop if there are no items, and fits a version if none can be served.
 
+    A database that is not embedded may be that of a real shop that nobody has filled yet. It stays
+    empty, and so does a shop that was served empty before. An empty shop fills while it is served.
+
     Args:
-        demo: load the demo shop into a database that is not embedded, too. It may be the database
-            of a real shop that nobody has filled yet.
+        demo: load the demo shop into any empty database.
+        empty: serve an empty embedded database as it is.
 
     Raises:
         AnotherShop: the served bundle was fitted on another database.
@@ -47,9 +58,13 @@ def prepare_first_run(
     # Before anything is made: the fit below may replace what is served.
     ensure_same_shop(workplace.bundles.root, shop)
     unservable = why_unservable(workplace)
+    if is_empty and not demo and (empty or _stays_empty(workplace)):
+        announce(_EMPTY)
+        if unservable is not None:
+            variants = workplace.config.variants
+            publish_starter(workplace.bundles.root, shop, variants, time.time())
+        return
     if is_empty:
-        if workplace.location.database_url and not demo:
-            raise SettingsInvalid("DATABASE_URL", _EMPTY)
         announce("the store is empty: making a demo shop and loading it")
         _load_demo(workplace, progress)
     if unservable is not None:
@@ -60,6 +75,17 @@ def prepare_first_run(
         manifest = fit_bundle(workplace, fit_settings, progress, options, announce)
         if manifest is not None:
             announce(f"published bundle {manifest.version}")
+
+
+def _stays_empty(workplace: Workplace) -> bool:
+    if workplace.location.database_url:
+        return True
+    root = workplace.bundles.root
+    try:
+        version = current_version(root)
+        return version is not None and not manifest_of(root, version).n_items
+    except BundleError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from psycopg.conninfo import make_conninfo
 
-from serve_app.bundles.bundle import current_version, versions
+from serve_app.bundles.bundle import current_version, manifest_of, versions
 from serve_app.bundles.publishing import publish
 from serve_app.database.fit_input import holds_items
 from serve_app.database.schema import ensure_schema
@@ -184,8 +184,27 @@ class TestPrepareFirstRun:
     def test_an_empty_database_of_somebody_else_is_left_empty(
         self, workplace: Workplace, tmp_path: Path
     ) -> None:
-        with pytest.raises(SettingsInvalid, match=r"DATABASE_URL: .*`recserve run --demo`"):
-            prepare_first_run(workplace, settings_of(tmp_path), lambda _: None, silent)
+        said: list[str] = []
+
+        prepare_first_run(workplace, settings_of(tmp_path), said.append, silent)
+
+        with workplace.database() as conn:
+            assert not holds_items(conn)
+        assert "`recserve run --demo`" in said[0]
+        version = current_version(workplace.bundles.root)
+        assert version is not None
+        assert manifest_of(workplace.bundles.root, version).order == "popularity"
+        assert why_unservable(workplace) is None
+
+    def test_a_shop_that_was_served_empty_stays_so(
+        self, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        embedded = replace(workplace, location=replace(workplace.location, database_url=None))
+        database = Workplace.database
+        monkeypatch.setattr(Workplace, "database", lambda _: database(workplace))
+
+        for empty in (True, False):
+            prepare_first_run(embedded, settings_of(tmp_path), lambda _: None, silent, empty=empty)
 
         with workplace.database() as conn:
             assert not holds_items(conn)

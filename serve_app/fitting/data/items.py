@@ -53,8 +53,30 @@ def build_catalogue(
     """
     if items.empty:
         raise NotEnoughData("there are no items: load some with `recserve load`")
+    n = int(items["item_row"].max()) + 1 + n_spare_rows
+    return _catalogue_of(items, log, n_dimensions, n, kinds)
+
+
+def empty_catalogue(n_rows: int, log: InteractionLog) -> Catalogue:
+    """A catalogue without items, as ``build_catalogue`` makes one with items.
+
+    Args:
+        log: has no interactions.
+    """
+    numbers = {"item_row": "int32", "price": "float64", "created_at": "float64"}
+    others = ("item_id", "title", "category", "tags", "in_stock", "attributes")
+    nothing = pd.DataFrame({name: [] for name in (*numbers, *others)}).astype(numbers)
+    return _catalogue_of(nothing, log, 0, n_rows, {})
+
+
+def _catalogue_of(
+    items: pd.DataFrame,
+    log: InteractionLog,
+    n_dimensions: int,
+    n: int,
+    kinds: Mapping[str, str],
+) -> Catalogue:
     rows = items["item_row"].to_numpy()
-    n = int(rows.max()) + 1 + n_spare_rows
     listed = np.zeros(n, bool)
     listed[rows] = True
     item_ids = _by_row(items["item_id"], rows, n, "")
