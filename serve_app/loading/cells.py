@@ -110,6 +110,9 @@ def read_whole_numbers(name: str, cells: Cells, faults: Faults) -> list[int | No
 
 def to_numbers(cells: Cells) -> NDArray[np.float64]:
     """Converts cells to numbers, shape (n,); NaN for what is no number, such as a flag."""
+    # Posted events leave most fields out, and pandas takes long for nothing.
+    if all(cell is None for cell in cells):
+        return np.full(len(cells), np.nan)
     # Object cells keep lists and decimals whole; errors become NaN one by one.
     column = pd.Series(np.fromiter(cells, object, len(cells)))
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, copy=True)

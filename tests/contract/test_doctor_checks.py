@@ -110,7 +110,7 @@ def test_compares_the_connections_of_all_replicas_with_the_server(workplace: Wor
     config = AppConfig.model_validate({"stores": {"postgres": {"pool_size": 40}}})
     outcome, detail = checked(replace(workplace, config=config))["connections"]
     assert outcome is Outcome.FAIL
-    assert detail.startswith("replicas take up to 960 of 197: lower `max_replicas`")
+    assert detail.startswith("replicas take up to 976 of 197: lower `max_replicas`")
 
 
 def test_says_that_a_database_is_read_only(workplace: Workplace, conn: Connection) -> None:
