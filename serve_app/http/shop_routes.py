@@ -41,7 +41,8 @@ ITEMS_PATH = "/items"
 LIVE_S = 2.0
 """Time within which every replica follows a change of items."""
 
-Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS)]
+# PostgreSQL cannot even be asked for a text with a NUL.
+Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS, pattern="^[^\\x00]*$")]
 _UNAVAILABLE: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem} for status in (429, 503)
 }

@@ -154,6 +154,15 @@ def test_shows_a_user_with_the_names_of_types(send, shop):
     assert shop.request == ReadUser("ann")
 
 
+@pytest.mark.parametrize("user_id", ["a%00b", "x" * 129])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_refuses_ids_that_nobody_can_have(send, shop, method, user_id):
+    response = send(NotThere(), method, f"/users/{user_id}")
+
+    assert problems(response) == [(["path", "user_id"], "must be text of 1 to 128 characters")]
+    assert shop.request is None
+
+
 def test_deletes_a_user(send, shop):
     response = send(Changed({"events": 3}, is_visible=True), "DELETE", "/users/ann")
 
