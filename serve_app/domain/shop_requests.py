@@ -83,7 +83,7 @@ class Changed:
 
     Attributes:
         counts: numbers of the rows by what was done with them.
-        is_visible: caches know of it. Else they may hide it for a while.
+        is_visible: caches know the change. Else they may hide it for a while.
     """
 
     counts: Mapping[str, int]
@@ -92,7 +92,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is stored."""
+    """The record that is stored."""
 
     record: Mapping[str, Any]
 

@@ -36,7 +36,7 @@ class EntryKind(Generic[Entry]):
 
     @property
     def expected(self) -> str:
-        """What the whole body must be."""
+        """The demand on the whole body, for messages."""
         return (
             f"must be one or a list of 1 to {MAX_ENTRIES:,} {self.name}, as JSON in UTF-8 with"
             " content-type application/json"

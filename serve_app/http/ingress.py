@@ -134,7 +134,7 @@ class Ingress:
         return self._events.faults(events)
 
     def hidden_s(self) -> float:
-        """Longest time for which caches may hide an event, if they could not be told of it."""
+        """Longest time for which caches may hide an event, if Redis did not answer."""
         return self._config.hidden_s
 
     def similar(self, item_id: str, n: int) -> tuple[SimilarItems, Catalogue]:

@@ -141,7 +141,7 @@ class StoredEvent(BaseModel):
 
 
 class StoredUser(BaseModel):
-    """What is stored of a user. The numbers are those of the last fit, absent before it."""
+    """A stored user. The numbers are those of the last fit, absent before it."""
 
     user_id: str
     created_at: str | None = None

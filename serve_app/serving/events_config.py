@@ -44,7 +44,7 @@ class EventsConfig(Settings):
 
     @property
     def coalescing(self) -> CoalescingConfig:
-        """How posts become writes; sizes are numbers of events."""
+        """The limits for writes that posts share; sizes are numbers of events."""
         return CoalescingConfig(
             max_in_flight=self.max_in_flight,
             max_batch=self.max_batch,

@@ -1,4 +1,4 @@
-"""Tests that posted events are stored once each, all of a post or none, by whoever writes them."""
+"""Tests that posted events are stored once each, and all of a post or none."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def with_writer(url: str, write: Write, config: WriteConfig = QUICK) -> Any:
 
 
 def store(url: str, *rows: EventRow) -> tuple[list[bool], list[bool]]:
-    """Which rows were new, and which differ from the stored event."""
+    """The rows that were new, and those that differ from the stored event."""
     stored = with_writer(url, lambda writer: store_events(writer, rows, ""))
     return list(stored.are_new), list(stored.differ)
 
@@ -284,7 +284,7 @@ def test_writes_go_to_the_primary_among_the_hosts_of_a_url(folder: Path) -> None
         ensure_schema(conn)
     shutil.copytree(primary_home / "postgres", standby_home / "postgres")
     data = standby_home / "postgres"
-    # What the server's own account could read before, it has to own here too.
+    # The server runs under an account of its own, which must own its files.
     owner = (primary_home / "postgres").stat()
     for path in (data, *data.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid)

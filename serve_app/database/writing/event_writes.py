@@ -123,7 +123,7 @@ def _arrays(
 
 
 async def _insert(conn: AsyncConnection, given: Sequence[object]) -> tuple[bool, Sequence[str]]:
-    """Whether an item is not known, which stops the insertion; and the ids that were added."""
+    """Adds events; tells of an unknown item, which stops it, and gives the ids that were added."""
     row = await (await conn.execute(_STORE_OF_KNOWN_ITEMS, given)).fetchone()
     assert row is not None, "the statement gives one row"
     return row[0], row[1] or ()

@@ -41,7 +41,7 @@ ON CONFLICT (user_hash) DO UPDATE SET forgotten_at = now()
 
 
 async def read_item(connections: ShopConnections, item_id: str) -> Record | None:
-    """Everything that is stored of an item; raises as ``ShopConnections.run``."""
+    """Reads everything that is stored of an item; raises as ``ShopConnections.run``."""
 
     async def read(conn: AsyncConnection, _: str) -> Record | None:
         found = await _records(conn, _ITEM, item_id)
@@ -51,7 +51,7 @@ async def read_item(connections: ShopConnections, item_id: str) -> Record | None
 
 
 async def read_user(connections: ShopConnections, user_id: str) -> Record | None:
-    """What is stored of a user, with ``events``, the latest first; ``None`` if nothing is."""
+    """Reads a user, with ``events``, the latest first; ``None`` if nothing is stored."""
 
     async def read(conn: AsyncConnection, _: str) -> Record | None:
         events = await _records(conn, _EVENTS, user_id, N_EVENTS)

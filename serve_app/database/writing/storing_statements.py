@@ -39,7 +39,7 @@ INSERT_EVENTS: LiteralString = """
 IDENTITY: LiteralString = (
     "ROW(s.user_id, s.item_id, s.type, s.value, to_timestamp(s.at), s.session_id)"
 )
-"""What an ``event_id`` stands for. ``request_id`` and ``position`` say which answer led to an
+"""The content that an ``event_id`` stands for. ``request_id`` and ``position`` say which answer led to an
 interaction: files lack them, and still name the same interaction."""
 
 DIFFERS_FROM_STORED: LiteralString = """

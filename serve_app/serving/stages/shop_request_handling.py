@@ -37,7 +37,7 @@ N_ATTEMPTS = 3
 """Checks of items, if others give new attributes another kind at the same time."""
 
 OfShop = Callable[[str], Freshness]
-"""What makes changes visible, by the identity of a shop."""
+"""Gives, for the identity of a shop, the object that makes changes visible."""
 
 _Write = Callable[[CheckedItems], Awaitable[ItemCounts | None]]
 
