@@ -39,8 +39,8 @@ INSERT_EVENTS: LiteralString = """
 IDENTITY: LiteralString = (
     "ROW(s.user_id, s.item_id, s.type, s.value, to_timestamp(s.at), s.session_id)"
 )
-"""The content that an ``event_id`` stands for. ``request_id`` and ``position`` say which answer led to an
-interaction: files lack them, and still name the same interaction."""
+"""The content that an ``event_id`` stands for. ``request_id`` and ``position`` are no part of it:
+files lack them, and still name the same interaction."""
 
 DIFFERS_FROM_STORED: LiteralString = """
     ROW(s.user_id, s.item_id, s.type, s.value, coalesce(to_timestamp(s.at), i.at), s.session_id)
