@@ -11,6 +11,9 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import Allowed
 
+MAX_COMPARED = 4_096
+"""Popular items of a category whose words are compared with those of an item."""
+
 
 @dataclass(frozen=True, slots=True)
 class SimilarItems:
@@ -30,14 +33,14 @@ def similar_items(
 ) -> SimilarItems:
     """The item's nearest neighbours, then popular items of its category, then popular items.
 
+    An item without neighbours, as a new one, is near items of its category with similar words.
     Gives min(n, number of other allowed items) rows.
     """
-    entries = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])
-    neighbours = tables.neighbour_rows[entries]
+    neighbours, cosines = _neighbours(row, catalogue, tables)
     kept = allowed.keeps(np.zeros(len(neighbours), np.int64), neighbours)
     near = neighbours[kept][:n]
     scores = np.zeros(n, np.float32)
-    scores[: len(near)] = tables.neighbour_scores[entries][kept][:n]
+    scores[: len(near)] = cosines[kept][:n]
     rows = near
     for ordered in (_of_category(row, catalogue, tables), tables.popular_rows):
         if len(rows) < n:
@@ -46,6 +49,23 @@ def similar_items(
             known = np.sort(np.append(rows, row))
             rows = np.concatenate([rows, more[~in_sorted(more, known)]])[:n]
     return SimilarItems(rows.astype(np.int32), scores[: len(rows)])
+
+
+def _neighbours(
+    row: int, catalogue: Catalogue, tables: CandidateTables
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Rows near an item and their cosines, best first."""
+    entries = slice(tables.neighbour_offsets[row], tables.neighbour_offsets[row + 1])
+    if entries.start < entries.stop:
+        return tables.neighbour_rows[entries], tables.neighbour_scores[entries]
+    near = _of_category(row, catalogue, tables)[:MAX_COMPARED]
+    near = near[near != row]
+    [vector] = tables.content_vectors[np.array([row])]
+    # Not matmul: BLAS may round equal vectors differently depending on their position.
+    cosines = np.einsum("ij,j->i", tables.content_vectors[near], vector)
+    best = np.argsort(-cosines, kind="stable")
+    best = best[cosines[best] > 0]
+    return near[best], cosines[best]
 
 
 def _of_category(row: int, catalogue: Catalogue, tables: CandidateTables) -> Rows:

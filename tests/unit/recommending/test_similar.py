@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.columns import MISSING
+from serve_app.arrays.ragged import offsets_of
 from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.filters.allowed_items import AllowedItems
 from serve_app.recommending.similar import similar_items
@@ -98,3 +99,28 @@ def test_gives_every_other_allowed_item_or_as_many_as_are_wanted(row, n, hidden)
     assert len(set(found.rows.tolist())) == len(found.rows)
     assert mask[found.rows].all()
     assert row not in found.rows
+
+
+def test_an_item_without_neighbours_is_near_items_of_its_category_with_its_words():
+    row = 7
+    alike = CATALOGUE.categories.codes == CATALOGUE.categories.codes[row]
+    twin = next(
+        other for other in np.flatnonzero(alike & CATALOGUE.sellable).tolist() if other != row
+    )
+    vectors = np.zeros_like(TABLES.content_vectors[np.arange(len(CATALOGUE))])
+    vectors[[row, twin], 0] = 1.0
+    lengths = np.diff(TABLES.neighbour_offsets)
+    own = slice(TABLES.neighbour_offsets[row], TABLES.neighbour_offsets[row + 1])
+    lengths[row] = 0
+    tables = replace(
+        TABLES,
+        content_vectors=vectors,
+        neighbour_offsets=offsets_of(lengths),
+        neighbour_rows=np.delete(TABLES.neighbour_rows, own),
+        neighbour_scores=np.delete(TABLES.neighbour_scores, own),
+    )
+
+    found = similar_items(row, 4, CATALOGUE, tables, excluding(row))
+
+    assert (found.rows[0], found.scores.tolist()) == (twin, [1.0, 0.0, 0.0, 0.0])
+    assert len(found.rows) == 4
