@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -10,6 +11,7 @@ from serve_app.bundles.bundle_shelf import HOLDS_S, N_KEPT, BundleShelf
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.interactions import kept_types
+from serve_app.errors import NoBundleOpens, StageFailed
 from serve_app.live.live_finder import LiveFinder
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.serving.followed_bundle import follow_bundle
@@ -17,6 +19,9 @@ from serve_app.serving.pipeline import CANDIDATES
 from serve_app.stores.catalogue_follower import FollowedFit
 from serve_app.stores.connections import Stores
 from serve_app.stores.serving_readers import CacheTtls, HistoryReader
+
+CATCH_UP_S = 20.0
+"""Longest time for which a new replica reads changes before it takes requests without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +51,24 @@ class CandidateGenerator:
             lambda shop_id: HistoryReader(cache.of_shop(shop_id), shop.of_shop(shop_id), ttls)
         )
         self._catalogue = stores.catalogue
+        self._has_caught_up = False
         self._shelf = BundleShelf(bundles, CANDIDATES, lambda bundle: _Opened.of(bundle, config))
         # A thread: a batch takes so long that it must not block the event loop, least of all that
         # of the ingress. Only one: the finder reuses its masks from batch to batch.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
 
     async def check_health(self) -> None:
-        """Keeps a new replica out of traffic until it has a bundle (``BundleShelf.join``)."""
+        """Keeps a new replica out of traffic until it has a bundle (``BundleShelf.join``).
+
+        It then reads what changed since the fit, for ``CATCH_UP_S`` at most.
+        """
         await self._shelf.join()
+        if not self._has_caught_up:
+            self._has_caught_up = True
+            with suppress(NoBundleOpens, StageFailed, TimeoutError):
+                async with asyncio.timeout(CATCH_UP_S):
+                    if served := await self._shelf.to_serve():
+                        await self._catalogue.catch_up(served.prepared.fit)
 
     async def holds(self, version: str) -> bool:
         """Tells whether this replica has opened a version, and knows what changed since its fit."""

@@ -12,6 +12,8 @@ import pytest
 from serve_app.bundles.bundle_shelf import BundleShelf
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import MetadataBatch, RequestBatch
+from serve_app.domain.item_changes import ItemChange
+from serve_app.errors import StoreUnavailable
 from serve_app.live.live_finder import LiveFinder
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
@@ -132,3 +134,25 @@ def test_the_ranker_calls_highly_rated_by_the_scale_of_the_bundle(tmp_path):
         return await ranker._shelf.at(version)
 
     assert asyncio.run(scenario())[1] == RankingConfig(high_rating=8.6)
+
+
+def test_a_new_replica_reads_the_changes_of_items_before_it_takes_requests(published):
+    location, version = published
+    shop = InMemoryShop()
+    sold_out = ItemChange(5, 0, "i", "title", "unknown", in_stock=False)
+    shop.changed.append(sold_out)
+    stores = stores_over(new_cache(), InMemoryShop())
+    stores.catalogue = CatalogueFollower(shop)
+    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
+
+    async def scenario():
+        stage = CandidateGenerator(stores, location, CacheTtls(), CandidatesConfig())
+        await stage.check_health()
+        # From now on the shop is away.
+        stores.catalogue._shop = InMemoryShop(failure=StoreUnavailable("postgres", "unreachable"))
+        return await stage.find(batch)
+
+    found = asyncio.run(scenario())
+
+    assert (found.revision, found.is_behind) == (5, False)
+    assert 0 not in found.rows
