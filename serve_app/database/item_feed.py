@@ -4,12 +4,11 @@ Revisions commit in their order (``migrations/0004_live_catalogue.sql``). Theref
 asks for later revisions than the last one it saw never misses a change, whoever wrote it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import numpy as np
 
-from serve_app.arrays.columns import hash_ids
 from serve_app.database.schema import Connection
 from serve_app.domain.item_changes import Changes, ItemChange
 
@@ -83,17 +82,3 @@ def last_revision(conn: Connection) -> int:
           (SELECT max(revision) FROM forgotten_users), 0)
     """).fetchone()
     return int(row[0]) if row else 0
-
-
-def note_forgotten(conn: Connection, user_ids: Iterable[str]) -> None:
-    """Notes in the current transaction that archives must not answer for these users any more."""
-    hashes = hash_ids(user_ids).view(np.int64).tolist()
-    with conn.cursor() as cursor:
-        cursor.execute(FORGET, (hashes,))
-
-
-FORGET: LiteralString = """
-INSERT INTO forgotten_users (user_hash) SELECT DISTINCT unnest(%s::bigint[])
-ON CONFLICT (user_hash) DO UPDATE SET forgotten_at = now()
-"""
-"""Its parameter are the hashes of users, as signed numbers of 64 bits."""

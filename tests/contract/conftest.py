@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import psycopg
 import pytest
 import redis
 from psycopg import sql
 
+from serve_app.arrays.columns import hash_ids
 from serve_app.database.schema import Connection, connect, ensure_schema
 from serve_app.database.serving_reads import ShopReader
 from serve_app.embedded.lease import StoreUrls, lease
@@ -152,3 +154,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Any]:
         return asyncio.run(awaited())
 
     return answer_of
+
+
+def forget(conn: Connection, user_ids: list[str]) -> None:
+    """Notes that archives must not answer for some users, as their deletion does."""
+    hashes = sorted({*hash_ids(user_ids).view(np.int64).tolist()})
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO forgotten_users (user_hash, revision) VALUES (%s, 0)"
+            " ON CONFLICT (user_hash) DO UPDATE SET forgotten_at = now()",
+            [(user_hash,) for user_hash in hashes],
+        )

@@ -10,10 +10,11 @@ from psycopg.types.json import Jsonb
 
 from serve_app.arrays.columns import hash_ids
 from serve_app.database.fit_output import write_item_features
-from serve_app.database.item_feed import PAGE, last_revision, note_forgotten
+from serve_app.database.item_feed import PAGE, last_revision
 from serve_app.database.schema import Connection, connect
 from serve_app.database.serving_reads import PostgresConfig, ShopReader
 from serve_app.domain.item_changes import Changes, ItemChange
+from tests.contract.conftest import forget
 
 Run = Callable[[Awaitable[Any]], Any]
 
@@ -99,8 +100,8 @@ def test_names_forgotten_users_by_a_hash(
     conn: Connection, changes: Callable[[int], Changes]
 ) -> None:
     add(conn, 0, "a")
-    note_forgotten(conn, ["ann", "bob", "ann"])
-    note_forgotten(conn, ["ann"])
+    forget(conn, ["ann", "bob", "ann"])
+    forget(conn, ["ann"])
 
     assert sorted(changes(0).forgotten) == sorted(hash_ids(["ann", "bob"]).tolist())
     last = last_revision(conn)

@@ -12,7 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from serve_app.bundles.publishing import publish
-from serve_app.database.item_feed import last_revision, note_forgotten
+from serve_app.database.item_feed import last_revision
 from serve_app.database.schema import Connection, shop_id
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.catalogue import STANDARD_COLUMNS, UNCATEGORISED
@@ -23,6 +23,7 @@ from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.serving_readers import CacheTtls
+from tests.contract.conftest import forget
 from tests.support.small_bundles import contents_of, location_of
 from tests.support.small_world import AT, small_world
 
@@ -171,7 +172,7 @@ def test_the_archive_does_not_answer_for_forgotten_users(
     find: Callable[..., Any], conn: Connection
 ) -> None:
     async def scenario(candidates: Callable[..., Any]) -> Any:
-        note_forgotten(conn, ["u000002"])
+        forget(conn, ["u000002"])
         # Both stores know nothing of users who were not asked for yet.
         conn.execute("ALTER TABLE interactions RENAME TO gone")
         return await candidates(last_revision(conn), users=("u000002", "other", "u000003"))

@@ -91,11 +91,16 @@ def test_new_items_get_rows_in_their_order_and_defaults_for_what_is_not_given(
     outcome = ask(put(entry("b", price=2.5, tags=["x"], created_at="2023-11-14"), entry("a")))
 
     assert outcome == Changed({"added": 2, "changed": 0, "unchanged": 0}, is_visible=True)
+    assert stored(conn, "item_row, item_id, category, price, tags, in_stock") == [
+        (0, "b", "unknown", 2.5, ["x"], True),
+        (1, "a", "unknown", None, [], True),
+    ]
+    # An item is new from the moment in which it comes, unless its own date is given.
     assert stored(
-        conn, "item_row, item_id, category, price, tags, in_stock, date_part('epoch', created_at)"
+        conn, "created_at = '2023-11-14Z', created_at BETWEEN now() - interval '1h' AND now()"
     ) == [
-        (0, "b", "unknown", 2.5, ["x"], True, 1_699_920_000.0),
-        (1, "a", "unknown", None, [], True, None),
+        (True, False),
+        (False, True),
     ]
 
 

@@ -41,11 +41,17 @@ def _merged(name: str) -> sql.Composed:
     )
 
 
+def _of_new_item(name: str) -> sql.Composed:
+    """The value of a column of a row that comes now: an item is new from then on."""
+    value = sql.SQL(MERGED[name]).format()
+    return sql.SQL("coalesce({}, now())").format(value) if name == "created_at" else value
+
+
 _NAMES: Mapping[str, sql.Composable] = {
     "columns": sql.SQL(", ").join(map(sql.Identifier, MERGED)),
     "current": sql.SQL(", ").join(sql.Identifier("t", name) for name in MERGED),
     "merged": sql.SQL(", ").join([*map(_merged, _COLUMNS), sql.SQL(MERGED["attributes"]).format()]),
-    "defaults": sql.SQL(", ").join(sql.SQL(merged).format() for merged in MERGED.values()),
+    "defaults": sql.SQL(", ").join(map(_of_new_item, MERGED)),
     "given": sql.SQL(_GIVEN),
 }
 
