@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import numpy as np
@@ -20,12 +21,14 @@ from serve_app.http.ingress import Ingress
 from serve_app.recommending.candidates.finding import CandidateFinder
 from serve_app.serving.config import AppConfig
 from serve_app.serving.pipeline import Stages, scorer_of
+from serve_app.serving.stages.candidate_generator import CandidateGenerator
 from serve_app.serving.stages.feature_fetcher import default_users
 from serve_app.serving.stages.ranker import Ranker
 from serve_app.serving.stages.scorer import Scorer
 from serve_app.stores.catalogue_follower import CatalogueFollower
 from serve_app.stores.connections import StoreLocation, Stores, StoresConfig
 from serve_app.stores.reads_apart import ReadResult
+from serve_app.stores.serving_readers import CacheTtls
 from tests.support.in_memory_stores import InMemoryCache, InMemoryShop
 from tests.support.small_bundles import location_of
 
@@ -148,11 +151,23 @@ async def until(condition: Callable[[], bool], within_s: float = 10) -> None:
 class Api:
     """An ingress with its event loop, and a client of its HTTP API."""
 
-    def __init__(self, root, config=None, *, cache=None, items=shown, scorers=None, **stages):
-        """``stages`` and ``scorers`` replace those that work."""
+    def __init__(
+        self, root, config=None, *, cache=None, items=shown, scorers=None, shop=None, **stages
+    ):
+        """``stages`` and ``scorers`` replace those that work.
+
+        Args:
+            shop: whose items the ingress follows, and a CandidateGenerator with it.
+        """
         self.config = config or PATIENT_CONFIG
         self.counts = Counts()
         whole = stages_over(location_of(root), self.config)
+        catalogue = CatalogueFollower(shop or InMemoryShop())
+        if shop is not None:
+            stores = SimpleNamespace(cache=new_cache(), shop=shop, catalogue=catalogue)
+            candidates = self.config.candidates
+            generator = CandidateGenerator(stores, location_of(root), CacheTtls(), candidates)
+            stages["candidates"] = generator.find
         chosen = {"scorers": {**whole.scorers, **(scorers or {})}, **stages}
         self.stages = replace(whole, **chosen)
         self.ingress = Ingress(
@@ -162,7 +177,7 @@ class Api:
             items,
             cache or new_cache(),
             self.counts,
-            CatalogueFollower(InMemoryShop()),
+            catalogue,
         )
         self._runner = asyncio.Runner()
 

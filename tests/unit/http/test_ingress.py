@@ -1,15 +1,20 @@
 import inspect
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from serve_app.bundles import bundle_shelf
-from serve_app.errors import InvalidRequest, UnknownItem
+from serve_app.bundles.publishing import publish
+from serve_app.domain.item_changes import ItemChange
+from serve_app.errors import InvalidRequest, StageFailed, UnknownItem
 from serve_app.http.bodies import RecommendationsRequest
 from serve_app.serving import current_bundle as world
 from serve_app.serving.experiment_in_use import ACCEPTED
+from tests.support.in_memory_stores import InMemoryShop
 from tests.support.in_process import Api, logged
-from tests.support.small_bundles import damage, publish_world
+from tests.support.small_bundles import contents_of, damage, publish_world
+from tests.support.small_world import AT, small_world
 
 USERS = [f"user-{number}" for number in range(200)]
 LOGGER = "ray.serve.recserve.ingress"
@@ -238,3 +243,76 @@ class TestBundles:
 
             assert api.ask(model_name="challenger")["degraded"] == ["scorer-challenger"]
             assert api.ask(model_name="main")["degraded"] == []
+
+
+class TestLiveCatalogue:
+    """A shop that changes while it is served, from HTTP to the stages and back."""
+
+    HAT = ItemChange(
+        2, 300, "hat", "A hat", "hats", 5.0, ("felt",), created_at=AT, attributes={"size": "XL"}
+    )
+
+    @pytest.fixture
+    def served(self, tmp_path):
+        root = tmp_path / "bundles"
+        publish(str(root), contents_of(n_spare_rows=5), created_at=AT)
+        shop = InMemoryShop()
+        with Api(root, shop=shop, items=self.away) as api:
+            api.until(lambda: api.ingress.health()["bundle"] is not None)
+            yield api, shop
+
+    @staticmethod
+    async def away(_):
+        raise StageFailed("metadata", "unreachable")
+
+    def follow(self, api, shop, *changes):
+        shop.changed.extend(changes)
+        last = changes[-1].revision
+        api.until(lambda: api.ingress.health()["catalogue"]["revision"] == last)
+
+    def test_a_new_item_is_listed_filtered_described_and_has_similar_items(self, served):
+        api, shop = served
+        before = api.post({"user_id": "ann", "filters": {"size": "XL"}})
+        self.follow(api, shop, self.HAT)
+
+        hats = api.ask("ann", filters={"size": "XL"}, include_metadata=True)["recommendations"]
+        similar = api.get("/items/hat/similar").json()["similar"]
+
+        assert before.status_code == 422, "no item had the attribute"
+        assert [item["item_id"] for item in hats] == ["hat"]
+        assert hats[0]["metadata"]["tags"] == ["felt"]
+        assert hats[0]["metadata"]["category"] == "hats"
+        assert len(similar) == 10
+
+    def test_a_reason_names_a_category_that_no_fit_knows(self, served):
+        api, shop = served
+        self.follow(api, shop, self.HAT)
+
+        [hat] = api.ask("nobody", filters={"category": "hats"})["recommendations"]
+
+        assert hat["reason"] == "New in hats"
+
+    def test_withdrawn_and_sold_out_items_are_in_no_list_from_then_on(self, served):
+        api, shop = served
+        listed = [item["item_id"] for item in api.ask("ann")["recommendations"]]
+        catalogue = small_world().fitted.catalogue
+        rows = catalogue.index.find(listed[:2]).tolist()
+        gone = [
+            ItemChange(5 + i, row, item_id, "", "", in_stock=i == 0, is_listed=i == 1)
+            for i, (row, item_id) in enumerate(zip(rows, listed, strict=False))
+        ]
+        self.follow(api, shop, *gone)
+
+        answer = api.ask("ann")
+
+        assert not {*listed[:2]} & {item["item_id"] for item in answer["recommendations"]}
+        assert (answer["cached"], len(answer["recommendations"])) == (False, 10)
+
+    def test_health_names_items_for_which_no_row_is_left(self, served):
+        api, shop = served
+        self.follow(api, shop, replace(self.HAT, row=310, revision=9))
+
+        health = api.get("/health").json()
+
+        assert health["catalogue"]["items_without_row"] == 6
+        assert "6 new items wait for the next fit" in health["faults"][0]
