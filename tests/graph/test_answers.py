@@ -113,5 +113,14 @@ def test_a_body_that_is_too_long_is_refused(service):
 def test_the_service_describes_its_routes(service):
     paths = service.http.get("/openapi.json").json()["paths"]
 
-    assert set(paths) == {"/recommendations", "/items/{item_id}/similar", "/health", "/ready"}
+    assert set(paths) == {
+        "/recommendations",
+        "/events",
+        "/items",
+        "/items/{item_id}",
+        "/items/{item_id}/similar",
+        "/users/{user_id}",
+        "/health",
+        "/ready",
+    }
     assert service.http.get("/docs").status_code == 200
