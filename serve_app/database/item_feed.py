@@ -62,11 +62,11 @@ def _item(row: Sequence[Any]) -> ItemChange:
         title,
         category,
         _finite(price),
-        tuple(tags),
+        tuple(tag for tag in tags if tag is not None),
         in_stock,
         _finite(created_at),
         is_listed,
-        attributes,
+        attributes if isinstance(attributes, dict) else {},
     )
 
 

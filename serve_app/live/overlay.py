@@ -76,7 +76,7 @@ def apply(live: Live, changes: Changes) -> Live:
     n_rows = len(live.base.catalogue)
     # A later change of an item replaces an earlier one.
     latest = {item.row: item for item in changes.items if item.revision > live.revision}
-    items = [latest[row] for row in sorted(latest) if row < n_rows]
+    items = [latest[row] for row in sorted(latest) if 0 <= row < n_rows]
     beyond = max((row - n_rows + 1 for row in latest), default=0)
     live = replace(
         live,

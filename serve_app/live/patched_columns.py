@@ -28,6 +28,8 @@ KINDS: Mapping[str, type[StoredColumn]] = {
 
 Value = float | bool | str | tuple[str, ...] | None
 
+MAX_NUMBER = float(np.finfo(np.float64).max)
+
 _WORDS_PER_ROW = 4
 """Words per row of a patch, beyond which words that no row has any more are dropped."""
 
@@ -121,7 +123,9 @@ def _as_kind(value: Any, kind: type) -> Value:
         return value if isinstance(value, bool) else None
     if kind is NumberColumn:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number and value == value else None
+        # A whole number of JSON may be larger than any float.
+        is_float = is_number and abs(value) <= MAX_NUMBER
+        return float(value) if is_float else None
     return str(value)
 
 

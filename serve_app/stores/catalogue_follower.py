@@ -7,11 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serve_app.background import ChangeLogger, repeat
 from serve_app.database.serving_reads import ShopReader
 from serve_app.domain.fitted import Fitted
+from serve_app.domain.item_changes import Changes
 from serve_app.errors import StoreUnavailable
 from serve_app.live.overlay import Live, apply
 
@@ -146,7 +147,7 @@ class CatalogueFollower:
             if changes.revision > revision:
                 for state in states:
                     # A thread: batches are answered meanwhile.
-                    state.live = await asyncio.to_thread(apply, state.live, changes)
+                    state.live = await asyncio.to_thread(_apply, state.live, changes)
             revision = changes.revision
             if changes.is_complete:
                 break
@@ -161,6 +162,23 @@ class CatalogueFollower:
                 self._states.popitem(last=False)
         self._states.move_to_end(fit.version)
         return state
+
+
+def _apply(live: Live, changes: Changes) -> Live:
+    try:
+        return apply(live, changes)
+    # Any error: one odd item of another program must not keep all others out of the lists.
+    except Exception:
+        _logger.exception("changes up to revision %d are applied one by one", changes.revision)
+    live = apply(live, replace(changes, items=()))
+    for item in changes.items:
+        try:
+            # The arrays count as those before the item's change, which would be old otherwise.
+            live = replace(live, revision=item.revision - 1)
+            live = apply(live, Changes(item.revision, [item], kinds=changes.kinds))
+        except Exception:
+            _logger.exception("item %s stays as it was", item.item_id)
+    return replace(live, revision=changes.revision)
 
 
 def _is_behind(state: _State, revision: int) -> bool:

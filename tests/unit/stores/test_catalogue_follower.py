@@ -174,3 +174,21 @@ def test_reads_pages_until_all_changes_are_known():
 
     assert (live.revision, price_of(live)) == (6, 6.0)
     np.testing.assert_array_equal(live.rows, [2])
+
+
+def test_one_item_that_cannot_be_read_keeps_no_other_out(caplog):
+    async def scenario():
+        shop = InMemoryShop()
+        odd = replace(first_items()[1], revision=5, attributes=None)
+        shop.changed.extend(
+            [pricier(4, 6.5), odd, replace(first_items()[3], revision=6, price=9.0)]
+        )
+        follower = CatalogueFollower(shop)
+        await follower.catch_up(FIT)
+        return follower.live(FIT)
+
+    live = asyncio.run(scenario())
+
+    assert (live.revision, price_of(live)) == (6, 6.5)
+    assert live.fitted.catalogue.number("price")[3] == 9.0
+    assert "item i1 stays as it was" in caplog.text
