@@ -164,7 +164,7 @@ def test_a_damaged_value_counts_as_absent(cache: InMemoryCache) -> None:
     stamp = stamp_of(cache, "a")
     whole = with_stamp(stamp, b"0123456789")
     damages = [whole[:n] for n in range(len(whole))]
-    damages += [whole[:n] + b"?" + whole[n + 1 :] for n in range(len(whole))]
+    damages += [whole[:n] + bytes([whole[n] ^ 1]) + whole[n + 1 :] for n in range(len(whole))]
     damages += [whole + b"?", whole[: len(stamp)] + whole[len(stamp) + 4 :]]
     for damaged in damages:
         write(cache, {"a": damaged})

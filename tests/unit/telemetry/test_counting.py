@@ -116,6 +116,8 @@ class TestTelemetry:
         telemetry.silent("features", "postgres")
         telemetry.candidates({"popular": 1})
         telemetry.last_fit(1.0)
+        telemetry.catalogue_age(1.0)
+        telemetry.items_without_row(1)
         telemetry.events(accepted=1, repeated=1, differing=0)
         telemetry.events_refused("invalid", 1)
         telemetry.flush(1)
