@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 import click
@@ -46,26 +45,23 @@ async def measure(
     """
     rng = np.random.default_rng(1)
     measured = Measured()
-    fresh = count()
     for _ in range(rounds):
-        measured.alone.append(await _lists(url, rate, seconds, rng, fresh))
+        measured.alone.append(await _lists(url, rate, seconds, rng))
         posts_due = poisson_schedule(events / per_post, seconds, rng)
         bodies = _posts(len(posts_due), per_post, rng)
         posts = LoadGenerator(f"{url}/events", bodies, good_status=202)
         beside, posted = await asyncio.gather(
-            _lists(url, rate, seconds, rng, fresh), posts.run(events / per_post, posts_due)
+            _lists(url, rate, seconds, rng), posts.run(events / per_post, posts_due)
         )
         measured.beside.append(beside)
         measured.posts.append(posted)
     return measured
 
 
-async def _lists(
-    url: str, rate: float, seconds: float, rng: np.random.Generator, fresh: "count[int]"
-) -> OpenRun:
-    # Users who never asked before: no answer comes from the cache.
-    due = poisson_schedule(rate, seconds, rng)
-    bodies = bodies_of([f"asker-{os.getpid()}-{next(fresh)}" for _ in range(max(1, len(due)))])
+async def _lists(url: str, rate: float, seconds: float, rng: np.random.Generator) -> OpenRun:
+    # Users who never asked before, in any run: no answer comes from the cache.
+    due, prefix = poisson_schedule(rate, seconds, rng), os.urandom(6).hex()
+    bodies = bodies_of([f"asker-{prefix}-{i}" for i in range(max(1, len(due)))])
     return await LoadGenerator(f"{url}/recommendations", bodies).run(rate, due)
 
 
