@@ -104,8 +104,8 @@ def open_home(folder: Path, urls: StoreUrls, workplace: Workplace) -> Home:
 def forget_answers(home: Home) -> None:
     """Remove all cached answers."""
     with redis.Redis.from_url(home.urls.redis) as client:
-        for prefix in (ANSWER_PREFIX, "recs:"):
-            for key in client.scan_iter(match=f"{prefix}*", count=1_000):
+        for pattern in (f"recserve:*:{ANSWER_PREFIX}*", "recs:*"):
+            for key in client.scan_iter(match=pattern, count=1_000):
                 client.unlink(key)
 
 

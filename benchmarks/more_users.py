@@ -7,6 +7,7 @@ import redis
 
 from benchmarks.home import Home
 from serve_app.recommending.scoring.model_features import USER_COLUMNS
+from serve_app.stores.epochs import STAMP_BYTES, with_stamp
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 
 _CHUNK = 10_000
@@ -29,7 +30,7 @@ def more_users(home: Home, n: int) -> Iterator[None]:
     client = redis.Redis.from_url(home.urls.redis)
     space = f"recserve:{home.bundle().manifest.shop_id}:"
     keys = [f"{space}{CACHE_PREFIXES[0]}{_PREFIX}{number}" for number in range(1, n + 1)]
-    row = bytes(8 * len(USER_COLUMNS))
+    row = with_stamp(bytes(STAMP_BYTES), bytes(8 * len(USER_COLUMNS)))
     try:
         for start in range(0, n, _CHUNK):
             pipeline = client.pipeline(transaction=False)
