@@ -60,7 +60,16 @@ def is_running(pid):
         return False
 
 
+@pytest.fixture
+def _heard():
+    """SIGINT counts, even where a shell made this process ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class TestRunService:
+    @pytest.mark.usefixtures("_heard")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_ends_with_code_0_after_a_signal_to_stop(self, make_service, monkeypatch, number):
         said = []
