@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -44,6 +45,40 @@ SELECT is_own, pg_is_in_recovery(),
   CASE WHEN is_own THEN set_config('default_transaction_read_only', %s, false) END
 FROM (SELECT pg_backend_pid() = %s AS is_own) AS backend
 """
+
+
+class ShopIdentities:
+    """Knows, by connection, the shop whose data the database holds.
+
+    Each connection is asked once: a name may point to another server's database by now.
+    """
+
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[AsyncConnection, str] = WeakKeyDictionary()
+
+    async def check(self, conn: AsyncConnection, *allowed: str) -> str:
+        """Returns the identity; it is empty where the database names none.
+
+        Args:
+            allowed: none of them allows any identity.
+
+        Raises:
+            StoreUnavailable: it is not one of those that are allowed.
+            UndefinedTable: a build without identities made the tables.
+        """
+        found = self._found.get(conn)
+        if found is None:
+            found = self._found[conn] = await _shop_of(conn)
+        if allowed and found not in allowed:
+            # Asked again: the right data may be restored into this database.
+            del self._found[conn]
+            raise StoreUnavailable("postgres", "another_shop")
+        return found
+
+
+async def _shop_of(conn: AsyncConnection) -> str:
+    row = await (await conn.execute("SELECT shop_id::text FROM recserve_shop")).fetchone()
+    return "" if row is None else str(row[0])
 
 
 class Connector:

@@ -12,18 +12,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from serve_app.background import ChangeLogger
-from serve_app.database.failures import FAILURES, reason_of
+from serve_app.database.failures import FAILURES, OUTDATED, reason_of
 from serve_app.errors import StoreUnavailable
 
 _logger = logging.getLogger("ray.serve.recserve.stores")
 
 AsyncConnection = psycopg.AsyncConnection[Any]
+
+Result = TypeVar("Result")
 
 MAX_AGE_S = 300.0
 """An older connection is replaced: a name may point to another server by now."""
@@ -89,6 +91,25 @@ class ConnectionPool:
             yield lent.conn
         finally:
             self._give_back(lent)
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+        """Runs work on a connection, and once more on another one if the first was of no use.
+
+        Args:
+            work: may be run twice: a repetition must do no harm.
+        """
+        async with self.connection() as conn:
+            try:
+                return await work(conn)
+            except OUTDATED:
+                conn.pgconn.finish()
+            except psycopg.OperationalError:
+                # Lost, as after a restart of the server: a new connection is at hand or refused at
+                # once. What was written may be committed or not.
+                if not conn.broken:
+                    raise
+        async with self.connection() as conn:
+            return await work(conn)
 
     async def close(self) -> None:
         """Closes the idle connections; lent ones are closed when they come back."""

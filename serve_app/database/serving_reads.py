@@ -6,17 +6,16 @@ from contextlib import suppress
 from copy import copy
 from functools import partial
 from typing import Any, LiteralString, Self
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import psycopg
 from psycopg import sql
 from pydantic import Field
 
-from serve_app.database.connecting import Connector
+from serve_app.database.connecting import Connector, ShopIdentities
 from serve_app.database.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.database.detached import DetachedCalls
-from serve_app.database.failures import FAILURES, OUTDATED, reason_of
+from serve_app.database.failures import FAILURES, reason_of
 from serve_app.database.histories import histories_statement, unpack
 from serve_app.database.item_feed import READ_CHANGES, READ_KINDS, changes_of, parameters_since
 from serve_app.database.records import ItemRow, UserRow, shortest_float32
@@ -99,8 +98,7 @@ class ShopReader:
             url, attempt_timeout_s=config.connect_timeout_s, statement_timeout_s=config.timeout_s
         )
         self._shop_id = ""
-        # An empty id where a build without identities made the tables.
-        self._shops: WeakKeyDictionary[AsyncConnection, str] = WeakKeyDictionary()
+        self._identities = ShopIdentities()
         self._pool = ConnectionPool(
             self._connector.connect,
             size=config.pool_size,
@@ -193,38 +191,14 @@ class ShopReader:
         return rows
 
     async def _run(self, query: _Query, parameters: Sequence[object]) -> list[Any]:
-        async with self._pool.connection() as conn:
-            try:
-                await self._check_shop(conn)
-                return await _ask(conn, query, parameters)
-            except OUTDATED:
-                conn.pgconn.finish()
-            except psycopg.OperationalError:
-                # Lost, as after a restart of the server: a new connection is at hand or refused at
-                # once, and reads can be repeated.
-                if not conn.broken:
-                    raise
-        async with self._pool.connection() as conn:
-            await self._check_shop(conn)
+        async def ask(conn: AsyncConnection) -> list[Any]:
+            if self._shop_id:
+                # Tables of a build without identities belong to any shop.
+                with suppress(psycopg.errors.UndefinedTable):
+                    await self._identities.check(conn, "", self._shop_id)
             return await _ask(conn, query, parameters)
 
-    async def _check_shop(self, conn: AsyncConnection) -> None:
-        wanted = self._shop_id
-        # Once for each connection: a name may point to another server's database by now.
-        if wanted and (found := self._shops.get(conn)) is None:
-            found = self._shops[conn] = await _shop_of(conn)
-        if wanted and found not in ("", wanted):
-            # Asked again: the right data may be restored into this database.
-            del self._shops[conn]
-            raise StoreUnavailable("postgres", "another_shop")
-
-
-async def _shop_of(conn: AsyncConnection) -> str:
-    try:
-        rows = await _ask(conn, "SELECT shop_id::text FROM recserve_shop", ())
-    except psycopg.errors.UndefinedTable:
-        return ""
-    return str(rows[0][0])
+        return await self._pool.run(ask)
 
 
 async def _ask(conn: AsyncConnection, query: _Query, parameters: Sequence[object]) -> list[Any]:

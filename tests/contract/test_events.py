@@ -213,6 +213,20 @@ def test_writes_nothing_into_the_database_of_another_shop(
     assert stored_ids(conn) == []
 
 
+def test_writes_again_when_the_right_data_are_restored(database_url: str, conn: Connection) -> None:
+    restored = "00000000-0000-0000-0000-000000000000"
+
+    async def twice(writer: ShopConnections) -> object:
+        with pytest.raises(StoreUnavailable, match="another_shop"):
+            await store_events(writer, [row("e1")], restored)
+        conn.execute("UPDATE recserve_shop SET shop_id = %s", (restored,))
+        return await store_events(writer, [row("e1")], restored)
+
+    with_writer(database_url, twice)
+
+    assert stored_ids(conn) == ["e1"]
+
+
 def test_says_that_the_tables_are_those_of_an_older_build(bare_database_url: str) -> None:
     with pytest.raises(StoreUnavailable, match="no_schema"):
         store(bare_database_url, row("e1"))

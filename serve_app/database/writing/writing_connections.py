@@ -3,12 +3,11 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 import psycopg
 from pydantic import Field
 
-from serve_app.database.connecting import Connector
+from serve_app.database.connecting import Connector, ShopIdentities
 from serve_app.database.connection_pool import AsyncConnection, ConnectionPool
 from serve_app.database.detached import DetachedCalls
 from serve_app.database.failures import FAILURES, reason_of
@@ -63,7 +62,7 @@ class ShopConnections:
             statement_timeout_s=config.timeout_s,
             lock_timeout_s=config.lock_timeout_s,
         )
-        self._shops: WeakKeyDictionary[AsyncConnection, str] = WeakKeyDictionary()
+        self._identities = ShopIdentities()
         self._pool = ConnectionPool(
             self._connector.connect,
             size=config.pool_size,
@@ -87,7 +86,13 @@ class ShopConnections:
         """
 
         async def checked(conn: AsyncConnection) -> Result:
-            return await work(conn, await self._checked_shop(conn, shop_id))
+            try:
+                found = await self._identities.check(conn, *filter(None, [shop_id]))
+                return await work(conn, found)
+            except psycopg.errors.ReadOnlySqlTransaction:
+                # The primary became a standby. A new connection finds the new primary.
+                conn.pgconn.finish()
+                raise
 
         return await self._within_limits(checked)
 
@@ -106,7 +111,7 @@ class ShopConnections:
 
     async def _within_limits(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
         try:
-            result = await self._calls.within(self._config.timeout_s, self._run(work))
+            result = await self._calls.within(self._config.timeout_s, self._pool.run(work))
         except (psycopg.DataError, psycopg.errors.CheckViolation) as error:
             raise StoreUnavailable("postgres", UNSTORABLE) from error
         except StoreUnavailable:
@@ -117,28 +122,3 @@ class ShopConnections:
             raise StoreUnavailable("postgres", reason_of(error)) from error
         self._reachability.answered()
         return result
-
-    async def _run(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        async with self._pool.connection() as conn:
-            try:
-                return await work(conn)
-            except psycopg.errors.ReadOnlySqlTransaction:
-                # The primary became a standby. A new connection finds the new primary.
-                conn.pgconn.finish()
-                raise
-            except psycopg.OperationalError:
-                # Lost, as after a restart of the server. The write may be committed or not, and
-                # can be repeated in either case.
-                if not conn.broken:
-                    raise
-        async with self._pool.connection() as conn:
-            return await work(conn)
-
-    async def _checked_shop(self, conn: AsyncConnection, wanted: str) -> str:
-        found = self._shops.get(conn)
-        if found is None:
-            row = await (await conn.execute("SELECT shop_id::text FROM recserve_shop")).fetchone()
-            found = self._shops[conn] = str(row[0]) if row else ""
-        if wanted and found != wanted:
-            raise StoreUnavailable("postgres", "another_shop")
-        return found
