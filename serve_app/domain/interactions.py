@@ -109,12 +109,11 @@ def are_standing(
 
     Args:
         keys: user and item of each event in one number.
+        types: at least one is a return.
         at: epoch seconds.
     """
     returns = np.flatnonzero(types == RETURN)
     standing: Mask = types != RETURN
-    if not len(returns):
-        return standing
     returned, of_return = np.unique(keys[returns], return_inverse=True)
     last_at = np.full(len(returned), -np.inf)
     np.maximum.at(last_at, of_return, at[returns])
@@ -207,6 +206,9 @@ class Histories:
     def standing(self, n_rows: int) -> "Histories":
         """The histories without returns, and without what they took back."""
         events = self.events
+        # Every batch comes here, and few have a return.
+        if RETURN not in events["type"]:
+            return self
         return self.where(are_standing(self.keys(n_rows), events["type"], events["at"]))
 
     def where(self, kept: Mask) -> "Histories":

@@ -109,7 +109,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSpl
             " lower --min-buyers"
         )
     numbering, known = _number(earlier, rows, log)
-    wanted, excluded = _wanted_and_excluded(log, numbering, label, cut_at, end_at)
+    wanted, excluded = _wanted_and_excluded(log, earlier, numbering, label, cut_at, end_at)
     eligible = np.unique(wanted // numbering.n_items).astype(np.int32)
     users = _sample(eligible, config)
     return EvaluationSplit(
@@ -161,13 +161,22 @@ def _number(
 
 
 def _wanted_and_excluded(
-    log: InteractionLog, numbering: _Numbering, label: Label, cut_at: float, end_at: float
+    log: InteractionLog,
+    earlier: InteractionLog,
+    numbering: _Numbering,
+    label: Label,
+    cut_at: float,
+    end_at: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ascending keys of hits, and of pairs that must not be recommended."""
-    before, log = select_before(log, cut_at), select_standing(log)
+    """Ascending keys of hits, and of pairs that must not be recommended.
+
+    Args:
+        earlier: what was known before ``cut_at``.
+    """
+    log = select_standing(log)
     within = (log.at >= cut_at) & (log.at <= end_at)
     wanted = numbering.keys(select_interactions(log, label.counts(log) & within))
-    excluded = numbering.keys(select_interactions(before, label.ending_types[before.types]))
+    excluded = numbering.keys(select_interactions(earlier, label.ending_types[earlier.types]))
     wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
     if not len(wanted):
         raise NotEnoughData(_why_no_hits(select_interactions(log, within), numbering, label))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.ragged import Offsets, gather, offsets_of
-from serve_app.domain.interactions import InteractionLog, are_standing
+from serve_app.domain.interactions import RETURN, InteractionLog, are_standing
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 
@@ -62,6 +62,9 @@ def select_interactions(log: InteractionLog, mask: Mask) -> InteractionLog:
 
 def select_standing(log: InteractionLog) -> InteractionLog:
     """The interactions without returns, and without the purchases that they took back."""
+    # Most shops have none, and a copy of ten million interactions takes 200 MB.
+    if RETURN not in log.types:
+        return log
     keys = _pairs(log, int(log.rows.max(initial=-1)) + 1)
     return select_interactions(log, are_standing(keys, log.types, log.at))
 
