@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.domain.posts import EntryFault
 from serve_app.errors import InvalidRequest
 
 MAX_ENTRIES = 1_000
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A number as JSON has it: no text, and no flag."""
 
 Entry = TypeVar("Entry", bound=BaseModel)
 

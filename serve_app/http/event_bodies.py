@@ -1,15 +1,13 @@
 """Defines the bodies of ``POST /events``."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.domain.interactions import INTERACTION_TYPES
 from serve_app.domain.posts import EVENT_FIELDS, Cells
-from serve_app.http.entry_lists import EntryKind
-
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+from serve_app.http.entry_lists import EntryKind, Number
 
 
 def _id(description: str) -> Any:

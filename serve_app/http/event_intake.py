@@ -1,6 +1,5 @@
 """Takes posts of events: those that wait travel to ShopWriter together, as one write."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -14,11 +13,11 @@ from serve_app.domain.posts import (
     Receipt,
     Refused,
 )
-from serve_app.errors import EntriesInvalid, NotStored, Overloaded, StageFailed
+from serve_app.errors import EntriesInvalid, NotStored, Overloaded
+from serve_app.http.writer_calls import ask_writer
 from serve_app.loading.events import check_posts
 from serve_app.serving.coalescing import Coalescer
 from serve_app.serving.events_config import EventsConfig
-from serve_app.serving.pipeline import WRITER
 from serve_app.telemetry.counting import Telemetry
 
 WriteEvents = Callable[[PostBatch], Awaitable[Sequence[PostOutcome]]]
@@ -82,14 +81,6 @@ class EventIntake:
 
     async def _write(self, posts: Sequence[EventPost]) -> Sequence[PostOutcome]:
         """Makes one call for all posts. A failure is an outcome: the call is not divided."""
-        started_at = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._config.deadline_s):
-                return await self._call(PostBatch(tuple(posts), self._shop_id()))
-        except TimeoutError:
-            reason = "timed_out"
-        except StageFailed as failure:
-            reason = failure.reason
-        finally:
-            self._telemetry.stage(WRITER, time.perf_counter() - started_at)
-        return [NotWritten(reason)] * len(posts)
+        call = self._call(PostBatch(tuple(posts), self._shop_id()))
+        outcomes = await ask_writer(call, self._config.deadline_s, self._telemetry)
+        return [outcomes] * len(posts) if isinstance(outcomes, NotWritten) else outcomes

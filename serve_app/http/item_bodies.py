@@ -6,9 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.domain.shop_requests import ItemEntry
-from serve_app.http.entry_lists import EntryKind
+from serve_app.http.entry_lists import EntryKind, Number
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Attribute = Annotated[bool, Field(strict=True)] | Number | str | list[str] | None
 
 _EXAMPLE: dict[str, Any] = {

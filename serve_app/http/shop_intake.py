@@ -1,15 +1,13 @@
 """Takes requests about items and users to ShopWriter, a few at a time."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from serve_app.domain.posts import NotWritten, Refused
 from serve_app.domain.shop_requests import Changed, Found, NotThere, ShopOutcome, ShopRequest
-from serve_app.errors import EntriesInvalid, NotStored, StageFailed, UnknownRecord
+from serve_app.errors import EntriesInvalid, NotStored, UnknownRecord
+from serve_app.http.writer_calls import ask_writer
 from serve_app.serving.coalescing import Coalescer, CoalescingConfig
 from serve_app.serving.events_config import EventsConfig
-from serve_app.serving.pipeline import WRITER
 from serve_app.telemetry.counting import Telemetry
 
 AskShop = Callable[[tuple[ShopRequest, str]], Awaitable[ShopOutcome]]
@@ -61,14 +59,6 @@ class ShopIntake:
         return outcome
 
     async def _ask(self, requests: Sequence[ShopRequest]) -> Sequence[ShopOutcome]:
-        started_at = time.perf_counter()
         [request] = requests
-        try:
-            async with asyncio.timeout(self._config.deadline_s):
-                return [await self._call((request, self._shop_id()))]
-        except TimeoutError:
-            return [NotWritten("timed_out")]
-        except StageFailed as failure:
-            return [NotWritten(failure.reason)]
-        finally:
-            self._telemetry.stage(WRITER, time.perf_counter() - started_at)
+        call = self._call((request, self._shop_id()))
+        return [await ask_writer(call, self._config.deadline_s, self._telemetry)]
