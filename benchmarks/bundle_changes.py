@@ -7,7 +7,6 @@ version gave while nothing changed: a list that was made of two bundles equals n
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, cycle
@@ -18,6 +17,7 @@ import click
 import httpx2
 import psutil
 
+from benchmarks.clients import busy_clients
 from benchmarks.machine import facts
 from benchmarks.markdown import Section, Table
 from benchmarks.stopping import BenchmarkFailed
@@ -93,32 +93,23 @@ def lists_of(service: Service, version: str, users: Sequence[str]) -> Lists:
 @contextmanager
 def load(service: Service, expected: Lists, users: Sequence[str], n: int) -> Iterator[Seen]:
     """Asks with ``n`` connections until the block ends."""
-    seen, over, lock, turns = Seen(), Event(), Lock(), cycle(users)
+    seen, lock, turns = Seen(), Lock(), cycle(users)
 
-    def ask() -> None:
-        with httpx2.Client(base_url=service.url, timeout=30) as http:
-            while not over.is_set():
-                with lock:
-                    user_id = next(turns)
-                try:
-                    status, version, items, degraded = service.ask(http, user_id)
-                except httpx2.TransportError as error:
-                    status, version, items, degraded = 0, type(error).__name__, (), False
-                with lock:
-                    seen.outcomes[
-                        "answers" if status == 200 else f"failed {status or version}"
-                    ] += 1
-                    seen.outcomes["degraded"] += degraded
-                    if status == 200 and items != expected[user_id, version]:
-                        seen.odd[user_id, version] = items
-
-    with ThreadPoolExecutor(n) as threads:
-        for _ in range(n):
-            threads.submit(ask)
+    def ask(http: httpx2.Client, _: Event) -> None:
+        with lock:
+            user_id = next(turns)
         try:
-            yield seen
-        finally:
-            over.set()
+            status, version, items, degraded = service.ask(http, user_id)
+        except httpx2.TransportError as error:
+            status, version, items, degraded = 0, type(error).__name__, (), False
+        with lock:
+            seen.outcomes["answers" if status == 200 else f"failed {status or version}"] += 1
+            seen.outcomes["degraded"] += degraded
+            if status == 200 and items != expected[user_id, version]:
+                seen.odd[user_id, version] = items
+
+    with busy_clients(service.url, n, 30, ask):
+        yield seen
 
 
 def replicas_mb() -> float:

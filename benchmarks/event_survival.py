@@ -11,7 +11,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,6 +22,7 @@ import click
 import httpx2
 import psutil
 
+from benchmarks.clients import busy_clients
 from benchmarks.machine import facts
 from benchmarks.markdown import Section, Table
 from serve_app.cli.options import config_option, workplace_of
@@ -60,22 +60,15 @@ class Posted:
 @contextmanager
 def posting(url: str, items: Sequence[str], n_threads: int) -> Iterator[Posted]:
     """Posts events with ``n_threads`` connections until the block ends."""
-    posted, over, lock, numbers = Posted(), Event(), Lock(), count()
+    posted, lock, numbers = Posted(), Lock(), count()
 
-    def post() -> None:
-        with httpx2.Client(base_url=url, timeout=15) as http:
-            while not over.is_set():
-                with lock:
-                    number = next(numbers)
-                _post_until_stored(http, _events(number, items), posted, lock, over)
+    def post(http: httpx2.Client, over: Event) -> None:
+        with lock:
+            number = next(numbers)
+        _post_until_stored(http, _events(number, items), posted, lock, over)
 
-    with ThreadPoolExecutor(n_threads) as threads:
-        for _ in range(n_threads):
-            threads.submit(post)
-        try:
-            yield posted
-        finally:
-            over.set()
+    with busy_clients(url, n_threads, 15, post):
+        yield posted
 
 
 def _events(number: int, items: Sequence[str]) -> list[dict[str, Any]]:
