@@ -1,6 +1,6 @@
 """Records how the last fits of a shop ended, beside its bundles."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serve_app.bundles.roots import open_root
 
@@ -8,19 +8,17 @@ LAST_FIT = "last_fit.json"
 
 
 class LastFit(BaseModel):
-    """The ends of the last fits.
-
-    Attributes:
-        succeeded_at: epoch seconds of the last one that published; ``None`` before the first.
-        failed_at: epoch seconds of a later one that failed; ``None`` if the last one published.
-        failure: its error, in a sentence; empty without one.
-    """
+    """The ends of the last fits."""
 
     model_config = ConfigDict(frozen=True)
 
-    succeeded_at: float | None = None
-    failed_at: float | None = None
-    failure: str = ""
+    succeeded_at: float | None = Field(
+        default=None, description="Epoch seconds of the last fit that published a version."
+    )
+    failed_at: float | None = Field(
+        default=None, description="Epoch seconds of a later fit that failed."
+    )
+    failure: str = Field(default="", description="Error of that fit.")
 
 
 def read_last_fit(root: str) -> LastFit:

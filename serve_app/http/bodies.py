@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.arrays.columns import MAX_ID_CHARS
+from serve_app.bundles.last_fit import LastFit
 from serve_app.serving.config import MAX_N
 
 FILTERS = """Conditions by field; an item must meet all of them. A field is any column of the
@@ -120,18 +121,6 @@ class Similar(BaseModel):
     model_version: str
 
 
-class FitEnds(BaseModel):
-    """The ends of the last fits."""
-
-    succeeded_at: float | None = Field(
-        default=None, description="Epoch seconds of the last fit that published a version."
-    )
-    failed_at: float | None = Field(
-        default=None, description="Epoch seconds of a later fit that failed."
-    )
-    failure: str = Field(default="", description="Error of that fit.")
-
-
 class CatalogueAge(BaseModel):
     """How up to date the items are that filters and lists know."""
 
@@ -160,7 +149,7 @@ class Health(BaseModel):
     catalogue: CatalogueAge | None = Field(
         default=None, description="How up to date the items are; null before the first fit."
     )
-    last_fit: FitEnds = Field(default=FitEnds(), description="How the last fits of the shop ended.")
+    last_fit: LastFit = Field(default=LastFit(), description="How the last fits of the shop ended.")
 
 
 class Readiness(BaseModel):
