@@ -343,8 +343,11 @@ def _is_defined(name: str) -> bool:
     if not rest:
         return True
     module = folder / f"{rest[0]}.py"
-    if not module.is_file() or not rest[1:]:
-        return module.is_file()
+    if not module.is_file():
+        # `errors` gives what its modules define.
+        return f'    "{rest[0]}",\n' in (folder / "__init__.py").read_text(encoding="utf-8")
+    if not rest[1:]:
+        return True
     top_level = rf"^(?:class |(?:async )?def )?{rest[1]}\b"
     return bool(re.search(top_level, module.read_text(encoding="utf-8"), re.M))
 
