@@ -20,8 +20,12 @@ from serve_app.arrays.columns import hash_ids
 from serve_app.database.schema import Connection, connect, ensure_schema
 from serve_app.database.serving_reads import ShopReader
 from serve_app.embedded.lease import StoreUrls, lease
+from serve_app.operations.workplace import Workplace
+from serve_app.running.environment import HttpAddress
+from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.stores.cache import Cache
 from serve_app.stores.cached_reader import WRITE_BACK
+from serve_app.stores.connections import StoreLocation
 
 _numbers = count()
 
@@ -118,6 +122,15 @@ def redis_url(store_urls: StoreUrls) -> str:
     with redis.Redis.from_url(store_urls.redis) as client:
         client.flushall()
     return store_urls.redis
+
+
+@pytest.fixture
+def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
+    """Stores with nothing in them, not even a schema."""
+    config, location = AppConfig(), StoreLocation(tmp_path, bare_database_url, redis_url)
+    bundles = bundle_location(config, tmp_path)
+    path = tmp_path / "serve_config.yaml"
+    return Workplace(path, {}, config, location, bundles, HttpAddress())
 
 
 @pytest.fixture

@@ -24,10 +24,7 @@ from serve_app.operations.fits.fit_settings import fit_config
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import Workplace, open_workplace
 from serve_app.operations.yaml_file import load_yaml
-from serve_app.running.environment import HttpAddress
-from serve_app.serving.config import AppConfig, bundle_location
 from serve_app.serving.questions import ANSWER_PREFIX
-from serve_app.stores.connections import StoreLocation
 from serve_app.stores.epochs import CurrentValues, read_current_values, with_stamp
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 from tests.contract.conftest import set_read_only
@@ -41,15 +38,6 @@ from tests.support.small_world import AT
 
 PROJECT = Path(__file__).parents[2]
 SMALL = DemoConfig(n_users=150, n_items=200, n_interactions=6_000, n_days=180)
-
-
-@pytest.fixture
-def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
-    """Stores with nothing in them, not even a schema."""
-    config, location = AppConfig(), StoreLocation(tmp_path, bare_database_url, redis_url)
-    bundles = bundle_location(config, tmp_path)
-    path = tmp_path / "serve_config.yaml"
-    return Workplace(path, {}, config, location, bundles, HttpAddress())
 
 
 def settings_of(folder: Path, **changes: object) -> Path:

@@ -1,23 +1,11 @@
 """Tests `recserve migrate` on databases of older builds."""
 
-from pathlib import Path
-
 import pytest
 
 from serve_app.database.schema import MIGRATIONS, SCHEMA_VERSION, connect, ensure_schema
 from serve_app.errors import SchemaMismatch
 from serve_app.operations.migrate_shop import migrate
 from serve_app.operations.workplace import Workplace
-from serve_app.running.environment import HttpAddress
-from serve_app.serving.config import AppConfig, bundle_location
-from serve_app.stores.connections import StoreLocation
-
-
-@pytest.fixture
-def workplace(bare_database_url: str, redis_url: str, tmp_path: Path) -> Workplace:
-    config, location = AppConfig(), StoreLocation(tmp_path, bare_database_url, redis_url)
-    bundles = bundle_location(config, tmp_path)
-    return Workplace(tmp_path / "serve_config.yaml", {}, config, location, bundles, HttpAddress())
 
 
 def test_creates_the_tables_and_then_has_nothing_to_do(workplace: Workplace) -> None:
