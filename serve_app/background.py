@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 _logger = logging.getLogger("ray.serve.recserve.background")
@@ -59,6 +60,20 @@ class SharedCall(Generic[Result]):
         """Gives the call up, at the end of the process's work."""
         if self._task is not None:
             self._task.cancel()
+
+
+class RepeatedStep:
+    """A step that is repeated from its first start until the process ends."""
+
+    def __init__(self, step: Callable[[], Awaitable[None]]) -> None:
+        self._step = step
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, period_s: float) -> None:
+        """Starts once, and does nothing from then on; needs a running event loop."""
+        if self._task is None:
+            # An empty context: Serve cancels what was started in the context of a request.
+            self._task = asyncio.create_task(repeat(self._step, period_s), context=Context())
 
 
 async def repeat(step: Callable[[], Awaitable[None]], period_s: float) -> None:

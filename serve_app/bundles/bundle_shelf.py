@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from serve_app.background import ChangeLogger, repeat
+from serve_app.background import ChangeLogger, RepeatedStep
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.roots import CURRENT, BundleLocation
 from serve_app.bundles.serving_order import ServingOrder, current_order, earlier_order
@@ -94,7 +94,7 @@ class BundleShelf(Generic[Prepared]):
         self._clock = clock
         self._opened: OrderedDict[str, asyncio.Task[Prepared]] = OrderedDict()
         self._failed: OrderedDict[str, _Failure] = OrderedDict()
-        self._following: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self._open_next)
         self._has_joined = False
         # True if versions could be opened, had they a usable model.
         self._lacks_models = False
@@ -181,8 +181,7 @@ class BundleShelf(Generic[Prepared]):
 
     def follow(self) -> None:
         """Starts to open versions as soon as they are to be served; needs a running event loop."""
-        if self._following is None:
-            self._following = asyncio.create_task(repeat(self._open_next, POLL_S))
+        self._repeated.start(POLL_S)
 
     async def _join(self) -> None:
         gives_up_s = self._clock() + JOIN_S

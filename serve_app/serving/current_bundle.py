@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from serve_app.background import ChangeLogger, repeat
+from serve_app.background import ChangeLogger, RepeatedStep
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.bundle_shelf import HOLDS_S, POLL_S, BundleShelf, Served
 from serve_app.bundles.roots import BundleLocation
@@ -166,7 +166,7 @@ class BundleFollower:
             location, "bundle", lambda bundle: CurrentBundle.of(bundle, candidates, ranking)
         )
         self._awaited = ("", 0.0)
-        self._following: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self._look_again)
         self._has_joined = False
         self._problems = ChangeLogger(_logger.error)
 
@@ -191,8 +191,7 @@ class BundleFollower:
 
     def follow(self) -> None:
         """Starts to follow; needs a running event loop."""
-        if self._following is None:
-            self._following = asyncio.create_task(repeat(self._look_again, POLL_S))
+        self._repeated.start(POLL_S)
 
     async def join(self) -> None:
         """Waits until the replica can answer: it has a bundle, and the stages have the same one.

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serve_app.background import ChangeLogger, repeat
+from serve_app.background import ChangeLogger, RepeatedStep
 from serve_app.bundles.bundle_shelf import POLL_S
 from serve_app.bundles.roots import BundleLocation, open_root
 from serve_app.domain.assignment import Experiment
@@ -44,7 +44,7 @@ class ExperimentInUse:
         self._unkept: bytes | None = None
         self._store_fault: str | None = None
         self._problems = ChangeLogger(_logger.error)
-        self._following: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self._look)
 
     def take(self, user_config: Mapping[str, Any] | None) -> None:
         """Uses a ``user_config``; if it is not valid, uses the accepted one.
@@ -68,8 +68,7 @@ class ExperimentInUse:
 
     def follow(self) -> None:
         """Starts to follow what other replicas accept; needs a running event loop."""
-        if self._following is None:
-            self._following = asyncio.create_task(repeat(self._look, POLL_S))
+        self._repeated.start(POLL_S)
 
     def faults(self) -> list[str]:
         """Says why another experiment is in use than the configured one. Usually empty."""

@@ -1,9 +1,8 @@
 """Sends a batch through the graph until every stage has answered; reports the missing ones."""
 
-import asyncio
 from collections.abc import Sequence
 
-from serve_app.background import repeat
+from serve_app.background import RepeatedStep
 from serve_app.domain.batches import RequestBatch
 from serve_app.errors import FingerprintMismatch, ModelsUnusable
 from serve_app.serving.current_bundle import BundleFollower, CurrentBundle
@@ -27,12 +26,11 @@ class WarmUp:
         self._stages = stages
         self._variants = tuple(variants)
         self._missing: tuple[str, ...] = ("every stage",)
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self._look)
 
     def start(self) -> None:
         """Needs a running event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(repeat(self._look, PAUSE_S))
+        self._repeated.start(PAUSE_S)
 
     def missing(self) -> list[str]:
         """Names the stages that have not answered yet."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
 
-from serve_app.background import ChangeLogger, repeat
+from serve_app.background import ChangeLogger, RepeatedStep
 from serve_app.database.serving_reads import ShopReader
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.item_changes import Changes
@@ -68,15 +68,13 @@ class CatalogueFollower:
         self._clock = clock
         self._states: OrderedDict[str, _State] = OrderedDict()
         self._reading: asyncio.Task[None] | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self.look)
         self._failed_s = -POLL_S
         self._problems = ChangeLogger(_logger.warning)
 
     def follow(self) -> None:
         """Starts to look for changes; needs a running event loop."""
-        if self._following is None:
-            # An empty context: Serve cancels what was started in the context of a request.
-            self._following = asyncio.create_task(repeat(self.look, POLL_S), context=Context())
+        self._repeated.start(POLL_S)
 
     def live(self, fit: FollowedFit) -> Live:
         """The arrays at the last revision that was read."""

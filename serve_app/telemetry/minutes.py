@@ -1,12 +1,11 @@
 """Leaves what each replica measured in Redis, minute by minute, where one command merges it."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
 from uuid import uuid4
 
-from serve_app.background import repeat
+from serve_app.background import RepeatedStep
 from serve_app.errors import StoreUnavailable
 from serve_app.stores.cache import Cache
 from serve_app.telemetry.counting import Telemetry
@@ -59,12 +58,11 @@ class MinuteReporter:
         # Random, not Ray's id: a replica that is restarted within a minute has a new key, and does
         # not overwrite what the old process measured.
         self._replica = uuid4().hex[:8]
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self._report)
 
     def start(self) -> None:
         """Starts once; needs a running event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(repeat(self._report, PERIOD_S))
+        self._repeated.start(PERIOD_S)
 
     async def _report(self) -> None:
         minute = self._telemetry.flush(time.time())

@@ -1,8 +1,9 @@
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
-from serve_app.background import ChangeLogger, SharedCall, repeat
+from serve_app.background import ChangeLogger, RepeatedStep, SharedCall, repeat
 
 
 @pytest.fixture
@@ -63,6 +64,57 @@ def test_logs_a_step_that_fails_and_runs_it_again(caplog):
     assert steps == [0, 1, 2]
     assert "step failed and is tried again" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+class TestRepeatedStep:
+    def test_repeats_its_step_once_however_often_it_is_started(self):
+        n_steps = 0
+
+        async def step():
+            nonlocal n_steps
+            n_steps += 1
+
+        async def scene():
+            repeated = RepeatedStep(step)
+            for _ in range(3):
+                repeated.start(period_s=0)
+            await asyncio.sleep(0)
+            assert n_steps == 1
+            while n_steps < 5:
+                await asyncio.sleep(0)
+
+        asyncio.run(scene())
+
+    def test_waits_for_the_period_between_two_steps(self):
+        steps = []
+
+        async def step():
+            steps.append(None)
+
+        async def scene():
+            RepeatedStep(step).start(period_s=1_000)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        asyncio.run(scene())
+
+        assert len(steps) == 1
+
+    def test_knows_nothing_of_the_request_that_started_it(self):
+        request = ContextVar("request", default="none")
+        seen = []
+
+        async def step():
+            seen.append(request.get())
+
+        async def scene():
+            request.set("the one that came first")
+            RepeatedStep(step).start(period_s=1_000)
+            await asyncio.sleep(0)
+
+        asyncio.run(scene())
+
+        assert seen == ["none"]
 
 
 class TestSharedCall:

@@ -1,9 +1,8 @@
 """Reports how up to date the items are, for metrics and as faults of health."""
 
-import asyncio
 from typing import Any
 
-from serve_app.background import repeat
+from serve_app.background import RepeatedStep
 from serve_app.serving.current_bundle import BundleFollower
 from serve_app.telemetry.counting import Telemetry
 
@@ -19,12 +18,11 @@ class CatalogueWatch:
     def __init__(self, follower: BundleFollower, telemetry: Telemetry) -> None:
         self._follower = follower
         self._telemetry = telemetry
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self.look)
 
     def start(self) -> None:
         """Starts once; needs a running event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(repeat(self.look, PERIOD_S))
+        self._repeated.start(PERIOD_S)
 
     def state(self) -> dict[str, Any] | None:
         """The state of the catalogue, as ``/health`` reports it; ``None`` without a bundle."""

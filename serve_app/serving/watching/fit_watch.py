@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from serve_app.background import repeat
+from serve_app.background import RepeatedStep
 from serve_app.bundles.last_fit import LastFit, read_last_fit
 from serve_app.telemetry.counting import Telemetry
 
@@ -17,12 +17,11 @@ class FitWatch:
         self._root = root
         self._telemetry = telemetry
         self._last = LastFit()
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self.look)
 
     def start(self) -> None:
         """Starts once; needs a running event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(repeat(self.look, PERIOD_S))
+        self._repeated.start(PERIOD_S)
 
     def last(self) -> dict[str, Any]:
         """The last fit, as ``/health`` reports it."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from serve_app.background import ChangeLogger, repeat
+from serve_app.background import ChangeLogger, RepeatedStep
 from serve_app.errors import StageFailed
 from serve_app.telemetry.counting import Telemetry
 
@@ -31,12 +31,12 @@ class StoreWatch:
         self._telemetry = telemetry
         self._silent: dict[str, Silences] = {}
         self._problems = ChangeLogger(_logger.warning)
-        self._task: asyncio.Task[None] | None = None
+        self._repeated = RepeatedStep(self.look)
 
     def start(self) -> None:
         """Starts once; needs a running event loop."""
-        if self._task is None and self._stages:
-            self._task = asyncio.create_task(repeat(self.look, PERIOD_S))
+        if self._stages:
+            self._repeated.start(PERIOD_S)
 
     def silent(self) -> dict[str, dict[str, float]]:
         """Whole seconds by stage and store; empty if every store answers."""
