@@ -24,6 +24,7 @@ from benchmarks.stopping import BenchmarkFailed
 from serve_app.bundles.promotions import promote
 from serve_app.bundles.roots import open_root, read_manifest_at
 from serve_app.cli.options import config_option, workplace_of
+from serve_app.demo.demo_ids import demo_user_id
 
 N_USERS = 200
 _LOOKS = 24
@@ -137,7 +138,7 @@ def main(config: Path, changes: int, connections: int, out: Path | None) -> None
     versions = open_root(root).versions()[-2:]
     if len(versions) < 2:
         raise click.ClickException("publish two versions first: run `recserve fit` twice")
-    users = [f"u{number:06d}" for number in range(N_USERS)]
+    users = [demo_user_id(number) for number in range(N_USERS)]
     expected = {
         key: items
         for version in versions

@@ -19,6 +19,7 @@ from benchmarks.machine import facts
 from benchmarks.markdown import Section, Table
 from benchmarks.open_loop import LoadGenerator, OpenRun, bodies_of, poisson_schedule
 from serve_app.cli.options import config_option, workplace_of
+from serve_app.demo.demo_ids import demo_item_id
 
 N_USERS, N_ITEMS = 20_000, 5_000
 TYPES = ("view", "view", "view", "click", "cart", "purchase")
@@ -74,7 +75,7 @@ def _posts(n: int, per_post: int, rng: np.random.Generator) -> list[bytes]:
                 {
                     "event_id": f"{prefix}-{i}-{j}",
                     "user_id": f"poster-{users[i, j]}",
-                    "item_id": f"i{items[i, j]:06d}",
+                    "item_id": demo_item_id(items[i, j]),
                     "type": TYPES[(i + j) % len(TYPES)],
                 }
                 for j in range(per_post)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.data_sets import DEMO
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.demo.choices import N_SEEN, match_all, seasonal_demand
+from serve_app.demo.demo_ids import demo_item_id
 from serve_app.demo.demo_shop import make_hidden_shop
 from serve_app.demo.purchases import ALONG_SHARE, buying_chance
 from serve_app.demo.shopping import VIEWS_PER_VISIT
@@ -43,7 +44,7 @@ def oracle_scorer(files: LoadedFiles, split: EvaluationSplit) -> ScoreItems:
 
 def items_of(ids: Iterable[str], shop: HiddenShop) -> NDArray[np.int32]:
     """Numbers in the assortment of the items with these ids."""
-    number_of = {f"i{number:06d}": i for i, number in enumerate(shop.item_numbers.tolist())}
+    number_of = {demo_item_id(number): i for i, number in enumerate(shop.item_numbers.tolist())}
     return np.array([number_of[item_id] for item_id in ids], np.int32)
 
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from serve_app.demo.assortment import (
     BRANDS,
@@ -15,6 +14,7 @@ from serve_app.demo.assortment import (
     STYLES,
     Category,
 )
+from serve_app.demo.demo_ids import demo_ids
 from serve_app.demo.purchases import Interactions
 from serve_app.demo.tastes import Assortment, Floats, Numbers, Shoppers
 from serve_app.domain.interactions import INTERACTION_TYPES
@@ -46,7 +46,7 @@ def items_table(assortment: Assortment, numbers: Numbers, rng: np.random.Generat
     usual_prices = np.array([item.category.price for item in words])
     table = pa.table(
         {
-            "item_id": _ids("i", numbers),
+            "item_id": demo_ids("i", numbers),
             "title": _titles(words),
             "category": [item.category.name for item in words],
             "price": np.round(usual_prices * np.exp(0.45 * assortment.price_levels), 2),
@@ -61,7 +61,7 @@ def items_table(assortment: Assortment, numbers: Numbers, rng: np.random.Generat
 
 def users_table(shoppers: Shoppers) -> pa.Table:
     numbers = np.arange(len(shoppers.arrived_at))
-    return pa.table({"user_id": _ids("u", numbers), "created_at": _times(shoppers.arrived_at)})
+    return pa.table({"user_id": demo_ids("u", numbers), "created_at": _times(shoppers.arrived_at)})
 
 
 def interactions_table(interactions: Interactions, item_numbers: Numbers) -> pa.Table:
@@ -69,13 +69,13 @@ def interactions_table(interactions: Interactions, item_numbers: Numbers) -> pa.
     _, visits = np.unique(interactions.visits, return_inverse=True)
     return pa.table(
         {
-            "event_id": _ids("e", np.arange(len(interactions)), width=9),
-            "user_id": _ids("u", interactions.users),
-            "item_id": _ids("i", item_numbers[interactions.items]),
+            "event_id": demo_ids("e", np.arange(len(interactions)), digits=9),
+            "user_id": demo_ids("u", interactions.users),
+            "item_id": demo_ids("i", item_numbers[interactions.items]),
             "timestamp": _times(interactions.at),
             "type": pa.array(INTERACTION_TYPES).take(interactions.types),
             "value": pa.array(interactions.values, from_pandas=True),
-            "session_id": _ids("s", visits, width=8),
+            "session_id": demo_ids("s", visits, digits=8),
         }
     )
 
@@ -117,11 +117,6 @@ def _titles(words: list[_Words]) -> list[str]:
     number = titles.groupby(titles).cumcount() + 1
     numbered: list[str] = titles.where(number == 1, titles + " " + number.astype(str)).tolist()
     return numbered
-
-
-def _ids(letter: str, numbers: Numbers, width: int = 6) -> pa.Array:
-    digits = pc.utf8_lpad(pc.cast(pa.array(numbers), pa.string()), width, "0")
-    return pc.binary_join_element_wise(letter, digits, "")
 
 
 def _times(at: Floats) -> pa.Array:

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 from serve_app.bundles.roots import open_root, read_current
+from serve_app.demo.demo_ids import demo_item_id, demo_user_id
 from serve_app.errors import ServiceUnreachable, SettingsInvalid
 from serve_app.fitting.run import Progress
 from serve_app.operations.fits.fit_bundle import Announce, fit_bundle
@@ -59,8 +60,8 @@ def write_rewards(rewards: Rewards, config: SimulationConfig, folder: Path) -> l
 
 
 def _check_shop(service: ShopService, config: SimulationConfig) -> None:
-    listed = service.recommend("u000000", 10).item_ids
-    names = {f"i{number:06d}" for number in range(config.demo.n_items)}
+    listed = service.recommend(demo_user_id(0), 10).item_ids
+    names = {demo_item_id(number) for number in range(config.demo.n_items)}
     if not listed or not set(listed) <= names:
         raise SettingsInvalid(
             "simulate",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from serve_app.arrays.columns import Rows
+from serve_app.demo.demo_ids import demo_item_id, demo_user_id
 from serve_app.demo.demo_shop import DemoConfig, make_hidden_shop
 from serve_app.demo.tastes import HiddenShop, Shoppers, make_shoppers
 
@@ -34,11 +35,12 @@ class Crowd:
         return len(self.groups)
 
     def user_id(self, shopper: int) -> str:
-        known = shopper < self.n_known
-        return f"u{shopper:06d}" if known else f"visitor{shopper - self.n_known:06d}"
+        if shopper < self.n_known:
+            return demo_user_id(shopper)
+        return f"visitor{shopper - self.n_known:06d}"
 
     def item_id(self, item: int) -> str:
-        return f"i{self.shop.item_numbers[item]:06d}"
+        return demo_item_id(self.shop.item_numbers[item])
 
     def item(self, item_id: str) -> int | None:
         """The item of an id; ``None`` if the demo shop has no such item."""

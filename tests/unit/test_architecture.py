@@ -95,7 +95,7 @@ OTHERS = {
 """Exceptions that the package may raise beside those of ``errors``."""
 
 FACES = {
-    "demo": ("choices", "demo_shop", "purchases", "shopping", "tastes"),
+    "demo": ("choices", "demo_ids", "demo_shop", "purchases", "shopping", "tastes"),
     "embedded": ("lease",),
     "errors": (),
     "fitting.report": ("facts", "figures", "writing"),
