@@ -97,6 +97,42 @@ def test_an_event_counts_once_for_ever(database_url: str, conn: Connection) -> N
     assert stored_ids(conn) == ["e1", "e2"]
 
 
+async def forget_statements(writer: ShopConnections, conn: Connection) -> None:
+    """Does as a pooler that gives one session to many: psycopg hears nothing of it."""
+    await writer.run(
+        lambda session, _: session.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"), ""
+    )
+
+
+async def migrate(writer: ShopConnections, conn: Connection) -> None:
+    conn.execute("ALTER TABLE interactions ALTER event_id TYPE varchar")
+
+
+@pytest.mark.parametrize("outdate", [forget_statements, migrate])
+def test_a_write_over_an_outdated_session_is_stored_once_over_another(
+    outdate: Callable[..., Awaitable[None]], database_url: str, conn: Connection
+) -> None:
+    async def session_of(writer: ShopConnections) -> int:
+        async def pid(session: AsyncConnection, _: str) -> int:
+            return session.info.backend_pid
+
+        return await writer.run(pid, "")
+
+    async def scene(writer: ShopConnections) -> tuple[int, int]:
+        for number in range(7):  # The statement is prepared when it is repeated.
+            await store_events(writer, [row(f"before-{number}")], "")
+        before = await session_of(writer)
+        await outdate(writer, conn)
+        stored = await store_events(writer, [row("after")], "")
+        assert list(stored.are_new) == [True]
+        return before, await session_of(writer)
+
+    before, after = with_writer(database_url, scene)
+
+    assert before != after
+    assert stored_ids(conn) == ["after", *(f"before-{number}" for number in range(7))]
+
+
 @pytest.mark.parametrize(
     "change",
     [

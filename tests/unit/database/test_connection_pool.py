@@ -11,6 +11,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from serve_app.database.connection_pool import MAX_AGE_S, MAX_IDLE_S, ConnectionPool
+from serve_app.database.failures import OUTDATED
 from serve_app.errors import StoreUnavailable
 from tests.support.in_process import until
 
@@ -162,6 +163,36 @@ def test_a_connection_that_broke_in_use_takes_the_idle_ones_with_it() -> None:
             conn.info.transaction_status = TransactionStatus.ACTIVE  # type: ignore[misc]
         assert [wire.closed for wire in opener.opened] == [True, True]
         assert await use(pool) is opener.opened[2]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("kind", OUTDATED)
+def test_work_on_an_outdated_session_runs_once_more_on_another(kind: type[Exception]) -> None:
+    async def scene(pool: ConnectionPool, opener: Opener) -> None:
+        used = []
+
+        async def work(conn: Any) -> str:
+            used.append(conn)
+            if len(used) == 1:
+                raise kind("the statement is of no use any more")
+            return "done"
+
+        assert await pool.run(work) == "done"
+        assert used == opener.opened[:2]
+        assert [wire.closed for wire in used] == [True, False]
+
+    play(scene)
+
+
+def test_work_that_is_outdated_on_a_new_session_too_fails() -> None:
+    async def scene(pool: ConnectionPool, opener: Opener) -> None:
+        async def work(conn: Any) -> None:
+            raise psycopg.errors.FeatureNotSupported("of no use on any session")
+
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            await pool.run(work)
+        assert len(opener.opened) == 2
 
     play(scene)
 
