@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from serve_app.evaluation.evaluator import EvaluationConfig
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.loading.load import LoadConfig
+from serve_app.next_items.next_evaluator import NextConfig
 from serve_app.serving.config import AppConfig, IngressConfig
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
@@ -19,12 +20,14 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "fit": FitConfig,
     "load": LoadConfig,
     "evaluation": EvaluationConfig,
+    "next items": NextConfig,
 }
 """The class whose settings replace each marker in ``settings_page.template.md``."""
 
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "fit": ("candidates.", "ranking."),
     "evaluation": ("protocol.label.", "reading.", "ours."),
+    "next items": ("protocol.label.", "reading.", "ours."),
 }
 """Beginnings of paths that another section of the page explains."""
 

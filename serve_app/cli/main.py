@@ -15,6 +15,8 @@ SECTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
         "load": "Load files of items, users and interactions into the database.",
         "fit": "Fit features, candidate tables and models, and publish them as a new version.",
         "migrate": "Create the tables of the database, or bring them up to date.",
+    },
+    ("Evaluation", "evaluation_verbs"): {
         "evaluate": "Compare the recommendations with those of other models on past data.",
     },
     ("Published versions", "version_verbs"): {

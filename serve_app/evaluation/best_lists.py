@@ -21,18 +21,18 @@ def best_items(score: ScoreItems, split: EvaluationSplit, width: int) -> Lists:
         # A copy, because the next lines write to it. float32 for every rival: float64 would tell
         # scores apart that differ by rounding alone, and ties would follow chance.
         scores = np.array(score(split.users[block]), np.float32)
-        users, items = _items_of_block(split.excluded, block)
+        users, items = items_of_block(split.excluded, block)
         scores[users, items] = -np.inf
-        lists[block] = _top(scores, width)
+        lists[block] = top_of_rows(scores, width)
     return lists
 
 
-def _items_of_block(excluded: Wanted, block: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def items_of_block(excluded: Wanted, block: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     positions, offsets = gather(excluded.offsets, np.arange(block.start, block.stop))
     return owners(offsets), excluded.items[positions]
 
 
-def _top(scores: NDArray[np.float32], width: int) -> Lists:
+def top_of_rows(scores: NDArray[np.float32], width: int) -> Lists:
     """Columns of the largest scores, best first; ``MISSING`` for a score of -inf."""
     # Partition leaves ties in any order. Scores equal to the least one fill the room from the left:
     # each row keeps exactly ``width`` columns, and the smaller numbers among equals.
@@ -64,6 +64,6 @@ def fuse(lists: Sequence[Lists], n_items: int, width: int, k: float) -> Lists:
             # An item is in a list at most once, hence no index repeats and += adds every term.
             sums[users, part[users, positions]] += 1.0 / (k + positions + 1)
         sums[sums == 0] = -np.inf
-        top = _top(sums, min(width, n_items))
+        top = top_of_rows(sums, min(width, n_items))
         result[block, : top.shape[1]] = top
     return result

@@ -102,7 +102,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSpl
     earlier = select_before(log, cut_at)
     if not len(earlier):
         raise NotEnoughData(f"no interaction lies before the test, which begins {iso_time(cut_at)}")
-    rows = _ranked_rows(earlier, config.min_buyers)
+    rows = ranked_rows(earlier, config.min_buyers)
     if not len(rows):
         raise NotEnoughData(
             f"no item has interactions of {config.min_buyers} users before the test:"
@@ -190,11 +190,11 @@ def _why_no_hits(test: InteractionLog, numbering: _Numbering, label: Label) -> s
     return (
         f"no user with history has a hit in the test period: {len(hits)} of its {len(test)}"
         f" interactions are a {label.hit}, by {len(users)} users; {n_known} of them have a history"
-        " with the ranked items"
+        " with the ranked items. For visitors who come once, use `recserve evaluate --next`"
     )
 
 
-def _ranked_rows(earlier: InteractionLog, min_buyers: int) -> Rows:
+def ranked_rows(earlier: InteractionLog, min_buyers: int) -> Rows:
     """Rows of items with enough users, most users first."""
     n_rows = int(earlier.rows.max(initial=-1)) + 1
     pairs = np.unique(earlier.users.astype(np.int64) * n_rows + earlier.rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,10 @@ from serve_app.bundles.bundle import Bundle, open_bundle
 from serve_app.bundles.models import load_model
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import CandidateBatch, RequestBatch
+from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.settings import Settings
 from serve_app.evaluation.protocol import EvaluationSplit
+from serve_app.fitting.data.labels import Label
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.pipeline import fit
 from serve_app.fitting.run import Progress
@@ -74,8 +76,19 @@ class ServedLists(NamedTuple):
     n_candidates: float
 
 
+class TrainingPart(Protocol):
+    """The part of a split that ours is fitted on; attributes as of ``EvaluationSplit``."""
+
+    @property
+    def label(self) -> Label: ...
+    @property
+    def known(self) -> InteractionLog: ...
+    @property
+    def item_rows(self) -> Rows: ...
+
+
 def fit_on_training(
-    files: LoadedFiles, split: EvaluationSplit, config: ServedConfig, progress: Progress
+    files: LoadedFiles, split: TrainingPart, config: ServedConfig, progress: Progress
 ) -> FitResult:
     """Fits the served system on the training interactions.
 
@@ -96,7 +109,7 @@ def list_from_bundle(
         root = str(Path(folder) / "bundles")
         version = publish(root, result.contents, created_at=split.cut_at).version
         bundle = open_bundle(root, version, cache_dir=Path(folder) / "copies")
-        columns = _user_columns(result.users, len(split.known.user_ids))
+        columns = user_columns_of(result.users, len(split.known.user_ids))
         parts = [*_list_blocks(bundle, columns, split, width, config, partial(progress, _STEP))]
     # The last block is shorter: its mean counts less.
     n_users = [len(part.plain) for part in parts]
@@ -141,7 +154,7 @@ def _list_blocks(
         progress(block.stop / len(split.users))
 
 
-def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.float64]:
+def user_columns_of(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.float64]:
     """Arranges the columns of users as the store does, shape (n_users, len(USER_COLUMNS))."""
     columns = np.tile(unknown_user(), (n_users, 1))
     for i, name in enumerate(USER_COLUMNS):
@@ -150,11 +163,11 @@ def _user_columns(fitted: Mapping[str, UserColumn], n_users: int) -> NDArray[np.
     return columns
 
 
-def _items_of(rows: NDArray[np.integer], split: EvaluationSplit) -> NDArray[np.int32]:
+def ranked_items(rows: NDArray[np.integer], item_rows: Rows) -> NDArray[np.int32]:
     """Translates catalogue rows into numbers of ranked items."""
     # item_rows are ordered by users, not ascending: the search needs a sorter.
-    order = np.argsort(split.item_rows)
-    positions = np.searchsorted(split.item_rows, rows, sorter=order)
+    order = np.argsort(item_rows)
+    positions = np.searchsorted(item_rows, rows, sorter=order)
     return order[positions].astype(np.int32)
 
 
@@ -173,7 +186,7 @@ def _lists_by_source(
 
 def _lists(rows: Rows, offsets: Offsets, split: EvaluationSplit, block: slice, width: int) -> Lists:
     """Makes lists of item numbers, without the excluded items, which no model may list."""
-    items = _items_of(rows, split)
+    items = ranked_items(rows, split.item_rows)
     kept = ~_among(items, offsets, split.excluded, block, split.training.n_items)
     lengths = np.bincount(owners(offsets)[kept], minlength=block.stop - block.start)
     return pad(items[kept], offsets_of(lengths), width, MISSING)
@@ -182,7 +195,7 @@ def _lists(rows: Rows, offsets: Offsets, split: EvaluationSplit, block: slice, w
 def _candidate_recall(
     candidates: CandidateBatch, split: EvaluationSplit, block: slice
 ) -> NDArray[np.float64]:
-    items = _items_of(candidates.rows, split)
+    items = ranked_items(candidates.rows, split.item_rows)
     hits = _among(items, candidates.offsets, split.wanted, block, split.training.n_items)
     n_hits = np.bincount(owners(candidates.offsets), hits, minlength=len(candidates))
     return n_hits / np.diff(split.wanted.offsets)[block]

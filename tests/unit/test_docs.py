@@ -30,6 +30,7 @@ from serve_app.http.event_bodies import EVENTS, cells_of
 from serve_app.http.item_bodies import ITEMS, PATCHES
 from serve_app.loading.events import EventRules, check_posts
 from serve_app.loading.load import LoadConfig
+from serve_app.next_items.next_evaluator import NextConfig
 from serve_app.running.environment import parse_env_file
 from serve_app.serving.answering import BUNDLE, METADATA
 from serve_app.serving.config import AppConfig, IngressConfig, Placement, deployment_names
@@ -92,6 +93,11 @@ DOCUMENTED = {
     "The evaluation": [
         each
         for each in settings_of(EvaluationConfig)
+        if not each[0].startswith(("protocol.label.", "reading.", "ours."))
+    ],
+    "The evaluation of next items": [
+        each
+        for each in settings_of(NextConfig)
         if not each[0].startswith(("protocol.label.", "reading.", "ours."))
     ],
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from serve_app.cli import data_verbs as data
+from serve_app.cli import evaluation_verbs as verbs
 from serve_app.errors import DataRejected, NotEnoughData, SettingsInvalid
 from serve_app.evaluation.served import ServedConfig
 from serve_app.fitting.data.labels import LabelConfig
@@ -96,10 +96,10 @@ def test_the_command_passes_files_and_flags_to_the_evaluation(
         given.append(config)
         raise NotEnoughData("there are no interactions")
 
-    monkeypatch.setattr(data, "evaluate", evaluated)
+    monkeypatch.setattr(verbs, "evaluate", evaluated)
     settings = written(tmp_path, "fit.yaml", LEARNT)
     arguments = ["--interactions", "shop.csv", "--settings", str(settings), "--days-earlier", "7"]
-    result = CliRunner().invoke(data.evaluate_command, [*arguments, *flags])
+    result = CliRunner().invoke(verbs.evaluate_command, [*arguments, *flags])
 
     assert isinstance(result.exception, NotEnoughData)
     [config] = given
@@ -113,7 +113,7 @@ def test_a_failed_evaluation_leaves_no_file(tmp_path):
     figures = tmp_path / "figures.json"
 
     result = CliRunner().invoke(
-        data.evaluate_command, ["--interactions", str(shop), "--json", str(figures)]
+        verbs.evaluate_command, ["--interactions", str(shop), "--json", str(figures)]
     )
 
     assert isinstance(result.exception, DataRejected)
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_written_is_reported_before_the_work(tmp_path):
     nowhere = tmp_path / "none" / "figures.json"
 
     result = CliRunner().invoke(
-        data.evaluate_command, ["--interactions", "shop.csv", "--json", str(nowhere)]
+        verbs.evaluate_command, ["--interactions", "shop.csv", "--json", str(nowhere)]
     )
 
     assert result.exit_code == 2

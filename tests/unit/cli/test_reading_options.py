@@ -3,7 +3,8 @@
 import click
 import pytest
 
-from serve_app.cli.data_verbs import evaluate_command, load_command
+from serve_app.cli.data_verbs import load_command
+from serve_app.cli.evaluation_verbs import evaluate_command
 
 
 @pytest.mark.parametrize("command", [load_command, evaluate_command])

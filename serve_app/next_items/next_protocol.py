@@ -1,0 +1,210 @@
+"""Splits a shop's sessions at one moment, and asks a question at every next event of the later."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from serve_app.arrays.columns import MISSING, Mask, Rows
+from serve_app.arrays.grouping import in_sorted, positions_in
+from serve_app.arrays.ragged import gather, offsets_of
+from serve_app.arrays.units import DAY_S
+from serve_app.domain.interactions import RETURN, InteractionLog, are_standing
+from serve_app.domain.settings import Settings
+from serve_app.errors import NotEnoughData
+from serve_app.evaluation.protocol import iso_time, ranked_rows
+from serve_app.fitting.data.labels import Label, LabelConfig, choose_label
+from serve_app.fitting.data.windows import select_before, select_interactions
+from serve_app.measuring.lists import Wanted
+from serve_app.next_items.next_questions import (
+    Questions,
+    RankedLog,
+    questions_at,
+    ranked_log,
+)
+
+_MINUTE_S = 60.0
+
+
+class NextProtocolConfig(Settings):
+    """Settings of the sessions, the test period, the ranked items and the questions."""
+
+    session_gap_minutes: float = Field(
+        default=30.0,
+        gt=0,
+        description="A longer pause between two events of a user ends a session.",
+    )
+    test_share: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the latest sessions used as the test set."
+    )
+    days_earlier: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days by which the test period moves back. Later interactions are ignored.",
+    )
+    min_buyers: int = Field(
+        default=5,
+        ge=1,
+        description="Items that fewer users interacted with before the test period are not ranked.",
+    )
+    label: LabelConfig = Field(
+        default=LabelConfig(repeats=True),
+        description="Events that are predicted. Without `repeats` only items new to the user are.",
+    )
+    max_sessions: int = Field(
+        default=10_000, ge=1, description="Most test sessions. More are sampled at random."
+    )
+    seed: int = Field(default=7, ge=0, description="Seed of the sample of test sessions.")
+
+
+@dataclass(frozen=True, slots=True)
+class NextSplit:
+    """A shop's sessions, split where the test sessions begin.
+
+    Attributes:
+        cut_at: epoch seconds; training events lie before it.
+        end_at: epoch seconds; last moment of the test.
+        known: training events with the ranked items; users and rows as in the whole log.
+        item_rows: shape (n_items,), int32, catalogue rows of the ranked items.
+        log: events with the ranked items until ``end_at``.
+        questions: in the order of their moments.
+        wanted: items of each question: those of the counted events at its moment.
+        n_sessions: test sessions with a question.
+        n_eligible: test sessions before ``max_sessions`` were sampled.
+    """
+
+    cut_at: float
+    end_at: float
+    label: Label
+    session_gap_s: float
+    known: InteractionLog
+    item_rows: Rows
+    log: RankedLog
+    questions: Questions
+    wanted: Wanted
+    n_sessions: int
+    n_eligible: int
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_rows)
+
+
+def session_numbers(log: InteractionLog, gap_s: float) -> NDArray[np.int64]:
+    """Number of each event's session, shape (len(log),), ascending.
+
+    A session is a run of a user's events with pauses of at most ``gap_s`` seconds.
+    """
+    begins = (np.diff(log.users, prepend=-1) != 0) | (np.diff(log.at, prepend=-np.inf) > gap_s)
+    return np.asarray(begins.cumsum() - 1, np.int64)
+
+
+def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit:
+    """Splits sessions at the moment from which the latest ``test_share`` of them begin.
+
+    Raises:
+        NotEnoughData: nothing is left to train on or to ask.
+    """
+    if not len(log):
+        raise NotEnoughData("there are no interactions")
+    label = choose_label(log, config.label)
+    shift_s = config.days_earlier * DAY_S
+    gap_s = config.session_gap_minutes * _MINUTE_S
+    sessions = session_numbers(log, gap_s)
+    began_at = log.at[np.flatnonzero(np.diff(sessions, prepend=-1))]
+    cut_at = float(np.quantile(began_at, 1 - config.test_share)) - shift_s
+    end_at = float(log.at.max()) - shift_s
+    earlier = select_before(log, cut_at)
+    rows = ranked_rows(earlier, config.min_buyers)
+    if not len(rows):
+        raise NotEnoughData(
+            f"no item has interactions of {config.min_buyers} users before the test sessions,"
+            f" which begin {iso_time(cut_at)}: lower --min-buyers"
+        )
+    ranked = _with_ranked_items(log, rows, label, sessions, end_at)
+    eligible = _test_sessions(ranked, began_at, cut_at)
+    chosen = _sample(eligible, config)
+    questions, wanted = _ask(ranked, chosen)
+    if not len(questions):
+        raise NotEnoughData(
+            f"no test session of two events or more has a {label.hit} to predict: there are"
+            f" {len(eligible)} such sessions from {iso_time(cut_at)} on"
+        )
+    return NextSplit(
+        cut_at=cut_at,
+        end_at=end_at,
+        label=label,
+        session_gap_s=gap_s,
+        known=select_interactions(earlier, np.isin(earlier.rows, rows)),
+        item_rows=rows,
+        log=ranked,
+        questions=questions,
+        wanted=wanted,
+        n_sessions=len(np.unique(questions.sessions)),
+        n_eligible=len(eligible),
+    )
+
+
+def _with_ranked_items(
+    log: InteractionLog, rows: Rows, label: Label, sessions: NDArray[np.int64], end_at: float
+) -> RankedLog:
+    item_of_row = np.full(int(log.rows.max()) + 1, MISSING, np.int32)
+    item_of_row[rows] = np.arange(len(rows))
+    kept = (item_of_row[log.rows] != MISSING) & (log.at <= end_at)
+    return ranked_log(
+        select_interactions(log, kept),
+        item_of_row,
+        # A purchase that was taken back later is not wanted.
+        (label.counts(log) & _standing(log))[kept],
+        label.ending_types[log.types][kept],
+        sessions[kept],
+    )
+
+
+def _test_sessions(
+    log: RankedLog, began_at: NDArray[np.float64], cut_at: float
+) -> NDArray[np.int64]:
+    """Numbers of the sessions of two events or more that begin at the cut or later."""
+    sessions, n_events = np.unique(log.sessions, return_counts=True)
+    return sessions[(n_events >= 2) & (began_at[sessions] >= cut_at)]
+
+
+def _sample(sessions: NDArray[np.int64], config: NextProtocolConfig) -> NDArray[np.int64]:
+    if len(sessions) <= config.max_sessions:
+        return sessions
+    rng = np.random.default_rng(config.seed)
+    return np.sort(rng.choice(sessions, config.max_sessions, replace=False))
+
+
+def _ask(log: RankedLog, sessions: NDArray[np.int64]) -> tuple[Questions, Wanted]:
+    """Asks at each moment with counted events; the items of one moment are wanted together."""
+    asked = log.counted & in_sorted(log.sessions, sessions)
+    # The first event of a moment stands for it.
+    keys = np.unique(log.moment_starts()[asked] * log.n_items + log.items[asked])
+    ends, items = np.divmod(keys[_are_new(log, keys)], log.n_items)
+    ends, lengths = np.unique(ends, return_counts=True)
+    order = np.argsort(log.at[ends], kind="stable")
+    positions, offsets = gather(offsets_of(lengths), order)
+    return questions_at(log, ends[order]), Wanted(offsets, items[positions].astype(np.int32))
+
+
+def _are_new(log: RankedLog, keys: NDArray[np.int64]) -> Mask:
+    """Tells which items, by keys of a moment and an item, no earlier event of the user ended."""
+    pairs = log.users.astype(np.int64) * log.n_items + log.items
+    ended, first = np.unique(pairs[log.ends], return_index=True)
+    if not len(ended):
+        return np.ones(len(keys), bool)
+    # Positions ascend with time within a user: the first event of a pair decides.
+    ended_at = np.flatnonzero(log.ends)[first]
+    starts, items = np.divmod(keys, log.n_items)
+    asked = log.users[starts].astype(np.int64) * log.n_items + items
+    found = positions_in(asked, ended)
+    return np.asarray((ended[found] != asked) | (ended_at[found] >= starts), bool)
+
+
+def _standing(log: InteractionLog) -> Mask:
+    if RETURN not in log.types:
+        return np.ones(len(log), bool)
+    keys = log.users.astype(np.int64) * (int(log.rows.max()) + 1) + log.rows
+    return are_standing(keys, log.types, log.at)
