@@ -24,7 +24,7 @@ class RequestBatch:
         user_ids: one per request.
         sizes: shape (n,), int32, lengths of the lists.
         filters: one per request, or ``None``.
-        at: epoch seconds at which the batch is answered.
+        at: shape (n,), float64, epoch seconds at which each request is answered.
         shop_id: of the database that the bundle was fitted on; empty where none is known.
         revision: of the shop that the sender knows; no answer is of an earlier one.
     """
@@ -33,7 +33,7 @@ class RequestBatch:
     user_ids: tuple[str, ...]
     sizes: NDArray[np.int32]
     filters: tuple[Filter | None, ...]
-    at: float
+    at: NDArray[np.float64]
     shop_id: str = ""
     revision: int = 0
 
@@ -42,11 +42,16 @@ class RequestBatch:
 
     @classmethod
     def unfiltered(
-        cls, user_ids: tuple[str, ...], size: int, at: float, bundle: str = ""
+        cls,
+        user_ids: tuple[str, ...],
+        size: int,
+        at: float | NDArray[np.float64],
+        bundle: str = "",
     ) -> "RequestBatch":
-        """Requests for ``size`` items each, without filters."""
+        """Requests for ``size`` items each, without filters, at one moment or each at its own."""
         n = len(user_ids)
-        return cls(bundle, user_ids, np.full(n, size, np.int32), (None,) * n, at)
+        moments = np.full(n, at, np.float64)
+        return cls(bundle, user_ids, np.full(n, size, np.int32), (None,) * n, moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class ScoringBatch:
 
     Attributes:
         bundle: version of the catalogue and of the model.
-        at: epoch seconds at which the batch is answered.
+        at: shape (n,), float64, epoch seconds at which each request is answered.
         offsets: shape (n + 1,), int64.
         rows: shape (total,), int32.
         candidate_features: shape (total, f), float32.
@@ -126,7 +131,7 @@ class ScoringBatch:
     """
 
     bundle: str
-    at: float
+    at: NDArray[np.float64]
     offsets: Offsets
     rows: Rows
     candidate_features: NDArray[np.float32]
@@ -135,7 +140,10 @@ class ScoringBatch:
 
     @classmethod
     def of(
-        cls, candidates: CandidateBatch, user_features: NDArray[np.float32], at: float
+        cls,
+        candidates: CandidateBatch,
+        user_features: NDArray[np.float32],
+        at: NDArray[np.float64],
     ) -> "ScoringBatch":
         """All candidates of a batch, with the features of its users; copies nothing."""
         offsets, rows = candidates.offsets, candidates.rows
@@ -147,7 +155,8 @@ class ScoringBatch:
         positions, offsets = gather(self.offsets, requests)
         rows, features = self.rows[positions], self.candidate_features[positions]
         users = self.user_features[requests]
-        part = ScoringBatch(self.bundle, self.at, offsets, rows, features, users, self.patch)
+        at = self.at[requests]
+        part = ScoringBatch(self.bundle, at, offsets, rows, features, users, self.patch)
         return part, positions
 
 

@@ -41,7 +41,7 @@ def recommend_batch(
 ) -> Recommendations:
     """Recommends with one history per request, and one model for all requests.
 
-    User features have shape (len(batch), len(USER_FEATURES)), at the time of the batch.
+    User features have shape (len(batch), len(USER_FEATURES)), at the time of each request.
     """
     candidates = finder.find(batch, histories)
     scores = model.score(ScoringBatch.of(candidates, user_features, batch.at))

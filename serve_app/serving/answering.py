@@ -155,7 +155,7 @@ class RecommendationService:
             user_ids=tuple(question.user_id for question in questions),
             sizes=np.array([question.n for question in questions], np.int32),
             filters=tuple(question.wanted for question in questions),
-            at=current.features_at(self._clock()),
+            at=np.full(len(questions), current.features_at(self._clock())),
             shop_id=current.shop_id,
             revision=current.live.revision,
         )

@@ -77,7 +77,7 @@ async def served(
     found = await CandidateGenerator(stores, bundles, ttls, CandidatesConfig()).find(batch)
     assert not users.defaulted.any()
     assert not found.stale.any()
-    scoring = ScoringBatch.of(found, users.values, at)
+    scoring = ScoringBatch.of(found, users.values, batch.at)
     return scoring, await Scorer("main", bundles).score(scoring)
 
 

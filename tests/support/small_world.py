@@ -37,7 +37,7 @@ def small_world(*, categorised: bool = True, n_spare_rows: int = 0) -> Snapshot:
 def batch_of(user_ids: tuple[str, ...], n: int = 10, wanted: Filter | None = None) -> RequestBatch:
     """Requests that differ only in their user."""
     sizes = np.full(len(user_ids), n, np.int32)
-    return RequestBatch("", user_ids, sizes, (wanted,) * len(user_ids), AT)
+    return RequestBatch("", user_ids, sizes, (wanted,) * len(user_ids), np.full(len(user_ids), AT))
 
 
 def purchased(events: Events) -> Rows:

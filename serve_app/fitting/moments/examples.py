@@ -89,7 +89,7 @@ def make_block(
     finder = CandidateFinder.of(snapshot.fitted, config, include_out_of_stock=True)
     candidates = finder.find(batch, snapshot.fitted.archive.of_rows(users, stale=False))
     features = user_features(snapshot.users[users], snapshot.at)
-    scoring = ScoringBatch.of(candidates, features, snapshot.at)
+    scoring = ScoringBatch.of(candidates, features, batch.at)
     matrix = np.ascontiguousarray(assemble(FEATURES, snapshot.fitted.catalogue, scoring))
     strengths = _strengths(candidates, outcomes, part, len(snapshot.fitted.catalogue))
     return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))

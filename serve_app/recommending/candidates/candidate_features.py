@@ -44,7 +44,7 @@ def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
         np.einsum("ij,ij->i", profiles.tastes[requests], catalogue.vectors[rows]),
         np.einsum("ij,ij->i", profiles.contents[requests], tables.content_vectors[rows]),
         np.log1p(n_seen),
-        days_since(last_at, queries.at),
+        days_since(last_at, queries.at[requests]),
         log_prices - profiles.log_prices[requests],
         catalogue.features[rows, LOG_BUYERS] - profiles.log_buyers[requests],
         profiles.log_buyers[requests],

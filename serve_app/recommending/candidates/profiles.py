@@ -46,11 +46,16 @@ def drop_unknown_items(histories: Histories, catalogue: Catalogue) -> Histories:
     return histories.where(histories.events["row"] < len(catalogue))
 
 
-def event_weights(histories: Histories, at: float, half_life_days: float) -> NDArray[np.float32]:
-    """Weights of the events by their type, halved every ``half_life_days``; shape (n_events,)."""
+def event_weights(
+    histories: Histories, at: NDArray[np.float64], half_life_days: float
+) -> NDArray[np.float32]:
+    """Weights of the events by their type, halved every ``half_life_days``; shape (n_events,).
+
+    The moments ``at`` have shape (n_users,).
+    """
     events = histories.events
     # An event later than ``at``, by the clock of another machine, counts fully.
-    age_days = np.maximum(at - events["at"], 0.0) / DAY_S
+    age_days = np.maximum(at[owners(histories.offsets)] - events["at"], 0.0) / DAY_S
     decay = np.exp2(-age_days / half_life_days).astype(np.float32)
     weights: NDArray[np.float32] = TYPE_WEIGHTS[events["type"]] * decay
     return weights
@@ -60,10 +65,10 @@ def profiles_of(
     histories: Histories,
     catalogue: Catalogue,
     content_vectors: Matrix,
-    at: float,
+    at: NDArray[np.float64],
     half_life_days: float,
 ) -> Profiles:
-    """Profiles at an epoch second, of events on rows of the catalogue only; see
+    """Profiles at epoch seconds, shape (n_users,), of events on rows of the catalogue only; see
     ``drop_unknown_items``. Content vectors have shape (len(catalogue), c).
     """
     rows, users = histories.events["row"], owners(histories.offsets)

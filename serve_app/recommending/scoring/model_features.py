@@ -141,17 +141,21 @@ def unknown_user() -> NDArray[np.float64]:
     return columns
 
 
-def days_since(moments: NDArray[np.floating], at: float) -> NDArray[np.float64]:
-    """Days from moments to ``at``, at least 0; NaN if unknown."""
+def days_since(
+    moments: NDArray[np.floating], at: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Days from moments to ``at``, one or of the same shape, at least 0; NaN if unknown."""
     # Moments may be later than ``at``: the clock of a bundle stops some time after its fit, and
     # users go on.
     return np.asarray(np.maximum(at - moments, 0.0) / DAY_S, np.float64)
 
 
-def user_features(columns: NDArray[np.float64], at: float) -> NDArray[np.float32]:
-    """Model features of users at an epoch second, shape (n, len(USER_FEATURES)).
+def user_features(
+    columns: NDArray[np.float64], at: float | NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Model features of users at epoch seconds, shape (n, len(USER_FEATURES)).
 
-    The columns have shape (n, len(USER_COLUMNS)).
+    The columns have shape (n, len(USER_COLUMNS)), the moments shape (n,).
     """
     named = dict(zip(USER_COLUMNS, columns.T, strict=True))
     features = (
@@ -200,13 +204,14 @@ def _write_patch(
 ) -> None:
     """Replaces the numbers of items that differ from the catalogue; columns (n_names, n)."""
     positions, at = patch.hits(batch.rows)
-    usual = batch.user_features[owners(batch.offsets)[positions], _USUAL_PRICE]
+    requests = owners(batch.offsets)[positions]
+    usual = batch.user_features[requests, _USUAL_PRICE]
     prices = patch.prices[at]
     patched = {
         "item.log_price": np.log1p(prices),
         "item.price_level": patch.price_levels[at],
         "item.category_popularity": patch.category_popularities[at],
-        "cross.age_days": _age_of(patch.created_at[at], batch.at),
+        "cross.age_days": _age_of(patch.created_at[at], batch.at[requests]),
         "cross.price_to_avg": np.log1p(prices) - usual,
     }
     for name, values in patched.items():
@@ -215,12 +220,12 @@ def _write_patch(
 
 
 def _age_days(
-    catalogue: Catalogue, batch: ScoringBatch, _: NDArray[np.int64]
+    catalogue: Catalogue, batch: ScoringBatch, requests: NDArray[np.int64]
 ) -> NDArray[np.floating]:
-    return _age_of(catalogue.number("created_at")[batch.rows], batch.at)
+    return _age_of(catalogue.number("created_at")[batch.rows], batch.at[requests])
 
 
-def _age_of(created_at: NDArray[np.floating], at: float) -> NDArray[np.floating]:
+def _age_of(created_at: NDArray[np.floating], at: NDArray[np.float64]) -> NDArray[np.floating]:
     # An item that is dated ahead has no age yet. At 0 days it would look like the newest of all.
     return np.where(created_at > at, np.nan, days_since(created_at, at))
 

@@ -34,10 +34,12 @@ def lists_of(bundle, live, histories, wanted=None, n=4):
     """The lists of a shop that learnt nothing, from candidates to ranks."""
     size = len(histories)
     users = tuple(f"u{i}" for i in range(size))
-    batch = RequestBatch("", users, np.full(size, n, np.int32), (wanted,) * size, NOW)
+    batch = RequestBatch(
+        "", users, np.full(size, n, np.int32), (wanted,) * size, np.full(size, NOW)
+    )
     found = LiveFinder(bundle.fitted, CandidatesConfig()).find(live, batch, histories)
     features = np.zeros((size, len(USER_FEATURES)), np.float32)
-    scores = load_model(bundle, "main").score(ScoringBatch.of(found, features, NOW))
+    scores = load_model(bundle, "main").score(ScoringBatch.of(found, features, batch.at))
     ranking = ranking_batch(found, batch.sizes, scores)
     ranked = rank(ranking, bundle.fitted.catalogue, RankingConfig())
     return [ranked.rows[ranked.offsets[i] : ranked.offsets[i + 1]].tolist() for i in range(size)]

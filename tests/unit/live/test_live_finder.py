@@ -31,7 +31,7 @@ def revisions() -> list[Live]:
 
 
 def found(finder: LiveFinder, live: Live, wanted=None) -> CandidateBatch:
-    batch = RequestBatch("", ("ann",), np.full(1, 5, np.int32), (wanted,), AT)
+    batch = RequestBatch("", ("ann",), np.full(1, 5, np.int32), (wanted,), np.array([AT]))
     return finder.find(live, batch, Histories.of([NO_EVENTS]))
 
 
@@ -60,7 +60,7 @@ def live_world() -> tuple[CandidateBatch, Fitted, Fitted]:
 def test_a_scorer_computes_with_the_values_of_the_revision():
     batch, base, live = live_world()
     users = np.linspace(0.1, 2, len(USER_FEATURES), dtype=np.float32)[None]
-    scoring = ScoringBatch.of(batch, users, AT)
+    scoring = ScoringBatch.of(batch, users, np.full(len(batch), AT))
 
     matrix = dict(zip(FEATURES, assemble(FEATURES, base.catalogue, scoring).T, strict=True))
 
@@ -77,7 +77,7 @@ def test_a_scorer_computes_with_the_values_of_the_revision():
 
 def test_a_part_of_a_batch_keeps_the_patch():
     batch, _, _ = live_world()
-    scoring = ScoringBatch.of(batch, np.zeros((1, len(USER_FEATURES)), np.float32), AT)
+    scoring = ScoringBatch.of(batch, np.zeros((1, len(USER_FEATURES)), np.float32), np.array([AT]))
 
     assert scoring.part(np.array([0]))[0].patch is batch.patch
 

@@ -143,7 +143,9 @@ class TestAnOverlayEqualsACatalogueBuiltAfresh:
         histories = Histories.of([events, NO_EVENTS, events])
         config = CandidatesConfig()
         wanted = filters_for(fresh)[0]
-        batch = RequestBatch("", ("a", "b", "c"), np.full(3, 5, np.int32), (None, None, wanted), AT)
+        batch = RequestBatch(
+            "", ("a", "b", "c"), np.full(3, 5, np.int32), (None, None, wanted), np.full(3, AT)
+        )
 
         lists = [CandidateFinder.of(each, config).find(batch, histories) for each in (live, fresh)]
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from serve_app.arrays.ragged import best_of_each, owners
@@ -25,12 +26,12 @@ class NewItemsConfig(SourceConfig):
 
 
 def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
-    n, (start, end) = len(queries), _window(queries, config.max_age_days)
+    starts, ends = _windows(queries, config.max_age_days)
     rows, offsets = queries.allowed.first_within(
-        queries.tables.newest_rows, np.full(n, start), np.full(n, end), np.arange(n), config.pool
+        queries.tables.newest_rows, starts, ends, np.arange(len(queries)), config.pool
     )
     requests = owners(offsets)
-    age_days = (queries.at - queries.catalogue.number("created_at")[rows]) / DAY_S
+    age_days = (queries.at[requests] - queries.catalogue.number("created_at")[rows]) / DAY_S
     codes = queries.catalogue.categories.codes[rows]
     shares = np.where(codes >= 0, queries.profiles.category_shares[requests, codes], 0.0)
     # The small constant orders the items of unknown categories by age. Age at most halves a score.
@@ -39,18 +40,22 @@ def new_items(queries: Queries, config: NewItemsConfig) -> Hits:
     return Hits(rows[top], scores[top], offsets)
 
 
-def _window(queries: Queries, max_age_days: float) -> tuple[int, int]:
-    """Where the new items begin and end among the newest rows.
+def _windows(queries: Queries, max_age_days: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the new items of each request begin and end among the newest rows, shape (n,) each.
 
     An item that is dated ahead is not new before its day. Such items come first in the order, and
     placeholders such as the year 9999 would leave no place for others.
     """
     created_at, newest = queries.catalogue.number("created_at"), queries.tables.newest_rows
+    # All requests of a served batch have one moment.
+    moments, moment_of = np.unique(queries.at, return_inverse=True)
+    starts, ends = np.zeros((2, len(moments)), np.int64)
+    for i, at in enumerate(moments.tolist()):
 
-    def age_s(row: int) -> float:
-        return queries.at - float(created_at[row])
+        def age_s(row: int, at: float = at) -> float:
+            return at - float(created_at[row])
 
-    # Ages ascend. The search reads a few rows, however many there are.
-    return bisect_left(newest, 0.0, key=age_s), bisect_right(
-        newest, max_age_days * DAY_S, key=age_s
-    )
+        # Ages ascend. The search reads a few rows, however many there are.
+        starts[i] = bisect_left(newest, 0.0, key=age_s)
+        ends[i] = bisect_right(newest, max_age_days * DAY_S, key=age_s)
+    return starts[moment_of], ends[moment_of]

@@ -114,7 +114,7 @@ class Queries:
         histories: the users' events, on rows of the catalogue only.
         profiles: the users' taste, computed from the histories.
         sizes: shape (n,), lengths of the lists.
-        at: epoch seconds.
+        at: shape (n,), float64, epoch seconds.
     """
 
     catalogue: Catalogue
@@ -123,7 +123,7 @@ class Queries:
     histories: Histories
     profiles: Profiles
     sizes: NDArray[np.integer]
-    at: float
+    at: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -31,7 +31,8 @@ def history(*events):
 
 
 def profile(*histories):
-    return profiles_of(Histories.of(histories), CATALOGUE, CATALOGUE.vectors, AT, HALF_LIFE)
+    at = np.full(len(histories), AT)
+    return profiles_of(Histories.of(histories), CATALOGUE, CATALOGUE.vectors, at, HALF_LIFE)
 
 
 def rows_of(code, n):
@@ -47,13 +48,22 @@ def test_types_weigh_what_they_say():
 def test_an_event_says_half_as_much_after_its_half_life():
     histories = Histories.of([history((0, PURCHASE, 60), (0, PURCHASE, 30), (0, PURCHASE, 0))])
 
-    assert event_weights(histories, AT, HALF_LIFE).tolist() == pytest.approx([0.25, 0.5, 1])
+    assert event_weights(histories, np.array([AT]), HALF_LIFE).tolist() == pytest.approx(
+        [0.25, 0.5, 1]
+    )
+
+
+def test_an_event_ages_by_the_moment_of_its_own_request():
+    histories = Histories.of([history((0, PURCHASE, 0)), history((0, PURCHASE, 0))])
+    moments = np.array([AT, AT + HALF_LIFE * DAY_S])
+
+    assert event_weights(histories, moments, HALF_LIFE).tolist() == pytest.approx([1, 0.5])
 
 
 def test_an_event_from_the_future_says_no_more_than_one_from_now():
     histories = Histories.of([history((0, PURCHASE, -5))])
 
-    assert event_weights(histories, AT, HALF_LIFE).tolist() == [1.0]
+    assert event_weights(histories, np.array([AT]), HALF_LIFE).tolist() == [1.0]
 
 
 def test_category_shares_are_by_weight_and_sum_to_one():

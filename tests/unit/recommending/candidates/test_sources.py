@@ -131,7 +131,7 @@ def query(*, liked=(), hidden=(), shares=(0, 0, 0), size=3):
             np.array(weights, np.float32), np.array([shares], np.float32), *(NO_TASTES,) * 4
         ),
         sizes=np.array([size]),
-        at=AT,
+        at=np.array([AT]),
     )
 
 
@@ -305,14 +305,31 @@ class TestNewItems:
         asked = query()
         day = AT - AGES_DAYS[2] * DAY_S
 
-        before = new_items(replace(asked, at=day - 1), NewItemsConfig())
-        on_the_day = new_items(replace(asked, at=day), NewItemsConfig())
+        before = new_items(replace(asked, at=np.array([day - 1])), NewItemsConfig())
+        on_the_day = new_items(replace(asked, at=np.array([day])), NewItemsConfig())
 
         assert 2 not in before.rows
         assert on_the_day.rows[0] == 2
 
+    def test_each_request_sees_the_items_of_its_own_moment(self):
+        day = AT - AGES_DAYS[2] * DAY_S
+        one = query()
+        both = replace(
+            one,
+            allowed=Allowed.of(one.allowed.masks, np.zeros(2, int), np.empty(0, np.int64)),
+            profiles=replace(one.profiles, category_shares=np.zeros((2, 3), np.float32)),
+            sizes=np.full(2, 3),
+            at=np.array([day - 1, day]),
+        )
+
+        hits = new_items(both, NewItemsConfig())
+
+        first, second = np.split(hits.rows, hits.offsets[1:-1])
+        assert 2 not in first
+        assert second[0] == 2
+
     def test_items_that_are_dated_ahead_take_no_place_of_new_ones(self):
-        asked = replace(query(), at=AT - 5 * DAY_S)
+        asked = replace(query(), at=np.array([AT - 5 * DAY_S]))
 
         assert new_items(asked, NewItemsConfig(pool=1)).rows.tolist() == [3]
 
@@ -349,4 +366,7 @@ class TestNewItems:
         assert len(looked_at) < 50
 
     def test_gives_nothing_when_nothing_is_new(self):
-        assert len(new_items(replace(query(), at=AT + 99 * DAY_S), NewItemsConfig()).rows) == 0
+        assert (
+            len(new_items(replace(query(), at=np.array([AT + 99 * DAY_S])), NewItemsConfig()).rows)
+            == 0
+        )

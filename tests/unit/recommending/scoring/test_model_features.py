@@ -85,7 +85,7 @@ def scoring_batch():
     users = np.arange(2 * len(USER_FEATURES), dtype=np.float32).reshape(2, -1)
     candidates = -np.arange(3 * len(CANDIDATE_FEATURES), dtype=np.float32).reshape(3, -1)
     rows = np.array([0, 2, 1], np.int32)
-    return ScoringBatch("v", AT, np.array([0, 2, 3]), rows, candidates, users)
+    return ScoringBatch("v", np.full(2, AT), np.array([0, 2, 3]), rows, candidates, users)
 
 
 class TestUserFeatures:
@@ -163,7 +163,7 @@ class TestCandidateFeatures:
                 histories=histories,
                 profiles=profiles,
                 sizes=np.ones(2, int),
-                at=AT,
+                at=np.full(2, AT),
             ),
         )
 

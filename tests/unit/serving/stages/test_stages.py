@@ -76,7 +76,7 @@ def test_the_search_for_candidates_leaves_the_loop_free(monkeypatch, published, 
     location, version = published
     monkeypatch.setattr(LiveFinder, "find", computation)
     stores = stores_over(new_cache(), InMemoryShop())
-    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
+    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), np.array([AT]))
 
     def stage():
         return CandidateGenerator(stores, location, CacheTtls(), CandidatesConfig()).find(batch)
@@ -110,7 +110,9 @@ class ByShop:
 def test_stages_read_the_stores_of_the_bundles_shop(published, read):
     location, version = published
     stores = stores_over(ByShop(new_cache()), ByShop(InMemoryShop()))
-    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT, shop_id="a")
+    batch = RequestBatch(
+        version, ("u",), np.ones(1, np.int32), (None,), np.array([AT]), shop_id="a"
+    )
 
     async def scenario():
         if read == "find":
@@ -143,7 +145,7 @@ def test_a_new_replica_reads_the_changes_of_items_before_it_takes_requests(publi
     shop.changed.append(sold_out)
     stores = stores_over(new_cache(), InMemoryShop())
     stores.catalogue = CatalogueFollower(shop)
-    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), AT)
+    batch = RequestBatch(version, ("u",), np.ones(1, np.int32), (None,), np.array([AT]))
 
     async def scenario():
         stage = CandidateGenerator(stores, location, CacheTtls(), CandidatesConfig())
