@@ -12,7 +12,12 @@ from serve_app.measuring.lists import Lists, hits_of
 from serve_app.measuring.metrics import ndcg_at
 from serve_app.next_items.next_protocol import NextSplit
 from serve_app.next_items.next_questions import not_new, prefixes
-from serve_app.next_items.next_rivals import popularities, transitions
+from serve_app.next_items.next_rivals import (
+    item_links,
+    popularities,
+    session_neighbours,
+    transitions,
+)
 from serve_app.next_items.next_training import (
     NextRival,
     NextTraining,
@@ -25,6 +30,9 @@ NEXT_RIVALS = (
     popularities.CATEGORY_POPULARITY,
     transitions.MARKOV,
     transitions.SEQUENTIAL_RULES,
+    item_links.NEXT_ITEM_KNN,
+    session_neighbours.VMIS_KNN,
+    item_links.NEXT_EASE,
 )
 
 TUNING_K = 20

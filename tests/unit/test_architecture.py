@@ -114,7 +114,7 @@ IMPORTERS = {
         "fitting.tuning",
     ),
     "evaluation": ("cli", "operations", "next_items"),
-    "evaluation.baselines": ("evaluation",),
+    "evaluation.baselines": ("evaluation", "next_items"),
     "fitting.report": ("fitting.steps",),
     "fitting.steps": ("fitting", "evaluation", "next_items"),
     "fitting.tuning": ("fitting.steps",),

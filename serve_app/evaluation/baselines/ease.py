@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array
 
 from serve_app.evaluation.training_matrix import (
     HALF_LIVES_DAYS,
@@ -25,18 +26,19 @@ MAX_ITEMS = 12_000
 _TREND_PRIOR = 0.01
 
 
-def item_weights(training: TrainingMatrix, regularization: float) -> NDArray[np.float32]:
+def item_weights(matrix: csr_array, regularization: float) -> NDArray[np.float32]:
     """Computes the weight of each item for each other, shape (n_items, n_items), zero diagonal.
 
-    With P the inverse of X'X + regularization · I: B = -P / diag(P), per column.
+    The matrix X has shape (n_users, n_items). With P the inverse of X'X + regularization · I:
+    B = -P / diag(P), per column.
     """
     # float64: the inverse of a badly conditioned matrix loses the digits of float32.
-    gram = (training.matrix.T @ training.matrix).toarray().astype(np.float64)
-    diagonal = np.diag_indices(training.n_items)
+    gram = (matrix.T @ matrix).toarray().astype(np.float64)
+    diagonal = np.diag_indices(matrix.shape[1])
     gram[diagonal] += regularization
     # The regularised matrix is positive definite: Cholesky halves the work, in place.
     factor = cho_factor(gram, lower=True, overwrite_a=True)
-    precision = cho_solve(factor, np.eye(training.n_items), overwrite_b=True)
+    precision = cho_solve(factor, np.eye(matrix.shape[1]), overwrite_b=True)
     weights = precision / -precision[diagonal]
     weights[diagonal] = 0
     return np.asarray(weights, np.float32)
@@ -53,13 +55,13 @@ def trend(training: TrainingMatrix, half_life_days: float, exponent: float) -> N
 
 def _fit(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
     for point in points:
-        yield _by_weights(training, item_weights(training, point["regularization"]))
+        yield _by_weights(training, item_weights(training.matrix, point["regularization"]))
 
 
 def _fit_with_trend(training: TrainingMatrix, points: Sequence[Point]) -> Iterator[ScoreItems]:
     # The inverse is the expensive part: it is computed once per regularization.
     for shared, members in grouped(points, "half_life_days", "exponent"):
-        plain = _by_weights(training, item_weights(training, shared["regularization"]))
+        plain = _by_weights(training, item_weights(training.matrix, shared["regularization"]))
         for point in members:
             yield _scaled_by(plain, trend(training, point["half_life_days"], point["exponent"]))
 

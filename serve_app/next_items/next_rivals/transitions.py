@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serve_app.arrays.columns import MISSING
 from serve_app.evaluation.training_matrix import Point, combinations, grouped, scaled_rows
 from serve_app.next_items.next_questions import Prefixes
 from serve_app.next_items.next_training import (
+    Floats,
     NextRival,
     NextTraining,
     ScoreQuestions,
@@ -51,19 +53,29 @@ def _fit(training: NextTraining, points: Sequence[Point]) -> Iterator[ScoreQuest
 def _by_transitions(training: NextTraining, counts: csr_array, point: Point) -> ScoreQuestions:
     """Scores an item by its share of the transitions from each known item, latest first.
 
-    ``smoothing`` transitions are added to each item, shared out by popularity.
+    ``smoothing`` transitions are added to each item, shared out by popularity. Without a known
+    item, the first events of the visits decide, as the chain's initial distribution.
     """
     totals = counts.sum(axis=1) + point["smoothing"]
     shares = scaled_rows(counts, 1 / totals)
     smoothed = point["smoothing"] / totals
+    initial = _initial_shares(training, point)
 
     def score(prefixes: Prefixes) -> NDArray[np.floating]:
         items = prefixes.of(point["unit"])
         weights = prefix_matrix(items, point["decay"], training.n_items)
         scores = (weights @ shares).toarray() + np.outer(weights @ smoothed, training.background)
+        scores[items[:, 0] == MISSING] = initial
         return with_ties_broken(scores, training.background)
 
     return score
+
+
+def _initial_shares(training: NextTraining, point: Point) -> Floats:
+    firsts = (np.diff(training.visits(point["unit"]), prepend=-1) != 0) & training.counted
+    counts = np.bincount(training.items[firsts], minlength=training.n_items)
+    smoothed = counts + point["smoothing"] * training.background
+    return np.asarray(smoothed / smoothed.sum())
 
 
 MARKOV = NextRival(
@@ -71,7 +83,7 @@ MARKOV = NextRival(
     combinations(
         distance=(1,),
         half_life_days=(14, 90),
-        smoothing=(0.1, 1, 3, 10, 30),
+        smoothing=(1, 3, 10, 30, 100),
         # Only the latest item counts.
         decay=(0.0,),
     ),
@@ -82,7 +94,7 @@ SEQUENTIAL_RULES = NextRival(
     combinations(
         distance=(1, 2, 5, 10),
         half_life_days=(90,),
-        smoothing=(1, 10),
+        smoothing=(1, 10, 50),
         decay=(0.0, 0.2, 0.4, 0.6, 0.8),
     ),
     _fit,

@@ -13,7 +13,7 @@ from tests.support.training_matrices import (
 
 
 def test_is_a_ridge_regression_of_each_item_on_the_others():
-    weights = item_weights(training_of(), 3.0)
+    weights = item_weights(training_of().matrix, 3.0)
 
     for item in range(N_ITEMS):
         others = [other for other in range(N_ITEMS) if other != item]
