@@ -26,6 +26,7 @@ from serve_app.next_items.next_training import (
 _MATCH_SPAN = 10
 """A neighbour counts nothing if its latest shared item lies this many events back."""
 
+_DIGITS = 4
 _MOST_VISITS = 50_000
 """Visits that are searched, the latest. It bounds the time of large shops."""
 
@@ -93,7 +94,8 @@ def _nearest(similar: NDArray[np.float32], m: int, k: int) -> csr_array:
     shares = similar > 0
     shares &= np.cumsum(shares, axis=1, dtype=np.int32) <= m
     rows, visits = np.nonzero(shares)
-    values = similar[rows, visits]
+    # Rounded: sums that differ by rounding alone are ties.
+    values = similar[rows, visits].round(_DIGITS)
     offsets = offsets_of(np.bincount(rows, minlength=len(similar)))
     # Equal values keep their order: of equally similar visits the latest are kept.
     best, kept = best_of_each(values, offsets, k)
