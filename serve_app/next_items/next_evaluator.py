@@ -59,6 +59,7 @@ class NextEvaluation:
 
     Attributes:
         inner: the split of the training events on which parameters were chosen.
+        lists: of each model, in the order of the questions.
         measured: by group of questions.
         parameters, skipped, seconds, n_rejected, n_bare_items, notes: as of ``Evaluation``.
     """
@@ -66,6 +67,7 @@ class NextEvaluation:
     config: NextConfig
     split: NextSplit
     inner: NextSplit
+    lists: Mapping[str, Lists]
     measured: Measured
     parameters: Mapping[str, Mapping[str, Any]]
     skipped: Mapping[str, str]
@@ -203,6 +205,7 @@ def _measure(run: _Run) -> NextEvaluation:
         config=config,
         split=split,
         inner=run.inner.split,
+        lists=run.lists,
         measured=measured,
         parameters=run.parameters,
         skipped=run.skipped,

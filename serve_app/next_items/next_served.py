@@ -76,8 +76,7 @@ def _answer_blocks(
         block = slice(start, min(start + _BLOCK_QUESTIONS, len(questions)))
         users = questions.users[block]
         ids = tuple(split.known.user_ids[number] for number in users)
-        # Questions are in the order of their moments, which differ little within a block.
-        batch = RequestBatch.unfiltered(ids, width, float(questions.at[block][0]))
+        batch = RequestBatch.unfiltered(ids, width, questions.at[block])
         histories = _as_served(known_histories(split.log, questions, block), split, config)
         features = user_features(user_columns[users], batch.at)
         lists = recommend_batch(batch, histories, features, finder, model, config.ranking)
