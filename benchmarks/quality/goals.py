@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.kept_results import Document
+from benchmarks.quality.next_runs import DEMO_NEXT, ESHOP_NEXT, RETAIL_NEXT
+from benchmarks.quality.next_sections import next_clicks, short_histories
 from benchmarks.quality.runs import DEMO_RUN, RETAIL_RUNS
 from serve_app.evaluation.evaluator import FIT, OURS
 
@@ -116,5 +118,15 @@ _GOALS: Sequence[tuple[str, Sequence[str], Callable[[Documents], tuple[str, bool
         _coverage,
     ),
     ("Demo shop: at least .80 of the oracle's NDCG@10", (DEMO_RUN,), _oracle),
+    (
+        "Next clicks of anonymous visitors: at least 1.05 times the best single model",
+        (ESHOP_NEXT,),
+        next_clicks,
+    ),
+    (
+        "Next purchases, 0 to 9 known events: every group at least the best single of the group",
+        (RETAIL_NEXT, DEMO_NEXT),
+        short_histories,
+    ),
     ("Every fit within 180 s", (*RETAIL_RUNS, DEMO_RUN), _seconds),
 )

@@ -14,15 +14,19 @@ from benchmarks.machine import command_of, facts
 from benchmarks.quality.goals import Documents, goals_of
 from benchmarks.quality.quality_page import sections
 from benchmarks.quality.quality_plot import plot_quality
-from benchmarks.quality.runs import DEMO_RUN, RUNS, Plan, run
+from benchmarks.quality.runs import OF_DEMO, OF_ESHOP, RUNS, Plan, run
 from serve_app.cli.progress import show_progress
 from serve_app.errors import RecserveError
 
 RESULTS = ROOT / "benchmarks/QUALITY.md"
 PLOT = "plots/quality.png"
 RETAIL = ROOT.parent / "shared/data/online_retail.parquet"
+ESHOP = ROOT.parent / "shared/data/eshop_clicks_spring.parquet"
 _PACKAGES = ("numpy", "scipy", "xgboost-cpu", "implicit")
 _PATH = click.Path(path_type=Path)
+_LEFT_OUT = (
+    "{} left out: its {} was not found. Pass it with {} (see benchmarks/datasets/README.md)."
+)
 
 
 @click.command(context_settings={"show_default": True})
@@ -36,6 +40,11 @@ _PATH = click.Path(path_type=Path)
     "--retail",
     type=_PATH,
     help="Published table of Online Retail; see benchmarks/datasets/README.md.",
+)
+@click.option(
+    "--eshop",
+    type=_PATH,
+    help="Published clicks of a shop of anonymous visitors; see benchmarks/datasets/README.md.",
 )
 @click.option(
     "--points", type=click.IntRange(1), default=60, help="Most points tried of each rival's grid."
@@ -52,11 +61,17 @@ _PATH = click.Path(path_type=Path)
     help=f"File of the page. Default: {RESULTS.name} if all runs are run, else none.",
 )
 def main(
-    only: tuple[str, ...], retail: Path | None, points: int, work: Path, out: Path | None
+    only: tuple[str, ...],
+    retail: Path | None,
+    eshop: Path | None,
+    points: int,
+    work: Path,
+    out: Path | None,
 ) -> None:
-    """Compare recserve's lists with other models on Online Retail and on the demo shop."""
-    plan = Plan(work, retail or RETAIL, points)
-    names, missing = _possible(only or RUNS, plan, asked=retail is not None)
+    """Compare recserve's lists with other models on published shops and on the demo shop."""
+    plan = Plan(work, retail or RETAIL, eshop or ESHOP, points)
+    # A file that was asked for and is missing is an error.
+    names, missing = _possible(only or RUNS, retail or RETAIL.is_file(), eshop or ESHOP.is_file())
     try:
         with show_progress() as progress:
             runs = {name: run(name, plan, progress) for name in names}
@@ -71,15 +86,17 @@ def main(
 
 
 def _possible(
-    names: Sequence[str], plan: Plan, *, asked: bool
+    names: Sequence[str], retail: Path | bool, eshop: Path | bool
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Runs that are possible, and a sentence about the others."""
-    if asked or plan.retail.is_file():
-        return names, ()
-    return [name for name in names if name == DEMO_RUN], (
-        "Online Retail is left out: its table was not found. Pass it with --retail (see"
-        " benchmarks/datasets/README.md).",
-    )
+    """Runs that are possible, and a sentence about each table that is missing."""
+    missing = []
+    if not retail:
+        names = [name for name in names if name in (*OF_ESHOP, *OF_DEMO)]
+        missing.append(_LEFT_OUT.format("Online Retail is", "table", "--retail"))
+    if not eshop:
+        names = [name for name in names if name not in OF_ESHOP]
+        missing.append(_LEFT_OUT.format("The shop of clicks is", "file", "--eshop"))
+    return names, missing
 
 
 def _plot(runs: Documents, target: Path) -> bool:

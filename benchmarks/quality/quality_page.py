@@ -15,6 +15,7 @@ from benchmarks.quality.goals import (
     ratio_to,
 )
 from benchmarks.quality.kept_results import Document
+from benchmarks.quality.next_sections import next_sections
 from benchmarks.quality.runs import ALL_SOURCES, CUTS, DEMO_RUN, ORACLES, RETAIL_RUNS, SOURCES_RUN
 from serve_app.evaluation.evaluator import ANSWERS, FIT, OURS, OURS_DIVERSE
 from serve_app.measuring.bootstrap import interval, resampled_means
@@ -40,7 +41,7 @@ def sections(runs: Documents, goals: Sequence[Goal]) -> list[Section]:
     found += [_of_run(name, runs[name]) for name in TITLES if name in runs]
     if SOURCES_RUN in runs:
         found.append(_of_sources(runs[SOURCES_RUN]))
-    return found
+    return [*found, *next_sections(runs)]
 
 
 def _goals(goals: Sequence[Goal]) -> Section:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.home import CONFIG, ROOT
 from benchmarks.quality.code_files import with_imports
-from benchmarks.quality.data_sets import DEMO, demo_files, retail_files
+from benchmarks.quality.data_sets import DEMO, demo_files, eshop_files, retail_files
 from benchmarks.quality.kept_results import (
     Document,
     keep_in,
@@ -17,6 +17,7 @@ from benchmarks.quality.kept_results import (
     key_of_files,
     load_or_make,
 )
+from benchmarks.quality.next_runs import DEMO_NEXT, ESHOP_NEXT, NEXT_RUNS, run_next
 from benchmarks.quality.oracle import oracle_scorer
 from benchmarks.quality.oracle_without_tastes import oracle_without_tastes_scorer
 from serve_app.evaluation.evaluation_report import as_json
@@ -34,7 +35,10 @@ CUTS = (0, 28, 56)
 """Days by which the test period of Online Retail moves back."""
 
 RETAIL_RUNS = tuple(f"{RETAIL}-{days}" for days in CUTS)
-RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN)
+RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN, *NEXT_RUNS)
+OF_ESHOP, OF_DEMO = (ESHOP_NEXT,), (DEMO_RUN, DEMO_NEXT)
+"""Runs of other data than Online Retail."""
+
 ALL_SOURCES = "all sources"
 
 ORACLES: Mapping[str, MakeScorer] = {
@@ -56,11 +60,13 @@ class Plan:
     Attributes:
         work: folder of data and results.
         retail: published table of Online Retail.
+        eshop: published clicks of a shop.
         points: most points of a rival's grid that are tried.
     """
 
     work: Path
     retail: Path
+    eshop: Path
     points: int
 
 
@@ -69,15 +75,24 @@ def run(name: str, plan: Plan, progress: Progress) -> Document:
     Run one of ``RUNS``, or load its kept document.
 
     Raises:
-        DataRejected: the table of Online Retail cannot be read or lacks a column.
+        DataRejected: a published table cannot be read or lacks a column.
     """
+    files = _files_of(name, plan)
+    if name in NEXT_RUNS:
+        return run_next(name, files, plan.points, plan.work, progress, now_at=_now_at())
     if name == DEMO_RUN:
-        files = demo_files(plan.work / DEMO_RUN)
         return _evaluate(name, files, 0, plan, progress)
-    files = retail_files(plan.retail, plan.work / RETAIL)
     if name == SOURCES_RUN:
         return _fit_without_each_source(files, plan, progress)
     return _evaluate(name, files, int(name.removeprefix(f"{RETAIL}-")), plan, progress)
+
+
+def _files_of(name: str, plan: Plan) -> InputFiles:
+    if name in OF_ESHOP:
+        return eshop_files(plan.eshop, plan.work / "eshop")
+    if name in OF_DEMO:
+        return demo_files(plan.work / DEMO_RUN)
+    return retail_files(plan.retail, plan.work / RETAIL)
 
 
 def settings(days_earlier: int, points: int) -> EvaluationConfig:

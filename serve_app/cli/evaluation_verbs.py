@@ -70,8 +70,8 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
 @click.option(
     "--session-gap-minutes",
     type=FiniteRange(0, min_open=True),
-    default=NextProtocolConfig().session_gap_minutes,
-    help="With --next: a longer pause ends a session.",
+    help="With --next: a longer pause ends a session."
+    f"  [default: {NextProtocolConfig().session_gap_minutes:g}]",
 )
 @click.option("--settings", type=FILE, help="Settings file of the fit. Default: default settings.")
 @click.option(
@@ -92,15 +92,20 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
     help="File to which all measures are written as JSON.",
 )
 def evaluate_command(
-    is_next: bool, new: bool, session_gap_minutes: float, json_file: Path | None, **options: Any
+    is_next: bool,
+    new: bool,
+    session_gap_minutes: float | None,
+    json_file: Path | None,
+    **options: Any,
 ) -> None:
     """Compare the recommendations with those of other models on past data.
 
     Every model learns from the interactions before the test period and is measured on those within
     it. No database is needed: the files may be those of any shop.
     """
-    if new and not is_next:
-        raise click.UsageError("--new goes with --next")
+    if not is_next and (new or session_gap_minutes is not None):
+        option = "--new" if new else "--session-gap-minutes"
+        raise click.UsageError(f"{option} goes with --next")
     if is_next and options.pop("repeats"):
         raise click.UsageError("--repeats does not go with --next, which counts them unless --new")
     files = InputFiles(*(options.pop(kind) for kind in ("items", "users", "interactions")))
@@ -110,9 +115,9 @@ def evaluate_command(
     with show_progress() as progress:
         if is_next:
             label = ours.fit.label.model_copy(update={"repeats": not new})
-            next_protocol = NextProtocolConfig(
-                label=label, session_gap_minutes=session_gap_minutes, **options
-            )
+            if session_gap_minutes is not None:
+                options["session_gap_minutes"] = session_gap_minutes
+            next_protocol = NextProtocolConfig(label=label, **options)
             texts = _evaluate_next(files, NextConfig(protocol=next_protocol, **shared), progress)
         else:
             repeats = options.pop("repeats") or ours.fit.label.repeats

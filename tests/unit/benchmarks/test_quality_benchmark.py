@@ -10,6 +10,7 @@ from benchmarks.home import ROOT
 from benchmarks.quality import quality_command
 from benchmarks.quality.goals import goals_of
 from benchmarks.quality.kept_results import keep_in, key_of, load_or_make
+from benchmarks.quality.next_runs import DEMO_NEXT, ESHOP_NEXT, NEXT_RUNS, RETAIL_NEXT
 from benchmarks.quality.quality_page import sections
 from benchmarks.quality.quality_plot import bars_of, plot_quality
 from benchmarks.quality.runs import (
@@ -76,23 +77,60 @@ def of_sources():
     return {ALL_SOURCES: each, **{source: each for source in SOURCES if source != "popular"}}
 
 
+def next_document(ours=0.4, of_others=0.3):
+    """A short document of an evaluation of next items."""
+    groups = ("all", "known 1+", "known 0", "known 1", "known 2-3", "known 4-9")
+    measures = ("hit_rate@20", "mrr@20", "ndcg@20")
+    means = {"popularity": 0.1, "markov": of_others, "recserve": ours, "recserve_diverse": ours}
+    of_group = {
+        name: {measure: figure(mean) for measure in measures} for name, mean in means.items()
+    }
+    ratios = {"ratio": {measure: figure(ours / of_others) for measure in measures}}
+    compared = {name: {"markov": ratios} for name in ("recserve", "recserve_diverse")}
+    return {
+        "protocol": {
+            "cut_at": "2008-05-17T00:00:01+00:00",
+            "hit": "click",
+            **dict.fromkeys(("n_test_sessions", "n_questions", "n_items", "n_interactions"), 1_000),
+        },
+        "questions": dict.fromkeys(groups, 100),
+        "models": dict.fromkeys(groups, of_group),
+        "best": dict.fromkeys(groups, dict.fromkeys(measures, "markov")),
+        "comparisons": dict.fromkeys(groups, compared),
+        "skipped": {"ease": "too large"},
+        "seconds": {"markov": 3.0, "total": 5.0},
+    }
+
+
 def all_runs(ours=0.21):
     return {
         **{name: document(ours) for name in RETAIL_RUNS},
         DEMO_RUN: document(0.21, oracle=0.25, oracle_without_tastes=0.23),
         SOURCES_RUN: of_sources(),
+        **{name: next_document() for name in NEXT_RUNS},
     }
 
 
 class TestGoals:
     def test_are_met_by_good_lists(self):
-        assert [goal.is_met for goal in goals_of(all_runs())] == [True] * 7
+        assert [goal.is_met for goal in goals_of(all_runs())] == [True] * 9
 
     def test_are_missed_by_hardly_better_lists(self):
         met = {goal.text: goal.is_met for goal in goals_of(all_runs(0.16))}
 
         assert sum(value is False for value in met.values()) == 3
         assert met["Demo shop: at least .80 of the oracle's NDCG@10"]
+
+    def test_of_next_items_look_at_both_measures_and_every_group(self):
+        runs = all_runs()
+        runs[ESHOP_NEXT] = next_document(0.31)
+        runs[DEMO_NEXT] = next_document(0.29)
+        missed = {goal.text: goal.figure for goal in goals_of(runs) if not goal.is_met}
+
+        assert [*missed.values()] == [
+            "hit_rate@20 1.03, mrr@20 1.03",
+            "least 0.97 (next-demo, known 0)",
+        ]
 
     def test_include_a_lower_bound(self):
         runs = all_runs()
@@ -107,6 +145,9 @@ class TestGoals:
     def test_are_missed_if_ours_could_not_be_fitted(self):
         runs = all_runs()
         for name in ("recserve", "recserve_diverse"):
+            for run in NEXT_RUNS:
+                for compared in runs[run]["comparisons"].values():
+                    compared.pop(name, None)
             for run in (*RETAIL_RUNS, DEMO_RUN):
                 del runs[run]["models"][name]
                 runs[run]["comparisons"].pop(name)
@@ -125,6 +166,9 @@ class TestReport:
         assert "`recserve` / `oracle`: 0.84 (0.79–0.89)" in text
         assert "`recserve` / `oracle_without_tastes`: 0.91 (0.86–0.96)" in text
         assert "`als` is missing: too large" in text
+        assert "## Next clicks of anonymous visitors" in text
+        assert "| `recserve` / best single | 1.33 (1.32–1.34) |" in text
+        assert "`ease` is missing: too large" in text
         assert text.count("| `ease_time` |") == 5
         for source in SOURCES:
             assert f"| {source} |" in text
@@ -203,23 +247,26 @@ class TestCommand:
     def test_writes_the_page_and_json(self, monkeypatch, tmp_path):
         table = tmp_path / "source.parquet"
         table.touch()
-        result = self.start(
-            monkeypatch, "--retail", str(table), "--out", str(tmp_path / "QUALITY.md")
-        )
+        sources = ("--retail", str(table), "--eshop", str(table))
+        result = self.start(monkeypatch, *sources, "--out", str(tmp_path / "QUALITY.md"))
 
         assert result.exit_code == 0
         written = json.loads((tmp_path / "QUALITY.json").read_text("utf-8"))
         assert set(written["runs"]) == set(RUNS)
-        assert [goal["is_met"] for goal in written["goals"]] == [True] * 7
+        assert [goal["is_met"] for goal in written["goals"]] == [True] * 9
         assert (tmp_path / "QUALITY.md").read_text("utf-8") in result.output
 
-    def test_leaves_out_online_retail_without_its_table(self, monkeypatch, tmp_path):
+    def test_leaves_out_published_shops_without_their_tables(self, monkeypatch, tmp_path):
         monkeypatch.setattr(quality_command, "RETAIL", tmp_path / "none.parquet")
+        monkeypatch.setattr(quality_command, "ESHOP", tmp_path / "none.parquet")
         result = self.start(monkeypatch, "--out", str(tmp_path / "QUALITY.md"))
 
         assert "Online Retail is left out: its table was not found" in result.output
+        assert "The shop of clicks is left out: its file was not found" in result.output
         assert "## Demo shop" in result.output
+        assert "## Next purchases of the demo shop" in result.output
         assert "## Online Retail" not in result.output
+        assert "## Next clicks" not in result.output
 
     def test_a_single_run_is_printed_and_not_written(self, monkeypatch, tmp_path):
         monkeypatch.setattr(quality_command, "RESULTS", tmp_path / "QUALITY.md")
@@ -228,8 +275,16 @@ class TestCommand:
         assert result.exit_code == 0
         assert not list(tmp_path.iterdir())
 
-    def test_a_missing_table_ends_in_one_sentence(self, tmp_path):
-        arguments = ["--retail", str(tmp_path / "none.parquet"), "--only", RETAIL_RUNS[0]]
+    @pytest.mark.parametrize(
+        ("option", "run"),
+        [
+            ("--retail", RETAIL_RUNS[0]),
+            ("--retail", RETAIL_NEXT),
+            ("--eshop", ESHOP_NEXT),
+        ],
+    )
+    def test_a_missing_table_ends_in_one_sentence(self, tmp_path, option, run):
+        arguments = [option, str(tmp_path / "none.parquet"), "--only", run]
         result = CliRunner().invoke(quality_command.main, [*arguments, "--work", str(tmp_path)])
 
         assert result.exit_code == 1
