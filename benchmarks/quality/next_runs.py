@@ -10,6 +10,7 @@ from benchmarks.home import CONFIG, ROOT
 from benchmarks.quality.kept_results import Document, key_of, key_of_files, load_or_make
 from serve_app.loading.load import InputFiles
 from serve_app.next_items.next_evaluator import NextConfig, evaluate_next
+from serve_app.next_items.next_protocol import NextProtocolConfig
 from serve_app.next_items.next_report import next_json
 from serve_app.operations.fits.fit_settings import ours_config
 
@@ -27,7 +28,10 @@ def run_next(
     now_at: float,
 ) -> Document:
     """Evaluates next items with the settings that the project serves, or loads what was kept."""
+    # In these shops a session is a visit that ends with purchases, or has one moment only.
+    protocol = NextProtocolConfig(at_session_start=name != ESHOP_NEXT)
     config = NextConfig(
+        protocol=protocol,
         max_points=points,
         ours=ours_config(CONFIG, ROOT / "configs/fit.yaml", n_threads=os.cpu_count()),
     )

@@ -29,7 +29,8 @@ def _of_next(title: str, document: Document) -> Section:
     text = (
         f"As in [docs/evaluation.md](../docs/evaluation.md#next-items). The test are"
         f" {protocol['n_test_sessions']:,} sessions from {protocol['cut_at'][:10]} on, with"
-        f" {protocol['n_questions']:,} questions ({protocol['hit']}). All"
+        f" {protocol['n_questions']:,} questions ({protocol['hit']}), asked"
+        f" {protocol['questions']}. All"
         f" {protocol['n_items']:,} items are ranked. Models learn from"
         f" {protocol['n_interactions']:,} events. Groups are by known events of the user."
     )

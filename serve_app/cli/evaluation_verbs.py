@@ -28,6 +28,10 @@ def _check_writable(_: click.Context, __: click.Parameter, file: Path | None) ->
     return file
 
 
+_OF_NEXT = ("new", "at_session_start", "session_gap_minutes")
+"""Options that go with ``--next`` only; empty where users do not give them."""
+
+
 def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
     return tuple(sorted({*map(click.IntRange(1, MAX_K), text.split(","))}))
 
@@ -66,6 +70,11 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
     is_flag=True,
     help="Predict every next event of the latest sessions from the events before it.",
 )
+@click.option(
+    "--at-session-start",
+    is_flag=True,
+    help="With --next: ask once, when a session begins, for the items of the whole session.",
+)
 @click.option("--new", is_flag=True, help="With --next: predict items new to the user only.")
 @click.option(
     "--session-gap-minutes",
@@ -91,36 +100,30 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
     callback=_check_writable,
     help="File to which all measures are written as JSON.",
 )
-def evaluate_command(
-    is_next: bool,
-    new: bool,
-    session_gap_minutes: float | None,
-    json_file: Path | None,
-    **options: Any,
-) -> None:
+def evaluate_command(is_next: bool, json_file: Path | None, **options: Any) -> None:
     """Compare the recommendations with those of other models on past data.
 
     Every model learns from the interactions before the test period and is measured on those within
     it. No database is needed: the files may be those of any shop.
     """
-    if not is_next and (new or session_gap_minutes is not None):
-        option = "--new" if new else "--session-gap-minutes"
-        raise click.UsageError(f"{option} goes with --next")
-    if is_next and options.pop("repeats"):
+    of_next = {name: options.pop(name) for name in _OF_NEXT}
+    given = [name for name, value in of_next.items() if value]
+    if given and not is_next:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --next")
+    if is_next and options["repeats"]:
         raise click.UsageError("--repeats does not go with --next, which counts them unless --new")
     files = InputFiles(*(options.pop(kind) for kind in ("items", "users", "interactions")))
     ours = ours_config(options.pop("config"), options.pop("settings"), n_threads=os.cpu_count())
     reading = LoadConfig(**{name: options.pop(name) for name in READING})
     shared = {"ks": options.pop("ks"), "ours": ours, "reading": reading}
+    repeats = options.pop("repeats") or ours.fit.label.repeats
     with show_progress() as progress:
         if is_next:
-            label = ours.fit.label.model_copy(update={"repeats": not new})
-            if session_gap_minutes is not None:
-                options["session_gap_minutes"] = session_gap_minutes
-            next_protocol = NextProtocolConfig(label=label, **options)
-            texts = _evaluate_next(files, NextConfig(protocol=next_protocol, **shared), progress)
+            label = ours.fit.label.model_copy(update={"repeats": not of_next.pop("new")})
+            chosen = options | {name: value for name, value in of_next.items() if value}
+            config = NextConfig(protocol=NextProtocolConfig(label=label, **chosen), **shared)
+            texts = _evaluate_next(files, config, progress)
         else:
-            repeats = options.pop("repeats") or ours.fit.label.repeats
             label = ours.fit.label.model_copy(update={"repeats": repeats})
             protocol = ProtocolConfig(label=label, **options)
             texts = _evaluate(files, EvaluationConfig(protocol=protocol, **shared), progress)

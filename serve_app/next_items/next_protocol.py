@@ -48,6 +48,10 @@ class NextProtocolConfig(Settings):
         ge=1,
         description="Items that fewer users interacted with before the test period are not ranked.",
     )
+    at_session_start: bool = Field(
+        default=False,
+        description="Ask once, when a session begins, for the counted items of the whole session.",
+    )
     label: LabelConfig = Field(
         default=LabelConfig(repeats=True),
         description="Events that are predicted. Without `repeats` only items new to the user are.",
@@ -125,7 +129,7 @@ def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit
     ranked = _with_ranked_items(log, rows, label, sessions, end_at)
     eligible = _test_sessions(ranked, began_at, cut_at)
     chosen = _sample(eligible, config)
-    questions, wanted = _ask(ranked, chosen)
+    questions, wanted = _ask(ranked, chosen, at_session_start=config.at_session_start)
     if not len(questions):
         raise NotEnoughData(
             f"no test session of two events or more has a {label.hit} to predict: there are"
@@ -177,11 +181,14 @@ def _sample(sessions: NDArray[np.int64], config: NextProtocolConfig) -> NDArray[
     return np.sort(rng.choice(sessions, config.max_sessions, replace=False))
 
 
-def _ask(log: RankedLog, sessions: NDArray[np.int64]) -> tuple[Questions, Wanted]:
-    """Asks at each moment with counted events; the items of one moment are wanted together."""
+def _ask(
+    log: RankedLog, sessions: NDArray[np.int64], *, at_session_start: bool
+) -> tuple[Questions, Wanted]:
+    """Asks at each moment with counted events, or once per session, for all items from there on."""
     asked = log.counted & in_sorted(log.sessions, sessions)
-    # The first event of a moment stands for it.
-    keys = np.unique(log.moment_starts()[asked] * log.n_items + log.items[asked])
+    # The first event of a moment, or of a session, stands for it.
+    starts = log.session_starts() if at_session_start else log.moment_starts()
+    keys = np.unique(starts[asked] * log.n_items + log.items[asked])
     ends, items = np.divmod(keys[_are_new(log, keys)], log.n_items)
     ends, lengths = np.unique(ends, return_counts=True)
     order = np.argsort(log.at[ends], kind="stable")

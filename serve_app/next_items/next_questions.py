@@ -49,6 +49,10 @@ class RankedLog:
         )
         return first_of_runs(differs)
 
+    def session_starts(self) -> NDArray[np.int64]:
+        """Position of the first event of the session of each event, shape (n,)."""
+        return first_of_runs(np.diff(self.sessions, prepend=-1) != 0)
+
 
 def ranked_log(
     log: InteractionLog, item_of_row: Items, counted: Mask, ends: Mask, sessions: NDArray[np.int64]
@@ -102,13 +106,12 @@ class Questions:
 def questions_at(log: RankedLog, ends: NDArray[np.int64]) -> Questions:
     """Questions at events, each the first one of its moment; shape (n,), positions in the log."""
     user_starts = first_of_runs(np.diff(log.users, prepend=-1) != 0)
-    session_starts = first_of_runs(np.diff(log.sessions, prepend=-1) != 0)
     return Questions(
         log.users[ends],
         log.sessions[ends],
         log.at[ends],
         user_starts[ends],
-        session_starts[ends],
+        log.session_starts()[ends],
         ends,
     )
 

@@ -30,8 +30,10 @@ def next_protocol_of(evaluation: NextEvaluation) -> dict[str, Any]:
         "repeats": label.repeats,
         "ranking": "full catalogue, no sampled negatives",
         "min_buyers": protocol.min_buyers,
-        "known": "events of the user strictly before the question; those of a moment are wanted"
-        " together",
+        "questions": "at the first event of each session, for the whole session"
+        if protocol.at_session_start
+        else "at each moment with a counted event, for its items",
+        "known": "events of the user strictly before the question",
         "max_sessions": protocol.max_sessions,
         "k": list(config.ks),
         "tuning": {
@@ -129,7 +131,7 @@ def _protocol_lines(evaluation: NextEvaluation) -> Iterator[str]:
     )
     yield (
         f"questions: {terms['n_questions']}, {terms['n_wanted']} wanted items ({terms['hit']},"
-        f" {'repeats count' if terms['repeats'] else 'new to the user'})"
+        f" {'repeats count' if terms['repeats'] else 'new to the user'}), {terms['questions']}"
     )
     yield f"sessions: end with a pause of more than {terms['session_gap_minutes']:g} minutes"
     yield f"known: {terms['known']}"

@@ -36,7 +36,7 @@ class _Visits(NamedTuple):
 
     Attributes:
         members: shape (n_items, n_visits), ones for the items of each visit.
-        votes: shape (n_visits, n_items), ones for its counted items, times their ``idf``.
+        votes: shape (n_visits, n_items), ones for its counted items, times their inverse frequency.
     """
 
     members: csr_array
@@ -55,9 +55,9 @@ def _visits(training: NextTraining, point: Point) -> _Visits:
     order = np.argsort(youngest, kind="stable")[:_MOST_VISITS]
     members = training.matrix(point["unit"])[order]
     n_visits = np.bincount(members.indices, minlength=training.n_items)
-    idf = np.log(len(order) / np.maximum(n_visits, 1)) ** point["idf"]
+    rarity = np.log(len(order) / np.maximum(n_visits, 1))
     votes = training.matrix(point["unit"], training.counted)[order]
-    votes = with_values(votes, (votes.data * idf[votes.indices]).astype(np.float32))
+    votes = with_values(votes, (votes.data * rarity[votes.indices]).astype(np.float32))
     return _Visits(csr_array(members.T), csr_array(votes))
 
 
@@ -129,6 +129,6 @@ def _weighted(items: Items, known: NDArray[np.bool_], weights: Floats, n_items: 
 VMIS_KNN = NextRival(
     "vmis_knn",
     # ``latest``: known items that are looked at, as the paper bounds a session.
-    combinations(latest=(2, 5, 10), decay=(1, 2), idf=(0, 1), m=(500, 2_500), k=(100, 500)),
+    combinations(latest=(2, 5, 10), decay=(1, 2, 4), m=(500, 5_000), k=(200, 1_000)),
     _fit,
 )

@@ -91,6 +91,7 @@ def next_document(ours=0.4, of_others=0.3):
         "protocol": {
             "cut_at": "2008-05-17T00:00:01+00:00",
             "hit": "click",
+            "questions": "at each moment",
             **dict.fromkeys(("n_test_sessions", "n_questions", "n_items", "n_interactions"), 1_000),
         },
         "questions": dict.fromkeys(groups, 100),

@@ -27,12 +27,13 @@ def start(*flags):
 class TestNext:
     def test_passes_its_options_to_the_evaluation_of_next_items(self, given):
         flags = ("--test-share", "0.3", "--min-buyers", "2", "--session-gap-minutes", "5")
-        result = start("--next", *flags, "--k", "3,1")
+        result = start("--next", "--at-session-start", *flags, "--k", "3,1")
 
         assert isinstance(result.exception, NotEnoughData)
         [config] = given
         assert (config.protocol.test_share, config.protocol.min_buyers) == (0.3, 2)
         assert config.protocol.session_gap_minutes == 5
+        assert config.protocol.at_session_start
         assert config.ks == (1, 3)
 
     @pytest.mark.parametrize(("flags", "repeats"), [((), True), (("--new",), False)])
@@ -46,6 +47,7 @@ class TestNext:
         ("flags", "reason"),
         [
             (("--new",), "--new goes with --next"),
+            (("--at-session-start",), "--at-session-start goes with --next"),
             (("--session-gap-minutes", "5"), "--session-gap-minutes goes with --next"),
             (("--next", "--repeats"), "--repeats does not go with --next"),
             (("--next", "--session-gap-minutes", "0"), "x>0"),

@@ -88,6 +88,14 @@ class TestSplit:
 
         assert asked(split) == [("cas", [], [], {0}), ("cas", [0], [0], {1, 2})]
 
+    def test_asks_once_per_session_for_all_of_its_items(self):
+        at_start = CONFIG.model_copy(update={"at_session_start": True})
+
+        assert asked(split_sessions(TWO_VISITS, at_start)) == [
+            ("ann", [], [0, 1], {0, 1}),
+            ("cas", [], [], {0, 1}),
+        ]
+
     def test_wants_only_new_items_if_repeats_do_not_count(self):
         split = split_sessions(TWO_VISITS, ONLY_NEW)
 

@@ -34,17 +34,15 @@ def naive_scores(known, visits, point):
     for negative, number in nearest:
         back = next(back for back, item in enumerate(known) if item in visits[number])
         for item in set(visits[number]):
-            idf = log(len(visits) / sum(item in visit for visit in visits))
-            scores[item] += -negative * max(1 - back / 10, 0) * idf ** point["idf"]
+            rarity = log(len(visits) / sum(item in visit for visit in visits))
+            scores[item] += -negative * max(1 - back / 10, 0) * rarity
     return scores
 
 
-@pytest.mark.parametrize(
-    "changed", [{}, {"latest": 2}, {"decay": 2}, {"idf": 0}, {"m": 3}, {"k": 50, "m": 50}]
-)
+@pytest.mark.parametrize("changed", [{}, {"latest": 2}, {"decay": 2}, {"m": 3}, {"k": 50, "m": 50}])
 @pytest.mark.parametrize("unit", ["session", "user"])
 def test_sums_votes_of_the_nearest_of_the_latest_visits(changed, unit):
-    point = {"latest": 10, "decay": 1, "idf": 1, "m": 10, "k": 4, "unit": unit} | changed
+    point = {"latest": 10, "decay": 1, "m": 10, "k": 4, "unit": unit} | changed
     training = side().training
     numbers = training.visits(unit)
     youngest = [training.ages_days[numbers == number].min() for number in np.unique(numbers)]
