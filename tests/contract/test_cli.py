@@ -118,7 +118,7 @@ def assert_one_sentence(said: Said, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def said_before() -> dict[str, Said]:
-    """What the load and the fit said that several tests start from."""
+    """The words of the load and the fit that several tests start from."""
     return {}
 
 

@@ -143,7 +143,7 @@ def fashions() -> list[Event]:
 
 
 def lists_of(root: Path, manifest: Manifest, users: tuple[str, ...]) -> list[list[int]]:
-    """What replicas would answer without diversity."""
+    """The answers of replicas without diversity."""
     bundle = open_bundle(str(root), manifest.version, cache_dir=root / "cache")
     finder = CandidateFinder.of(bundle.fitted, CandidatesConfig())
     batch = RequestBatch.unfiltered(users, 10, manifest.until_at)

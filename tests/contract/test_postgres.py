@@ -86,7 +86,7 @@ Shop = ShopReader | InMemoryShop
 
 
 class ShopContract:
-    """What every shop must do. A subclass says how to open one that holds the above."""
+    """The tests that every shop must pass. A subclass says how to open one that holds the above."""
 
     def open(self) -> AbstractAsyncContextManager[Shop]:
         raise NotImplementedError

@@ -41,7 +41,7 @@ def run(url: str, use: Callable[[Cache], Awaitable[Result]]) -> Result:
 
 
 def read(url: str, stored: str) -> str:
-    """What a reader answers while PostgreSQL holds ``stored``."""
+    """The answer of a reader while PostgreSQL holds ``stored``."""
 
     async def load(_: object) -> dict[str, str]:
         return {"ann": stored}

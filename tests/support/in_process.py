@@ -54,7 +54,7 @@ async def bug(_):
 
 
 async def shown(batch):
-    """What the shop says of its items."""
+    """The records of its items that the shop has."""
     item = ItemRow("A title", "things", 9.5, ("blue",), True, 4.5, 12, {"brand": "Ash"})
     return ReadResult(dict.fromkeys(batch.item_ids, item))
 
@@ -235,7 +235,7 @@ class Collector(logging.Handler):
 
 @contextmanager
 def logged(name: str) -> Iterator[list[logging.LogRecord]]:
-    """What is logged under a name, whatever Ray did to the loggers above it."""
+    """The lines that are logged under a name, whatever Ray did to the loggers above it."""
     records: list[logging.LogRecord] = []
     collector = Collector(records)
     logger = logging.getLogger(name)

@@ -34,7 +34,7 @@ class Gate:
 
 @dataclass(slots=True)
 class RedisServer:
-    """What the present primary holds; ``info`` is what its INFO says."""
+    """The content of the present primary; ``info`` is what its INFO says."""
 
     run_id: int = 0
     replication_id: int = 0

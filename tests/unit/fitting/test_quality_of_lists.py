@@ -1,4 +1,4 @@
-"""What the fit may know and when, on shops so small or odd that little is left to learn from."""
+"""Tests what the fit may know and when, on shops so small or odd that it can learn little."""
 
 from dataclasses import replace
 from functools import cache

@@ -43,7 +43,7 @@ def work(tmp_path):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """What a whole fit has left."""
+    """The workspace that a whole fit has left."""
     work = Workspace(tmp_path_factory.mktemp("fit"))
     fit_all(work)
     return work
@@ -51,7 +51,7 @@ def filled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranked(tmp_path_factory):
-    """What a fit has left that learnt an order from the same few users."""
+    """The workspace of a fit that learnt an order from the same few users."""
     work = Workspace(tmp_path_factory.mktemp("ranked"))
     main = SMALL.variants["main"].model_copy(update={"min_ranking_users": 0})
     fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))

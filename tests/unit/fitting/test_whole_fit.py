@@ -37,7 +37,7 @@ def silent(step, share):
 
 @pytest.fixture(scope="module")
 def told():
-    """What the fit said of its progress."""
+    """The words of the fit about its progress."""
     return []
 
 

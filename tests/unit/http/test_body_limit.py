@@ -9,7 +9,7 @@ LIMIT = 10
 
 
 def answer_to(chunks, *, method="POST", kind="http", path="/", disconnects=False):
-    """What an app behind the limit read, and what was sent, for a body in these chunks."""
+    """The bytes that an app behind the limit read, and its answer, for a body in these chunks."""
     messages = [
         {"type": "http.request", "body": chunk, "more_body": i < len(chunks) - 1 or disconnects}
         for i, chunk in enumerate(chunks)

@@ -1,4 +1,4 @@
-"""What goes past FastAPI, and that nothing else can be told from outside."""
+"""Tests which requests go past FastAPI, and that nobody outside can tell."""
 
 import json
 

@@ -70,7 +70,7 @@ def rows_of(answer):
 
 
 def allowed_rows(user_id, raw):
-    """What may be shown to a user: the law that every answer is held against."""
+    """The items that may be shown to a user: the law that every answer is held against."""
     types = {name: type(column) for name, column in CATALOGUE.columns.items()}
     bought = purchased(WORLD.fitted.archive.read([user_id], stale=False).of_user(0))
     allowed = ALLOWED.for_request(parse_filter(raw, types), bought)

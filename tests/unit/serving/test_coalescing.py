@@ -129,7 +129,7 @@ def test_an_asker_who_leaves_on_the_way_harms_nobody():
 
 
 async def answer_all(process, questions):
-    """What each question gets when all but the first travel together."""
+    """The answer to each question when all but the first travel together."""
     coalescer = Coalescer(process, CoalescingConfig(max_in_flight=1))
     tasks = await ask_all(coalescer, questions)
     return await asyncio.gather(*tasks, return_exceptions=True)

@@ -24,7 +24,7 @@ FIRST = np.zeros(1, np.int64)
 
 
 def allowing(mask, excluded=()):
-    """What one request may show."""
+    """The items that one request may show."""
     return Allowed.of((mask,), np.zeros(1, int), np.array(excluded, np.int64))
 
 

@@ -246,7 +246,7 @@ MEANINGS = {
 
 
 def holds(value: object, spelt: object) -> bool:
-    """What a field's condition means, one item at a time."""
+    """The meaning of a field's condition, one item at a time."""
     if not isinstance(spelt, Mapping):
         wanted = spelt if isinstance(spelt, list) else [spelt]
         return MEANINGS["any" if isinstance(value, list) else "in"](value, wanted)

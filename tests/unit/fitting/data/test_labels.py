@@ -1,4 +1,4 @@
-"""What counts in a shop, and what that ends."""
+"""Tests what counts in a shop, and what that ends."""
 
 import numpy as np
 import pytest

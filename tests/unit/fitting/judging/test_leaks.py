@@ -10,7 +10,7 @@ RNG = np.random.default_rng(2)
 
 
 def of(learnt, later, **settings):
-    """What is found of a source, by the NDCG of its users in both windows."""
+    """The findings about a source, by the NDCG of its users in both windows."""
     config = LeakConfig(**settings)
     [leak] = find_leaks({"one": np.array(learnt)}, {"one": np.array(later)}, config, 500, 1)
     return leak

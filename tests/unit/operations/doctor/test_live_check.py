@@ -39,7 +39,7 @@ class NoServe:
 
 @pytest.fixture
 def service(monkeypatch):
-    """What the application answers: to /health one after the other, to a request ``degraded``."""
+    """The answers of the application: to /health one after the other, to a request ``degraded``."""
 
     def answer_with(*healths, degraded=(), fault=None):
         answers = iter(healths)

@@ -10,7 +10,7 @@ N_ROWS = 31
 
 
 def hits(*rows, because=()):
-    """What a source offers the only request."""
+    """The candidates that a source offers the only request."""
     scores = np.arange(len(rows), 0, -1).astype(np.float32)
     offsets = np.array([0, len(rows)])
     return Hits(np.array(rows, np.int32), scores, offsets, np.array(because, np.int32))
