@@ -4,16 +4,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from serve_app.bundles.bundle import served_shop
 from serve_app.bundles.last_fit import read_last_fit
+from serve_app.bundles.publishing import publish
 from serve_app.cli import data_verbs as data
 from serve_app.cli import main as cli
 from serve_app.embedded.lease import lease
+from tests.support.fit_in_process import fit_in_process
+from tests.support.small_bundles import contents_of
+from tests.support.small_world import AT
 
 PROJECT = Path(__file__).parents[2]
 FIT = {
@@ -104,6 +109,12 @@ def version_of(fitted: Said) -> str:
     return published_by(fitted).split()[1].rstrip(":")
 
 
+def publish_another(root: Path) -> str:
+    """Makes another version of the same shop the served one."""
+    contents = replace(contents_of(), shop_id=served_shop(str(root)))
+    return publish(str(root), contents, created_at=AT).version
+
+
 def assert_one_sentence(said: Said, *words: str) -> None:
     """An anticipated error: exit code 1, and one line that says what is wrong."""
     assert said.code == 1
@@ -175,8 +186,14 @@ class TestFromNothingToABundle:
         assert last.failure == ""
 
     def test_fitting_again_publishes_nothing_new(
-        self, recserve: Recserve, settings: Path, fitted: Said
+        self,
+        recserve: Recserve,
+        settings: Path,
+        fitted: Said,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        fit_in_process(monkeypatch)
+
         again = recserve("fit", "--settings", settings)
 
         assert version_of(again) == version_of(fitted)
@@ -227,13 +244,32 @@ class TestFromNothingToABundle:
         # The earlier name of the verb: scripts that parse its output must not notice.
         assert recserve("models", "list") == listed
 
+    def test_a_forced_fit_replaces_another_version(
+        self, recserve: Recserve, home: Path, settings: Path, fitted: Said
+    ) -> None:
+        other = publish_another(home / "bundles")
+        current = home / "bundles" / "current"
+        assert current.read_text() == other
+
+        forced = recserve("fit", "--settings", settings, "--step", "publish", "--force")
+
+        assert current.read_text() == version_of(forced) != other
+
+    def test_bundles_that_cannot_be_written(
+        self, recserve: Recserve, tmp_path: Path, settings: Path, fitted: Said
+    ) -> None:
+        (tmp_path / "file").touch()
+        config = changed_config(tmp_path, bundles=str(tmp_path / "file" / "bundles"))
+
+        said = recserve("fit", "--config", config, "--settings", settings, "--step", "publish")
+
+        assert_one_sentence(said, str(tmp_path / "file"), "Not a directory")
+
     def test_an_operator_promotes_and_rolls_back(
-        self, recserve: Recserve, home: Path, settings: Path, fitted: Said, tmp_path: Path
+        self, recserve: Recserve, home: Path, fitted: Said
     ) -> None:
         first = version_of(fitted)
-        other = tmp_path / "fit.yaml"
-        other.write_text(settings.read_text().replace("n_trees: 3", "n_trees: 2"))
-        second = version_of(recserve("fit", "--settings", other, "--force"))
+        second = publish_another(home / "bundles")
         current = home / "bundles" / "current"
         assert current.read_text() == second
 
@@ -460,18 +496,6 @@ class TestErrors:
         (tmp_path / "file").touch()
 
         said = recserve("demo", tmp_path / "file" / "shop", *DEMO)
-
-        assert_one_sentence(said, str(tmp_path / "file"), "Not a directory")
-
-    def test_bundles_that_cannot_be_written(
-        self, recserve: Recserve, tmp_path: Path, settings: Path, shop: Path
-    ) -> None:
-        recserve("demo", shop, *DEMO, "--force")
-        recserve("load", *files_of(shop))
-        (tmp_path / "file").touch()
-        config = changed_config(tmp_path, bundles=str(tmp_path / "file" / "bundles"))
-
-        said = recserve("fit", "--config", config, "--settings", settings)
 
         assert_one_sentence(said, str(tmp_path / "file"), "Not a directory")
 

@@ -28,6 +28,7 @@ from serve_app.serving.questions import ANSWER_PREFIX
 from serve_app.stores.epochs import CurrentValues, read_current_values, with_stamp
 from serve_app.stores.serving_readers import CACHE_PREFIXES
 from tests.contract.conftest import set_read_only
+from tests.support.fit_in_process import fit_in_process
 from tests.support.small_bundles import (
     contents_of,
     of_another_format,
@@ -112,8 +113,9 @@ class TestPrepareFirstRun:
         assert example_user(workplace).startswith("u0")
 
     def test_a_bundle_of_another_build_is_fitted_over(
-        self, workplace: Workplace, tmp_path: Path
+        self, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        fit_in_process(monkeypatch)
         root = Path(workplace.bundles.root)
         of_another_format(root, publish_world(root).version)
 
@@ -124,8 +126,9 @@ class TestPrepareFirstRun:
         assert why_unservable(workplace) is None
 
     def test_a_bundle_without_usable_models_is_fitted_over(
-        self, workplace: Workplace, tmp_path: Path
+        self, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        fit_in_process(monkeypatch)
         root = Path(workplace.bundles.root)
         version = publish_world(root).version
         of_other_features(root, version, "main")
