@@ -23,6 +23,16 @@ n_tuning_users: 20
 variants: {main: {n_models: 1, n_trees: 20}, challenger: {n_models: 1, n_trees: 20}}
 """
 
+# All is as users have it but the size of the demo shop. A fit of 20,000 users takes minutes.
+RECSERVE = """
+from serve_app.cli.main import main
+from serve_app.demo.demo_shop import DemoConfig
+from serve_app.operations import first_run
+
+first_run.DemoConfig = lambda: DemoConfig(n_users=400, n_items=800, n_interactions=20_000)
+main()
+"""
+
 
 @pytest.fixture
 def home():
@@ -64,8 +74,8 @@ def test_one_command_from_nothing_to_a_recommendation_and_back_to_nothing(home):
         command = subprocess.Popen(
             [
                 sys.executable,
-                "-m",
-                "serve_app.cli.main",
+                "-c",
+                RECSERVE,
                 "run",
                 "--config",
                 home / "serve_config.yaml",

@@ -8,10 +8,10 @@ import pytest
 
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.loading.load import InputFiles, LoadConfig
-from serve_app.operations.fits.fit_bundle import fit_bundle
 from serve_app.operations.load_shop import load_files
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, Served, served, until
+from tests.support.rough_fit import publish_roughly
 
 VARIANTS = ("main", "challenger")
 
@@ -42,7 +42,7 @@ def filled_home() -> Iterator[Path]:
     files = InputFiles(made.items, made.users, made.interactions)
     with workplace.stores():
         load_files(workplace, files, LoadConfig(), silent)
-        fit_bundle(workplace, ROOT / "configs/fit.yaml", silent)
+        publish_roughly(workplace)
         yield home
     shutil.rmtree(home, ignore_errors=True)
 

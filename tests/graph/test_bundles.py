@@ -3,30 +3,21 @@ import signal
 import time
 
 from serve_app.bundles.promotions import promote
-from serve_app.operations.fits.fit_bundle import FitRun, fit_bundle
 from serve_app.operations.workplace import open_workplace
 from tests.support.real_serve import ROOT, until
+from tests.support.rough_fit import publish_roughly
 from tests.support.traffic import traffic
-
-SETTINGS = """
-seed: 8
-n_tuning_users: 20
-variants: {main: {n_models: 1, n_trees: 20}, challenger: {n_models: 1, n_trees: 20}}
-"""
 
 
 def served_version(service):
     return service.http.get("/health").json()["bundle"]
 
 
-def test_a_promoted_bundle_is_taken_up_without_a_restart_or_a_lost_answer(service, tmp_path):
+def test_a_promoted_bundle_is_taken_up_without_a_restart_or_a_lost_answer(service):
     before, replicas = served_version(service), service.replicas()
     environment = {**os.environ, "RECSERVE_HOME": str(service.home)}
     workplace = open_workplace(ROOT / "serve_config.yaml", environment, ROOT)
-    settings = tmp_path / "fit.yaml"
-    settings.write_text(SETTINGS)
-    # Fewer trees may be worse; whether they are is not the question here.
-    published = fit_bundle(workplace, settings, lambda step, share: None, FitRun(force=True))
+    published = publish_roughly(workplace, n_trees=10)
     until(lambda: served_version(service) == published.version, "the new bundle")
 
     with traffic(service) as seen:

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
+from serve_app.errors import SettingsInvalid
 from serve_app.operations.workplace import open_workplace
+from serve_app.running.scale import scale
 from tests.support.real_serve import ROOT, served, until
 
 USERS = [*(f"u{i:06d}" for i in range(25)), "nobody"]
@@ -49,13 +51,8 @@ def test_is_one_deployment(one_process):
 
 
 def test_a_stage_in_the_ingress_cannot_be_scaled_by_itself(one_process):
-    dashboard = one_process.client().address
-    done = one_process.run(
-        *("serve_app.cli.main", "scale", "Ranker", "--min", "2", "--dashboard", dashboard)
-    )
-
-    assert done.returncode == 1
-    assert "Ranker: lives in the ingress" in done.stderr
+    with pytest.raises(SettingsInvalid, match="Ranker: lives in the ingress"):
+        scale(one_process.client(), "Ranker", min_replicas=2, max_replicas=None)
 
 
 def test_doctor_finds_nothing_wrong(one_process):

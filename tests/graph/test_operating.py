@@ -16,7 +16,7 @@ SERIES = (
 
 
 def scrape(service):
-    """What Prometheus would read, from where Ray tells Prometheus to read it."""
+    """The metrics that Prometheus would read, from where Ray tells it to read."""
     # The same file stands in several folders, of which some are links to others.
     files = (service.home / "ray").glob("**/prom_metrics_service_discovery.json")
     groups = [group for file in files for group in json.loads(file.read_text())]

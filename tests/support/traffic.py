@@ -27,13 +27,16 @@ class Traffic:
 
 
 @contextmanager
-def traffic(service: Served, n_threads: int = 4) -> Iterator[Traffic]:
-    """Asks for one user after the other until the block ends."""
+def traffic(service: Served, n_threads: int = 2, pause_s: float = 0.05) -> Iterator[Traffic]:
+    """Asks for one user after the other until the block ends.
+
+    The pauses leave the cores to what the block does, such as the start of a replica.
+    """
     seen, over, lock, numbers = Traffic(), threading.Event(), threading.Lock(), count()
 
     def ask() -> None:
         with httpx2.Client(base_url=service.http.base_url, timeout=30) as http:
-            while not over.is_set():
+            while not over.wait(pause_s):
                 _ask_once(http, next(numbers), seen, lock)
 
     threads = [threading.Thread(target=ask) for _ in range(n_threads)]
