@@ -1,6 +1,6 @@
 """Fits and tunes all models on the events before the test sessions; asks them for next items."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from serve_app.next_items.next_protocol import (
     NextSplit,
     split_sessions,
 )
+from serve_app.next_items.next_rivals.popularities import NEXT_POPULARITY
 from serve_app.next_items.next_served import answer_questions
 from serve_app.next_items.next_training import (
     NextRival,
@@ -106,6 +107,7 @@ def evaluate_next(
     *,
     now_at: float,
     clock: Callable[[], float],
+    rivals: Sequence[NextRival] = NEXT_RIVALS,
 ) -> NextEvaluation:
     """Compares the served system with all rivals of next items on a shop's files.
 
@@ -114,6 +116,7 @@ def evaluate_next(
         progress: takes the name of a step, and its share that is done.
         now_at: epoch seconds.
         clock: seconds since any moment, for the durations.
+        rivals: the first is popularity, which gives the others their background.
 
     Raises:
         DataRejected: a file cannot be read or has too many bad rows.
@@ -124,7 +127,7 @@ def evaluate_next(
     outer, inner = _sides(files, config)
     run = _Run(config, files, outer, inner, progress, clock)
     run.seconds["reading"] = clock() - start_s
-    for rival in NEXT_RIVALS:
+    for rival in rivals:
         with run.timed(rival.name):
             _add_rival(run, rival)
     _add_ours(run)
@@ -162,7 +165,7 @@ def _add_rival(run: _Run, rival: NextRival) -> None:
         rival, run.outer, run.inner, max(config.ks), config.max_points, config.seed, tell
     )
     run.lists[rival.name], run.parameters[rival.name] = found.lists, found.parameters
-    if rival is NEXT_RIVALS[0]:
+    if rival is NEXT_POPULARITY:
         half_life_days = found.point["half_life_days"]
         run.outer, run.inner = (
             side._replace(training=with_background(side.training, half_life_days))

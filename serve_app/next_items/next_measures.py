@@ -36,7 +36,8 @@ def groups_of(questions: Questions) -> dict[str, Mask]:
     """Groups of questions by known events of the user, and of the session where this differs."""
     known, in_session = questions.n_known, questions.n_known_in_session
     groups = {ALL: np.ones(len(questions), bool), KNOWN: known > 0, **_steps("known", known)}
-    if not np.array_equal(known, in_session):
+    # Nothing is known of a session where each is asked for at its start.
+    if in_session.any() and not np.array_equal(known, in_session):
         groups |= _steps("session", in_session)
     return {name: mask for name, mask in groups.items() if mask.any()}
 

@@ -99,3 +99,6 @@ class TestGroups:
 
         assert [*groups] == ["all", "known 1+", "known 4-9", "session 0", "session 1"]
         assert groups["session 1"].tolist() == [False, True]
+
+    def test_do_not_part_sessions_that_are_asked_for_at_their_start(self):
+        assert [*groups_of(questions([0, 0], [5, 6], [0, 0]))] == ["all", "known 1+", "known 4-9"]
