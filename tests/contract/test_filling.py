@@ -85,6 +85,7 @@ class TestPrepareFirstRun:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(first_run, "DemoConfig", lambda: SMALL)
+        fit_in_process(monkeypatch)
 
     def test_an_empty_store_gets_a_shop_and_a_bundle_and_the_next_time_nothing(
         self, workplace: Workplace, tmp_path: Path
@@ -113,9 +114,8 @@ class TestPrepareFirstRun:
         assert example_user(workplace).startswith("u0")
 
     def test_a_bundle_of_another_build_is_fitted_over(
-        self, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, workplace: Workplace, tmp_path: Path
     ) -> None:
-        fit_in_process(monkeypatch)
         root = Path(workplace.bundles.root)
         of_another_format(root, publish_world(root).version)
 
@@ -126,9 +126,8 @@ class TestPrepareFirstRun:
         assert why_unservable(workplace) is None
 
     def test_a_bundle_without_usable_models_is_fitted_over(
-        self, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, workplace: Workplace, tmp_path: Path
     ) -> None:
-        fit_in_process(monkeypatch)
         root = Path(workplace.bundles.root)
         version = publish_world(root).version
         of_other_features(root, version, "main")
