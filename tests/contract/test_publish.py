@@ -147,7 +147,6 @@ def test_fitting_again_changes_nothing(shop: Connection, tmp_path: Path) -> None
 def test_another_build_does_not_go_on_with_what_this_one_left(
     shop: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran_by(shop, tmp_path / "bundles")
     assert {each.step for each in ran_by(shop, tmp_path / "bundles") if each.again} == set(
         ALWAYS_AGAIN
     )
