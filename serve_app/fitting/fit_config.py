@@ -72,6 +72,13 @@ class FitConfig(Settings):
         description="Users of a window that models learn from, chosen at random. The memory of"
         " training grows with this number, not with the number of interactions.",
     )
+    n_further_moments: int = Field(
+        default=4,
+        ge=0,
+        description="Further moments within a window at which models learn from a user. Each lies"
+        " just before an interaction that counts. More show the models more histories as they are"
+        " in the middle of a visit, and take more memory and time.",
+    )
     max_negatives: int = Field(
         default=150,
         ge=1,
@@ -128,8 +135,8 @@ class FitConfig(Settings):
 
 STEP_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "check": ("label_share", "label", "spare_share"),
-    "features": ("snapshot", "candidates", "n_tuning_users", "seed"),
-    "candidates": ("max_examples_users", "max_negatives", "min_users"),
+    "features": ("snapshot", "candidates", "max_examples_users", "n_tuning_users", "seed"),
+    "candidates": ("n_further_moments", "max_negatives", "min_users"),
     "train": ("variants", "n_threads", "n_train_workers"),
     "evaluate": ("ranking", "gate", "leaks"),
     "publish": ("n_versions_kept",),

@@ -13,7 +13,8 @@ from serve_app.database.schema import Connection
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.batches import RequestBatch, ScoringBatch
 from serve_app.embedded.lease import StoreUrls
-from serve_app.fitting.data.windows import Outcomes
+from serve_app.fitting.data.moments import moments_at
+from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
 from serve_app.fitting.moments.examples import make_block
@@ -87,15 +88,20 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     data = load_data(work)
     world = load_snapshot(work, data, "final")
     users = np.arange(USERS, dtype=np.int32)
+    # The last interaction of all happened at the moment itself, and the bundle knows it.
+    moments = moments_at(data.log, users, np.nextafter(world.at, np.inf))
     viewed = Outcomes(
-        users, np.arange(USERS + 1), np.zeros(USERS, np.int32), np.ones(USERS, np.uint8)
+        replace(moments, at=np.full(USERS, world.at)),
+        np.arange(USERS + 1),
+        np.zeros(USERS, np.int32),
+        np.ones(USERS, np.uint8),
     )
     urls = replace(store_urls, database=database_url)
 
     batch, scores = run(
         served(work, urls, tuple(data.log.user_ids[user] for user in range(USERS)), world.at)
     )
-    replayed = make_block(world, viewed, slice(0, USERS), CONFIG.candidates)
+    replayed = make_block(world, data.log, viewed, slice(0, USERS), CONFIG.candidates)
 
     np.testing.assert_array_equal(batch.offsets, replayed.candidates.offsets)
     np.testing.assert_array_equal(batch.rows, replayed.candidates.rows)

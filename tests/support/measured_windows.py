@@ -8,13 +8,9 @@ from numpy.typing import NDArray
 
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import (
-    FitWindows,
-    Outcomes,
-    choose_windows,
-    find_outcomes,
-    select_before,
-)
+from serve_app.fitting.data.moments import moments_at
+from serve_app.fitting.data.outcomes import Outcomes, find_outcomes
+from serve_app.fitting.data.windows import FitWindows, choose_windows, select_before
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.window_results import (
     ItemFacts,
@@ -72,14 +68,18 @@ CONTEST = Contest({"main": likely, "other": fused}, ("main",), served=fused)
 
 
 def outcomes_at(at: float, until_at: float) -> Outcomes:
-    known = select_before(demo_shop()[2], until_at)
-    return find_outcomes(known, at, until_at, world_at(at).fitted.catalogue.listed, least=CLICKED)
+    log = demo_shop()[2]
+    moments = moments_at(log, np.arange(len(log.user_ids)), at)
+    listed = world_at(at).fitted.catalogue.listed
+    # The window ends before the next one begins.
+    return find_outcomes(log, moments, np.nextafter(until_at, 0), listed, least=CLICKED)
 
 
 def measured_block(
     block: Block, found: Outcomes, world: Snapshot, contest: Contest = CONTEST
 ) -> WindowResults:
-    return measure_block(block.examples, block.candidates.rows, block.users, found, world, contest)
+    rows, log = block.candidates.rows, demo_shop()[2]
+    return measure_block(block.examples, rows, block.users, found, world, log, contest)
 
 
 def measured_at(
@@ -87,7 +87,7 @@ def measured_at(
 ) -> WindowResults:
     """The window between two moments."""
     world, found = world_at(at, until_at if leaking else None), outcomes_at(at, until_at)
-    found_blocks = make_blocks(world, found, CandidatesConfig())
+    found_blocks = make_blocks(world, demo_shop()[2], found, CandidatesConfig())
     return concatenate_results(
         [measured_block(block, found, world, contest) for block in found_blocks]
     )

@@ -11,8 +11,9 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, Scalar, gather, offsets_of, owners, pad
 from serve_app.domain.batches import CandidateBatch
 from serve_app.domain.filters.allowed_items import AllowedItems
-from serve_app.domain.interactions import GRADE_GAINS, Histories
-from serve_app.fitting.data.windows import Outcomes
+from serve_app.domain.interactions import GRADE_GAINS, Histories, InteractionLog
+from serve_app.fitting.data.moments import histories_at
+from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.window_results import POPULARITY, SERVED, WIDTH, Order, WindowResults
 from serve_app.fitting.moments.examples import Examples
@@ -53,6 +54,7 @@ def measure_block(
     users: slice,
     outcomes: Outcomes,
     snapshot: Snapshot,
+    log: InteractionLog,
     contest: Contest,
 ) -> WindowResults:
     """Measures the users of a block who wanted something new; there may be none.
@@ -60,12 +62,14 @@ def measure_block(
     Args:
         examples: all candidates of the block's users.
         rows: shape (n_examples,), items of the examples.
-        users: the block's users, as a slice of the outcomes' users.
-        outcomes: of all users of the window.
+        users: the block's users, as a slice of the outcomes.
+        outcomes: of one moment of each user of the window.
         snapshot: at the beginning of the window.
+        log: with everything that users did before their moments.
     """
     buyers = np.flatnonzero(window_results.count_wanted(outcomes)[users])
-    histories = snapshot.fitted.archive.of_rows(outcomes.users[users][buyers], stale=False)
+    moments, n_rows = outcomes.moments.take(users.start + buyers), len(snapshot.fitted.catalogue)
+    histories = histories_at(log, moments, snapshot.label.ending_types).standing(n_rows)
     candidates, examples = _take_candidates(examples, rows, buyers), examples.of_users(buyers)
     orders = {**contest.variants, **({SERVED: contest.served} if contest.served else {})}
     scores = {name: order(examples) for name, order in orders.items()}
@@ -76,7 +80,6 @@ def measure_block(
         lists[name] = _list_best(order(examples), candidates)
     lists[POPULARITY] = _list_most_bought(histories, snapshot)
     relevant = window_results.select_wanted(outcomes, users.start + buyers)
-    n_rows = len(snapshot.fitted.catalogue)
     calibrated = tuple(name for name in contest.variants if name in contest.calibrated)
     return WindowResults(
         names=tuple(lists),

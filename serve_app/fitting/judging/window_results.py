@@ -11,7 +11,7 @@ from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.catalogue import Catalogue
 from serve_app.fitting.data.labels import WANTED
-from serve_app.fitting.data.windows import Outcomes
+from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.moments.examples import Examples
 from serve_app.measuring.lists import PerUser, Wanted
 from serve_app.measuring.metrics import hit_rate, ndcg_at, ranked_hits, recall_at, reciprocal_rank
@@ -31,7 +31,7 @@ Order = Callable[[Examples], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class WindowResults:
-    """One row per test user: a user who did something new in the window that the label counts.
+    """One row per test user: a user who did something new after their moment that the label counts.
 
     Attributes:
         names: of the orders: variants, ``<variant>_diverse``, sources, ``fused`` and the like.
@@ -39,7 +39,7 @@ class WindowResults:
         lists: shape (n_names, n, WIDTH), int32, rows of the catalogue, best first, ``MISSING``
             behind the end of a list.
         hits: shape of ``lists``, positions that hold a wanted item.
-        n_past: shape (n,), int64, interactions before the window that the label counts.
+        n_past: shape (n,), int64, interactions before the user's moment that the label counts.
         relevant: shape (total,), int32, rows that each user wanted, ascending within a user.
         offsets: shape (n + 1,), int64, where the relevant rows of each user start.
         n_found: shape (n,), int64, relevant rows that were among the user's candidates.

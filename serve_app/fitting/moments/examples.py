@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch, ScoringBatch
-from serve_app.fitting.data.windows import Outcomes
+from serve_app.domain.interactions import MAX_EVENTS, InteractionLog
+from serve_app.fitting.data.moments import histories_at
+from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.scoring.model_features import FEATURES, assemble, user_features
@@ -51,7 +53,7 @@ class Examples:
 
 
 class Block(NamedTuple):
-    """Up to ``BLOCK_USERS`` consecutive users of ``Outcomes``, and their candidates.
+    """Up to ``BLOCK_USERS`` consecutive moments of ``Outcomes``, and their candidates.
 
     There is one example for each candidate.
     """
@@ -62,10 +64,10 @@ class Block(NamedTuple):
 
 
 def make_blocks(
-    snapshot: Snapshot, outcomes: Outcomes, config: CandidatesConfig
+    snapshot: Snapshot, log: InteractionLog, outcomes: Outcomes, config: CandidatesConfig
 ) -> Iterator[Block]:
-    """Makes the blocks of all users."""
-    return (make_block(snapshot, outcomes, part, config) for part in cut_parts(len(outcomes)))
+    """Makes the blocks of all moments."""
+    return (make_block(snapshot, log, outcomes, part, config) for part in cut_parts(len(outcomes)))
 
 
 def cut_parts(n_users: int) -> list[slice]:
@@ -75,23 +77,33 @@ def cut_parts(n_users: int) -> list[slice]:
 
 
 def make_block(
-    snapshot: Snapshot, outcomes: Outcomes, part: slice, config: CandidatesConfig
+    snapshot: Snapshot,
+    log: InteractionLog,
+    outcomes: Outcomes,
+    part: slice,
+    config: CandidatesConfig,
+    max_events: int = MAX_EVENTS,
 ) -> Block:
-    """Finds the candidates that a block of users would have got at the moment of the snapshot.
+    """Finds the candidates that a block of users would have got at their moments.
 
-    The stock of that moment is unknown, and items out of stock stay candidates.
+    The tables are those of the snapshot, the histories end at the moments. The stock of that time
+    is unknown, and items out of stock stay candidates.
 
     Args:
-        part: the block, as a slice of the outcomes' users.
+        log: with everything that users did before their moments.
+        part: the block, as a slice of the outcomes.
+        max_events: see ``histories_at``.
     """
-    users = outcomes.users[part]
-    batch = RequestBatch.unfiltered(("",) * len(users), _LIST_LENGTH, snapshot.at)
-    finder = CandidateFinder.of(snapshot.fitted, config, include_out_of_stock=True)
-    candidates = finder.find(batch, snapshot.fitted.archive.of_rows(users, stale=False))
-    features = user_features(snapshot.users[users], snapshot.at)
+    moments, fitted = outcomes.moments.take(part), snapshot.fitted
+    users = moments.users
+    batch = RequestBatch.unfiltered(("",) * len(users), _LIST_LENGTH, moments.at)
+    finder = CandidateFinder.of(fitted, config, include_out_of_stock=True)
+    histories = histories_at(log, moments, snapshot.label.ending_types, max_events)
+    candidates = finder.find(batch, histories)
+    features = user_features(snapshot.users[users], batch.at)
     scoring = ScoringBatch.of(candidates, features, batch.at)
-    matrix = np.ascontiguousarray(assemble(FEATURES, snapshot.fitted.catalogue, scoring))
-    strengths = _strengths(candidates, outcomes, part, len(snapshot.fitted.catalogue))
+    matrix = np.ascontiguousarray(assemble(FEATURES, fitted.catalogue, scoring))
+    strengths = _strengths(candidates, outcomes, part, len(fitted.catalogue))
     return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
 
 

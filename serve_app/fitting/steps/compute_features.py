@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Mask
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import InteractionLog
-from serve_app.fitting.data.windows import FitWindows, find_outcomes, select_before, select_standing
+from serve_app.fitting.data.labels import CLICKED
+from serve_app.fitting.data.outcomes import WindowOutcomes, draw_outcomes
+from serve_app.fitting.data.windows import FitWindows, select_before, select_standing
 from serve_app.fitting.moments import snapshot
 from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
 from serve_app.fitting.run import Job
@@ -52,9 +54,13 @@ def known_at(data: CheckedData, moment: str) -> Known:
         # The bundle serves the future: it lists items that are announced, and knows the last
         # interaction, which happened at the moment itself.
         return Known(select_standing(data.log), at, data.items.listed & np.isnan(data.withdrawn_at))
+    return Known(select_before(data.log, at), at, listed_then(data, at))
+
+
+def listed_then(data: CheckedData, at: float) -> Mask:
+    """Items that were listed at a moment of the past, shape (n_items,)."""
     # An item that was withdrawn since was on the shelves then.
-    listed = snapshot.listed_at(data.items, at) & ~(data.withdrawn_at <= at)
-    return Known(select_before(data.log, at), at, listed)
+    return snapshot.listed_at(data.items, at) & ~(data.withdrawn_at <= at)
 
 
 def compute_features(job: Job, folder: Path) -> None:
@@ -92,12 +98,41 @@ def _compute_numbers(shared: tuple[CheckedData, SnapshotConfig], moment: str) ->
 
 
 def _choose_settings(data: CheckedData, job: Job) -> SnapshotConfig:
-    config, split = job.config, data.split
+    config = job.config
     log, at, listed = known_at(data, "past")
     past = take_snapshot(data.items, log, at, listed, data.created_at, config.snapshot, data.label)
     # Cut off where measuring begins: settings that knew the last window would flatter the fit.
-    later = select_before(data.log, split.evaluate_at)
-    outcomes = find_outcomes(later, at, split.evaluate_at, listed, data.label)
+    outcomes = draw_window(data, "past", config.max_examples_users, 0, config.seed).first
     return tune_sources(
-        past, log, outcomes, config.snapshot, config.candidates, config.n_tuning_users, config.seed
+        past,
+        data.log,
+        outcomes,
+        config.snapshot,
+        config.candidates,
+        config.n_tuning_users,
+        config.seed,
+    )
+
+
+def draw_window(
+    data: CheckedData, window: str, n_users: int, n_further: int, seed: int
+) -> WindowOutcomes:
+    """Draws moments of the window that begins at one of ``MOMENTS``, and finds their outcomes.
+
+    Args: as of ``draw_outcomes``.
+    """
+    start_at, until_at = MOMENTS[window](data.split), data.split.end_at
+    if window == "past":
+        # Both ends of a window count, so the first must not see the beginning of the second.
+        until_at = float(np.nextafter(data.split.evaluate_at, -np.inf))
+    return draw_outcomes(
+        data.log,
+        start_at,
+        until_at,
+        listed_then(data, start_at),
+        data.label,
+        CLICKED,
+        n_users=n_users,
+        n_further=n_further,
+        seed=seed,
     )

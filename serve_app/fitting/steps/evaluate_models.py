@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.bundles.manifest import Order, unusable_variants
-from serve_app.fitting.data.windows import Outcomes
+from serve_app.domain.interactions import InteractionLog
+from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.gate import NOTHING_SERVED, GateVerdict, judge, why_not_comparable
@@ -57,7 +58,7 @@ def evaluate_models(job: Job, folder: Path) -> None:
     served = job.source.load_served()
     served_model, served_absent = _served_model(served, config.main, data.split.evaluate_at)
     latest = find_candidates.load_snapshot(job.work, data, "latest")
-    results = _measure(job, latest, served_model)
+    results = _measure(job, latest, data.log, served_model)
     n_items = int(latest.fitted.catalogue.listed.sum())
     write_json(folder / "metrics.json", window_results.mean_metrics(results, n_items))
     leaks = _find_leaks(job, results)
@@ -112,7 +113,9 @@ def tuned_settings(settings: SnapshotConfig) -> dict[str, float]:
     }
 
 
-def _measure(job: Job, latest: Snapshot, served: _Model | None) -> WindowResults:
+def _measure(
+    job: Job, latest: Snapshot, log: InteractionLog, served: _Model | None
+) -> WindowResults:
     variants = {
         name: _Model(variant.feature_names, read_booster(job.work, "held_out", name))
         for name, variant in job.config.variants.items()
@@ -122,17 +125,18 @@ def _measure(job: Job, latest: Snapshot, served: _Model | None) -> WindowResults
     shards = find_candidates.load_shards(job.work, "latest")
     blocks = zip(shards, cut_parts(len(outcomes)), strict=True)
     parts = []
-    for part in job.workers.map(_measure_shard, (latest, outcomes, contest), blocks):
+    for part in job.workers.map(_measure_shard, (latest, log, outcomes, contest), blocks):
         parts.append(part)
         job.progress(0.8 * len(parts) / len(shards))
     return window_results.concatenate_results([part for part in parts if len(part)])
 
 
 def _measure_shard(
-    shared: tuple[Snapshot, Outcomes, Contest], block: tuple[find_candidates.Shard, slice]
+    shared: tuple[Snapshot, InteractionLog, Outcomes, Contest],
+    block: tuple[find_candidates.Shard, slice],
 ) -> WindowResults:
-    (snapshot, outcomes, contest), (shard, users) = shared, block
-    return measure_block(shard.examples, shard.rows, users, outcomes, snapshot, contest)
+    (snapshot, log, outcomes, contest), (shard, users) = shared, block
+    return measure_block(shard.examples, shard.rows, users, outcomes, snapshot, log, contest)
 
 
 def _serves_no_model(served: ServedModels | None, main: str) -> bool:

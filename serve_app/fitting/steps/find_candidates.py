@@ -1,7 +1,7 @@
 """Step ``candidates``: fits the sources' tables at each moment, and finds candidates of the past.
 
-The users of a window are processed in independent blocks. Of the window ``past`` the step keeps the
-examples that models learn from; of ``latest`` it keeps all candidates, to rank and measure them.
+The moments of a window are processed in independent blocks. The step keeps the examples that models
+learn from. Of the first moments in ``latest`` it keeps all candidates, to rank and measure them.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from serve_app.arrays.columns import Rows
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
+from serve_app.domain.interactions import InteractionLog
 from serve_app.errors import NotEnoughData
-from serve_app.fitting.data.labels import CLICKED
-from serve_app.fitting.data.windows import Outcomes, find_outcomes, sample, select_before
+from serve_app.fitting.data.outcomes import Outcomes, WindowOutcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.judging.window_results import count_wanted, source_ndcgs
 from serve_app.fitting.moments import examples
@@ -40,6 +40,9 @@ STEP = "candidates"
 WINDOWS = ("past", "latest")
 """Models learn from the first window; they are measured on the latest, then learn from it too."""
 
+FURTHER: Mapping[str, str] = {window: f"{window}_further" for window in WINDOWS}
+"""Names of the folders of further moments, by window: models learn from them, and nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -57,10 +60,19 @@ class Shard:
     source_ndcgs: NDArray[np.float64]
 
 
-class _Window(NamedTuple):
+class _Asked(NamedTuple):
+    """Moments to find candidates for.
+
+    Attributes:
+        log: with everything that users did before their moments.
+        max_events: see ``histories_at``.
+    """
+
     snapshot: Snapshot
+    log: InteractionLog
     outcomes: Outcomes
     config: FitConfig
+    max_events: int
     is_measured: bool
 
 
@@ -79,12 +91,16 @@ def find_candidates(job: Job, folder: Path) -> None:
     for moment, fitted in tables.items():
         save(folder / "tables" / moment, fitted)
     job.progress(0.3)
+    max_events = load_settings(job.work).max_events_per_user
     for i, name in enumerate(WINDOWS):
-        outcomes = _find_outcomes(data, name, job.config)
-        save(folder / "outcomes" / name, outcomes)
+        first, further = _draw_window(data, name, job.config)
+        save(folder / "outcomes" / name, first)
         snapshot = _assemble_snapshot(data, name, tables[name], job.work)
-        window = _Window(snapshot, outcomes, job.config, is_measured=name == "latest")
-        _save_shards(folder / name, window, job, i)
+        asked = _Asked(snapshot, data.log, first, job.config, max_events, name == "latest")
+        n_users = _save_shards(folder / name, asked, job, 2 * i)
+        _check_enough(n_users, "wanted any of their candidates", snapshot.at, job.config)
+        asked = asked._replace(outcomes=further, is_measured=False)
+        _save_shards(folder / FURTHER[name], asked, job, 2 * i + 1)
 
 
 def load_tables(work: Workspace, moment: str) -> CandidateTables:
@@ -96,7 +112,7 @@ def load_outcomes(work: Workspace, window: str) -> Outcomes:
 
 
 def load_shards(work: Workspace, window: str) -> list[Shard]:
-    """Memory-mapped, in the order of the outcomes' users."""
+    """Memory-mapped, in the order of the outcomes."""
     # Numbers in names of folders have leading zeros: sorted by name is sorted by number.
     return [load(Shard, folder) for folder in sorted((work.folder_of(STEP) / window).iterdir())]
 
@@ -129,37 +145,36 @@ def _fit_tables_at(
     return fit_tables(catalogues[moment], known.log, known.at, config, data.label)
 
 
-def _find_outcomes(data: CheckedData, window: str, config: FitConfig) -> Outcomes:
-    split = data.split
-    until_at, log = split.end_at, data.log
-    if window == "past":
-        # Both ends of a window count, so the first must not see the beginning of the second.
-        until_at, log = split.evaluate_at, select_before(data.log, split.evaluate_at)
-    start = known_at(data, window)
-    outcomes = find_outcomes(log, start.at, until_at, start.listed, data.label, least=CLICKED)
-    outcomes = sample(outcomes, config.max_examples_users, config.seed)
-    n_users = int((count_wanted(outcomes) > 0).sum())
-    _check_enough(n_users, "wanted anything new", start.at, config)
-    return outcomes
+def _draw_window(data: CheckedData, window: str, config: FitConfig) -> WindowOutcomes:
+    drawn = compute_features.draw_window(
+        data, window, config.max_examples_users, config.n_further_moments, config.seed
+    )
+    n_users = int((count_wanted(drawn.first) > 0).sum())
+    _check_enough(n_users, "wanted anything new", MOMENTS[window](data.split), config)
+    return drawn
 
 
-def _save_shards(folder: Path, window: _Window, job: Job, i_window: int) -> None:
-    parts = list(enumerate(examples.cut_parts(len(window.outcomes))))
-    n_users = 0
-    for (number, _), shard in zip(parts, job.workers.map(_make_shard, window, parts), strict=True):
+def _save_shards(folder: Path, asked: _Asked, job: Job, i_part: int) -> int:
+    """Returns the number of moments after which any of the candidates was touched."""
+    folder.mkdir()
+    parts = list(enumerate(examples.cut_parts(len(asked.outcomes))))
+    n_touched = 0
+    for (number, _), shard in zip(parts, job.workers.map(_make_shard, asked, parts), strict=True):
         save(folder / f"{number:06}", shard)
-        n_users += int(examples.have_touched(shard.examples).sum())
-        job.progress(0.3 + 0.7 * (i_window + (number + 1) / len(parts)) / len(WINDOWS))
-    _check_enough(n_users, "wanted any of their candidates", window.snapshot.at, job.config)
+        n_touched += int(examples.have_touched(shard.examples).sum())
+        job.progress(0.3 + 0.7 * (i_part + (number + 1) / len(parts)) / (2 * len(WINDOWS)))
+    return n_touched
 
 
-def _make_shard(window: _Window, part: tuple[int, slice]) -> Shard:
-    (number, users), config = part, window.config
-    block = examples.make_block(window.snapshot, window.outcomes, users, config.candidates)
-    relevant = count_wanted(window.outcomes)[users]
+def _make_shard(asked: _Asked, part: tuple[int, slice]) -> Shard:
+    (number, moments), config, outcomes = part, asked.config, asked.outcomes
+    block = examples.make_block(
+        asked.snapshot, asked.log, outcomes, moments, config.candidates, asked.max_events
+    )
+    relevant = count_wanted(outcomes)[moments]
     buyers = np.flatnonzero(relevant)
     ndcgs = source_ndcgs(block.examples.of_users(buyers), relevant[buyers])
-    if window.is_measured:
+    if asked.is_measured:
         return Shard(block.examples, block.candidates.rows, ndcgs)
     rng = random_generator(config.seed, number)
     return Shard(examples.drop_negatives(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)

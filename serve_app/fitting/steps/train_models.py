@@ -15,7 +15,7 @@ import numpy as np
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.examples import Examples, concatenate_examples, drop_negatives
 from serve_app.fitting.run import Job
-from serve_app.fitting.steps.find_candidates import load_shards, random_generator
+from serve_app.fitting.steps.find_candidates import FURTHER, load_shards, random_generator
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import BINARY, Member, Objective, train_booster
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
@@ -39,7 +39,7 @@ class _Learning(NamedTuple):
 
     Attributes:
         examples: of the window ``past``, then those of the latest.
-        n_past: users of the window ``past``.
+        n_past: moments of the window ``past``.
     """
 
     examples: Examples
@@ -93,13 +93,20 @@ def calibrated_variants(work: Workspace) -> tuple[str, ...]:
 
 
 def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
-    past = [shard.examples for shard in load_shards(work, "past")]
+    past, latest_further = (
+        [shard.examples for shard in shards]
+        for shards in (
+            [*load_shards(work, "past"), *load_shards(work, FURTHER["past"])],
+            load_shards(work, FURTHER["latest"]),
+        )
+    )
     # The step before kept all candidates of the latest window, for measuring.
     latest = [
         drop_negatives(shard.examples, config.max_negatives, random_generator(config.seed, number))
         for number, shard in enumerate(load_shards(work, "latest"))
     ]
-    return _Learning(concatenate_examples([*past, *latest]), sum(map(len, past)), config)
+    together = concatenate_examples([*past, *latest, *latest_further])
+    return _Learning(together, sum(map(len, past)), config)
 
 
 def _train_boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:

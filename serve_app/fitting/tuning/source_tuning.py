@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Rows
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
-from serve_app.fitting.data.windows import Outcomes, sample, select_interactions
+from serve_app.fitting.data.outcomes import Outcomes, sample
+from serve_app.fitting.data.windows import select_before, select_interactions
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
 from serve_app.fitting.tables.fit_tables import decay
@@ -56,10 +57,10 @@ def tune_sources(
     popularity is always the best one. Without returning users all configured values are kept.
 
     Args:
-        snapshot: fitted before the window of ``outcomes``, from the interactions of ``log``.
+        snapshot: of the beginning of the window of ``outcomes``.
+        log: with everything that users did before their moments.
         n_users: users to measure the values with.
     """
-    log = select_interactions(log, snapshot.fitted.catalogue.listed[log.rows])
     trial = _Trial(
         snapshot, log, sample(outcomes, n_users, seed), candidates, config.tables.max_items_per_user
     )
@@ -102,14 +103,16 @@ class _Trial:
         max_items_per_user: int,
     ) -> None:
         # Users without a history get equal lists at every point, and only add noise.
-        has_history = np.bincount(log.users, minlength=len(log.user_ids))[outcomes.users] > 0
+        has_history = outcomes.moments.ends > outcomes.moments.starts
         self._buyers = np.flatnonzero((count_wanted(outcomes) > 0) & has_history)
         self._parts = [
-            TrialUsers.of(outcomes, self._buyers[start : start + _BATCH], snapshot, candidates)
+            TrialUsers.of(outcomes, self._buyers[start : start + _BATCH], log, snapshot, candidates)
             for start in range(0, len(self._buyers), _BATCH)
         ]
-        self._snapshot, self._log, self._candidates = snapshot, log, candidates
-        self._tables = TrialTables(snapshot, log, max_items_per_user)
+        known = select_before(log, snapshot.at)
+        known = select_interactions(known, snapshot.fitted.catalogue.listed[known.rows])
+        self._snapshot, self._log, self._candidates = snapshot, known, candidates
+        self._tables = TrialTables(snapshot, known, max_items_per_user)
 
     @property
     def n_users(self) -> int:

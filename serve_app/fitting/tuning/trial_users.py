@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.ragged import Offsets, owners, pad
 from serve_app.domain.batches import RequestBatch
-from serve_app.fitting.data.windows import Outcomes
+from serve_app.domain.interactions import InteractionLog
+from serve_app.fitting.data.moments import Moments, histories_at
+from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.judging.window_results import select_wanted
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import Wanted, hits_of
@@ -24,7 +26,7 @@ Ragged = tuple[Rows, Offsets]
 
 
 class TrialUsers(NamedTuple):
-    """Requests of some users at the beginning of a window, and the items that they then wanted."""
+    """Requests of some users at their moments in a window, and the items that they then wanted."""
 
     queries: Queries
     wanted: Wanted
@@ -34,11 +36,12 @@ class TrialUsers(NamedTuple):
         cls,
         outcomes: Outcomes,
         users: NDArray[np.int64],
+        log: InteractionLog,
         snapshot: Snapshot,
         config: CandidatesConfig,
     ) -> "TrialUsers":
         """Asks for some users; ``users`` are positions in ``outcomes``."""
-        queries = _queries(outcomes.users[users], snapshot, config)
+        queries = _queries(outcomes.moments.take(users), log, snapshot, config)
         return cls(queries, select_wanted(outcomes, users))
 
     def ndcgs(self, lists: Ragged) -> NDArray[np.float64]:
@@ -57,7 +60,9 @@ class TrialUsers(NamedTuple):
         return np.bincount(users, found, minlength=len(self.queries)) / np.diff(self.wanted.offsets)
 
 
-def _queries(users: Rows, snapshot: Snapshot, config: CandidatesConfig) -> Queries:
-    batch = RequestBatch.unfiltered(("",) * len(users), K, snapshot.at)
+def _queries(
+    moments: Moments, log: InteractionLog, snapshot: Snapshot, config: CandidatesConfig
+) -> Queries:
+    batch = RequestBatch.unfiltered(("",) * len(moments), K, moments.at)
     finder = CandidateFinder.of(snapshot.fitted, config, include_out_of_stock=True)
-    return finder.queries(batch, snapshot.fitted.archive.of_rows(users, stale=False))
+    return finder.queries(batch, histories_at(log, moments, snapshot.label.ending_types))

@@ -6,13 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from serve_app.arrays.ragged import gather
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.items import build_catalogue
 from serve_app.fitting.data.labels import LabelConfig
-from serve_app.fitting.data.windows import Outcomes, find_outcomes, select_before
+from serve_app.fitting.data.moments import moments_at
+from serve_app.fitting.data.outcomes import find_outcomes
+from serve_app.fitting.data.windows import select_before
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.examples import make_blocks
 from serve_app.fitting.moments.snapshot import SnapshotConfig, take_snapshot
@@ -39,6 +40,12 @@ def world_at(items, log, at):
     )
 
 
+def outcomes_after(log, at, listed):
+    """Of all users, from one moment on."""
+    moments = moments_at(log, np.arange(len(log.user_ids)), at)
+    return find_outcomes(log, moments, float(log.at.max()), listed)
+
+
 def shuffled_after(log, at, seed):
     """The same past; what came later with other items, twice."""
     late = np.flatnonzero(log.at >= at)
@@ -58,13 +65,13 @@ _PARTS = ("users", "rows", "types", "values", "at")
 def test_later_interactions_leave_every_feature_unchanged():
     items, _, log = demo_shop()
     at = float(np.quantile(log.at, 0.8))
-    found = find_outcomes(log, at, float(log.at.max()), np.ones(len(items), bool))
-    found = replace(found, users=found.users[:40], offsets=found.offsets[:41])
+    found = outcomes_after(log, at, np.ones(len(items), bool)).take(np.arange(40))
 
     matrices = []
     for each in (log, shuffled_after(log, at, seed=3)):
         world = world_at(items, select_before(each, at), at)
-        [block] = make_blocks(world, found, CandidatesConfig())
+        moments = moments_at(each, found.users, at)
+        [block] = make_blocks(world, each, replace(found, moments=moments), CandidatesConfig())
         matrices.append(block.examples.matrix)
 
     np.testing.assert_array_equal(*matrices)
@@ -91,11 +98,11 @@ def test_half_lives_are_chosen_from_the_outcomes():
     then = [(f"u{i}", 9 + i % 3, "purchase", 101) for i in range(30)]
     log = log_of(*past, *late, *then)
     world = world_at(items_of(12), select_before(log, 100 * DAY_S), 100 * DAY_S)
-    found = find_outcomes(log, world.at, float(log.at.max()), world.fitted.catalogue.listed)
+    found = outcomes_after(log, world.at, world.fitted.catalogue.listed)
 
     settings = tune_sources(
         world,
-        select_before(log, world.at),
+        log,
         found,
         SnapshotConfig(),
         CandidatesConfig(),
@@ -181,11 +188,11 @@ def test_keeps_the_settings_where_nobody_came_back():
     at = float(np.quantile(log.at, 0.5))
     world = world_at(items, select_before(log, at), at)
     late = np.unique(log.users[log.at < at])
-    found = find_outcomes(log, at, float(log.at.max()), world.fitted.catalogue.listed)
+    found = outcomes_after(log, at, world.fitted.catalogue.listed)
     settings = tune_sources(
         world,
-        select_before(log, at),
-        sample_without(found, late),
+        log,
+        found.take(np.flatnonzero(~np.isin(found.users, late))),
         SnapshotConfig(),
         CandidatesConfig(),
         100,
@@ -193,9 +200,3 @@ def test_keeps_the_settings_where_nobody_came_back():
     )
 
     assert settings == SnapshotConfig()
-
-
-def sample_without(found, users):
-    kept = np.flatnonzero(~np.isin(found.users, users))
-    positions, offsets = gather(found.offsets, kept)
-    return Outcomes(found.users[kept], offsets, found.rows[positions], found.strengths[positions])

@@ -15,7 +15,7 @@ from serve_app.fitting.fit_source import DataInMemory, FitData
 from serve_app.fitting.moments.snapshot import build_archive
 from serve_app.fitting.pipeline import STEPS
 from serve_app.fitting.run import ALWAYS_AGAIN, StepCost, keys_of, run
-from serve_app.fitting.steps.find_candidates import load_shards
+from serve_app.fitting.steps.find_candidates import FURTHER, load_shards
 from serve_app.fitting.steps.publish_bundle import assemble_result
 from serve_app.fitting.steps.train_models import calibrated_variants, load_objectives, read_booster
 from serve_app.fitting.training.boosting import VariantConfig, parse_booster
@@ -91,7 +91,10 @@ class TestTrain:
             kind: sum(
                 len(shard.examples) for window in windows for shard in load_shards(filled, window)
             )
-            for kind, windows in (("held_out", ["past"]), ("published", ["past", "latest"]))
+            for kind, windows in (
+                ("held_out", ["past", FURTHER["past"]]),
+                ("published", [*FURTHER, *FURTHER.values()]),
+            )
         }
         main = SMALL.variants["main"].model_copy(update={"few_users": 2 * n_users["published"]})
         fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))

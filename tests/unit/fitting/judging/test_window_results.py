@@ -34,7 +34,7 @@ def window():
     """World, outcomes and blocks of the latest window of the demo shop."""
     at = split()
     world, found = world_at(at.evaluate_at), outcomes_at(at.evaluate_at, at.end_at)
-    return world, found, list(make_blocks(world, found, CandidatesConfig()))
+    return world, found, list(make_blocks(world, demo_shop()[2], found, CandidatesConfig()))
 
 
 @cache
@@ -152,7 +152,7 @@ def test_parts_join_to_what_one_block_would_give(monkeypatch):
     world, found, all_blocks = window()
     monkeypatch.setattr("serve_app.fitting.moments.examples.BLOCK_USERS", 37)
 
-    small = list(make_blocks(world, found, CandidatesConfig()))
+    small = list(make_blocks(world, demo_shop()[2], found, CandidatesConfig()))
     again = concatenate_results([measured_block(block, found, world) for block in small])
 
     assert len(small) > len(all_blocks)

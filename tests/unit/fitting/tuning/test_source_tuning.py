@@ -1,13 +1,12 @@
 import pytest
 
-from serve_app.fitting.data.labels import BOUGHT
-from serve_app.fitting.data.windows import find_outcomes, sample, select_before
+from serve_app.fitting.data.outcomes import sample
 from serve_app.fitting.moments.snapshot import SnapshotConfig
 from serve_app.fitting.tuning.source_tuning import SOURCE_WEIGHTS, choose_clearly_best, tune_sources
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.scoring.model_features import SOURCES
 from tests.support.hand_made_logs import demo_shop
-from tests.support.measured_windows import split, world_at
+from tests.support.measured_windows import outcomes_at, split, world_at
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +17,8 @@ def chosen():
 def settings_chosen(*, n_back=None):
     """``n_back``: how many of the users who came back are known; all of them when ``None``."""
     at = split()
-    log = select_before(demo_shop()[2], at.train_at)
-    world = world_at(at.train_at)
-    later = select_before(demo_shop()[2], at.evaluate_at)
-    found = find_outcomes(later, at.train_at, at.evaluate_at, world.fitted.catalogue.listed, BOUGHT)
+    log, world = demo_shop()[2], world_at(at.train_at)
+    found = outcomes_at(at.train_at, at.evaluate_at)
     if n_back is not None:
         found = sample(found, n_back, 7)
     candidates = CandidatesConfig(max_candidates=100)

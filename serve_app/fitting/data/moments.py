@@ -1,0 +1,153 @@
+"""Draws the moments at which users of the past are asked for, and gives what was known then.
+
+A request comes at a moment of the user's own: their history ends there, while the tables are
+older. Models that learn at such moments meet histories as they will meet them when they serve.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import Mask
+from serve_app.arrays.ragged import offsets_of, positions_within, spans
+from serve_app.domain.interactions import (
+    MAX_EVENTS,
+    Histories,
+    InteractionLog,
+    kept_types,
+    latest,
+    make_events,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments of users, in order of the users. A user may have several.
+
+    Attributes:
+        users: shape (n,), int32, as numbered in the log.
+        at: shape (n,), float64, epoch seconds.
+        starts: shape (n,), int64, position of the user's first event in the log.
+        ends: shape (n,), int64, position behind the user's last event before the moment.
+    """
+
+    users: NDArray[np.int32]
+    at: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, positions: NDArray[np.integer] | slice) -> "Moments":
+        """Some of the moments."""
+        return Moments(
+            self.users[positions], self.at[positions], self.starts[positions], self.ends[positions]
+        )
+
+
+def moments_at(log: InteractionLog, users: NDArray[np.integer], at: float) -> Moments:
+    """The same moment for each of the ascending ``users``."""
+    n_users = len(log.user_ids)
+    starts = offsets_of(np.bincount(log.users, minlength=n_users))[users]
+    n_before = np.bincount(log.users[log.at < at], minlength=n_users)[users]
+    return Moments(
+        users.astype(np.int32), np.full(len(users), at, np.float64), starts, starts + n_before
+    )
+
+
+def histories_at(
+    log: InteractionLog, moments: Moments, ending_types: Mask, limit: int = MAX_EVENTS
+) -> Histories:
+    """Events of each moment's user before the moment, as stores keep them.
+
+    Args:
+        log: with returns, which count from their own moment on.
+        ending_types: see ``CandidateTables``.
+        limit: latest events kept of a user, besides the last one of every item that ended it.
+    """
+    positions, offsets = spans(moments.starts, moments.ends - moments.starts)
+    events = make_events(
+        log.rows[positions], log.types[positions], log.at[positions], log.values[positions]
+    )
+    whole = Histories(events, offsets, np.zeros(len(moments), bool))
+    # The rule of the store: a model must learn from histories as long as those it will meet.
+    return whole.where(latest(events, offsets, limit, kept_types(ending_types)))
+
+
+class Drawn(NamedTuple):
+    """Moments of a window.
+
+    Attributes:
+        first: one moment of each user. Users with a history are asked for when the window begins,
+            the others at a random one of their moments.
+        further: other moments of the same users.
+    """
+
+    first: Moments
+    further: Moments
+
+
+def draw_moments(
+    log: InteractionLog,
+    counted: Mask,
+    start_at: float,
+    n_users: int,
+    n_further: int,
+    rng: np.random.Generator,
+) -> Drawn:
+    """Draws moments just before a counted event of the window, each with the same chance.
+
+    Args:
+        counted: shape (len(log),), events of the window that the label counts. All are later
+            than ``start_at``, or at that moment.
+        start_at: epoch seconds, the beginning of the window.
+        n_users: users that are drawn at most.
+        n_further: further moments of a user at most.
+    """
+    chosen = _choose(np.unique(log.users[counted]), n_users, rng)
+    at_start = moments_at(log, chosen, start_at)
+    inside, ranks = _shuffle_moments(log, counted, at_start, rng)
+    is_known = at_start.ends > at_start.starts
+    # A user without a history takes the first of their shuffled moments instead of the beginning.
+    replaced = ~np.isin(inside.users, chosen[is_known]) & (ranks == 0)
+    n_skipped = np.isin(inside.users, chosen[~is_known]).astype(np.int64)
+    is_further = ~replaced & (ranks < n_further + n_skipped)
+    return Drawn(
+        _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),
+        inside.take(np.flatnonzero(is_further)),
+    )
+
+
+def _choose(users: NDArray[np.int32], n: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    return users if len(users) <= n else np.sort(rng.choice(users, n, replace=False))
+
+
+def _shuffle_moments(
+    log: InteractionLog, counted: Mask, chosen: Moments, rng: np.random.Generator
+) -> tuple[Moments, NDArray[np.int64]]:
+    """Distinct moments of the counted events of chosen users, and the place of each in a random
+    order of its user's moments, from 0.
+    """
+    of_chosen = np.flatnonzero(counted)
+    of_chosen = of_chosen[np.isin(log.users[of_chosen], chosen.users)]
+    # Events of one moment, as the lines of an invoice are, are not known to each other.
+    is_new = (np.diff(log.users, prepend=-1) != 0) | (np.diff(log.at, prepend=np.nan) != 0)
+    firsts = np.flatnonzero(is_new)
+    ends = np.unique(firsts[np.searchsorted(firsts, of_chosen, side="right") - 1])
+    users = log.users[ends]
+    starts = chosen.starts[np.searchsorted(chosen.users, users)]
+    lengths = np.bincount(np.searchsorted(chosen.users, users), minlength=len(chosen))
+    order = np.lexsort((rng.random(len(users)), users))
+    ranks = np.empty(len(users), np.int64)
+    ranks[order] = positions_within(offsets_of(lengths))
+    return Moments(users, log.at[ends], starts, ends), ranks
+
+
+def _merge(left: Moments, right: Moments) -> Moments:
+    """Both, in order of the users."""
+    names = ("users", "at", "starts", "ends")
+    both = Moments(*(np.concatenate((getattr(left, n), getattr(right, n))) for n in names))
+    return both.take(np.argsort(both.users, kind="stable"))

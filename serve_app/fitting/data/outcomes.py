@@ -1,0 +1,157 @@
+"""Finds what users did after moments of a window with items that could be recommended to them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import Mask, Rows
+from serve_app.arrays.grouping import in_sorted
+from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners, spans
+from serve_app.domain.interactions import RETURN, InteractionLog, are_standing
+from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
+from serve_app.fitting.data.moments import Moments, draw_moments, histories_at
+from serve_app.fitting.data.windows import pairs_of
+from serve_app.recommending.candidates.finding import keys_with_types
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Interactions after a moment with items that could still be recommended to the user then.
+
+    Attributes:
+        moments: n moments, in order of the users.
+        offsets: shape (n + 1,), int64.
+        rows: shape (total,), int32, touched items, ascending within a moment.
+        strengths: shape (total,), uint8, the strongest interaction with each.
+    """
+
+    moments: Moments
+    offsets: Offsets
+    rows: Rows
+    strengths: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    @property
+    def users(self) -> NDArray[np.int32]:
+        return self.moments.users
+
+    def take(self, numbers: NDArray[np.integer]) -> "Outcomes":
+        """The outcomes of some of the moments."""
+        positions, offsets = gather(self.offsets, numbers)
+        return Outcomes(
+            self.moments.take(numbers), offsets, self.rows[positions], self.strengths[positions]
+        )
+
+
+def sample(outcomes: Outcomes, n: int, seed: int) -> Outcomes:
+    """Keeps at most n moments, chosen at random."""
+    if len(outcomes) <= n:
+        return outcomes
+    # Sorted: moments are in order of the users.
+    return outcomes.take(
+        np.sort(np.random.default_rng(seed).choice(len(outcomes), n, replace=False))
+    )
+
+
+def find_outcomes(
+    log: InteractionLog,
+    moments: Moments,
+    until_at: float,
+    listed: Mask,
+    label: Label = BOUGHT,
+    least: int = WANTED,
+) -> Outcomes:
+    """Finds what users did from their moment on. Moments without such an interaction are left out.
+
+    Purchases count unless they were returned until then. Items that the user is done with at the
+    moment are left out, as the served lists leave them out.
+
+    Args:
+        until_at: epoch seconds, the end of the window; included.
+        listed: shape (n_rows,), items that could be recommended when the window began.
+        label: interactions that count; some of them end that an item is recommended.
+        least: moments without an interaction of this strength are left out.
+    """
+    n_rows = len(listed)
+    user_ends = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))[moments.users + 1]
+    positions, offsets = spans(moments.ends, user_ends - moments.ends)
+    numbers = owners(offsets)
+    within = (are_lasting(log, until_at) & listed[log.rows])[positions]
+    positions, numbers = positions[within], numbers[within]
+    keys = numbers * n_rows + log.rows[positions]
+    histories = histories_at(log, moments, label.ending_types).standing(n_rows)
+    fresh = ~in_sorted(keys, keys_with_types(histories, label.ending_types, n_rows))
+    keys, strengths = _strongest(keys[fresh], label.strengths(log, positions[fresh]))
+    wanted = np.unique(keys[strengths >= least] // n_rows)
+    kept = in_sorted(keys // n_rows, wanted)
+    lengths = np.bincount(np.searchsorted(wanted, keys[kept] // n_rows), minlength=len(wanted))
+    return Outcomes(
+        moments.take(wanted),
+        offsets_of(lengths),
+        (keys[kept] % n_rows).astype(np.int32),
+        strengths[kept],
+    )
+
+
+class WindowOutcomes(NamedTuple):
+    """Outcomes of a window; see ``moments.Drawn``.
+
+    Attributes:
+        first: at one moment of each user. Orders are measured on them.
+        further: at other moments of these users, for models to learn from.
+    """
+
+    first: Outcomes
+    further: Outcomes
+
+
+def draw_outcomes(
+    log: InteractionLog,
+    start_at: float,
+    until_at: float,
+    listed: Mask,
+    label: Label,
+    least: int,
+    *,
+    n_users: int,
+    n_further: int,
+    seed: int,
+) -> WindowOutcomes:
+    """Draws moments of a window, and finds what users did from then on.
+
+    Args:
+        n_users: users that are drawn at most.
+        n_further: further moments of a user at most.
+        others: as in ``find_outcomes``.
+    """
+    counted = are_lasting(log, until_at) & (log.at >= start_at) & listed[log.rows]
+    counted &= label.strengths(log) >= least
+    rng = np.random.default_rng(seed)
+    drawn = draw_moments(log, counted, start_at, n_users, n_further, rng)
+    return WindowOutcomes(
+        *(find_outcomes(log, moments, until_at, listed, label, least) for moments in drawn)
+    )
+
+
+def are_lasting(log: InteractionLog, until_at: float) -> Mask:
+    """Mask of the events up to a moment that were not taken back until then, shape (len(log),)."""
+    lasting: Mask = log.at <= until_at
+    known = np.flatnonzero(lasting)
+    if RETURN in log.types[known]:
+        keys = pairs_of(log, int(log.rows.max(initial=-1)) + 1)[known]
+        lasting[known] = are_standing(keys, log.types[known], log.at[known])
+    return lasting
+
+
+def _strongest(
+    keys: NDArray[np.int64], strengths: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Distinct keys, ascending, with the largest strength of each."""
+    # Negated as int: uint8 would wrap around.
+    order = np.lexsort((-strengths.astype(int), keys))
+    first = order[np.flatnonzero(np.diff(keys[order], prepend=-1))]
+    return keys[first], strengths[first]

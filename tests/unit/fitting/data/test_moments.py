@@ -1,0 +1,78 @@
+import numpy as np
+
+from serve_app.arrays.units import DAY_S
+from serve_app.domain.interactions import TYPE_CODES
+from serve_app.fitting.data.labels import BOUGHT
+from serve_app.fitting.data.moments import draw_moments, histories_at, moments_at
+from tests.support.hand_made_logs import log_of
+
+LOG = log_of(
+    ("ann", 0, "purchase", 1),
+    ("ann", 1, "view", 2),
+    ("ann", 0, "return", 3),
+    ("ben", 2, "purchase", 2),
+    ("ben", 3, "purchase", 2),
+    ("ben", 2, "view", 4),
+)
+EVERYBODY = np.arange(2)
+
+
+def rows_at(log, moments, limit=10):
+    histories = histories_at(log, moments, BOUGHT.ending_types, limit)
+    return [histories.of_user(i)["row"].tolist() for i in range(len(histories))]
+
+
+def draw(log, start_day, n_users=10, n_further=10, seed=0):
+    counted = (log.types == TYPE_CODES["purchase"]) & (log.at >= start_day * DAY_S)
+    return draw_moments(
+        log, counted, start_day * DAY_S, n_users, n_further, np.random.default_rng(seed)
+    )
+
+
+class TestHistories:
+    def test_end_before_the_moment(self):
+        assert rows_at(LOG, moments_at(LOG, EVERYBODY, 2 * DAY_S)) == [[0], []]
+        assert rows_at(LOG, moments_at(LOG, EVERYBODY, 2.5 * DAY_S)) == [[0, 1], [2, 3]]
+
+    def test_hold_returns_as_stores_do(self):
+        [of_ann] = [
+            histories_at(LOG, moments_at(LOG, EVERYBODY[:1], 9 * DAY_S), BOUGHT.ending_types)
+        ]
+
+        assert TYPE_CODES["return"] in of_ann.events["type"]
+
+    def test_keep_the_latest_and_what_ended_an_item(self):
+        assert rows_at(LOG, moments_at(LOG, EVERYBODY[1:], 9 * DAY_S), limit=1) == [[2, 3, 2]]
+
+
+class TestDrawn:
+    def test_events_of_one_moment_do_not_know_each_other(self):
+        first, further = draw(LOG, 0)
+
+        assert (first.at / DAY_S).tolist() == [1, 2]
+        assert rows_at(LOG, first) == [[], []]
+        assert len(further) == 0
+
+    def test_every_moment_of_a_new_user_may_be_the_first(self):
+        log = log_of(*[("ann", day, "purchase", day) for day in range(1, 6)])
+
+        days = {float(draw(log, 0, seed=seed).first.at[0] / DAY_S) for seed in range(50)}
+
+        assert days == {1, 2, 3, 4, 5}
+
+    def test_no_moment_is_drawn_twice(self):
+        log = log_of(*[("ann", day, "purchase", day) for day in range(1, 6)])
+
+        first, further = draw(log, 0, n_further=3)
+
+        assert len({*first.at, *further.at}) == 4
+
+    def test_moments_are_in_order_of_the_users(self):
+        log = log_of(
+            ("a", 0, "purchase", 5),
+            ("b", 0, "purchase", 1),
+            ("b", 1, "purchase", 5),
+            ("c", 0, "purchase", 6),
+        )
+
+        assert draw(log, 3).first.users.tolist() == [0, 1, 2]
