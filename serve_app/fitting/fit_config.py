@@ -79,6 +79,13 @@ class FitConfig(Settings):
         " just before an interaction that counts. More show the models more histories as they are"
         " in the middle of a visit, and take more memory and time.",
     )
+    step_gain: float = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="Factor by which what a user does one step later counts less, at moments within"
+        " a window: models learn above all what comes next.",
+    )
     max_negatives: int = Field(
         default=150,
         ge=1,
@@ -136,7 +143,7 @@ class FitConfig(Settings):
 STEP_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "check": ("label_share", "label", "spare_share"),
     "features": ("snapshot", "candidates", "max_examples_users", "n_tuning_users", "seed"),
-    "candidates": ("n_further_moments", "max_negatives", "min_users"),
+    "candidates": ("n_further_moments", "step_gain", "max_negatives", "min_users"),
     "train": ("variants", "n_threads", "n_train_workers"),
     "evaluate": ("ranking", "gate", "leaks"),
     "publish": ("n_versions_kept",),

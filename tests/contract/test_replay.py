@@ -95,6 +95,7 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
         np.arange(USERS + 1),
         np.zeros(USERS, np.int32),
         np.ones(USERS, np.uint8),
+        np.zeros(USERS, np.int32),
     )
     urls = replace(store_urls, database=database_url)
 

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
 from serve_app.arrays.grouping import in_sorted
-from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners, spans
+from serve_app.arrays.ragged import (
+    Offsets,
+    gather,
+    lengths_of,
+    offsets_of,
+    owners,
+    positions_within,
+    spans,
+)
 from serve_app.domain.interactions import RETURN, InteractionLog, are_standing
 from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 from serve_app.fitting.data.moments import Moments, draw_moments, histories_at
@@ -25,12 +33,15 @@ class Outcomes:
         offsets: shape (n + 1,), int64.
         rows: shape (total,), int32, touched items, ascending within a moment.
         strengths: shape (total,), uint8, the strongest interaction with each.
+        steps: shape (total,), int32, distinct times of the user's interactions from the moment to
+            the first one with the item; 0 for what came next.
     """
 
     moments: Moments
     offsets: Offsets
     rows: Rows
     strengths: NDArray[np.uint8]
+    steps: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -43,7 +54,11 @@ class Outcomes:
         """The outcomes of some of the moments."""
         positions, offsets = gather(self.offsets, numbers)
         return Outcomes(
-            self.moments.take(numbers), offsets, self.rows[positions], self.strengths[positions]
+            self.moments.take(numbers),
+            offsets,
+            self.rows[positions],
+            self.strengths[positions],
+            self.steps[positions],
         )
 
 
@@ -85,7 +100,10 @@ def find_outcomes(
     keys = numbers * n_rows + log.rows[positions]
     histories = histories_at(log, moments, label.ending_types).standing(n_rows)
     fresh = ~in_sorted(keys, keys_with_types(histories, label.ending_types, n_rows))
-    keys, strengths = _strongest(keys[fresh], label.strengths(log, positions[fresh]))
+    steps = _count_steps(log, positions, offsets_of(np.bincount(numbers, minlength=len(moments))))
+    keys, strengths, steps = _by_key(
+        keys[fresh], label.strengths(log, positions[fresh]), steps[fresh]
+    )
     wanted = np.unique(keys[strengths >= least] // n_rows)
     kept = in_sorted(keys // n_rows, wanted)
     lengths = np.bincount(np.searchsorted(wanted, keys[kept] // n_rows), minlength=len(wanted))
@@ -94,6 +112,7 @@ def find_outcomes(
         offsets_of(lengths),
         (keys[kept] % n_rows).astype(np.int32),
         strengths[kept],
+        steps[kept],
     )
 
 
@@ -147,11 +166,28 @@ def are_lasting(log: InteractionLog, until_at: float) -> Mask:
     return lasting
 
 
-def _strongest(
-    keys: NDArray[np.int64], strengths: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Distinct keys, ascending, with the largest strength of each."""
-    # Negated as int: uint8 would wrap around.
-    order = np.lexsort((-strengths.astype(int), keys))
-    first = order[np.flatnonzero(np.diff(keys[order], prepend=-1))]
-    return keys[first], strengths[first]
+def _count_steps(
+    log: InteractionLog, positions: NDArray[np.int64], offsets: Offsets
+) -> NDArray[np.int32]:
+    """Distinct times before that of each interaction, within its list; shape (total,)."""
+    is_later = np.diff(log.at[positions], prepend=np.nan) != 0
+    times = np.cumsum(is_later | (positions_within(offsets) == 0))
+    # Empty lists take no value, whatever their start points at.
+    firsts = times[np.minimum(offsets[:-1], len(times) - 1)] if len(times) else offsets[:-1]
+    steps: NDArray[np.int32] = (times - np.repeat(firsts, lengths_of(offsets))).astype(np.int32)
+    return steps
+
+
+def _by_key(
+    keys: NDArray[np.int64], strengths: NDArray[np.uint8], steps: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]:
+    """Distinct keys, ascending, with the largest strength and the fewest steps of each."""
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    if not len(starts):
+        return keys, strengths, steps
+    return (
+        keys[order][starts],
+        np.maximum.reduceat(strengths[order], starts),
+        np.minimum.reduceat(steps[order], starts),
+    )

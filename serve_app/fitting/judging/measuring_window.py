@@ -175,7 +175,7 @@ def _find_offers(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.
 def _sum_bins(log_odds: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
     """See ``WindowResults.calibration``."""
     # The label of training: the quantity that a binary objective learns to predict.
-    labels = (GRADE_GAINS / GRADE_GAINS.max())[examples.strengths]
+    labels = examples.gains / GRADE_GAINS.max()
     sums = np.zeros((len(log_odds), N_BINS, 3))
     for i, predicted in enumerate(map(expit, log_odds)):
         bins = np.digitize(predicted, _BIN_EDGES)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask
+from serve_app.arrays.grouping import positions_in
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 from serve_app.domain.batches import CandidateBatch, RequestBatch, ScoringBatch
-from serve_app.domain.interactions import MAX_EVENTS, InteractionLog
+from serve_app.domain.interactions import GRADE_GAINS, MAX_EVENTS, InteractionLog
 from serve_app.fitting.data.moments import histories_at
 from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.moments.snapshot import Snapshot
@@ -31,25 +32,38 @@ class Examples:
     Attributes:
         matrix: shape (total, len(FEATURES)), float32.
         strengths: shape (total,), uint8, grade of the strongest interaction, 0 without one.
+        shares: shape (total,), float32, share of the grade's gain that counts, in (0, 1].
         offsets: shape (n_users + 1,), int64.
     """
 
     matrix: NDArray[np.float32]
     strengths: NDArray[np.uint8]
+    shares: NDArray[np.float32]
     offsets: Offsets
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    @property
+    def gains(self) -> NDArray[np.float32]:
+        """Relevance that models learn, shape (total,)."""
+        gains: NDArray[np.float32] = GRADE_GAINS[self.strengths] * self.shares
+        return gains
+
     def first(self, n: int) -> "Examples":
         """The examples of the first n users, without a copy."""
         end = self.offsets[n]
-        return Examples(self.matrix[:end], self.strengths[:end], self.offsets[: n + 1])
+        return Examples(
+            self.matrix[:end], self.strengths[:end], self.shares[:end], self.offsets[: n + 1]
+        )
 
     def of_users(self, numbers: NDArray[np.integer]) -> "Examples":
         """The examples of some of the users."""
         positions, offsets = gather(self.offsets, numbers)
-        return Examples(self.matrix[positions], self.strengths[positions], offsets)
+        return self.at(positions, offsets)
+
+    def at(self, kept: Mask | NDArray[np.int64], offsets: Offsets) -> "Examples":
+        return Examples(self.matrix[kept], self.strengths[kept], self.shares[kept], offsets)
 
 
 class Block(NamedTuple):
@@ -82,6 +96,7 @@ def make_block(
     outcomes: Outcomes,
     part: slice,
     config: CandidatesConfig,
+    step_gain: float = 1.0,
     max_events: int = MAX_EVENTS,
 ) -> Block:
     """Finds the candidates that a block of users would have got at their moments.
@@ -92,6 +107,7 @@ def make_block(
     Args:
         log: with everything that users did before their moments.
         part: the block, as a slice of the outcomes.
+        step_gain: factor of the gain for each step to the outcome, at moments within the window.
         max_events: see ``histories_at``.
     """
     moments, fitted = outcomes.moments.take(part), snapshot.fitted
@@ -103,8 +119,9 @@ def make_block(
     features = user_features(snapshot.users[users], batch.at)
     scoring = ScoringBatch.of(candidates, features, batch.at)
     matrix = np.ascontiguousarray(assemble(FEATURES, fitted.catalogue, scoring))
-    strengths = _strengths(candidates, outcomes, part, len(fitted.catalogue))
-    return Block(part, candidates, Examples(matrix, strengths, candidates.offsets))
+    is_inside = moments.at > snapshot.at
+    strengths, shares = _label(candidates, outcomes, part, np.where(is_inside, step_gain, 1.0))
+    return Block(part, candidates, Examples(matrix, strengths, shares, candidates.offsets))
 
 
 def drop_negatives(examples: Examples, n_negatives: int, rng: np.random.Generator) -> Examples:
@@ -116,7 +133,7 @@ def drop_negatives(examples: Examples, n_negatives: int, rng: np.random.Generato
     kept = (examples.strengths > 0) | (rng.random(len(lists)) * lengths < n_negatives)
     kept &= touched[lists]
     counts = np.bincount(lists[kept], minlength=len(examples))[touched]
-    return Examples(examples.matrix[kept], examples.strengths[kept], offsets_of(counts))
+    return examples.at(kept, offsets_of(counts))
 
 
 def have_touched(examples: Examples) -> Mask:
@@ -129,17 +146,23 @@ def concatenate_examples(parts: list[Examples]) -> Examples:
     return Examples(
         np.concatenate([part.matrix for part in parts]),
         np.concatenate([part.strengths for part in parts]),
+        np.concatenate([part.shares for part in parts]),
         offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
     )
 
 
-def _strengths(
-    candidates: CandidateBatch, outcomes: Outcomes, part: slice, n_rows: int
-) -> NDArray[np.uint8]:
+def _label(
+    candidates: CandidateBatch, outcomes: Outcomes, part: slice, step_gains: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Strengths and shares of the candidates; step gains have shape (len(candidates),)."""
     positions, offsets = gather(outcomes.offsets, np.arange(part.start, part.stop))
-    # One number per user and item. Ascending: users are in order, and rows ascend within a user.
-    wanted = owners(offsets) * n_rows + outcomes.rows[positions]
+    numbers, n_rows = owners(offsets), int(outcomes.rows.max(initial=0)) + 1
+    n_rows = max(n_rows, int(candidates.rows.max(initial=0)) + 1)
+    # One number per moment and item. Ascending: rows ascend within a moment.
+    touched = numbers * n_rows + outcomes.rows[positions]
     keys = owners(candidates.offsets) * n_rows + candidates.rows
-    # A key above all others is searched behind the end; the comparison then tells it apart.
-    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-    return np.where(wanted[at] == keys, outcomes.strengths[positions][at], 0).astype(np.uint8)
+    at = positions_in(keys, touched)
+    is_touched = touched[at] == keys
+    strengths = np.where(is_touched, outcomes.strengths[positions][at], 0).astype(np.uint8)
+    shares = (step_gains[numbers] ** outcomes.steps[positions])[at]
+    return strengths, np.where(is_touched, shares, 1.0).astype(np.float32)

@@ -169,7 +169,13 @@ def _save_shards(folder: Path, asked: _Asked, job: Job, i_part: int) -> int:
 def _make_shard(asked: _Asked, part: tuple[int, slice]) -> Shard:
     (number, moments), config, outcomes = part, asked.config, asked.outcomes
     block = examples.make_block(
-        asked.snapshot, asked.log, outcomes, moments, config.candidates, asked.max_events
+        asked.snapshot,
+        asked.log,
+        outcomes,
+        moments,
+        config.candidates,
+        config.step_gain,
+        asked.max_events,
     )
     relevant = count_wanted(outcomes)[moments]
     buyers = np.flatnonzero(relevant)

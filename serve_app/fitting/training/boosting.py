@@ -217,7 +217,7 @@ def _matrix(
     examples: Examples, config: VariantConfig, member: Member, n_threads: int
 ) -> xgboost.QuantileDMatrix:
     """A ``QuantileDMatrix`` bins the numbers at once and keeps no second copy of them."""
-    gains, weights = GRADE_GAINS[examples.strengths], weigh_users(examples)
+    gains, weights = examples.gains, weigh_users(examples)
     columns = select_columns(examples.matrix, config.feature_names)
     if member.is_binary:
         # A probability as label: an item that was only clicked is wanted in part.

@@ -81,6 +81,21 @@ class TestReturns:
 
         assert outcomes.users.tolist() == [0, 1]
 
+    def test_know_how_many_steps_after_the_moment_they_came(self):
+        log = log_of(
+            ("ann", 3, "purchase", 11),
+            ("ann", 2, "purchase", 11),
+            ("ann", 1, "purchase", 12),
+            ("ann", 3, "purchase", 13),
+            ("ann", 0, "purchase", 14),
+            ("ben", 0, "purchase", 12),
+        )
+
+        outcomes = outcomes_of(log, 10, 20, np.ones(4, bool))
+
+        assert outcomes.rows.tolist() == [0, 1, 2, 3, 0]
+        assert outcomes.steps.tolist() == [3, 1, 0, 0, 0]
+
 
 class TestDrawnOutcomes:
     LOG = log_of(

@@ -220,7 +220,8 @@ def examples_of(strengths, lengths, **columns):
     matrix = np.full((len(strengths), len(FEATURES)), np.nan, np.float32)
     for name, values in columns.items():
         matrix[:, FEATURES.index(f"candidate.{name}")] = values
-    return Examples(matrix, np.array(strengths, np.uint8), offsets_of(lengths))
+    shares = np.ones(len(strengths), np.float32)
+    return Examples(matrix, np.array(strengths, np.uint8), shares, offsets_of(lengths))
 
 
 class TestSources:

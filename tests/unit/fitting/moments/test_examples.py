@@ -9,7 +9,10 @@ class TestThinned:
         strengths = np.zeros(400, np.uint8)
         strengths[[3, 150]] = WANTED
         examples = Examples(
-            np.arange(400, dtype=np.float32)[:, None], strengths, np.array([0, 100, 300, 400])
+            np.arange(400, dtype=np.float32)[:, None],
+            strengths,
+            np.ones(400, np.float32),
+            np.array([0, 100, 300, 400]),
         )
 
         thin = drop_negatives(examples, 20, np.random.default_rng(0))

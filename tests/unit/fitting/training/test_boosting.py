@@ -11,7 +11,10 @@ class TestUserWeights:
         strengths = np.full(111, WANTED, np.uint8)
         strengths[-1] = 0
         examples = Examples(
-            np.zeros((111, 1), np.float32), strengths, np.array([0, 100, *range(101, 111), 111])
+            np.zeros((111, 1), np.float32),
+            strengths,
+            np.ones(111, np.float32),
+            np.array([0, 100, *range(101, 111), 111]),
         )
 
         weights = weigh_users(examples)
@@ -21,7 +24,10 @@ class TestUserWeights:
 
     def test_users_alike_count_as_if_there_were_no_weights(self):
         examples = Examples(
-            np.zeros((8, 1), np.float32), np.array([1, 1, 0, 0] * 2, np.uint8), np.array([0, 4, 8])
+            np.zeros((8, 1), np.float32),
+            np.array([1, 1, 0, 0] * 2, np.uint8),
+            np.ones(8, np.float32),
+            np.array([0, 4, 8]),
         )
 
         assert weigh_users(examples).tolist() == [1.0] * 8
