@@ -10,6 +10,7 @@ from serve_app.arrays.columns import IdIndex
 from serve_app.arrays.ragged import Offsets
 from serve_app.bundles.array_files import Array, build, build_columns, open_array
 from serve_app.bundles.manifest import (
+    FIRST_WITH_SESSIONS,
     FIRST_WITH_WORDS,
     Manifest,
     check_hashes,
@@ -136,11 +137,37 @@ def _reader(folder: Path, manifest: Manifest, part: str) -> Callable[[str], Arra
 
 def _read_tables(folder: Path, manifest: Manifest) -> CandidateTables:
     read = _reader(folder, manifest, "tables")
-    if manifest.format >= FIRST_WITH_WORDS:
-        return build(CandidateTables, read)
-    # Without words: items that changed keep no content vector.
-    no_words = np.empty((0, read("content_vectors").shape[1]), np.float32)
-    return build(CandidateTables, read, word_index=IdIndex.of([]), word_vectors=no_words)
+    given = _no_sessions(read) if manifest.format < FIRST_WITH_SESSIONS else {}
+    if manifest.format < FIRST_WITH_WORDS:
+        # Without words: items that changed keep no content vector.
+        width = read("content_vectors").shape[1]
+        given |= {"word_index": IdIndex.of([]), "word_vectors": np.empty((0, width), np.float32)}
+    return build(CandidateTables, read, "", **given)
+
+
+_OLD_SOURCES = tuple(
+    source for source in SOURCES if source not in ("next_items", "similar_sessions")
+)
+
+
+def _no_sessions(read: Callable[[str], Array]) -> dict[str, Array | IdIndex]:
+    """Empty tables of transitions and sessions, for a bundle that has none.
+
+    The sources that use them offer nothing, and have no weight.
+    """
+    n_rows = len(read("neighbour_offsets")) - 1
+    weights = dict(zip(_OLD_SOURCES, read("source_weights"), strict=True))
+    no_rows, none_each = np.empty(0, np.int32), np.zeros(n_rows + 1, np.int64)
+    return {
+        "source_weights": np.array([weights.get(source, 0) for source in SOURCES], np.float32),
+        "transition_offsets": none_each,
+        "transition_rows": no_rows,
+        "transition_weights": np.empty((0, 3), np.float32),
+        "session_offsets": np.zeros(1, np.int64),
+        "session_rows": no_rows,
+        "visit_offsets": none_each,
+        "visits": no_rows,
+    }
 
 
 _BY_ITEM = (
@@ -154,7 +181,7 @@ def _check_shapes(fitted: Fitted) -> None:
     catalogue, tables, archive = fitted.catalogue, fitted.tables, fitted.archive
     version, n_rows = catalogue.version, len(catalogue)
     n_users = len(archive.offsets) - 1
-    n_categories = catalogue.categories.n_words
+    n_categories, n_sessions = catalogue.categories.n_words, len(tables.session_offsets) - 1
     lists = {
         "histories": (archive.offsets, n_users, len(archive.events)),
         "category": (tables.category_offsets, n_categories, len(tables.category_rows)),
@@ -162,6 +189,9 @@ def _check_shapes(fitted: Fitted) -> None:
         "buyer": (tables.buyer_offsets, n_rows, len(tables.buyers)),
         "basket": (tables.basket_offsets, n_users, len(tables.basket_rows)),
         "linear": (tables.linear_offsets, n_rows, len(tables.linear_rows)),
+        "transition": (tables.transition_offsets, n_rows, len(tables.transition_rows)),
+        "session": (tables.session_offsets, n_sessions, len(tables.session_rows)),
+        "visit": (tables.visit_offsets, n_rows, len(tables.visits)),
     }
     for name, (offsets, n_lists, n_values) in lists.items():
         if not _are_valid_offsets(offsets, n_lists, n_values):

@@ -15,16 +15,19 @@ from serve_app.recommending.scoring.model_features import fingerprint
 
 MANIFEST = "manifest.json"
 
-FORMAT: Literal[7] = 7
+FORMAT: Literal[8] = 8
 """Raise it when a file of a bundle changes its name, form or meaning, or the manifest gets a key:
 builds that do not know the key then name the format that they read."""
 
-_READABLE = (5, 6, FORMAT)
+_READABLE = (5, 6, 7, FORMAT)
 """Format 5 has no ``shop_id`` and no ``order``; their defaults say what it meant. Format 6 has no
-vectors of words, and no empty rows for new items."""
+vectors of words, and no empty rows for new items. Format 7 has no tables of sessions."""
 
 FIRST_WITH_WORDS = 7
 """The first format whose tables have vectors of words."""
+
+FIRST_WITH_SESSIONS = 8
+"""The first format whose tables have transitions and sessions."""
 
 VERSION_PATTERN = re.compile(r"^[0-9]{8}-[0-9a-f]{8}$")
 """UTC day of the last interaction, and the start of the hash of the contents."""
@@ -87,7 +90,7 @@ class Manifest(Settings):
         rating_scale: top of the scale of the ratings.
     """
 
-    format: Literal[5, 6, 7] = FORMAT
+    format: Literal[5, 6, 7, 8] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
     shop_id: str = ""
     created_at: float

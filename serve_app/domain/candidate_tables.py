@@ -33,6 +33,14 @@ class CandidateTables:
             cut at ``TablesConfig.max_items_per_user``.
         basket_weights: shape (total,), float32 in (0, 1], halved with every half-life since the
             purchase.
+        transition_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
+        transition_rows: shape (total,), int32, the rows beside the row in sessions, ascending.
+        transition_weights: shape (total, 3), float32, shares of the row's transitions: of those in
+            one step, of those in up to five steps, and of those in either direction.
+        session_offsets: shape (n_sessions + 1,), int64, one list per session, the latest last.
+        session_rows: shape (total,), int32, distinct items of the session, ascending.
+        visit_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
+        visits: shape (total,), int32, sessions with the row, latest first.
         linear_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
         linear_rows: shape (total,), int32, the rows that the row speaks for or against.
         linear_weights: shape (total,), float32, strength, of either sign.
@@ -67,6 +75,13 @@ class CandidateTables:
     basket_offsets: Offsets
     basket_rows: Rows
     basket_weights: NDArray[np.float32]
+    transition_offsets: Offsets
+    transition_rows: Rows
+    transition_weights: NDArray[np.float32]
+    session_offsets: Offsets
+    session_rows: Rows
+    visit_offsets: Offsets
+    visits: NDArray[np.int32]
     linear_offsets: Offsets
     linear_rows: Rows
     linear_weights: NDArray[np.float32]

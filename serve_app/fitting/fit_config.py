@@ -89,8 +89,8 @@ class FitConfig(Settings):
     max_negatives: int = Field(
         default=150,
         ge=1,
-        description="Untouched candidates of a user that models learn from, about. More take more"
-        " memory and time.",
+        description="Untouched candidates of a user that models learn from, about; a third of them"
+        " at further moments. More take more memory and time.",
     )
     n_tuning_users: int = Field(
         default=500,

@@ -50,6 +50,12 @@ class Examples:
         gains: NDArray[np.float32] = GRADE_GAINS[self.strengths] * self.shares
         return gains
 
+    @property
+    def exponential_gains(self) -> NDArray[np.float32]:
+        """Relevance of NDCG, shape (total,): 2^gain - 1, as Burges et al. (ICML 2005) have it."""
+        gains: NDArray[np.float32] = (np.exp2(GRADE_GAINS) - 1)[self.strengths] * self.shares
+        return gains
+
     def first(self, n: int) -> "Examples":
         """The examples of the first n users, without a copy."""
         end = self.offsets[n]

@@ -4,6 +4,7 @@ The moments of a window are processed in independent blocks. The step keeps the 
 learn from. Of the first moments in ``latest`` it keeps all candidates, to rank and measure them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,9 @@ WINDOWS = ("past", "latest")
 FURTHER: Mapping[str, str] = {window: f"{window}_further" for window in WINDOWS}
 """Names of the folders of further moments, by window: models learn from them, and nothing else."""
 
+FURTHER_DIVISOR = 3
+"""Further moments keep so many times fewer untouched candidates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -66,6 +70,8 @@ class _Asked(NamedTuple):
     Attributes:
         log: with everything that users did before their moments.
         max_events: see ``histories_at``.
+        n_negatives: untouched candidates that are kept of each moment, about.
+        is_measured: keep all candidates.
     """
 
     snapshot: Snapshot
@@ -73,6 +79,7 @@ class _Asked(NamedTuple):
     outcomes: Outcomes
     config: FitConfig
     max_events: int
+    n_negatives: int
     is_measured: bool
 
 
@@ -96,10 +103,15 @@ def find_candidates(job: Job, folder: Path) -> None:
         first, further = _draw_window(data, name, job.config)
         save(folder / "outcomes" / name, first)
         snapshot = _assemble_snapshot(data, name, tables[name], job.work)
-        asked = _Asked(snapshot, data.log, first, job.config, max_events, name == "latest")
+        n_negatives = job.config.max_negatives
+        asked = _Asked(
+            snapshot, data.log, first, job.config, max_events, n_negatives, name == "latest"
+        )
         n_users = _save_shards(folder / name, asked, job, 2 * i)
         _check_enough(n_users, "wanted any of their candidates", snapshot.at, job.config)
-        asked = asked._replace(outcomes=further, is_measured=False)
+        # Many moments teach more than many negatives of each.
+        n_negatives = math.ceil(n_negatives / FURTHER_DIVISOR)
+        asked = asked._replace(outcomes=further, n_negatives=n_negatives, is_measured=False)
         _save_shards(folder / FURTHER[name], asked, job, 2 * i + 1)
 
 
@@ -183,7 +195,7 @@ def _make_shard(asked: _Asked, part: tuple[int, slice]) -> Shard:
     if asked.is_measured:
         return Shard(block.examples, block.candidates.rows, ndcgs)
     rng = random_generator(config.seed, number)
-    return Shard(examples.drop_negatives(block.examples, config.max_negatives, rng), NO_ROWS, ndcgs)
+    return Shard(examples.drop_negatives(block.examples, asked.n_negatives, rng), NO_ROWS, ndcgs)
 
 
 def random_generator(seed: int, block: int) -> np.random.Generator:

@@ -17,7 +17,9 @@ from serve_app.fitting.data.windows import select_interactions
 from serve_app.fitting.tables.linear import fit_linear_weights
 from serve_app.fitting.tables.neighbours import find_neighbours
 from serve_app.fitting.tables.popularity_tables import count_periods, order_catalogue
+from serve_app.fitting.tables.session_tables import collect_sessions
 from serve_app.fitting.tables.tables_config import TablesConfig
+from serve_app.fitting.tables.transition_tables import find_transitions
 from serve_app.fitting.tables.vectors import (
     compute_content_matrix,
     compute_content_vectors,
@@ -55,6 +57,8 @@ def fit_tables(
         source_weights=np.array(config.source_weights, np.float32),
         **order_catalogue(catalogue)._asdict(),
         **find_neighbours(touched, n_rows, n_users, config)._asdict(),
+        **find_transitions(log, n_rows, at, config)._asdict(),
+        **collect_sessions(log, n_rows, config)._asdict(),
         **collect_baskets(bought, n_rows, n_users, at, config)._asdict(),
         **fit_linear_weights(touched, n_rows, n_users, content.weights, config)._asdict(),
         trends=compute_trends(touched, n_rows, at, config),

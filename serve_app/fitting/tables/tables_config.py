@@ -22,6 +22,27 @@ class TablesConfig(Settings):
     max_neighbours: int = Field(
         default=50, ge=1, description="Most similar items that are kept of an item."
     )
+    max_transitions: int = Field(
+        default=100, ge=1, description="Items beside an item in sessions that are kept of it."
+    )
+    transitions_half_life_days: float = Field(
+        default=90.0, gt=0, description="Days after which a step of a session counts half."
+    )
+    transitions_shrinkage: float = Field(
+        default=5.0,
+        gt=0,
+        description="Added to the number of an item's transitions. A larger value trusts rare items"
+        " less.",
+    )
+    max_sessions: int = Field(
+        default=200_000, ge=1, description="Latest sessions with at least two items that are kept."
+    )
+    max_sessions_per_item: int = Field(
+        default=200, ge=1, description="Latest sessions that are kept of an item."
+    )
+    max_session_events: int = Field(
+        default=50, ge=1, description="Latest events that are kept of a session."
+    )
     max_linear_items: int = Field(
         default=6_000,
         ge=2,
@@ -64,7 +85,7 @@ class TablesConfig(Settings):
         " The fit chooses it.",
     )
     source_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(
-        default=(0.3, 1.0, 0.3, 0.2, 0.2, 0.3),
+        default=(0.3, 1.0, 0.3, 0.3, 0.3, 0.2, 0.2, 0.3),
         min_length=len(SOURCES),
         max_length=len(SOURCES),
         description="Weight of each source's ranks when they are fused, in the order "

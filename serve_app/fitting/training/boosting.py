@@ -197,7 +197,9 @@ def select_columns(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArr
 def _parameters(
     config: VariantConfig, member: Member, seed: int, n_threads: int
 ) -> dict[str, object]:
-    of_lists = {} if member.is_binary else {"lambdarank_num_pair_per_sample": LIST_LENGTH}
+    of_lists: dict[str, object] = {"lambdarank_num_pair_per_sample": LIST_LENGTH}
+    # The gains are powers already: XGBoost takes no others than whole numbers as exponents.
+    of_lists |= {"ndcg_exp_gain": False} if member.objective == "rank:ndcg" else {}
     return {
         "objective": member.objective,
         "tree_method": "hist",
@@ -209,7 +211,7 @@ def _parameters(
         "reg_lambda": config.reg_lambda,
         "seed": seed + member.number,
         "nthread": n_threads,
-        **of_lists,
+        **({} if member.is_binary else of_lists),
     }
 
 
@@ -226,7 +228,7 @@ def _matrix(
         )
     return xgboost.QuantileDMatrix(
         columns,
-        gains,
+        examples.exponential_gains,
         # With groups XGBoost takes one weight per list, not per example.
         group=np.diff(examples.offsets),
         weight=weights[examples.offsets[:-1]],

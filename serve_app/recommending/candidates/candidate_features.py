@@ -9,6 +9,7 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.interactions import Histories
 from serve_app.recommending.candidates.fusion import Merged
 from serve_app.recommending.candidates.profiles import affinities, user_factors
+from serve_app.recommending.candidates.session_features import session_features
 from serve_app.recommending.candidates.sources.query import Queries
 from serve_app.recommending.scoring.model_features import LOG_BUYERS, SHARED, SOURCES, days_since
 
@@ -52,6 +53,7 @@ def candidate_features(merged: Merged, queries: Queries) -> NDArray[np.float32]:
         expectations(rows, requests, count_by_period(histories, tables.period_starts_at), tables),
         by_factors,
         _shares(np.maximum(by_factors, 0.0), offsets),
+        session_features(rows, requests, queries),
     )
     return np.column_stack(columns).astype(np.float32)
 

@@ -25,9 +25,14 @@ from serve_app.recommending.candidates.sources.favorite_categories import (
     favorite_categories,
 )
 from serve_app.recommending.candidates.sources.new_items import NewItemsConfig, new_items
+from serve_app.recommending.candidates.sources.next_items import NextItemsConfig, next_items
 from serve_app.recommending.candidates.sources.popular import PopularConfig, popular
 from serve_app.recommending.candidates.sources.query import Hits, Queries, no_hits
 from serve_app.recommending.candidates.sources.recent_items import RecentItemsConfig, recent_items
+from serve_app.recommending.candidates.sources.similar_sessions import (
+    SimilarSessionsConfig,
+    similar_sessions,
+)
 from serve_app.recommending.candidates.sources.similar_users import (
     SimilarUsersConfig,
     similar_users,
@@ -41,6 +46,8 @@ class CandidatesConfig(Settings):
     similar_users: SimilarUsersConfig = SimilarUsersConfig()
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     recent_items: RecentItemsConfig = RecentItemsConfig()
+    next_items: NextItemsConfig = NextItemsConfig()
+    similar_sessions: SimilarSessionsConfig = SimilarSessionsConfig()
     favorite_categories: FavoriteCategoriesConfig = FavoriteCategoriesConfig()
     new_items: NewItemsConfig = NewItemsConfig()
     popular: PopularConfig = PopularConfig()
@@ -71,6 +78,8 @@ _ASK: Mapping[str, Callable[[Queries, Any], Hits]] = {
     "similar_users": similar_users,
     "autoencoder": autoencoder,
     "recent_items": recent_items,
+    "next_items": next_items,
+    "similar_sessions": similar_sessions,
     "favorite_categories": favorite_categories,
     "new_items": new_items,
     "popular": popular,

@@ -46,6 +46,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("new_items", "New", Subject.CATEGORY, "New in {}"),
     Reason("highly_rated", "Highly rated", Subject.CATEGORY, "Highly rated in {}"),
     Reason("popular", "Popular right now"),
+    Reason("this_visit", "Goes with what you are looking at"),
 )
 """In the order of their codes, which answers carry from the ranker to the API. Append only:
 replicas of two builds exchange codes during a rolling deploy."""
@@ -58,6 +59,8 @@ POPULAR = "popular"
 SOURCE_REASONS: Mapping[str, str] = {
     "similar_users": "similar_users",
     "autoencoder": "similar_users",
+    "next_items": "this_visit",
+    "similar_sessions": "this_visit",
     "favorite_categories": "favorite_category",
     "new_items": "new_items",
     POPULAR: "popular",

@@ -74,13 +74,35 @@ SOURCES = (
     "similar_users",
     "autoencoder",
     "recent_items",
+    "next_items",
+    "similar_sessions",
     "favorite_categories",
     "new_items",
     "popular",
 )
 """Sources in the order of their columns. The first source wins a tie between reasons."""
 
-SHARED = slice(0, 3)
+SESSION_FEATURES = (
+    "candidate.after_last",
+    "candidate.later_than_last",
+    "candidate.beside_last",
+    "candidate.factors_to_last",
+    "candidate.taste_to_last",
+    "candidate.content_to_last",
+    "candidate.category_of_last",
+    "candidate.session_category_share",
+    "candidate.price_to_last",
+    "candidate.price_to_session",
+    "candidate.times_in_session",
+    "candidate.steps_since_seen",
+    "candidate.session_events",
+    "candidate.session_items",
+    "candidate.session_streak",
+    "candidate.minutes_since_last",
+)
+"""What the candidate has to do with the latest session, and above all with its last item."""
+
+SHARED = slice(0, 5)
 """Sources whose scores are also divided by the best score of the request."""
 
 CANDIDATE_FEATURES = (
@@ -109,6 +131,7 @@ CANDIDATE_FEATURES = (
     "candidate.factors",
     "candidate.factors_plain_share",
     "candidate.factors_share",
+    *SESSION_FEATURES,
 )
 
 CROSS_FEATURES = ("cross.age_days", "cross.price_to_avg")

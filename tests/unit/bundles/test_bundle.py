@@ -22,7 +22,7 @@ from serve_app.bundles.bundle import (
 )
 from serve_app.bundles.publishing import BundleContents, FittedModel, publish
 from serve_app.errors import BundleDamaged, BundleMissing, SettingsInvalid, StoreUnavailable
-from serve_app.recommending.scoring.model_features import FEATURES, fingerprint
+from serve_app.recommending.scoring.model_features import FEATURES, SOURCES, fingerprint
 from tests.support.small_world import small_world
 
 WORLD = small_world()
@@ -181,19 +181,23 @@ class TestOpenBundle:
         version = publish_one(root)
         change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5, 6 and 7"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5, 6, 7 and 8"):
             open_bundle(root, version, cache_dir=cache)
 
-    @pytest.mark.parametrize("number", [5, 6])
+    @pytest.mark.parametrize("number", [5, 6, 7])
     def test_reads_earlier_formats(self, root, cache, tmp_path, number):
         version = publish_one(root)
         folder = tmp_path / "bundles" / version
         manifest = json.loads((folder / "manifest.json").read_text())
-        assert manifest["format"] == 7
+        assert manifest["format"] == 8
         for later in ("shop_id", "order", "revision"):
             del manifest[later]
+        weights = folder / "tables" / "source_weights.npy"
+        np.save(weights, np.load(weights)[[0, 1, 2, 5, 6, 7]])
+        manifest["files"]["tables/source_weights.npy"]["size"] = weights.stat().st_size
+        without = ("/transition_", "/session_", "/visit", *(["/word_"] if number < 7 else []))
         for file in [*manifest["files"]]:
-            if "/word_" in file:
+            if any(name in file for name in without):
                 (folder / file).unlink()
                 del manifest["files"][file]
         (folder / "manifest.json").write_text(json.dumps({**manifest, "format": number}))
@@ -202,7 +206,13 @@ class TestOpenBundle:
 
         said = opened.manifest
         assert (said.format, said.shop_id, said.order) == (number, "", "model")
-        assert (said.revision, len(opened.fitted.tables.word_vectors)) == (0, 0)
+        assert said.revision == 0
+        tables = opened.fitted.tables
+        assert len(tables.word_vectors) == 0 or number == 7
+        assert [len(tables.transition_rows), len(tables.session_rows), len(tables.visits)] == [
+            0
+        ] * 3
+        assert tables.source_weights[SOURCES.index("next_items")] == 0
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
         version = publish_one(root)

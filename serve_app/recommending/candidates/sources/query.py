@@ -17,6 +17,7 @@ from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
 from serve_app.domain.settings import Settings
 from serve_app.recommending.candidates.profiles import Profiles
+from serve_app.recommending.candidates.sessions import Sessions, latest_sessions
 
 NO_ROWS: Rows = np.empty(0, np.int32)
 NO_SCORES: NDArray[np.float32] = np.empty(0, np.float32)
@@ -148,6 +149,22 @@ class Queries:
         _, latest = strongest_by_key(keys, np.arange(len(keys), dtype=float))
         # Sorted: ``Scored.requests`` has to ascend.
         return items.at(np.sort(best_of_each(latest.astype(float), offsets_of(lengths), limit)[0]))
+
+    def session_items(self, limit: int, fading: float) -> Scored:
+        """The items of the latest ``limit`` events of each session; the latest item weighs 1, and
+        each item ``fading`` times what the one after it weighs.
+        """
+        sessions = self.sessions
+        steps = sessions.steps_back()
+        kept = np.flatnonzero(steps < limit)
+        keys = owners(sessions.offsets)[kept] * self.n_rows + sessions.rows[kept]
+        weights = (fading ** steps[kept].astype(float)).astype(np.float32)
+        distinct, heaviest = strongest_by_key(keys, weights)
+        return Scored.of(distinct, weights[heaviest], self.n_rows)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return latest_sessions(self.histories)
 
     @cached_property
     def _liked(self) -> Scored:

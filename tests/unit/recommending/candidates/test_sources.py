@@ -26,9 +26,14 @@ from serve_app.recommending.candidates.sources.favorite_categories import (
     favorite_categories,
 )
 from serve_app.recommending.candidates.sources.new_items import NewItemsConfig, new_items
+from serve_app.recommending.candidates.sources.next_items import NextItemsConfig, next_items
 from serve_app.recommending.candidates.sources.popular import PopularConfig, popular
 from serve_app.recommending.candidates.sources.query import Queries
 from serve_app.recommending.candidates.sources.recent_items import RecentItemsConfig, recent_items
+from serve_app.recommending.candidates.sources.similar_sessions import (
+    SimilarSessionsConfig,
+    similar_sessions,
+)
 from serve_app.recommending.candidates.sources.similar_users import (
     SimilarUsersConfig,
     similar_users,
@@ -80,6 +85,10 @@ COSINES = np.array([0.9, 0.4, 0.9, 0.5, 0.4, 0.5, 0.8, 0.8], np.float32)
 BASKETS = ragged(np.int32, [0, 1], [0, 2, 3, 4], [5], [0])
 BUYERS = ragged(np.int32, [0, 1, 3], [0], [1], [1], [1], [2], [], [])
 LINEAR = ragged(np.int32, [1, 2], [2], [], [2], [], [], [], [])
+# Row 0 led to row 1 twice and to row 2 once. Three sessions, and the same by item, latest first.
+AFTER = ragged(np.int32, [1, 2], [2], [], [], [], [], [], [])
+SESSIONS = ragged(np.int32, [0, 1], [0, 1, 2], [3, 4])
+VISITS = ragged(np.int32, [1, 0], [1, 0], [1], [2], [2], [], [], [])
 TABLES = CandidateTables(
     source_weights=np.ones(len(SOURCES), np.float32),
     popular_rows=np.arange(N, dtype=np.int32),
@@ -94,6 +103,13 @@ TABLES = CandidateTables(
     basket_offsets=BASKETS[0],
     basket_rows=BASKETS[1],
     basket_weights=np.array([1, 1, 1, 0.5, 1, 1, 1, 1], np.float32),
+    transition_offsets=AFTER[0],
+    transition_rows=AFTER[1],
+    transition_weights=np.tile(np.array([[0.5], [0.25], [1.0]], np.float32), 3),
+    session_offsets=SESSIONS[0],
+    session_rows=SESSIONS[1],
+    visit_offsets=VISITS[0],
+    visits=VISITS[1],
     linear_offsets=LINEAR[0],
     linear_rows=LINEAR[1],
     linear_weights=np.array([0.5, -0.2, 0.4, 0.3], np.float32),
@@ -150,6 +166,39 @@ class TestPopular:
 
     def test_leaves_out_what_is_not_allowed_before_it_counts(self):
         assert popular(query(hidden=[0, 2]), PopularConfig(limit=3)).rows.tolist() == [1, 3, 4]
+
+
+class TestNextItems:
+    def test_gives_what_followed_and_the_last_item_says_the_most(self):
+        hits = next_items(query(liked=[(0, 1), (1, 1)]), NextItemsConfig(fading=0.5))
+
+        assert scored(hits) == pytest.approx({2: 1.0 + 0.5 * 0.25, 1: 0.5 * 0.5})
+
+    def test_reads_no_more_events_than_it_may(self):
+        hits = next_items(query(liked=[(0, 1), (1, 1)]), NextItemsConfig(n_seeds=1))
+
+        assert scored(hits) == {2: 1.0}
+
+    def test_a_visitor_without_events_gets_nothing(self):
+        assert len(next_items(query(), NextItemsConfig()).rows) == 0
+
+
+class TestSimilarSessions:
+    def test_gives_the_items_of_sessions_with_shared_items(self):
+        hits = similar_sessions(query(liked=[(0, 1), (2, 1)]), SimilarSessionsConfig(fading=0.5))
+
+        # Session 0 shares the first item, session 1 both: .5 and 1.5, a quarter and three.
+        assert scored(hits) == pytest.approx({0: 1.0, 1: 1.0, 2: 0.75})
+
+    def test_reads_only_the_most_similar_sessions(self):
+        asked = query(liked=[(0, 1), (2, 1)])
+
+        hits = similar_sessions(asked, SimilarSessionsConfig(n_neighbours=1))
+
+        assert scored(hits) == {0: 1.0, 1: 1.0, 2: 1.0}
+
+    def test_a_visitor_without_events_gets_nothing(self):
+        assert len(similar_sessions(query(), SimilarSessionsConfig()).rows) == 0
 
 
 class TestAutoencoder:

@@ -22,6 +22,7 @@ from serve_app.recommending.scoring.model_features import (
     FEATURES,
     ITEM_FEATURES,
     LOG_BUYERS,
+    SESSION_FEATURES,
     SOURCES,
     USER_COLUMNS,
     USER_FEATURES,
@@ -144,7 +145,7 @@ class TestCandidateFeatures:
             period_users=np.array([16, 10], np.float32),
         )
         scores, ranks = np.full((2, 2, len(SOURCES)), np.nan, np.float32)
-        scores[0, [1, 5]], ranks[0, [1, 5]] = [0.9, 12], [2, 40]
+        scores[0, [1, 7]], ranks[0, [1, 7]] = [0.9, 12], [2, 40]
         merged = Merged(
             offsets=np.array([0, 1, 2]),
             rows=np.array([1, 2], np.int32),
@@ -168,11 +169,14 @@ class TestCandidateFeatures:
         )
 
         nan = np.nan
-        assert dict(zip(CANDIDATE_FEATURES, found[0].tolist(), strict=True)) == pytest.approx(
+        named = dict(zip(CANDIDATE_FEATURES, found[0].tolist(), strict=True))
+        assert {
+            name: named[name] for name in named if name not in SESSION_FEATURES
+        } == pytest.approx(
             {
-                **dict(zip(CANDIDATE_FEATURES, [nan, 0.9, nan, nan, nan, 12], strict=False)),
-                **dict(zip(CANDIDATE_FEATURES[6:], [nan, 2, nan, nan, nan, 40], strict=False)),
-                **dict(zip(CANDIDATE_FEATURES[12:], [nan, 1.0, nan], strict=False)),
+                **dict(zip(CANDIDATE_FEATURES, [nan, 0.9, *[nan] * 5, 12], strict=False)),
+                **dict(zip(CANDIDATE_FEATURES[8:], [nan, 2, *[nan] * 5, 40], strict=False)),
+                **dict(zip(CANDIDATE_FEATURES[16:], [nan, 1.0, nan, nan, nan], strict=False)),
                 "candidate.autoencoder_plain": 1.8,
                 "candidate.autoencoder_7d": 0.45,
                 "candidate.autoencoder_30d": 0.9,
@@ -257,7 +261,7 @@ class TestAssemble:
 
 class TestFingerprint:
     def test_of_all_features_is_this_one(self):
-        assert fingerprint(FEATURES) == "9ecb7b52933f"
+        assert fingerprint(FEATURES) == "7751d1f29b58"
 
     @given(st.permutations(FEATURES[:6]), st.permutations(FEATURES[:6]))
     def test_is_equal_exactly_for_the_same_names_in_the_same_order(self, first, second):
@@ -270,4 +274,4 @@ class TestFingerprint:
         assert fingerprint(FEATURES) != before
 
     def test_no_feature_has_two_names(self):
-        assert len(set(FEATURES)) == len(FEATURES) == 72
+        assert len(set(FEATURES)) == len(FEATURES) == 94

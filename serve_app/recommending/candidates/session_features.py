@@ -1,0 +1,154 @@
+"""Computes what candidates have to do with the latest session; columns as ``SESSION_FEATURES``."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.arrays.columns import MISSING, Rows
+from serve_app.arrays.grouping import positions_in, strongest_by_key
+from serve_app.arrays.patches import Matrix
+from serve_app.arrays.ragged import gather, lengths_of, owners
+from serve_app.recommending.candidates.sources.query import Queries
+
+_MINUTE_S = 60.0
+
+
+def session_features(
+    rows: Rows, requests: NDArray[np.int64], queries: Queries
+) -> NDArray[np.float32]:
+    """Features of candidates, shape (n_candidates, len(SESSION_FEATURES)), float32.
+
+    Numbers that need a last item are NaN in an empty session.
+
+    Args:
+        rows: shape (n_candidates,).
+        requests: shape (n_candidates,), the request of each candidate.
+    """
+    catalogue, tables, sessions = queries.catalogue, queries.tables, queries.sessions
+    last = sessions.last_rows
+    times, steps = _count_in_session(rows, requests, queries)
+    n_events, n_items, streak, minutes = _describe_sessions(queries)
+    codes, log_prices = catalogue.categories.codes, np.log1p(catalogue.number("price")[rows])
+    columns = (
+        _transitions_from(last, rows, requests, queries),
+        _products(last, rows, requests, tables.factors_in, tables.factors_out),
+        _products(last, rows, requests, catalogue.vectors, catalogue.vectors),
+        _products(last, rows, requests, tables.content_vectors, tables.content_vectors),
+        np.where(last[requests] == MISSING, np.nan, codes[rows] == codes[last[requests]]),
+        _category_shares(queries)[requests, codes[rows]],
+        log_prices - _log_prices(queries, last)[requests],
+        log_prices - _mean_log_prices(queries)[requests],
+        times,
+        steps,
+        np.log1p(n_events)[requests],
+        np.log1p(n_items)[requests],
+        streak[requests],
+        minutes[requests],
+    )
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _transitions_from(
+    last: Rows, rows: Rows, requests: NDArray[np.int64], queries: Queries
+) -> NDArray[np.float32]:
+    """Weights of the transitions from the last item, shape (n_candidates, 3); 0 for none."""
+    tables, n_rows = queries.tables, queries.n_rows
+    found = np.full((len(rows), tables.transition_weights.shape[1]), np.nan, np.float32)
+    known = np.flatnonzero(last != MISSING)
+    found[np.isin(requests, known)] = 0.0
+    positions, offsets = gather(tables.transition_offsets, last[known])
+    if len(positions):
+        keys = known[owners(offsets)] * n_rows + tables.transition_rows[positions]
+        wanted = requests * n_rows + rows
+        at = positions_in(wanted, keys)
+        hits = keys[at] == wanted
+        found[hits] = tables.transition_weights[positions[at[hits]]]
+    return found
+
+
+def _products(
+    last: Rows, rows: Rows, requests: NDArray[np.int64], left: Matrix, right: Matrix
+) -> NDArray[np.float32]:
+    """Product of the vectors of the last item and of each candidate, shape (n_candidates,)."""
+    of_last = np.zeros((len(last), left.shape[1]), np.float32)
+    of_last[last == MISSING] = np.nan
+    of_last[last != MISSING] = left[last[last != MISSING]]
+    products: NDArray[np.float32] = np.einsum("ij,ij->i", of_last[requests], right[rows])
+    return products
+
+
+def _count_in_session(
+    rows: Rows, requests: NDArray[np.int64], queries: Queries
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Events of the session on each candidate, and events since the last one (NaN: none)."""
+    sessions, n_rows = queries.sessions, queries.n_rows
+    keys = owners(sessions.offsets) * n_rows + sessions.rows
+    wanted = requests * n_rows + rows
+    times, since = np.zeros(len(rows), np.int64), np.full(len(rows), np.nan)
+    if len(keys):
+        steps = sessions.steps_back()
+        distinct, latest = strongest_by_key(keys, -steps.astype(float))
+        n_times = np.diff(np.searchsorted(np.sort(keys), distinct), append=len(keys))
+        at = positions_in(wanted, distinct)
+        hits = distinct[at] == wanted
+        times[hits], since[hits] = n_times[at[hits]], steps[latest[at[hits]]]
+    return times, since
+
+
+def _describe_sessions(
+    queries: Queries,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Events, distinct items, latest events in one category, and minutes since the last event.
+
+    Shape (n,) each; the last two are NaN in an empty session.
+    """
+    sessions, n_rows = queries.sessions, max(queries.n_rows, 1)
+    of_request, n = owners(sessions.offsets), len(sessions)
+    n_events = lengths_of(sessions.offsets)
+    is_known = n_events > 0
+    distinct = np.unique(of_request * n_rows + sessions.rows) // n_rows
+    codes, last = queries.catalogue.categories.codes, sessions.last_rows
+    differs = codes[sessions.rows] != codes[last][of_request]
+    # The streak ends at the latest event of another category.
+    since = np.where(differs, sessions.steps_back(), np.repeat(n_events, n_events))
+    streak = np.full(n, np.nan)
+    # ``reduceat`` refuses an empty array.
+    if len(since):
+        streak[is_known] = np.minimum.reduceat(since, sessions.offsets[:-1][is_known])
+    minutes = np.full(n, np.nan)
+    last_at = sessions.at[sessions.offsets[1:][is_known] - 1]
+    minutes[is_known] = np.maximum(queries.at[is_known] - last_at, 0.0) / _MINUTE_S
+    return n_events, np.bincount(distinct, minlength=n), streak, minutes
+
+
+def _category_shares(queries: Queries) -> NDArray[np.float64]:
+    """Share of each category in the events of the session, shape (n, n_categories + 1).
+
+    The last column, which ``MISSING`` reads, is that of items without a category.
+    """
+    sessions, categories = queries.sessions, queries.catalogue.categories
+    width = categories.n_words + 1
+    codes = categories.codes[sessions.rows] % width
+    cells = owners(sessions.offsets) * width + codes
+    counts = np.bincount(cells, minlength=len(sessions) * width).reshape(-1, width)
+    return np.asarray(counts / np.maximum(lengths_of(sessions.offsets), 1)[:, None])
+
+
+def _log_prices(queries: Queries, rows: Rows) -> NDArray[np.float64]:
+    """Logarithms of the prices of some items, shape (n,), NaN for ``MISSING``."""
+    prices = np.full(len(rows), np.nan)
+    known = rows != MISSING
+    prices[known] = np.log1p(queries.catalogue.number("price")[rows[known]])
+    return prices
+
+
+def _mean_log_prices(queries: Queries) -> NDArray[np.float64]:
+    """Mean logarithm of the prices of each session's items, shape (n,), NaN without any price."""
+    sessions = queries.sessions
+    prices = _log_prices(queries, sessions.rows)
+    known = np.isfinite(prices)
+    of_request = owners(sessions.offsets)[known]
+    sums = np.bincount(of_request, prices[known], minlength=len(sessions))
+    counts = np.bincount(of_request, minlength=len(sessions))
+    means = np.full(len(sessions), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means

@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from serve_app.arrays.columns import MISSING, NumberColumn
+from serve_app.domain.batches import RequestBatch
+from serve_app.domain.interactions import NO_EVENTS, TYPE_CODES, Histories, make_events
+from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from serve_app.recommending.candidates.session_features import session_features
+from serve_app.recommending.candidates.sessions import SESSION_GAP_S, latest_sessions
+from serve_app.recommending.scoring.model_features import SESSION_FEATURES
+from tests.support.small_world import AT, small_world
+
+VIEW = TYPE_CODES["view"]
+HOUR_S = 3_600.0
+
+
+def history(*events):
+    """Views as (row, minutes before ``AT``), oldest first."""
+    rows, minutes = zip(*events, strict=True)
+    return make_events(rows, [VIEW] * len(rows), [AT - 60.0 * each for each in minutes])
+
+
+class TestLatestSessions:
+    def test_begin_after_a_long_pause(self):
+        sessions = latest_sessions(Histories.of([history((1, 90), (2, 50), (3, 21), (4, 1))]))
+
+        assert sessions.rows.tolist() == [2, 3, 4]
+
+    def test_a_pause_of_the_limit_itself_ends_no_session(self):
+        limit = SESSION_GAP_S / 60
+        sessions = latest_sessions(Histories.of([history((1, 2 * limit), (2, limit), (3, 0))]))
+
+        assert sessions.rows.tolist() == [1, 2, 3]
+
+    def test_are_those_of_each_user(self):
+        histories = Histories.of([history((1, 5)), NO_EVENTS, history((2, 99), (3, 1))])
+
+        sessions = latest_sessions(histories)
+
+        assert sessions.offsets.tolist() == [0, 1, 1, 2]
+        assert sessions.last_rows.tolist() == [1, MISSING, 3]
+        assert sessions.steps_back().tolist() == [0, 0]
+
+    def test_nobody_has_none(self):
+        assert len(latest_sessions(Histories.of([])).rows) == 0
+
+
+@pytest.fixture
+def world():
+    """Rows 0, 1 and 2 cost 3, 7 and 1; row 2 is of another category. Row 0 leads to row 1."""
+    fitted = small_world().fitted
+    catalogue, tables = fitted.catalogue, fitted.tables
+    n, categories = len(catalogue), catalogue.categories
+    codes = categories.codes.copy()
+    codes[:3] = [0, 0, 1]
+    prices = np.full(n, 5.0)
+    prices[:3] = [3, 7, 1]
+    columns = {
+        **catalogue.columns,
+        "category": replace(categories, codes=codes),
+        "price": NumberColumn(prices),
+    }
+    vectors = np.zeros_like(catalogue.vectors)
+    vectors[:2, 0] = [1, 0.5]
+    starts = np.full(n + 1, 1)
+    starts[0] = 0
+    tables = replace(
+        tables,
+        factors_in=np.full((n, 1), 2.0, np.float32),
+        factors_out=np.full((n, 1), 3.0, np.float32),
+        content_vectors=vectors,
+        transition_offsets=starts,
+        transition_rows=np.array([1], np.int32),
+        transition_weights=np.array([[0.5, 0.6, 0.7]], np.float32),
+    )
+    return replace(
+        fitted, catalogue=replace(catalogue, columns=columns, vectors=vectors), tables=tables
+    )
+
+
+def features_of(world, events, row):
+    """By name, of one candidate, for a user with these events."""
+    finder = CandidateFinder.of(world, CandidatesConfig())
+    batch = RequestBatch.unfiltered(("u",), 10, AT)
+    queries = finder.queries(batch, Histories.of([events]))
+    [found] = session_features(np.array([row], np.int32), np.zeros(1, np.int64), queries)
+    return dict(zip(SESSION_FEATURES, found.tolist(), strict=True))
+
+
+class TestSessionFeatures:
+    def test_are_these_numbers(self, world):
+        found = features_of(world, history((2, 200), (1, 20), (2, 10), (0, 5), (0, 4)), row=1)
+
+        assert found == pytest.approx(
+            {
+                "candidate.after_last": 0.5,
+                "candidate.later_than_last": 0.6,
+                "candidate.beside_last": 0.7,
+                "candidate.factors_to_last": 6.0,
+                "candidate.taste_to_last": 0.5,
+                "candidate.content_to_last": 0.5,
+                "candidate.category_of_last": 1.0,
+                "candidate.session_category_share": 0.75,
+                "candidate.price_to_last": np.log(8 / 4),
+                "candidate.price_to_session": np.log(8) - np.log(8 * 2 * 4 * 4) / 4,
+                "candidate.times_in_session": 1.0,
+                "candidate.steps_since_seen": 3.0,
+                "candidate.session_events": np.log(5),
+                "candidate.session_items": np.log(4),
+                "candidate.session_streak": 2.0,
+                "candidate.minutes_since_last": 4.0,
+            }
+        )
+
+    def test_what_does_not_follow_the_last_item_has_no_weight(self, world):
+        found = features_of(world, history((0, 5)), row=2)
+
+        assert [found[name] for name in SESSION_FEATURES[:3]] == [0.0] * 3
+        assert found["candidate.category_of_last"] == 0.0
+        assert found["candidate.times_in_session"] == 0.0
+        assert np.isnan(found["candidate.steps_since_seen"])
+
+    def test_a_visitor_without_events_has_no_last_item(self, world):
+        found = features_of(world, NO_EVENTS, row=1)
+
+        nothing = ("times_in_session", "session_events", "session_items", "session_category_share")
+        for name, value in found.items():
+            if name.removeprefix("candidate.") in nothing:
+                assert value == 0.0, name
+            else:
+                assert np.isnan(value), name
