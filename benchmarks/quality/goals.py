@@ -124,7 +124,8 @@ _GOALS: Sequence[tuple[str, Sequence[str], Callable[[Documents], tuple[str, bool
         next_clicks,
     ),
     (
-        "Next purchases, 0 to 9 known events: every group at least the best single of the group",
+        "Next purchases, 0 to 9 known events: NDCG@20 of every group of 30 questions or more at"
+        " least that of the group's best single model",
         (RETAIL_NEXT, DEMO_NEXT),
         short_histories,
     ),
