@@ -47,7 +47,7 @@ class TestConfig:
             ({"variants": {"popular": {}}}, "compared with"),
             ({"variants": {"../main": {}}}, "String should match"),
             ({"label_share": 0.5}, "less than 0.5"),
-            ({"snapshot": {"tables": {"source_weights": [1, 1, 1]}}}, "at least 6 items"),
+            ({"snapshot": {"tables": {"source_weights": [1, 1, 1]}}}, "at least 8 items"),
             (
                 {"snapshot": {"tables": {"source_weights": [1, 1, 1, 1, 1, -1]}}},
                 "greater than or equal to 0",
