@@ -163,6 +163,13 @@ def _no_sessions(read: Callable[[str], Array]) -> dict[str, Array | IdIndex]:
         "transition_offsets": none_each,
         "transition_rows": no_rows,
         "transition_weights": np.empty((0, 3), np.float32),
+        "step_in": np.zeros((n_rows, 1), np.float32),
+        "step_out": np.zeros((n_rows, 1), np.float32),
+        "pair_keys": np.empty(0, np.int64),
+        "pair_offsets": np.zeros(1, np.int64),
+        "pair_rows": no_rows,
+        "pair_weights": np.empty(0, np.float32),
+        "pair_rests": np.empty(0, np.float32),
         "session_offsets": np.zeros(1, np.int64),
         "session_rows": no_rows,
         "visit_offsets": none_each,
@@ -173,6 +180,7 @@ def _no_sessions(read: Callable[[str], Array]) -> dict[str, Array | IdIndex]:
 _BY_ITEM = (
     *("trends", "recent_trends", "period_counts"),
     *("factors_in", "factors_out", "content_vectors"),
+    *("step_in", "step_out"),
 )
 
 
@@ -191,6 +199,7 @@ def _check_shapes(fitted: Fitted) -> None:
         "linear": (tables.linear_offsets, n_rows, len(tables.linear_rows)),
         "transition": (tables.transition_offsets, n_rows, len(tables.transition_rows)),
         "session": (tables.session_offsets, n_sessions, len(tables.session_rows)),
+        "pair": (tables.pair_offsets, len(tables.pair_keys), len(tables.pair_rows)),
         "visit": (tables.visit_offsets, n_rows, len(tables.visits)),
     }
     for name, (offsets, n_lists, n_values) in lists.items():

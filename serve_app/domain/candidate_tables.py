@@ -37,6 +37,15 @@ class CandidateTables:
         transition_rows: shape (total,), int32, the rows beside the row in sessions, ascending.
         transition_weights: shape (total, 3), float32, shares of the row's transitions: of those in
             one step, of those in up to five steps, and of those in either direction.
+        step_in: shape (n_rows, f), float32, vectors of the item before a step of a session.
+        step_out: shape (n_rows, f), float32, vectors of the item after a step; the product of both
+            smooths the weights of transitions.
+        pair_keys: shape (n_pairs,), int64, ascending, ``first row * n_rows + second row`` of items
+            that followed each other in sessions.
+        pair_offsets: shape (n_pairs + 1,), int64, one list per pair.
+        pair_rows: shape (total,), int32, the rows that followed the pair, ascending.
+        pair_weights: shape (total,), float32, shares of what followed the pair.
+        pair_rests: shape (n_pairs,), float32, the share that is left to the second item alone.
         session_offsets: shape (n_sessions + 1,), int64, one list per session, the latest last.
         session_rows: shape (total,), int32, distinct items of the session, ascending.
         visit_offsets: shape (n_rows + 1,), int64, one list per catalogue row.
@@ -78,6 +87,13 @@ class CandidateTables:
     transition_offsets: Offsets
     transition_rows: Rows
     transition_weights: NDArray[np.float32]
+    step_in: NDArray[np.float32]
+    step_out: NDArray[np.float32]
+    pair_keys: NDArray[np.int64]
+    pair_offsets: Offsets
+    pair_rows: Rows
+    pair_weights: NDArray[np.float32]
+    pair_rests: NDArray[np.float32]
     session_offsets: Offsets
     session_rows: Rows
     visit_offsets: Offsets

@@ -73,7 +73,7 @@ class FitConfig(Settings):
         " training grows with this number, not with the number of interactions.",
     )
     n_further_moments: int = Field(
-        default=4,
+        default=12,
         ge=0,
         description="Further moments within a window at which models learn from a user. Each lies"
         " just before an interaction that counts. More show the models more histories as they are"

@@ -16,6 +16,7 @@ from serve_app.fitting.data.pairs import Pairs, find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions
 from serve_app.fitting.tables.linear import fit_linear_weights
 from serve_app.fitting.tables.neighbours import find_neighbours
+from serve_app.fitting.tables.pair_tables import find_pair_steps
 from serve_app.fitting.tables.popularity_tables import count_periods, order_catalogue
 from serve_app.fitting.tables.session_tables import collect_sessions
 from serve_app.fitting.tables.tables_config import TablesConfig
@@ -58,6 +59,7 @@ def fit_tables(
         **order_catalogue(catalogue)._asdict(),
         **find_neighbours(touched, n_rows, n_users, config)._asdict(),
         **find_transitions(log, n_rows, at, config)._asdict(),
+        **find_pair_steps(log, n_rows, at, config)._asdict(),
         **collect_sessions(log, n_rows, config)._asdict(),
         **collect_baskets(bought, n_rows, n_users, at, config)._asdict(),
         **fit_linear_weights(touched, n_rows, n_users, content.weights, config)._asdict(),

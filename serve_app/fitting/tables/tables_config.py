@@ -34,6 +34,14 @@ class TablesConfig(Settings):
         description="Added to the number of an item's transitions. A larger value trusts rare items"
         " less.",
     )
+    step_dim: int = Field(
+        default=32, ge=1, le=512, description="Length of the vectors that smooth transitions."
+    )
+    max_pairs: int = Field(
+        default=500_000,
+        ge=1,
+        description="Most frequent pairs of items that are kept with what followed them.",
+    )
     max_sessions: int = Field(
         default=200_000, ge=1, description="Latest sessions with at least two items that are kept."
     )

@@ -10,6 +10,7 @@ from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, best_of_each
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import InteractionLog
+from serve_app.fitting.tables.singular_vectors import leading_vectors
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.recommending.candidates.sessions import session_numbers
 
@@ -23,6 +24,8 @@ class Transitions(NamedTuple):
     transition_offsets: Offsets
     transition_rows: Rows
     transition_weights: NDArray[np.float32]
+    step_in: NDArray[np.float32]
+    step_out: NDArray[np.float32]
 
 
 def find_transitions(
@@ -49,7 +52,21 @@ def find_transitions(
     top, offsets = best_of_each(weights.sum(axis=1), starts, config.max_transitions)
     # A list ascends, hence positions do.
     top = np.sort(top)
-    return Transitions(offsets, rows[top].astype(np.int32), weights[top])
+    factors = _factorise(later, config.step_dim)
+    return Transitions(offsets, rows[top].astype(np.int32), weights[top], *factors)
+
+
+def _factorise(later: csr_array, n_dimensions: int) -> tuple[NDArray[np.float32], ...]:
+    """Vectors of items as the one before and the one after; their products smooth the transitions.
+
+    Shape (n_rows, n_dimensions) each.
+    """
+    logarithms = np.log1p(later.data, dtype=float)
+    counts = csr_array((logarithms, later.indices, later.indptr), shape=later.shape)
+    _, axes = leading_vectors(counts, n_dimensions)
+    after = np.zeros((later.shape[0], n_dimensions), np.float32)
+    after[:, : len(axes)] = axes.T
+    return (counts @ after).astype(np.float32), after
 
 
 def _count(

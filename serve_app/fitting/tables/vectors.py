@@ -12,6 +12,7 @@ from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.domain.words import words_of
 from serve_app.fitting.data.pairs import Pairs, find_pairs
+from serve_app.fitting.tables.singular_vectors import leading_vectors
 
 # Vectors shorter than this share of the longest are rounding errors.
 _NOISE = 1e-6
@@ -20,8 +21,6 @@ _NOISE = 1e-6
 _TINY = np.finfo(np.float64).tiny
 
 # Halko et al. recommend 5 to 10 more columns, and few iterations where values fall slowly.
-_OVERSAMPLING = 10
-_N_ITERATIONS = 6
 
 
 def compute_item_vectors(
@@ -36,7 +35,7 @@ def compute_item_vectors(
         Shape (n_rows, n_dimensions), float32, all zero for items without interactions.
     """
     matrix = _scaled(find_pairs(log, TYPE_WEIGHTS), n_rows, len(log.user_ids))
-    strengths, axes = _leading(matrix, n_dimensions)
+    strengths, axes = leading_vectors(matrix, n_dimensions)
     return _of_unit_length(axes.T * np.sqrt(strengths), n_dimensions)
 
 
@@ -72,7 +71,7 @@ def compute_item_factors(
     """
     taken = np.zeros((n_rows, n_dimensions), np.float32)
     offered = np.zeros_like(taken)
-    strengths, axes = _leading(_scaled(pairs, n_rows, n_users), n_dimensions)
+    strengths, axes = leading_vectors(_scaled(pairs, n_rows, n_users), n_dimensions)
     k = len(strengths)
     kept = np.sqrt(np.maximum(1 - shrinkage * strengths[:1] / np.maximum(strengths, _TINY), 0))
     scales = np.maximum(np.bincount(pairs.rows, minlength=n_rows), 1)[:, None] ** 0.25
@@ -113,7 +112,7 @@ def compute_content_vectors(content: ContentMatrix, n_dimensions: int) -> Conten
         Content vectors of shape (n_rows, n_dimensions), float32, zero for items whose words no
         other item has; and the words that several items have.
     """
-    strengths, axes = _leading(csr_array(content.weights.T), n_dimensions)
+    strengths, axes = leading_vectors(csr_array(content.weights.T), n_dimensions)
     shared = np.flatnonzero(content.idf > 0)
     of_words = np.zeros((len(shared), n_dimensions), np.float32)
     # The left singular vectors, by the definition of the decomposition.
@@ -160,31 +159,6 @@ def _of_unit_length(raw: NDArray[np.float64], n_dimensions: int) -> NDArray[np.f
 
 def _inverse(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(1.0, values, out=np.zeros(len(values)), where=values > 0)
-
-
-def _leading(
-    matrix: csr_array, n_dimensions: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The k largest singular values, shape (k,), and right singular vectors, shape (k, n_rows).
-
-    k is ``n_dimensions``, less for a small matrix, and 0 for one that is too small or zero.
-
-    Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4).
-    It is deterministic, unlike ``scipy.sparse.linalg.svds``: ARPACK restarts at random where the
-    matrix has a low rank, and equal data would give different bundles.
-    """
-    k = max(min(n_dimensions, *(length - 1 for length in matrix.shape)), 0)
-    if not k or not np.any(matrix.data):
-        return np.empty(0), np.empty((0, matrix.shape[1]))
-    # The bases are float64 and orthonormalised in each iteration: powers of the matrix would lose
-    # the smaller singular values to rounding.
-    width = min(k + _OVERSAMPLING, *matrix.shape)
-    basis = np.random.default_rng(0).standard_normal((matrix.shape[1], width))
-    for _ in range(_N_ITERATIONS):
-        basis, _ = np.linalg.qr(matrix.T @ np.linalg.qr(matrix @ basis)[0])
-    span, _ = np.linalg.qr(matrix @ basis)
-    _, strengths, axes = np.linalg.svd((matrix.T @ span).T, full_matrices=False)
-    return strengths[:k], axes[:k]
 
 
 def _scaled(pairs: Pairs, n_rows: int, n_users: int) -> csr_array:

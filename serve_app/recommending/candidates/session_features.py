@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Rows
-from serve_app.arrays.grouping import positions_in, strongest_by_key
-from serve_app.arrays.patches import Matrix
+from serve_app.arrays.grouping import in_sorted, positions_in, strongest_by_key
 from serve_app.arrays.ragged import gather, lengths_of, owners
 from serve_app.recommending.candidates.sources.query import Queries
 
@@ -25,14 +24,14 @@ def session_features(
     """
     catalogue, tables, sessions = queries.catalogue, queries.tables, queries.sessions
     last = sessions.last_rows
+    transitions = _transitions_from(last, rows, requests, queries)
     times, steps = _count_in_session(rows, requests, queries)
     n_events, n_items, streak, minutes = _describe_sessions(queries)
     codes, log_prices = catalogue.categories.codes, np.log1p(catalogue.number("price")[rows])
     columns = (
-        _transitions_from(last, rows, requests, queries),
-        _products(last, rows, requests, tables.factors_in, tables.factors_out),
-        _products(last, rows, requests, catalogue.vectors, catalogue.vectors),
-        _products(last, rows, requests, tables.content_vectors, tables.content_vectors),
+        transitions,
+        _after_last_two(rows, requests, queries, transitions[:, 0]),
+        _products(last, rows, requests, tables.step_in, tables.step_out),
         np.where(last[requests] == MISSING, np.nan, codes[rows] == codes[last[requests]]),
         _category_shares(queries)[requests, codes[rows]],
         log_prices - _log_prices(queries, last)[requests],
@@ -52,9 +51,10 @@ def _transitions_from(
 ) -> NDArray[np.float32]:
     """Weights of the transitions from the last item, shape (n_candidates, 3); 0 for none."""
     tables, n_rows = queries.tables, queries.n_rows
-    found = np.full((len(rows), tables.transition_weights.shape[1]), np.nan, np.float32)
+    found = np.zeros((len(rows), tables.transition_weights.shape[1]), np.float32)
     known = np.flatnonzero(last != MISSING)
-    found[np.isin(requests, known)] = 0.0
+    if len(known) < len(last):
+        found[(last == MISSING)[requests]] = np.nan
     positions, offsets = gather(tables.transition_offsets, last[known])
     if len(positions):
         keys = known[owners(offsets)] * n_rows + tables.transition_rows[positions]
@@ -65,8 +65,40 @@ def _transitions_from(
     return found
 
 
+def _after_last_two(
+    rows: Rows, requests: NDArray[np.int64], queries: Queries, after_last: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Share of the candidate among what followed the last two items, shape (n_candidates,).
+
+    Where these are a rare pair, or one item alone, it is ``after_last`` in part or as a whole.
+    """
+    tables, n_rows, sessions = queries.tables, queries.n_rows, queries.sessions
+    known = np.flatnonzero(lengths_of(sessions.offsets) > 1)
+    ends = sessions.offsets[1:][known]
+    pairs = sessions.rows[ends - 2].astype(np.int64) * n_rows + sessions.rows[ends - 1]
+    at = positions_in(pairs, tables.pair_keys)
+    found = in_sorted(pairs, tables.pair_keys)
+    known, at = known[found], at[found]
+    if not len(known):
+        return after_last
+    rests = np.ones(len(sessions), np.float32)
+    rests[known] = tables.pair_rests[at]
+    shares = rests[requests] * after_last
+    positions, offsets = gather(tables.pair_offsets, at)
+    keys = known[owners(offsets)] * n_rows + tables.pair_rows[positions]
+    wanted = requests * n_rows + rows
+    where = positions_in(wanted, keys)
+    hits = keys[where] == wanted
+    shares[hits] += tables.pair_weights[positions[where[hits]]]
+    return shares
+
+
 def _products(
-    last: Rows, rows: Rows, requests: NDArray[np.int64], left: Matrix, right: Matrix
+    last: Rows,
+    rows: Rows,
+    requests: NDArray[np.int64],
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Product of the vectors of the last item and of each candidate, shape (n_candidates,)."""
     of_last = np.zeros((len(last), left.shape[1]), np.float32)

@@ -195,7 +195,14 @@ class TestOpenBundle:
         weights = folder / "tables" / "source_weights.npy"
         np.save(weights, np.load(weights)[[0, 1, 2, 5, 6, 7]])
         manifest["files"]["tables/source_weights.npy"]["size"] = weights.stat().st_size
-        without = ("/transition_", "/session_", "/visit", *(["/word_"] if number < 7 else []))
+        without = (
+            "/transition_",
+            "/step_",
+            "/pair_",
+            "/session_",
+            "/visit",
+            *(["/word_"] if number < 7 else []),
+        )
         for file in [*manifest["files"]]:
             if any(name in file for name in without):
                 (folder / file).unlink()

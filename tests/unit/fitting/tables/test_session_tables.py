@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from serve_app.arrays.units import DAY_S
+from serve_app.fitting.tables.pair_tables import find_pair_steps
 from serve_app.fitting.tables.session_tables import collect_sessions
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.transition_tables import find_transitions
@@ -61,6 +62,73 @@ class TestTransitions:
 
         assert found.transition_offsets.tolist() == [0, 0, 0]
         assert found.transition_weights.shape == (0, 3)
+
+
+class TestStepVectors:
+    def test_smooth_the_transitions(self):
+        rng = np.random.default_rng(0)
+        # Everybody of a group steps from its even rows to its odd ones.
+        visits = [
+            visit(f"u{i}", 1, 4 * group + 2 * int(rng.integers(2)), 4 * group + 1 + 2 * (i % 2))
+            for i in range(60)
+            for group in [i % 3]
+        ]
+        log = log_of(*[line for lines in visits for line in lines])
+        config = CONFIG.model_copy(update={"step_dim": 3})
+
+        found = find_transitions(log, 12, DAY_S, config)
+
+        products = found.step_in @ found.step_out.T
+        for row in range(0, 12, 2):
+            group = row // 4
+            assert set(np.argsort(-products[row])[:2]) == {4 * group + 1, 4 * group + 3}
+
+
+class TestPairs:
+    LOG = log_of(
+        *visit("ann", 1, 0, 1, 2),
+        *visit("ben", 1, 0, 1, 2),
+        *visit("cid", 1, 0, 1, 3),
+        *visit("dan", 1, 3, 1, 0),
+    )
+
+    def test_know_what_followed_them(self):
+        config = CONFIG.model_copy(update={"transitions_shrinkage": 1.0})
+
+        found = find_pair_steps(self.LOG, 4, DAY_S, config)
+
+        assert found.pair_keys.tolist() == [0 * 4 + 1]
+        assert lists(found.pair_offsets, found.pair_rows) == [[2, 3]]
+        assert found.pair_weights == pytest.approx([2 / 4, 1 / 4], rel=1e-2)
+        assert found.pair_rests == pytest.approx([1 / 4], rel=1e-2)
+
+    def test_the_most_frequent_are_kept(self):
+        log = log_of(
+            *visit("a", 1, 0, 1, 2),
+            *visit("b", 1, 0, 1, 2),
+            *visit("c", 1, 0, 1, 2),
+            *visit("d", 1, 2, 1, 0),
+            *visit("e", 1, 2, 1, 0),
+        )
+
+        kept = find_pair_steps(log, 3, DAY_S, CONFIG.model_copy(update={"max_pairs": 1}))
+
+        assert kept.pair_keys.tolist() == [1]
+
+    def test_sessions_part_them(self):
+        log = log_of(
+            *visit("a", 1, 0, 1), *visit("a", 2, 2), *visit("b", 1, 0, 1), *visit("b", 2, 2)
+        )
+
+        assert len(find_pair_steps(log, 3, 2 * DAY_S, CONFIG).pair_keys) == 0
+
+    @pytest.mark.parametrize("n", [0, 1, 2])
+    def test_a_shop_with_few_events_has_none(self, n):
+        log = log_of(*visit("ann", 1, *range(n)))
+
+        found = find_pair_steps(log, 3, DAY_S, CONFIG)
+
+        assert (len(found.pair_keys), found.pair_offsets.tolist()) == (0, [0])
 
 
 class TestSessions:

@@ -62,22 +62,22 @@ def world():
         "category": replace(categories, codes=codes),
         "price": NumberColumn(prices),
     }
-    vectors = np.zeros_like(catalogue.vectors)
-    vectors[:2, 0] = [1, 0.5]
     starts = np.full(n + 1, 1)
     starts[0] = 0
     tables = replace(
         tables,
-        factors_in=np.full((n, 1), 2.0, np.float32),
-        factors_out=np.full((n, 1), 3.0, np.float32),
-        content_vectors=vectors,
+        step_in=np.full((n, 1), 2.0, np.float32),
+        step_out=np.full((n, 1), 3.0, np.float32),
+        pair_keys=np.array([n * 2 + 0]),
+        pair_offsets=np.array([0, 1]),
+        pair_rows=np.array([1], np.int32),
+        pair_weights=np.array([0.7], np.float32),
+        pair_rests=np.array([0.2], np.float32),
         transition_offsets=starts,
         transition_rows=np.array([1], np.int32),
         transition_weights=np.array([[0.5, 0.6, 0.7]], np.float32),
     )
-    return replace(
-        fitted, catalogue=replace(catalogue, columns=columns, vectors=vectors), tables=tables
-    )
+    return replace(fitted, catalogue=replace(catalogue, columns=columns), tables=tables)
 
 
 def features_of(world, events, row):
@@ -98,9 +98,8 @@ class TestSessionFeatures:
                 "candidate.after_last": 0.5,
                 "candidate.later_than_last": 0.6,
                 "candidate.beside_last": 0.7,
-                "candidate.factors_to_last": 6.0,
-                "candidate.taste_to_last": 0.5,
-                "candidate.content_to_last": 0.5,
+                "candidate.after_last_two": 0.5,
+                "candidate.step_from_last": 6.0,
                 "candidate.category_of_last": 1.0,
                 "candidate.session_category_share": 0.75,
                 "candidate.price_to_last": np.log(8 / 4),
@@ -113,6 +112,14 @@ class TestSessionFeatures:
                 "candidate.minutes_since_last": 4.0,
             }
         )
+
+    def test_what_followed_the_last_two_items_counts_beside_what_followed_the_last(self, world):
+        history_of_two = history((2, 5), (0, 4))
+
+        assert features_of(world, history_of_two, row=1)["candidate.after_last_two"] == (
+            pytest.approx(0.7 + 0.2 * 0.5)
+        )
+        assert features_of(world, history_of_two, row=3)["candidate.after_last_two"] == 0.0
 
     def test_what_does_not_follow_the_last_item_has_no_weight(self, world):
         found = features_of(world, history((0, 5)), row=2)
