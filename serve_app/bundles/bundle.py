@@ -159,6 +159,7 @@ def _no_sessions(read: Callable[[str], Array]) -> dict[str, Array | IdIndex]:
     weights = dict(zip(_OLD_SOURCES, read("source_weights"), strict=True))
     no_rows, none_each = np.empty(0, np.int32), np.zeros(n_rows + 1, np.int64)
     return {
+        "until_at": np.full(1, np.inf),
         "source_weights": np.array([weights.get(source, 0) for source in SOURCES], np.float32),
         "transition_offsets": none_each,
         "transition_rows": no_rows,

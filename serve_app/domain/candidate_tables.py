@@ -15,6 +15,8 @@ class CandidateTables:
     """Arrays of the fit. Orders contain listed rows only, best first; ties go to the smaller row.
 
     Attributes:
+        until_at: shape (1,), float64, epoch seconds, the moment of the tables: what came later they
+            do not know.
         source_weights: shape (n_sources,), float32, factor of each source's ranks in the fusion, in
             the order of ``model_features.SOURCES``.
         popular_rows: shape (n,), int32, all listed items by popularity.
@@ -71,6 +73,7 @@ class CandidateTables:
         period_users: shape (n_periods,), float32, distinct users of the period.
     """
 
+    until_at: NDArray[np.float64]
     source_weights: NDArray[np.float32]
     popular_rows: Rows
     category_offsets: Offsets

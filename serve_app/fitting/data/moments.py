@@ -4,6 +4,7 @@ A request comes at a moment of the user's own: their history ends there, while t
 older. Models that learn at such moments meet histories as they will meet them when they serve.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ from serve_app.domain.interactions import (
     latest,
     make_events,
 )
+
+KNOWN_DIVISOR = 3
+"""Users with a history have so many times fewer further moments: their first one says a lot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def draw_moments(
             than ``start_at``, or at that moment.
         start_at: epoch seconds, the beginning of the window.
         n_users: users that are drawn at most.
-        n_further: further moments of a user at most.
+        n_further: further moments of a new user at most; others have a ``KNOWN_DIVISOR``-th of it.
     """
     chosen = _choose(np.unique(log.users[counted]), n_users, rng)
     at_start = moments_at(log, chosen, start_at)
@@ -113,8 +117,10 @@ def draw_moments(
     is_known = at_start.ends > at_start.starts
     # A user without a history takes the first of their shuffled moments instead of the beginning.
     replaced = ~np.isin(inside.users, chosen[is_known]) & (ranks == 0)
-    n_skipped = np.isin(inside.users, chosen[~is_known]).astype(np.int64)
-    is_further = ~replaced & (ranks < n_further + n_skipped)
+    is_new = np.isin(inside.users, chosen[~is_known])
+    # The shuffled moment 0 of a new user is their first one.
+    limits = np.where(is_new, n_further + 1, math.ceil(n_further / KNOWN_DIVISOR))
+    is_further = ~replaced & (ranks < limits)
     return Drawn(
         _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),
         inside.take(np.flatnonzero(is_further)),

@@ -55,6 +55,7 @@ def fit_tables(
     )
     periods = count_periods(log, n_rows, at, config.period_days, config.max_periods)
     return CandidateTables(
+        until_at=np.array([at], np.float64),
         source_weights=np.array(config.source_weights, np.float32),
         **order_catalogue(catalogue)._asdict(),
         **find_neighbours(touched, n_rows, n_users, config)._asdict(),

@@ -9,8 +9,8 @@ from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, offsets_of
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.sessions import session_numbers
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.recommending.candidates.sessions import session_numbers
 
 
 class PairSteps(NamedTuple):

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners, positions_within
 from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.sessions import session_numbers
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.recommending.candidates.sessions import session_numbers
 
 
 class SessionTables(NamedTuple):

@@ -10,9 +10,9 @@ from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, best_of_each
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.sessions import session_numbers
 from serve_app.fitting.tables.singular_vectors import leading_vectors
 from serve_app.fitting.tables.tables_config import TablesConfig
-from serve_app.recommending.candidates.sessions import session_numbers
 
 N_STEPS = 5
 """Largest distance of two events of a session that counts as a transition."""

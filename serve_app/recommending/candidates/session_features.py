@@ -7,6 +7,7 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted, positions_in, strongest_by_key
 from serve_app.arrays.ragged import gather, lengths_of, owners
 from serve_app.recommending.candidates.sources.query import Queries
+from serve_app.recommending.scoring.model_features import days_since
 
 _MINUTE_S = 60.0
 
@@ -42,6 +43,8 @@ def session_features(
         np.log1p(n_items)[requests],
         streak[requests],
         minutes[requests],
+        # Trends say less in old tables: models learn from requests at tables of all ages.
+        days_since(tables.until_at, queries.at)[requests],
     )
     return np.column_stack(columns).astype(np.float32)
 

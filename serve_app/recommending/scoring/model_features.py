@@ -98,6 +98,7 @@ SESSION_FEATURES = (
     "candidate.session_items",
     "candidate.session_streak",
     "candidate.minutes_since_last",
+    "candidate.table_age_days",
 )
 """What the candidate has to do with the latest session, and above all with its last item."""
 

@@ -196,6 +196,7 @@ class TestOpenBundle:
         np.save(weights, np.load(weights)[[0, 1, 2, 5, 6, 7]])
         manifest["files"]["tables/source_weights.npy"]["size"] = weights.stat().st_size
         without = (
+            "/until_at",
             "/transition_",
             "/step_",
             "/pair_",

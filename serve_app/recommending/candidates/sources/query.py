@@ -15,9 +15,9 @@ from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.filters.allowed import Allowed
 from serve_app.domain.interactions import TYPE_WEIGHTS, Histories
+from serve_app.domain.sessions import Sessions, latest_sessions
 from serve_app.domain.settings import Settings
 from serve_app.recommending.candidates.profiles import Profiles
-from serve_app.recommending.candidates.sessions import Sessions, latest_sessions
 
 NO_ROWS: Rows = np.empty(0, np.int32)
 NO_SCORES: NDArray[np.float32] = np.empty(0, np.float32)

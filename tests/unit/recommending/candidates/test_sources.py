@@ -90,6 +90,7 @@ AFTER = ragged(np.int32, [1, 2], [2], [], [], [], [], [], [])
 SESSIONS = ragged(np.int32, [0, 1], [0, 1, 2], [3, 4])
 VISITS = ragged(np.int32, [1, 0], [1, 0], [1], [2], [2], [], [], [])
 TABLES = CandidateTables(
+    until_at=np.array([AT]),
     source_weights=np.ones(len(SOURCES), np.float32),
     popular_rows=np.arange(N, dtype=np.int32),
     category_offsets=np.array([0, 3, 5, 7]),

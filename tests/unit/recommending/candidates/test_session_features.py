@@ -3,12 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from serve_app.arrays.columns import MISSING, NumberColumn
+from serve_app.arrays.columns import NumberColumn
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.interactions import NO_EVENTS, TYPE_CODES, Histories, make_events
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.candidates.session_features import session_features
-from serve_app.recommending.candidates.sessions import SESSION_GAP_S, latest_sessions
 from serve_app.recommending.scoring.model_features import SESSION_FEATURES
 from tests.support.small_world import AT, small_world
 
@@ -20,31 +19,6 @@ def history(*events):
     """Views as (row, minutes before ``AT``), oldest first."""
     rows, minutes = zip(*events, strict=True)
     return make_events(rows, [VIEW] * len(rows), [AT - 60.0 * each for each in minutes])
-
-
-class TestLatestSessions:
-    def test_begin_after_a_long_pause(self):
-        sessions = latest_sessions(Histories.of([history((1, 90), (2, 50), (3, 21), (4, 1))]))
-
-        assert sessions.rows.tolist() == [2, 3, 4]
-
-    def test_a_pause_of_the_limit_itself_ends_no_session(self):
-        limit = SESSION_GAP_S / 60
-        sessions = latest_sessions(Histories.of([history((1, 2 * limit), (2, limit), (3, 0))]))
-
-        assert sessions.rows.tolist() == [1, 2, 3]
-
-    def test_are_those_of_each_user(self):
-        histories = Histories.of([history((1, 5)), NO_EVENTS, history((2, 99), (3, 1))])
-
-        sessions = latest_sessions(histories)
-
-        assert sessions.offsets.tolist() == [0, 1, 1, 2]
-        assert sessions.last_rows.tolist() == [1, MISSING, 3]
-        assert sessions.steps_back().tolist() == [0, 0]
-
-    def test_nobody_has_none(self):
-        assert len(latest_sessions(Histories.of([])).rows) == 0
 
 
 @pytest.fixture
@@ -66,6 +40,7 @@ def world():
     starts[0] = 0
     tables = replace(
         tables,
+        until_at=np.array([AT - 36 * HOUR_S]),
         step_in=np.full((n, 1), 2.0, np.float32),
         step_out=np.full((n, 1), 3.0, np.float32),
         pair_keys=np.array([n * 2 + 0]),
@@ -110,6 +85,7 @@ class TestSessionFeatures:
                 "candidate.session_items": np.log(4),
                 "candidate.session_streak": 2.0,
                 "candidate.minutes_since_last": 4.0,
+                "candidate.table_age_days": 1.5,
             }
         )
 
@@ -136,5 +112,5 @@ class TestSessionFeatures:
         for name, value in found.items():
             if name.removeprefix("candidate.") in nothing:
                 assert value == 0.0, name
-            else:
+            elif name != "candidate.table_age_days":
                 assert np.isnan(value), name
