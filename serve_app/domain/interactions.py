@@ -12,7 +12,10 @@ from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners
 
 @dataclass(frozen=True, slots=True)
 class InteractionType:
-    """One kind of interaction. The numbers differ because they answer different questions.
+    """One kind of interaction. The columns differ because they answer different questions.
+
+    In a history it counts its ``weight``, as a label its ``grade`` and its ``gain``, and as an
+    ending ``ends``.
 
     Attributes:
         name: the type in files and in the API.
@@ -23,6 +26,7 @@ class InteractionType:
         gain: relevance that the models learn for an item on which the user did this.
         priority: the reason for an item names the interaction of the largest priority.
         reason: name of the reason that refers to the interaction (see ``ranking.reasons``).
+        ends: the user has got the item, which ends that they look for it, whatever the label is.
     """
 
     name: str
@@ -32,6 +36,7 @@ class InteractionType:
     gain: int
     priority: int
     reason: str
+    ends: bool = False
 
 
 TYPES: tuple[InteractionType, ...] = (
@@ -42,7 +47,7 @@ TYPES: tuple[InteractionType, ...] = (
     # An intention to buy. A cart can be left, so it says less than a purchase everywhere.
     InteractionType("cart", 2, weight=0.6, grade=4, gain=2, priority=2, reason="because_viewed"),
     InteractionType(
-        "purchase", 3, weight=1.0, grade=5, gain=4, priority=4, reason="because_bought"
+        "purchase", 3, weight=1.0, grade=5, gain=4, priority=4, reason="because_bought", ends=True
     ),
     # A rating says that the user knows the item, hence its weight and priority. It may be bad,
     # and it follows the use of an item, so nothing is gained by leading a user to it.
@@ -60,6 +65,7 @@ RETURN = TYPE_CODES["return"]
 
 TYPE_WEIGHTS = np.array([kind.weight for kind in TYPES], np.float32)
 TYPE_GRADES = np.array([kind.grade for kind in TYPES], np.uint8)
+TYPE_ENDS = np.array([kind.ends for kind in TYPES], bool)
 REASON_PRIORITIES = np.array([kind.priority for kind in TYPES])
 """The columns of ``TYPES`` as arrays, indexed by code."""
 

@@ -13,6 +13,7 @@ from serve_app.domain.interactions import (
     PURCHASE,
     RATING,
     TYPE_CODES,
+    TYPE_ENDS,
     TYPE_GRADES,
     InteractionLog,
 )
@@ -83,11 +84,10 @@ class Label:
     def ending_types(self) -> Mask:
         """Types of interaction after which an item is no longer recommended to the user.
 
-        Shape (n_types,), by code. A purchase always ends it, and so does the counted type. With
-        ``repeats`` nothing does.
+        Shape (n_types,), by code. Types that end the interest always do, and so does the counted
+        type. With ``repeats`` nothing does.
         """
-        codes = np.arange(len(INTERACTION_TYPES))
-        ends = (codes == self.type) | (codes == PURCHASE)
+        ends = TYPE_ENDS | (np.arange(len(TYPE_ENDS)) == self.type)
         return np.asarray(ends & (not self.repeats), bool)
 
     def counts(self, log: InteractionLog, positions: Positions = EVERY) -> Mask:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted, positions_in, strongest_by_key
 from serve_app.arrays.ragged import gather, lengths_of, owners
+from serve_app.domain.unfinished import describe_unfinished
 from serve_app.recommending.candidates.sources.query import Queries
 from serve_app.recommending.scoring.model_features import days_since
 
@@ -45,6 +46,9 @@ def session_features(
         minutes[requests],
         # Trends say less in old tables: models learn from requests at tables of all ages.
         days_since(tables.until_at, queries.at)[requests],
+        describe_unfinished(
+            queries.histories, queries.n_rows, requests * queries.n_rows + rows, queries.at
+        ),
     )
     return np.column_stack(columns).astype(np.float32)
 

@@ -99,6 +99,9 @@ SESSION_FEATURES = (
     "candidate.session_streak",
     "candidate.minutes_since_last",
     "candidate.table_age_days",
+    "candidate.unfinished_grade",
+    "candidate.unfinished_place",
+    "candidate.minutes_since_unfinished",
 )
 """What the candidate has to do with the latest session, and above all with its last item."""
 

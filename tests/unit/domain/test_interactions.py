@@ -44,6 +44,10 @@ def test_each_meaning_orders_the_interaction_types_in_its_own_way():
     assert by(REASON_PRIORITIES)[-4:] == ["click", "cart", "rating", "purchase"]
 
 
+def test_only_a_purchase_ends_that_a_user_looks_for_an_item():
+    assert [kind.name for kind in TYPES if kind.ends] == ["purchase"]
+
+
 def test_no_interaction_has_no_gain_and_a_purchase_has_the_largest():
     assert GRADE_GAINS.tolist() == [0, 0, 0, 1, 2, 4]
     assert GRADE_GAINS.dtype == np.float32

@@ -86,6 +86,9 @@ class TestSessionFeatures:
                 "candidate.session_streak": 2.0,
                 "candidate.minutes_since_last": 4.0,
                 "candidate.table_age_days": 1.5,
+                "candidate.unfinished_grade": 1.0,
+                "candidate.unfinished_place": 2.0,
+                "candidate.minutes_since_unfinished": 20.0,
             }
         )
 
