@@ -93,20 +93,18 @@ def calibrated_variants(work: Workspace) -> tuple[str, ...]:
 
 
 def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
-    past, latest_further = (
-        [shard.examples for shard in shards]
-        for shards in (
-            [*load_shards(work, "past"), *load_shards(work, FURTHER["past"])],
-            load_shards(work, FURTHER["latest"]),
-        )
-    )
-    # The step before kept all candidates of the latest window, for measuring.
+    past = [*_read_examples(work, "past"), *_read_examples(work, FURTHER["past"])]
+    # The step before kept all candidates of the first moments of the latest window, for measuring.
     latest = [
-        drop_negatives(shard.examples, config.max_negatives, random_generator(config.seed, number))
-        for number, shard in enumerate(load_shards(work, "latest"))
+        drop_negatives(examples, config.max_negatives, random_generator(config.seed, number))
+        for number, examples in enumerate(_read_examples(work, "latest"))
     ]
-    together = concatenate_examples([*past, *latest, *latest_further])
+    together = concatenate_examples([*past, *latest, *_read_examples(work, FURTHER["latest"])])
     return _Learning(together, sum(map(len, past)), config)
+
+
+def _read_examples(work: Workspace, folder: str) -> list[Examples]:
+    return [shard.examples for shard in load_shards(work, folder)]
 
 
 def _train_boosters(shared: _Learning, tasks: list[_Task], job: Job) -> Iterator[bytes]:
