@@ -19,7 +19,7 @@ _Name = TypeVar("_Name")
 K = 10
 
 _ACTIVITY_STARTS = (0, 1, 3, 10, 30, 100)
-"""The smallest number of counted interactions before the window in each group of users."""
+"""The smallest number of counted interactions before the moment in each group of users."""
 
 _AGES_DAYS = {
     "under a week": 7.0,
@@ -33,7 +33,7 @@ _AGES_DAYS = {
 
 @dataclass(frozen=True, slots=True)
 class ActivityGroup:
-    """Users with a similar number of counted interactions before the window."""
+    """Users with a similar number of counted interactions before their moment."""
 
     label: str
     n_users: int

@@ -56,7 +56,7 @@ def draw_ratios(facts: Facts, figures: Figures) -> drawing.Sheet | None:
 
 def draw_activity(facts: Facts, figures: Figures) -> drawing.Sheet | None:
     title = "For whom the lists are good, 95 % intervals"
-    xlabel = "counted interactions before the window (users)"
+    xlabel = "counted interactions before the moment (users)"
     sheet, axes = drawing.make_sheet(_BARS_INCHES, title, xlabel, "NDCG@10")
     labels = [f"{group.label}\n({group.n_users:,})" for group in figures.activity]
     drawing.draw_side_by_side(axes, labels, [group.ndcg for group in figures.activity])

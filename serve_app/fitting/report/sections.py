@@ -10,7 +10,7 @@ from serve_app.fitting.report.facts import Facts
 from serve_app.fitting.report.figures import Figures
 
 _USERS_AND_ITEMS = (
-    Picture("activity", "NDCG@10 by counted interactions before the window"),
+    Picture("activity", "NDCG@10 by counted interactions before the moment"),
     Picture("ages", "shares of listed, recommended and wanted items by age"),
     Picture("age_recall", "share of the wanted items that were found, by age"),
 )
@@ -90,8 +90,8 @@ def _write_verdict(facts: Facts) -> Iterator[Part]:
 
 def _write_data(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield (
-        "Candidates and features of a window know only what came before the window. An item is"
-        f" wanted if the counted interaction ({facts.counted}) follows in the window and the item"
+        "Histories end at the moment of each user, and tables at the beginning of the window. An"
+        f" item is wanted if the counted interaction ({facts.counted}) follows in the window and the item"
         " could still be recommended to the user. Test users are those who wanted any item in the"
         " second window."
     )
