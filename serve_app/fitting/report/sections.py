@@ -91,8 +91,8 @@ def _write_verdict(facts: Facts) -> Iterator[Part]:
 def _write_data(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield (
         "Histories end at the moment of each user, and tables at the beginning of the window. An"
-        f" item is wanted if the counted interaction ({facts.counted}) follows in the window and the item"
-        " could still be recommended to the user. Test users are those who wanted any item in the"
+        f" item is wanted if the counted interaction ({facts.counted}) follows in the window and the"
+        " item could still be recommended to the user. Test users are those who wanted any item in the"
         " second window."
     )
     split = facts.split
