@@ -90,10 +90,10 @@ def _write_verdict(facts: Facts) -> Iterator[Part]:
 
 def _write_data(facts: Facts, figures: Figures) -> Iterator[Part]:
     yield (
-        "Histories end at the moment of each user, and tables at the beginning of the window. An"
-        f" item is wanted if the counted interaction ({facts.counted}) follows in the window and the"
-        " item could still be recommended to the user. Test users are those who wanted any item in the"
-        " second window."
+        "Histories end at the moment of each user, and tables at the beginning of the window."
+        f" An item is wanted if the counted interaction ({facts.counted}) follows in the window and"
+        " the item could still be recommended to the user. Test users are those who wanted any item"
+        " in the second window."
     )
     split = facts.split
     days = [cell_text.write_day(at) for at in (split.train_at, split.evaluate_at, split.end_at)]
