@@ -19,12 +19,17 @@ REPORT_FILE = "report.json"
 
 
 class StoredVerdict(BaseModel):
-    """The fit's decision to make its version current, with the reason. Unknown keys are ignored."""
+    """The fit's decision to make its version current, with the reason. Unknown keys are ignored.
+
+    Attributes:
+        lack: what the data lack, if no model was better than popularity; else empty.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     promoted: bool
     reason: str
+    lack: str = ""
 
 
 def report_location(root: str, version: str) -> str:

@@ -21,6 +21,7 @@ from serve_app.errors import SettingsInvalid
 from serve_app.fitting.fit_config import STEP_SETTINGS
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.operations.fits.fit_bundle import FitRun, fit_bundle
+from serve_app.operations.fits.fit_ending import describe_ending
 from serve_app.operations.fits.repeated_fits import fit_every, parse_period
 from serve_app.operations.load_shop import load_files, load_report
 from serve_app.operations.migrate_shop import migrate
@@ -113,6 +114,9 @@ def _fit(config: Path, settings: Path, options: FitRun) -> None:
     if manifest is not None:
         click.echo(describe_publication(workplace.bundles.root, manifest))
         click.echo(page(workplace.bundles.root, manifest.version, workplace.config.variants))
+        ending = describe_ending(workplace.bundles.root, manifest)
+        if ending is not None:
+            click.echo(f"\n{ending}")
 
 
 @click.command("migrate")

@@ -23,6 +23,7 @@ from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
+from serve_app.operations.fits.fit_ending import describe_ending
 from serve_app.operations.fits.metering import metered
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
 from serve_app.recommending.ranking.diversity import DiversityConfig
@@ -172,6 +173,12 @@ def test_popularity_orders_the_lists_where_no_model_is_better(
     assert verdict is not None
     assert verdict.promoted
     assert verdict.reason.startswith("popularity orders the lists until a model is better: main is")
+    ending = describe_ending(str(root), manifest)
+    assert ending is not None
+    assert ending.startswith(
+        "Nothing was better than popularity, so lists are ordered by popularity"
+    )
+    assert ending.endswith(f": {verdict.lack}.")
 
 
 def test_popularity_replaces_a_model_that_this_build_cannot_use(

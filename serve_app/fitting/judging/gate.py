@@ -72,6 +72,7 @@ class GateVerdict:
         k: length of the compared lists.
         reason: half a sentence, to follow "because".
         order: orders the lists if the fit is promoted.
+        lack: what the data lack, if the main variant is not better than popularity; else empty.
     """
 
     main: str
@@ -80,6 +81,7 @@ class GateVerdict:
     judgements: tuple[Judgement, ...]
     reason: str
     order: Order = "model"
+    lack: str = ""
 
 
 def judge(
@@ -119,7 +121,7 @@ def judge(
     if promoted or not nothing_served:
         return GateVerdict(main, config.k, promoted, judgements, reason)
     # Any lists are better than none. Those of a model must be better than popular items.
-    if not _suspicious(leaks) and _beats_popularity(judgements):
+    if not _suspicious(leaks) and beats_popularity(judgements):
         reason = f"nothing better is there to be served, although {reason}"
         return GateVerdict(main, config.k, True, judgements, reason)
     reason = f"popularity orders the lists until a model is better: {reason}"
@@ -178,7 +180,8 @@ def _suspicious(leaks: Sequence[Leak]) -> list[str]:
     return [leak.source for leak in leaks if leak.suspicious]
 
 
-def _beats_popularity(judgements: Sequence[Judgement]) -> bool:
+def beats_popularity(judgements: Sequence[Judgement]) -> bool:
+    """Tells whether the main variant is better than items by popularity, of all time and now."""
     compared = [
         judgement
         for judgement in judgements

@@ -5,7 +5,7 @@ and the model that is served now. The gate decides by these results, and a repor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,14 @@ from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.fit_source import ServedModels
 from serve_app.fitting.judging import window_results
-from serve_app.fitting.judging.gate import NOTHING_SERVED, GateVerdict, judge, why_not_comparable
+from serve_app.fitting.judging.gate import (
+    NOTHING_SERVED,
+    GateVerdict,
+    beats_popularity,
+    judge,
+    why_not_comparable,
+)
+from serve_app.fitting.judging.lacks import describe_lack, facts_of
 from serve_app.fitting.judging.leaks import Leak, find_leaks
 from serve_app.fitting.judging.measuring_window import Contest, measure_block
 from serve_app.fitting.judging.untried_items import UntriedItems, count_untried
@@ -71,6 +78,8 @@ def evaluate_models(job: Job, folder: Path) -> None:
         leaks=leaks,
         nothing_served=_serves_no_model(served, config.main),
     )
+    if not beats_popularity(verdict.judgements):
+        verdict = replace(verdict, lack=describe_lack(facts_of(results), data.label.hit))
     write_json(folder / _VERDICT, {"promoted": verdict.promoted, "order": verdict.order})
     report = folder / "report"
     report.mkdir()
