@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.funnel_run import FUNNEL
+from benchmarks.quality.funnel_section import views_and_carts
 from benchmarks.quality.kept_results import Document
 from benchmarks.quality.next_runs import DEMO_NEXT, ESHOP_NEXT, RETAIL_NEXT
 from benchmarks.quality.next_sections import next_clicks, short_histories
@@ -128,6 +130,11 @@ _GOALS: Sequence[tuple[str, Sequence[str], Callable[[Documents], tuple[str, bool
         " least that of the group's best single model",
         (RETAIL_NEXT, DEMO_NEXT),
         short_histories,
+    ),
+    (
+        "Purchases with views and carts as history: at least 1.15 times those without",
+        (FUNNEL,),
+        views_and_carts,
     ),
     ("Every fit within 180 s", (*RETAIL_RUNS, DEMO_RUN), _seconds),
 )

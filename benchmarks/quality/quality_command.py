@@ -14,7 +14,7 @@ from benchmarks.machine import command_of, facts
 from benchmarks.quality.goals import Documents, goals_of
 from benchmarks.quality.quality_page import sections
 from benchmarks.quality.quality_plot import plot_quality
-from benchmarks.quality.runs import OF_DEMO, OF_ESHOP, RUNS, Plan, run
+from benchmarks.quality.runs import OF_DEMO, OF_ESHOP, OF_FUNNEL, RUNS, Plan, run
 from serve_app.cli.progress import show_progress
 from serve_app.errors import RecserveError
 
@@ -68,7 +68,7 @@ def main(
     work: Path,
     out: Path | None,
 ) -> None:
-    """Compare recserve's lists with other models on published shops and on the demo shop."""
+    """Compare recserve's lists with other models on published and on simulated shops."""
     plan = Plan(work, retail or RETAIL, eshop or ESHOP, points)
     # A file that was asked for and is missing is an error.
     names, missing = _possible(only or RUNS, retail or RETAIL.is_file(), eshop or ESHOP.is_file())
@@ -91,7 +91,7 @@ def _possible(
     """Runs that are possible, and a sentence about each table that is missing."""
     missing = []
     if not retail:
-        names = [name for name in names if name in (*OF_ESHOP, *OF_DEMO)]
+        names = [name for name in names if name in (*OF_ESHOP, *OF_DEMO, *OF_FUNNEL)]
         missing.append(_LEFT_OUT.format("Online Retail is", "table", "--retail"))
     if not eshop:
         names = [name for name in names if name not in OF_ESHOP]

@@ -10,6 +10,8 @@ from pathlib import Path
 from benchmarks.home import CONFIG, ROOT
 from benchmarks.quality.code_files import with_imports
 from benchmarks.quality.data_sets import DEMO, demo_files, eshop_files, retail_files
+from benchmarks.quality.funnel_run import FUNNEL, run_funnel
+from benchmarks.quality.funnel_shop import FunnelConfig, funnel_files
 from benchmarks.quality.kept_results import (
     Document,
     keep_in,
@@ -35,8 +37,8 @@ CUTS = (0, 28, 56)
 """Days by which the test period of Online Retail moves back."""
 
 RETAIL_RUNS = tuple(f"{RETAIL}-{days}" for days in CUTS)
-RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN, *NEXT_RUNS)
-OF_ESHOP, OF_DEMO = (ESHOP_NEXT,), (DEMO_RUN, DEMO_NEXT)
+RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN, *NEXT_RUNS, FUNNEL)
+OF_ESHOP, OF_DEMO, OF_FUNNEL = (ESHOP_NEXT,), (DEMO_RUN, DEMO_NEXT), (FUNNEL,)
 """Runs of other data than Online Retail."""
 
 ALL_SOURCES = "all sources"
@@ -78,6 +80,8 @@ def run(name: str, plan: Plan, progress: Progress) -> Document:
         DataRejected: a published table cannot be read or lacks a column.
     """
     files = _files_of(name, plan)
+    if name in OF_FUNNEL:
+        return run_funnel(files, plan.work, progress)
     if name in NEXT_RUNS:
         return run_next(name, files, plan.points, plan.work, progress, now_at=_now_at())
     if name == DEMO_RUN:
@@ -90,6 +94,8 @@ def run(name: str, plan: Plan, progress: Progress) -> Document:
 def _files_of(name: str, plan: Plan) -> InputFiles:
     if name in OF_ESHOP:
         return eshop_files(plan.eshop, plan.work / "eshop")
+    if name in OF_FUNNEL:
+        return funnel_files(FunnelConfig(), plan.work / FUNNEL)
     if name in OF_DEMO:
         return demo_files(plan.work / DEMO_RUN)
     return retail_files(plan.retail, plan.work / RETAIL)
