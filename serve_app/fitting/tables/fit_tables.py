@@ -14,6 +14,7 @@ from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions
+from serve_app.fitting.tables.factors import fit_factors
 from serve_app.fitting.tables.linear import fit_linear_weights
 from serve_app.fitting.tables.neighbours import find_neighbours
 from serve_app.fitting.tables.pair_tables import find_pair_steps
@@ -24,7 +25,6 @@ from serve_app.fitting.tables.transition_tables import find_transitions
 from serve_app.fitting.tables.vectors import (
     compute_content_matrix,
     compute_content_vectors,
-    compute_item_factors,
 )
 from serve_app.recommending.scoring.model_features import TREND_DAYS
 
@@ -50,9 +50,7 @@ def fit_tables(
     bought = find_pairs(select_interactions(log, label.counts(log)), TYPE_WEIGHTS)
     touched = find_pairs(log, TYPE_WEIGHTS)
     content = compute_content_matrix(catalogue)
-    factors = compute_item_factors(
-        touched, n_rows, n_users, config.factors_dim, config.factors_shrinkage
-    )
+    factors = fit_factors(touched, n_rows, n_users, config)
     periods = count_periods(log, n_rows, at, config.period_days, config.max_periods)
     return CandidateTables(
         until_at=np.array([at], np.float64),

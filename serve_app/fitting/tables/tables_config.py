@@ -110,6 +110,13 @@ class TablesConfig(Settings):
         description="Share of the largest singular value that is subtracted from all of them. A"
         " larger value keeps fewer factors.",
     )
+    factors_regularization: float = Field(
+        default=0.0,
+        ge=0,
+        description="Regularization of factors by alternating least squares; with 0 they come in"
+        " closed form. Meant for at most some hundred users: time and memory grow with users times"
+        " items. The fit chooses it where users are few.",
+    )
     content_dim: int = Field(
         default=64, ge=1, le=512, description="Length of the vectors of the items' words."
     )

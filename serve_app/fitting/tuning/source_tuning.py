@@ -25,8 +25,9 @@ from serve_app.fitting.tuning.trial_tables import TrialTables
 from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers
 from serve_app.recommending.candidates.finding import CandidatesConfig, ask_sources
 from serve_app.recommending.candidates.fusion import merge
+from serve_app.recommending.candidates.profiles import user_factors
 from serve_app.recommending.candidates.sources.autoencoder import autoencoder
-from serve_app.recommending.candidates.sources.query import Queries
+from serve_app.recommending.candidates.sources.query import Queries, best_hits
 from serve_app.recommending.candidates.sources.similar_users import similar_users
 from serve_app.recommending.scoring.model_features import SOURCES
 
@@ -35,6 +36,11 @@ EXPONENTS = (0.5, 1.0)
 REGULARIZATIONS = (30.0, 100.0, 300.0, 1_000.0, 3_000.0)
 CONTENT_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
 SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
+FACTORS_REGULARIZATIONS = (10.0, 15.0, 20.0, 30.0)
+
+FEW_USERS = 200
+"""With fewer known users, another form of the factors is taken if it is better: those in closed
+form may repeat what so few users took, instead of what they have in common."""
 
 _BATCH = 64
 _N_ROUNDS = 2
@@ -66,18 +72,20 @@ def tune_sources(
     )
     if not trial.n_users:
         return config
-    tables = trial.best_linear(trial.best_votes(config.tables))
+    tables = trial.best_factors(trial.best_linear(trial.best_votes(config.tables)))
     tables = trial.best_weights(tables)
     half_life_days = trial.best_popularity()
     popularity = config.popularity.model_copy(update={"half_life_days": half_life_days})
     return config.model_copy(update={"tables": tables, "popularity": popularity})
 
 
-def choose_clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]]) -> int:
+def choose_clearly_best(
+    values: Sequence[Sequence[float] | NDArray[np.float64]], n_errors: float = 2.0
+) -> int:
     """Index of the point with the largest mean if its lead is significant, otherwise 0.
 
-    A lead over the first point is significant if it exceeds two standard errors of the users'
-    paired differences (docs/decisions/0016). Chance among few users changes nothing.
+    A lead over the first point is significant if it exceeds ``n_errors`` standard errors of the
+    users' paired differences (docs/decisions/0016). Chance among few users changes nothing.
 
     Args:
         values: by point, then by user.
@@ -87,7 +95,7 @@ def choose_clearly_best(values: Sequence[Sequence[float] | NDArray[np.float64]])
     lead = table[best] - table[0]
     if len(lead) < 2:
         return 0
-    is_clear = lead.mean() > 2 * lead.std(ddof=1) / np.sqrt(len(lead))
+    is_clear = lead.mean() > n_errors * lead.std(ddof=1) / np.sqrt(len(lead))
     return best if is_clear else 0
 
 
@@ -135,6 +143,14 @@ class _Trial:
         for points in (by_time, by_content, by_size, by_time):
             config = self._best(config, points, self._tables.with_linear, self._autoencoder)
         return config
+
+    def best_factors(self, config: TablesConfig) -> TablesConfig:
+        """Chooses the form of the factors where few users are known."""
+        if len(np.unique(self._log.users)) >= FEW_USERS:
+            return config
+        points = [{"factors_regularization": value} for value in FACTORS_REGULARIZATIONS]
+        # Few users prove little: the likelier form is taken, although it may be chance.
+        return self._best(config, points, self._tables.with_factors, _by_factors, n_errors=0.5)
 
     def best_weights(self, config: TablesConfig) -> TablesConfig:
         """Chooses the weight of each source in the fusion by the recall of the candidates.
@@ -185,13 +201,15 @@ class _Trial:
         points: Sequence[Changes],
         with_point: Callable[[CandidateTables, TablesConfig], CandidateTables],
         lists_of: Callable[[Queries], Ragged],
+        n_errors: float = 2.0,
     ) -> TablesConfig:
         """Chooses the settings of the best point, or the old ones if no point is clearly better."""
         changed = (config.model_copy(update=dict(point)) for point in points)
         # The configured point comes first: `choose_clearly_best` keeps it unless another one leads.
         configs = list(dict.fromkeys((config, *changed)))
         tables = (with_point(self._snapshot.fitted.tables, candidate) for candidate in configs)
-        return configs[choose_clearly_best([self._ndcgs(trial, lists_of) for trial in tables])]
+        values = [self._ndcgs(trial, lists_of) for trial in tables]
+        return configs[choose_clearly_best(values, n_errors)]
 
     def _similar_users(self, queries: Queries) -> Ragged:
         hits = similar_users(queries, self._candidates.similar_users)
@@ -212,3 +230,10 @@ class _Trial:
 
 def _first_allowed(order: Rows, queries: Queries) -> Ragged:
     return queries.allowed.first(order, K)
+
+
+def _by_factors(queries: Queries) -> Ragged:
+    of_users = user_factors(queries.histories, queries.tables.factors_in)
+    scores = (of_users @ queries.tables.factors_out.T).ravel()
+    hits = best_hits(queries, np.arange(len(scores)), scores, K)
+    return hits.rows, hits.offsets

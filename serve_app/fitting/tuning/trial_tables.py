@@ -7,6 +7,7 @@ from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.fitting.data.pairs import find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions
 from serve_app.fitting.moments.snapshot import Snapshot
+from serve_app.fitting.tables.factors import fit_factors
 from serve_app.fitting.tables.fit_tables import compute_trends, decay
 from serve_app.fitting.tables.linear import LinearWeights, fit_linear_weights
 from serve_app.fitting.tables.tables_config import TablesConfig
@@ -38,6 +39,10 @@ class TrialTables:
     def with_linear(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
         trends = compute_trends(self._touched, self._n_rows, self._at, config)
         return replace(tables, **self._linear(config)._asdict(), trends=trends)
+
+    def with_factors(self, tables: CandidateTables, config: TablesConfig) -> CandidateTables:
+        factors = fit_factors(self._touched, self._n_rows, self._n_users, config)
+        return replace(tables, **factors._asdict())
 
     def _linear(self, config: TablesConfig) -> LinearWeights:
         """Keeps the weights of the last call: most points differ in the trend alone."""

@@ -50,6 +50,11 @@ class TestTuned:
         for weight, before_it in zip(chosen.tables.source_weights, given, strict=True):
             assert weight in {*SOURCE_WEIGHTS, before_it}
 
+    def test_many_users_keep_factors_in_closed_form(self, chosen):
+        given = SnapshotConfig().tables
+
+        assert chosen.tables.factors_regularization == given.factors_regularization == 0
+
     def test_the_same_data_choose_the_same(self, chosen):
         assert settings_chosen() == chosen
 
