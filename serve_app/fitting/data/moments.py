@@ -4,7 +4,6 @@ A request comes at a moment of the user's own: their history ends there, while t
 older. Models that learn at such moments meet histories as they will meet them when they serve.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,8 +21,9 @@ from serve_app.domain.interactions import (
     make_events,
 )
 
-KNOWN_DIVISOR = 3
-"""Users with a history have so many times fewer further moments: their first one says a lot."""
+ENOUGH_KNOWN = 1_000
+"""With so many users with a history, no further moments of theirs are drawn. Tables are older at
+such moments than at their first ones, and models of fresh tables lose by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ def draw_moments(
             than ``start_at``, or at that moment.
         start_at: epoch seconds, the beginning of the window.
         n_users: users that are drawn at most.
-        n_further: further moments of a new user at most; others have a ``KNOWN_DIVISOR``-th of it.
+        n_further: further moments of a user at most. Those of users with a history only fill up
+            their number to ``ENOUGH_KNOWN``.
     """
     chosen = _choose(np.unique(log.users[counted]), n_users, rng)
     at_start = moments_at(log, chosen, start_at)
@@ -119,8 +120,10 @@ def draw_moments(
     replaced = ~np.isin(inside.users, chosen[is_known]) & (ranks == 0)
     is_new = np.isin(inside.users, chosen[~is_known])
     # The shuffled moment 0 of a new user is their first one.
-    limits = np.where(is_new, n_further + 1, math.ceil(n_further / KNOWN_DIVISOR))
-    is_further = ~replaced & (ranks < limits)
+    is_further = ~replaced & (ranks < np.where(is_new, n_further + 1, n_further))
+    of_known = np.flatnonzero(is_further & ~is_new)
+    n_missing = max(ENOUGH_KNOWN - int(is_known.sum()), 0)
+    is_further[rng.permutation(of_known)[n_missing:]] = False
     return Drawn(
         _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),
         inside.take(np.flatnonzero(is_further)),

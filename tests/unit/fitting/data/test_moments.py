@@ -2,6 +2,7 @@ import numpy as np
 
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import TYPE_CODES
+from serve_app.fitting.data import moments
 from serve_app.fitting.data.labels import BOUGHT
 from serve_app.fitting.data.moments import draw_moments, histories_at, moments_at
 from tests.support.hand_made_logs import log_of
@@ -66,6 +67,18 @@ class TestDrawn:
         first, further = draw(log, 0, n_further=3)
 
         assert len({*first.at, *further.at}) == 4
+
+    def test_many_known_users_need_no_further_moments(self, monkeypatch):
+        lines = [(f"u{i}", day, "purchase", day) for i in range(6) for day in (1, 5, 6, 7)]
+        new = [("v", day, "purchase", day) for day in (5, 6, 7)]
+        monkeypatch.setattr(moments, "ENOUGH_KNOWN", 8)
+
+        first, further = draw(log_of(*lines, *new), 3, n_further=2)
+
+        of_known = further.users < 6
+        assert len(first) == 7
+        assert of_known.sum() == 2, "they fill up the six first moments of known users"
+        assert (~of_known).sum() == 2, "a new user has all that were asked for"
 
     def test_moments_are_in_order_of_the_users(self):
         log = log_of(
