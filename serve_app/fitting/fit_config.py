@@ -100,7 +100,7 @@ class FitConfig(Settings):
         " make the choice surer and slower.",
     )
     min_users: int = Field(
-        default=20,
+        default=5,
         ge=1,
         description="Users with something to learn from that each window must have; a fit with"
         " fewer fails.",

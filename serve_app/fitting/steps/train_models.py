@@ -15,9 +15,16 @@ import numpy as np
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.moments.examples import Examples, concatenate_examples, drop_negatives
 from serve_app.fitting.run import Job
-from serve_app.fitting.steps.find_candidates import FURTHER, load_shards, random_generator
+from serve_app.fitting.steps.find_candidates import (
+    FURTHER,
+    WINDOWS,
+    load_outcomes,
+    load_shards,
+    random_generator,
+)
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import BINARY, Member, Objective, train_booster
+from serve_app.fitting.training.few_users import choose_single, distil_single, single_weight
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 from serve_app.fitting.workspace.workers import Share
 
@@ -40,11 +47,16 @@ class _Learning(NamedTuple):
     Attributes:
         examples: of the window ``past``, then those of the latest.
         n_past: moments of the window ``past``.
+        n_users: by kind of model, the users that it learns from. A user has several moments.
     """
 
     examples: Examples
     n_past: int
+    n_users: Mapping[str, int]
     config: FitConfig
+
+    def of_kind(self, kind: str) -> Examples:
+        return self.examples.first(self.n_past) if kind == "held_out" else self.examples
 
 
 def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
@@ -53,6 +65,7 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     members = {name: variant.members(n_users) for name, variant in job.config.variants.items()}
     wanted = list(product(kinds, members))
     tasks = [_Task(kind, name, member) for kind, name in wanted for member in members[name]]
+    leaning = {(kind, name): _lean_on_single(learning, kind, name) for kind, name in wanted}
     boosters = _train_boosters(learning, tasks, job)
     # The workers hold the examples now. They are most of the memory that a fit needs, and this
     # name would keep a second copy alive until the last booster is trained.
@@ -61,7 +74,8 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
         file = folder / kind / f"{name}.ubj"
         file.parent.mkdir(exist_ok=True)
         # Boosters arrive in the order of the tasks: the next ones belong to this variant.
-        file.write_bytes(average_boosters(list(islice(boosters, len(members[name])))))
+        model = average_boosters(list(islice(boosters, len(members[name]))))
+        file.write_bytes(leaning[kind, name].join(model))
         job.progress((i + 1) / len(wanted))
     # A dict removes repeats and, unlike a set, keeps the declared order.
     objectives = {
@@ -92,6 +106,40 @@ def calibrated_variants(work: Workspace) -> tuple[str, ...]:
     )
 
 
+class _Single(NamedTuple):
+    """A single score beside the model of few users.
+
+    Attributes:
+        booster: of the score; empty if its weight is 0.
+    """
+
+    booster: bytes
+    weight: float
+
+    def join(self, model: bytes) -> bytes:
+        if not self.weight:
+            return model
+        # Objective and base score are those of the last model.
+        return average_boosters([self.booster, model], [self.weight, 1 - self.weight])
+
+
+def _lean_on_single(learning: _Learning, kind: str, name: str) -> _Single:
+    variant, examples = learning.config.variants[name], learning.of_kind(kind)
+    weight = single_weight(learning.n_users[kind], variant.few_users)
+    single = choose_single(examples, variant.feature_names) if weight else None
+    if single is None:
+        return _Single(b"", 0.0)
+    return _Single(distil_single(examples, single, variant), weight)
+
+
+def _count_users(work: Workspace) -> Mapping[str, int]:
+    past, latest = (load_outcomes(work, window).users for window in WINDOWS)
+    return {
+        "held_out": len(np.unique(past)),
+        "published": len(np.unique(np.concatenate((past, latest)))),
+    }
+
+
 def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
     past = [*_read_examples(work, "past"), *_read_examples(work, FURTHER["past"])]
     # The step before kept all candidates of the first moments of the latest window, for measuring.
@@ -100,7 +148,7 @@ def _load_examples(work: Workspace, config: FitConfig) -> _Learning:
         for number, examples in enumerate(_read_examples(work, "latest"))
     ]
     together = concatenate_examples([*past, *latest, *_read_examples(work, FURTHER["latest"])])
-    return _Learning(together, sum(map(len, past)), config)
+    return _Learning(together, sum(map(len, past)), _count_users(work), config)
 
 
 def _read_examples(work: Workspace, folder: str) -> list[Examples]:
@@ -121,11 +169,10 @@ def _train(shared: _Learning, task: _Task) -> bytes:
 
 def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
     """Trains on every ``share[1]``-th user, beginning with the user ``share[0]``."""
-    (examples, n_past, config), task = shared
-    if task.kind == "held_out":
-        examples = examples.first(n_past)
+    learning, task = shared
+    config, examples = learning.config, learning.of_kind(task.kind)
     # Before the users are shared: all processes must grow trees of one depth.
-    variant = config.variants[task.variant].for_users(len(examples))
+    variant = config.variants[task.variant].for_users(learning.n_users[task.kind])
     number, n_shares = share
     if n_shares > 1:
         examples = examples.of_users(np.arange(number, len(examples), n_shares))

@@ -7,21 +7,28 @@ from typing import Any
 from serve_app.fitting.training.boosting import parse_booster
 
 
-def average_boosters(models: Sequence[bytes]) -> bytes:
-    """Makes one booster of the trees of all; divides the leaves by the number of models.
+def average_boosters(models: Sequence[bytes], weights: Sequence[float] | None = None) -> bytes:
+    """Makes one booster of the trees of all, whose leaves are multiplied by the weights.
 
     Objective and base score are those of the last model. If base scores differ, the margins differ
     from the mean by a constant, which changes no order.
 
     Args:
         models: of equal features, in XGBoost's binary form (UBJSON).
+        weights: above 0, with a sum of 1; equal ones without it.
     """
     if len(models) == 1:
         return models[0]
     # XGBoost has no function to merge boosters. Its JSON format is documented.
     documents = [json.loads(parse_booster(model).save_raw("json")) for model in models]
     merged = documents[-1]
-    trees = [tree for document in documents for tree in _scaled_trees(document, len(models))]
+    # A division by a whole number is exact where a product with its inverse is rounded.
+    divisors = [len(models)] * len(models) if weights is None else [1 / each for each in weights]
+    trees = [
+        tree
+        for document, divisor in zip(documents, divisors, strict=True)
+        for tree in _scaled_trees(document, divisor)
+    ]
     # Ids restart at 0 in every document.
     for number, tree in enumerate(trees):
         tree["id"] = number
@@ -33,8 +40,8 @@ def average_boosters(models: Sequence[bytes]) -> bytes:
     return bytes(parse_booster(json.dumps(merged).encode()).save_raw("ubj"))
 
 
-def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any]]:
-    """Divides leaves by the number of models, and gains by the total gain of the model."""
+def _scaled_trees(document: dict[str, Any], divisor: float) -> list[dict[str, Any]]:
+    """Divides leaves by the divisor, and gains by the total gain of the model."""
     trees: list[dict[str, Any]] = _forest(document)["trees"]
     # Gains of different objectives have different units; shares of the total can be added up.
     total_gain = sum(sum(tree["loss_changes"]) for tree in trees) or 1.0
@@ -42,7 +49,7 @@ def _scaled_trees(document: dict[str, Any], n_models: int) -> list[dict[str, Any
         tree["loss_changes"] = [gain / total_gain for gain in tree["loss_changes"]]
         # XGBoost stores the value of a leaf where an inner node has its threshold.
         tree["split_conditions"] = [
-            value / n_models if child < 0 else value
+            value / divisor if child < 0 else value
             for value, child in zip(tree["split_conditions"], tree["left_children"], strict=True)
         ]
     return trees

@@ -81,8 +81,9 @@ class VariantConfig(Settings):
     few_users: int = Field(
         default=200,
         ge=0,
-        description="With fewer users to learn from, trees have at most depth 2, and their number"
-        " falls in proportion.",
+        description="With fewer users to learn from, trees have at most depth 2, their number falls"
+        " in proportion, and scores lean on the best single score that models see: the fewer users,"
+        " the more.",
     )
     features: tuple[str, ...] = Field(
         default=tuple(FEATURE_GROUPS),

@@ -32,6 +32,15 @@ def test_averages_the_margins_of_models_of_one_objective():
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-expected)), rtol=1e-5)
 
 
+def test_weights_say_how_much_of_each_model_counts():
+    models = [model_of("binary:logistic", seed) for seed in (1, 2)]
+
+    whole = average_boosters(models, [0.75, 0.25])
+
+    expected = 0.75 * margins_of(models[0]) + 0.25 * margins_of(models[1])
+    np.testing.assert_allclose(np.ptp(margins_of(whole) - expected), 0, atol=1e-5)
+
+
 def test_models_of_several_objectives_order_by_the_mean_of_their_margins():
     models = [model_of("binary:logistic", 1), model_of("rank:ndcg", 1)]
 

@@ -1,0 +1,121 @@
+"""Leans on a single score where users are too few to learn from.
+
+A model of few users orders worse than the best of the scores it sees. The published score is then
+a mean of both, weighted by the number of users. The single score becomes a booster of stumps on
+one feature, so that bundles and serving know one kind of model.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from serve_app.arrays.ragged import owners
+from serve_app.domain.interactions import GRADE_GAINS
+from serve_app.fitting.moments.examples import Examples, have_touched
+from serve_app.fitting.training.boosting import VariantConfig, parse_booster, weigh_users
+from serve_app.measuring.metrics import ndcg_at, ranked_hits
+from serve_app.recommending.scoring.model_features import FEATURES
+
+SINGLES = tuple(
+    f"candidate.{name}_share"
+    for name in ("factors_plain", "autoencoder_plain", "recent_items", "similar_users")
+)
+"""Scores that can order candidates alone, as shares of the best of each request."""
+
+N_STUMPS = 128
+"""Steps in which a booster rises from a share of 0 to 1; candidates within a step are equal."""
+
+_K = 10
+_N_NEWTON_STEPS = 25
+_RIDGE = 1.0
+_LEAST_SLOPE = 1.0
+
+
+def single_weight(n_users: int, few_users: int) -> float:
+    """Weight of the single score beside the model: 1 without users, 0 from ``few_users`` on."""
+    return max(1.0 - n_users / few_users, 0.0) if few_users else 0.0
+
+
+def choose_single(examples: Examples, names: tuple[str, ...]) -> str | None:
+    """The one of ``SINGLES`` with the best NDCG@10 of the examples; the first one if equal.
+
+    Args:
+        names: features of the model; ``None`` if it has none of ``SINGLES``.
+    """
+    known = [single for single in SINGLES if single in names]
+    if not known:
+        return None
+    touched = examples.of_users(np.flatnonzero(have_touched(examples)))
+    is_touched = touched.strengths > 0
+    n_touched = np.bincount(owners(touched.offsets), is_touched, minlength=len(touched))
+    columns = (touched.matrix[:, FEATURES.index(single)] for single in known)
+    hits = [ranked_hits(column, is_touched, touched.offsets, _K) for column in columns]
+    means = [ndcg_at(mask, n_touched.astype(np.int64), _K).sum() for mask in hits]
+    return known[int(np.argmax(means))]
+
+
+def distil_single(examples: Examples, single: str, config: VariantConfig) -> bytes:
+    """A booster whose margin rises as the log-odds of being wanted, by the single score alone.
+
+    Returns:
+        In XGBoost's binary form (UBJSON), of the features of ``config``. Its mean margin is about
+        0, because the model that it joins has a base score already.
+    """
+    shares = np.nan_to_num(examples.matrix[:, FEATURES.index(single)].astype(np.float64))
+    labels = examples.gains / GRADE_GAINS.max()
+    _, slope = fit_log_odds(shares, labels, weigh_users(examples))
+    names = config.feature_names
+    # A falling slope would turn the order round; chance makes it among very few users.
+    return _stumps(names.index(single), len(names), max(slope, _LEAST_SLOPE), shares.mean())
+
+
+def fit_log_odds(
+    shares: NDArray[np.float64], labels: NDArray[np.floating], weights: NDArray[np.floating]
+) -> tuple[float, float]:
+    """Intercept and slope of the log-odds, by Newton's method; all of shape (n,).
+
+    Platt, "Probabilistic Outputs for Support Vector Machines", 1999; the slope is regularised.
+    """
+    inputs = np.column_stack((np.ones(len(shares)), shares))
+    found, penalty = np.zeros(2), np.diag([1e-3, _RIDGE])
+    for _ in range(_N_NEWTON_STEPS):
+        odds = expit(inputs @ found)
+        gradient = inputs.T @ (weights * (odds - labels)) + penalty @ found
+        hessian = (inputs.T * (weights * odds * (1 - odds))) @ inputs + penalty
+        found = found - np.linalg.solve(hessian, gradient)
+    return float(found[0]), float(found[1])
+
+
+def _stumps(column: int, n_columns: int, slope: float, centre: float) -> bytes:
+    """Stumps that rise by ``slope`` while the feature rises from 0 to 1; 0 at the centre."""
+    steps = np.zeros((2, n_columns), np.float32)
+    steps[1, column] = 1.0
+    settings = {"max_depth": 1, "min_child_weight": 0, "base_score": 0.5}
+    pattern = xgboost.train(
+        {**settings, "objective": "binary:logistic", "tree_method": "hist", "nthread": 1},
+        xgboost.QuantileDMatrix(steps, np.array([0.0, 1.0])),
+        num_boost_round=1,
+    )
+    document: dict[str, Any] = json.loads(pattern.save_raw("json"))
+    model = document["learner"]["gradient_booster"]["model"]
+    thresholds = (np.arange(N_STUMPS) + 0.5) / N_STUMPS
+    model["trees"] = [
+        _stump(model["trees"][0], number, float(at), slope / N_STUMPS, centre)
+        for number, at in enumerate(thresholds)
+    ]
+    model["tree_info"] = [0] * N_STUMPS
+    model["iteration_indptr"] = list(range(N_STUMPS + 1))
+    model["gbtree_model_param"]["num_trees"] = str(N_STUMPS)
+    return bytes(parse_booster(json.dumps(document).encode()).save_raw("ubj"))
+
+
+def _stump(
+    pattern: dict[str, Any], number: int, threshold: float, rise: float, centre: float
+) -> dict[str, Any]:
+    # A request without any such score has NaN in all its candidates: either side will do.
+    low = -rise * centre
+    return {**pattern, "id": number, "split_conditions": [threshold, low, low + rise]}
