@@ -66,9 +66,9 @@ def compare_histories(files: InputFiles, config: NextConfig, progress: Progress)
     loaded = read_files(files, config.reading, lambda share: None, now_at=time.time())
     splits = {name: _split(loaded, at_start) for name, at_start in ASKED.items()}
     lists = {name: {CART: list_carts(split, _K)} for name, split in splits.items()}
-    for history, change in {WITHOUT: purchases_alone, WITH: lambda split: split}.items():
-        changed = {name: change(split) for name, split in splits.items()}
-        for name, found in _answer(loaded, changed, history, config, progress).items():
+    without = {name: purchases_alone(split) for name, split in splits.items()}
+    for history, asked in {WITHOUT: without, WITH: splits}.items():
+        for name, found in _answer(loaded, asked, history, config, progress).items():
             lists[name][history] = found
     return {
         "protocol": _describe(loaded, next(iter(splits.values()))),

@@ -39,12 +39,14 @@ def bars_of(document: Document) -> list[Bar]:
 
 
 def plot_quality(runs: Documents, file: Path) -> bool:
-    """Draw the plot and return true; return false without matplotlib."""
+    """Draw the plot and return true; return false without matplotlib, or a run to plot."""
+    names = [name for name in TITLES if name in runs]
+    if not names:
+        return False
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return False
-    names = [name for name in TITLES if name in runs]
     canvas = Figure(figsize=(3 * len(names) + 2.2, 4.2), layout="constrained")
     every = canvas.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(every, names, strict=True):

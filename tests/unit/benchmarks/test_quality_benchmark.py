@@ -195,6 +195,7 @@ class TestReport:
 
     def test_draws_a_bar_for_each_main_model(self, tmp_path):
         pytest.importorskip("matplotlib")
+        assert not plot_quality({FUNNEL: funnel_document()}, tmp_path / "plots/quality.png")
 
         assert [label for label, _ in bars_of(document(0.2))][-1] == "recserve, diverse"
         assert plot_quality(all_runs(), tmp_path / "plots/quality.png")
