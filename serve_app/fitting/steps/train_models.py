@@ -61,7 +61,7 @@ class _Learning(NamedTuple):
 
 def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     learning = _load_examples(job.work, job.config)
-    n_users = len(learning.examples)
+    n_users = learning.n_users["published"]
     members = {name: variant.members(n_users) for name, variant in job.config.variants.items()}
     wanted = list(product(kinds, members))
     tasks = [_Task(kind, name, member) for kind, name in wanted for member in members[name]]
