@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.few_run import FEW, few_users
 from benchmarks.quality.funnel_run import FUNNEL
 from benchmarks.quality.funnel_section import views_and_carts
 from benchmarks.quality.kept_results import Document
@@ -135,6 +136,11 @@ _GOALS: Sequence[tuple[str, Sequence[str], Callable[[Documents], tuple[str, bool
         "Purchases with views and carts as history: at least 1.15 times those without",
         (FUNNEL,),
         views_and_carts,
+    ),
+    (
+        "Simulated shops of 30, 60 and 100 users: at least .97 of the best single model",
+        (FEW,),
+        few_users,
     ),
     ("Every fit within 180 s", (*RETAIL_RUNS, DEMO_RUN), _seconds),
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.markdown import Section, Table
+from benchmarks.quality.few_run import few_sections
 from benchmarks.quality.funnel_section import funnel_sections
 from benchmarks.quality.goals import (
     NDCG,
@@ -42,7 +43,7 @@ def sections(runs: Documents, goals: Sequence[Goal]) -> list[Section]:
     found += [_of_run(name, runs[name]) for name in TITLES if name in runs]
     if SOURCES_RUN in runs:
         found.append(_of_sources(runs[SOURCES_RUN]))
-    return [*found, *next_sections(runs), *funnel_sections(runs)]
+    return [*found, *next_sections(runs), *funnel_sections(runs), *few_sections(runs)]
 
 
 def _goals(goals: Sequence[Goal]) -> Section:

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.home import CONFIG, ROOT
 from benchmarks.quality.code_files import with_imports
 from benchmarks.quality.data_sets import DEMO, demo_files, eshop_files, retail_files
+from benchmarks.quality.few_run import FEW, run_few
 from benchmarks.quality.funnel_run import FUNNEL, run_funnel
 from benchmarks.quality.funnel_shop import FunnelConfig, funnel_files
 from benchmarks.quality.kept_results import (
@@ -37,8 +38,8 @@ CUTS = (0, 28, 56)
 """Days by which the test period of Online Retail moves back."""
 
 RETAIL_RUNS = tuple(f"{RETAIL}-{days}" for days in CUTS)
-RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN, *NEXT_RUNS, FUNNEL)
-OF_ESHOP, OF_DEMO, OF_FUNNEL = (ESHOP_NEXT,), (DEMO_RUN, DEMO_NEXT), (FUNNEL,)
+RUNS = (*RETAIL_RUNS, DEMO_RUN, SOURCES_RUN, *NEXT_RUNS, FUNNEL, FEW)
+OF_ESHOP, OF_DEMO, OF_FUNNEL = (ESHOP_NEXT,), (DEMO_RUN, DEMO_NEXT), (FUNNEL, FEW)
 """Runs of other data than Online Retail."""
 
 ALL_SOURCES = "all sources"
@@ -79,6 +80,8 @@ def run(name: str, plan: Plan, progress: Progress) -> Document:
     Raises:
         DataRejected: a published table cannot be read or lacks a column.
     """
+    if name == FEW:
+        return run_few(plan.points, plan.work, progress, now_at=_now_at())
     files = _files_of(name, plan)
     if name in OF_FUNNEL:
         return run_funnel(files, plan.work, progress)
