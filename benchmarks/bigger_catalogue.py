@@ -20,7 +20,7 @@ from serve_app.arrays.columns import (
     TextColumn,
     Texts,
 )
-from serve_app.arrays.ragged import offsets_of
+from serve_app.arrays.ragged import Offsets, offsets_of
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.publishing import BundleContents, FittedModel
 from serve_app.domain.candidate_tables import CandidateTables
@@ -111,6 +111,14 @@ def enlarged_tables(
         neighbour_offsets=offsets_of(np.tile(np.diff(tables.neighbour_offsets), n_copies)),
         neighbour_rows=(shifts[:, None] + tables.neighbour_rows).ravel(),
         neighbour_scores=np.tile(tables.neighbour_scores, n_copies),
+        transition_offsets=offsets_of(np.tile(np.diff(tables.transition_offsets), n_copies)),
+        transition_rows=(shifts[:, None] + tables.transition_rows).ravel(),
+        transition_weights=np.tile(tables.transition_weights, (n_copies, 1)),
+        step_in=np.tile(tables.step_in, (n_copies, 1)),
+        step_out=np.tile(tables.step_out, (n_copies, 1)),
+        # A key is first row * n_rows + second row.
+        pair_keys=tables.pair_keys // n * len(large) + tables.pair_keys % n,
+        visit_offsets=_of_originals(tables.visit_offsets, n * (n_copies - 1)),
         linear_offsets=offsets_of(np.tile(np.diff(tables.linear_offsets), n_copies)),
         linear_rows=(shifts[:, None] + tables.linear_rows).ravel(),
         linear_weights=np.tile(tables.linear_weights, n_copies),
@@ -120,10 +128,13 @@ def enlarged_tables(
         factors_out=np.tile(tables.factors_out, (n_copies, 1)),
         content_vectors=np.tile(tables.content_vectors[np.arange(n)], (n_copies, 1)),
         period_counts=np.tile(tables.period_counts, (n_copies, 1)),
-        buyer_offsets=offsets_of(
-            np.concatenate([np.diff(tables.buyer_offsets), np.zeros(n * (n_copies - 1), np.int64)])
-        ),
+        buyer_offsets=_of_originals(tables.buyer_offsets, n * (n_copies - 1)),
     )
+
+
+def _of_originals(offsets: Offsets, n_others: int) -> Offsets:
+    """Offsets with an empty list for each copy."""
+    return np.concatenate((offsets, np.full(n_others, offsets[-1])))
 
 
 def _interleaved(rows: NDArray[np.int32], shifts: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -60,6 +60,10 @@ def fitted(n: int, n_spare: int) -> Fitted:
     return Fitted(shop, _tables(shop), HistoryArchive(IdIndex.of([]), np.zeros(1, int), NO_EVENTS))
 
 
+_LISTS_OF_ITEMS = ("neighbour", "buyer", "basket", "linear", "transition", "visit")
+_LISTS_OF_ROWS = ("neighbour", "basket", "linear", "transition", "pair", "session")
+
+
 def _tables(shop: Catalogue) -> CandidateTables:
     n = len(shop)
     rows = np.flatnonzero(shop.listed).astype(np.int32)
@@ -69,13 +73,20 @@ def _tables(shop: Catalogue) -> CandidateTables:
     none, nothing = np.zeros(n + 1, np.int64), np.empty(0, np.float32)
     no_rows, columns = np.empty(0, np.int32), np.zeros((n, 0), np.float32)
     empty: dict[str, Any] = {
-        **{f"{name}_offsets": none for name in ("neighbour", "buyer", "basket", "linear")},
-        **dict.fromkeys(("neighbour_rows", "buyers", "basket_rows", "linear_rows"), no_rows),
+        **{f"{name}_offsets": none for name in _LISTS_OF_ITEMS},
+        **{f"{name}_offsets": np.zeros(1, np.int64) for name in ("session", "pair")},
+        **{f"{name}_rows": no_rows for name in _LISTS_OF_ROWS},
+        **dict.fromkeys(("buyers", "visits"), no_rows),
         **dict.fromkeys(("neighbour_scores", "basket_weights", "linear_weights"), nothing),
+        **dict.fromkeys(("pair_weights", "pair_rests"), nothing),
         **dict.fromkeys(("recent_trends", "factors_in", "factors_out", "period_counts"), columns),
+        **dict.fromkeys(("step_in", "step_out"), columns),
     }
     return CandidateTables(
+        until_at=np.zeros(1),
         source_weights=nothing,
+        transition_weights=np.zeros((0, 3), np.float32),
+        pair_keys=np.empty(0, np.int64),
         popular_rows=popular,
         category_offsets=offsets_of(np.bincount(codes, minlength=shop.categories.n_words)),
         category_rows=popular[np.argsort(codes, kind="stable")],

@@ -93,6 +93,7 @@ def find(
                         user_ids=users,
                         sizes=np.full(n, 10, np.int32),
                         filters=(wanted,) * n,
+                        at=np.full(n, AT),
                     )
                 )
 
