@@ -74,11 +74,8 @@ $(BIN)/python:
 # download: setuptools is in the lock.
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
-# Tests import a part of the packages. Python compiles it then, in less time than pip needs for all.
-$(DEV): COMPILED := --no-compile
-
 $(RUN) $(DEV): $(VENV)/.%: requirements/%.lock pyproject.toml setup.py serve_app/recommending/scoring/_trees.c | $(BIN)/python
 	@echo "installing into $(VENV): about two minutes, 1 GB"
-	@$(PIP) $(COMPILED) --require-hashes --only-binary :all: --requirement $<
+	@$(PIP) --require-hashes --only-binary :all: --requirement $<
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
