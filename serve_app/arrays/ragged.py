@@ -53,6 +53,11 @@ def positions_within(offsets: Offsets) -> NDArray[np.int64]:
     return np.arange(offsets[-1]) - offsets[:-1].repeat(lengths_of(offsets))
 
 
+def first_of_runs(begins: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Position of the beginning of each entry's run, shape of ``begins``."""
+    return np.asarray(np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0)), np.int64)
+
+
 def pad(
     values: NDArray[Scalar], offsets: Offsets, width: int, fill: float | int | bool
 ) -> NDArray[Scalar]:

@@ -55,7 +55,12 @@ def latest_sessions(histories: Histories) -> Sessions:
     return Sessions(events["row"][kept], events["at"][kept], offsets_of(lengths))
 
 
-def session_numbers(users: NDArray[np.integer], at: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Numbers the sessions of events, in order of user and time; ascending, shape (n,)."""
-    is_new = (np.diff(users, prepend=-1) != 0) | (np.diff(at, prepend=-np.inf) > SESSION_GAP_S)
+def session_numbers(
+    users: NDArray[np.integer], at: NDArray[np.float64], gap_s: float = SESSION_GAP_S
+) -> NDArray[np.int64]:
+    """Numbers the sessions of events, in order of user and time; ascending, shape (n,).
+
+    A session is a run of a user's events with pauses of at most ``gap_s`` seconds.
+    """
+    is_new = (np.diff(users, prepend=-1) != 0) | (np.diff(at, prepend=-np.inf) > gap_s)
     return np.cumsum(is_new) - 1

@@ -10,12 +10,13 @@ from serve_app.arrays.columns import MISSING, Mask, Rows
 from serve_app.arrays.grouping import in_sorted, positions_in
 from serve_app.arrays.ragged import gather, offsets_of
 from serve_app.arrays.units import DAY_S
-from serve_app.domain.interactions import RETURN, InteractionLog, are_standing
+from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.sessions import SESSION_GAP_S, session_numbers
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
 from serve_app.evaluation.protocol import iso_time, ranked_rows
 from serve_app.fitting.data.labels import Label, LabelConfig, choose_label
-from serve_app.fitting.data.windows import select_before, select_interactions
+from serve_app.fitting.data.windows import are_lasting, select_before, select_interactions
 from serve_app.measuring.lists import Wanted
 from serve_app.next_items.next_questions import (
     Questions,
@@ -31,7 +32,7 @@ class NextProtocolConfig(Settings):
     """Settings of the sessions, the test period, the ranked items and the questions."""
 
     session_gap_minutes: float = Field(
-        default=30.0,
+        default=SESSION_GAP_S / _MINUTE_S,
         gt=0,
         description="A longer pause between two events of a user ends a session.",
     )
@@ -95,15 +96,6 @@ class NextSplit:
         return len(self.item_rows)
 
 
-def session_numbers(log: InteractionLog, gap_s: float) -> NDArray[np.int64]:
-    """Number of each event's session, shape (len(log),), ascending.
-
-    A session is a run of a user's events with pauses of at most ``gap_s`` seconds.
-    """
-    begins = (np.diff(log.users, prepend=-1) != 0) | (np.diff(log.at, prepend=-np.inf) > gap_s)
-    return np.asarray(begins.cumsum() - 1, np.int64)
-
-
 def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit:
     """Splits sessions at the moment from which the latest ``test_share`` of them begin.
 
@@ -115,7 +107,7 @@ def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit
     label = choose_label(log, config.label)
     shift_s = config.days_earlier * DAY_S
     gap_s = config.session_gap_minutes * _MINUTE_S
-    sessions = session_numbers(log, gap_s)
+    sessions = session_numbers(log.users, log.at, gap_s)
     began_at = log.at[np.flatnonzero(np.diff(sessions, prepend=-1))]
     cut_at = float(np.quantile(began_at, 1 - config.test_share)) - shift_s
     end_at = float(log.at.max()) - shift_s
@@ -160,7 +152,7 @@ def _with_ranked_items(
         select_interactions(log, kept),
         item_of_row,
         # A purchase that was taken back later is not wanted.
-        (label.counts(log) & _standing(log))[kept],
+        (label.counts(log) & are_lasting(log))[kept],
         label.ending_types[log.types][kept],
         sessions[kept],
     )
@@ -208,10 +200,3 @@ def _are_new(log: RankedLog, keys: NDArray[np.int64]) -> Mask:
     asked = log.users[starts].astype(np.int64) * log.n_items + items
     found = positions_in(asked, ended)
     return np.asarray((ended[found] != asked) | (ended_at[found] >= starts), bool)
-
-
-def _standing(log: InteractionLog) -> Mask:
-    if RETURN not in log.types:
-        return np.ones(len(log), bool)
-    keys = log.users.astype(np.int64) * (int(log.rows.max()) + 1) + log.rows
-    return are_standing(keys, log.types, log.at)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Mask
-from serve_app.arrays.ragged import offsets_of, owners, spans
+from serve_app.arrays.ragged import first_of_runs, offsets_of, owners, spans
 from serve_app.domain.interactions import RETURN, Events, Histories, InteractionLog, make_events
 from serve_app.measuring.lists import Wanted
 
@@ -62,11 +62,6 @@ def ranked_log(
     n_items = int(item_of_row.max(initial=-1)) + 1
     items = item_of_row[log.rows]
     return RankedLog(events, log.users, items, counted, ends, sessions, n_items)
-
-
-def first_of_runs(begins: Mask) -> NDArray[np.int64]:
-    """Position of the beginning of each entry's run, shape of ``begins``."""
-    return np.asarray(np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0)), np.int64)
 
 
 @dataclass(frozen=True, slots=True)

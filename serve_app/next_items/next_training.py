@@ -10,8 +10,9 @@ from scipy.sparse import csr_array
 from serve_app.arrays.columns import MISSING, Mask
 from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.sessions import session_numbers
 from serve_app.evaluation.training_matrix import Point
-from serve_app.next_items.next_protocol import NextSplit, session_numbers
+from serve_app.next_items.next_protocol import NextSplit
 from serve_app.next_items.next_questions import Items, Prefixes
 
 Floats = NDArray[np.float64]
@@ -114,7 +115,7 @@ def training_of(split: NextSplit, category_of_row: NDArray[np.int64]) -> NextTra
     item_of_row[split.item_rows] = np.arange(split.n_items)
     return NextTraining(
         items=item_of_row[known.rows],
-        sessions=session_numbers(known, split.session_gap_s),
+        sessions=session_numbers(known.users, known.at, split.session_gap_s),
         users=known.users.astype(np.int64),
         counted=split.label.counts(known),
         ages_days=(split.cut_at - known.at) / DAY_S,

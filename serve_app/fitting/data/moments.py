@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask
-from serve_app.arrays.ragged import offsets_of, positions_within, spans
+from serve_app.arrays.ragged import first_of_runs, offsets_of, positions_within, spans
 from serve_app.domain.interactions import (
     MAX_EVENTS,
     Histories,
@@ -144,8 +144,7 @@ def _shuffle_moments(
     of_chosen = of_chosen[np.isin(log.users[of_chosen], chosen.users)]
     # Events of one moment, as the lines of an invoice are, are not known to each other.
     is_new = (np.diff(log.users, prepend=-1) != 0) | (np.diff(log.at, prepend=np.nan) != 0)
-    firsts = np.flatnonzero(is_new)
-    ends = np.unique(firsts[np.searchsorted(firsts, of_chosen, side="right") - 1])
+    ends = np.unique(first_of_runs(is_new)[of_chosen])
     users = log.users[ends]
     starts = chosen.starts[np.searchsorted(chosen.users, users)]
     lengths = np.bincount(np.searchsorted(chosen.users, users), minlength=len(chosen))

@@ -17,10 +17,10 @@ from serve_app.arrays.ragged import (
     positions_within,
     spans,
 )
-from serve_app.domain.interactions import RETURN, InteractionLog, are_standing
+from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 from serve_app.fitting.data.moments import Moments, draw_moments, histories_at
-from serve_app.fitting.data.windows import pairs_of
+from serve_app.fitting.data.windows import are_lasting
 from serve_app.recommending.candidates.finding import keys_with_types
 
 
@@ -154,16 +154,6 @@ def draw_outcomes(
     return WindowOutcomes(
         *(find_outcomes(log, moments, until_at, listed, label, least) for moments in drawn)
     )
-
-
-def are_lasting(log: InteractionLog, until_at: float) -> Mask:
-    """Mask of the events up to a moment that were not taken back until then, shape (len(log),)."""
-    lasting: Mask = log.at <= until_at
-    known = np.flatnonzero(lasting)
-    if RETURN in log.types[known]:
-        keys = pairs_of(log, int(log.rows.max(initial=-1)) + 1)[known]
-        lasting[known] = are_standing(keys, log.types[known], log.at[known])
-    return lasting
 
 
 def _count_steps(

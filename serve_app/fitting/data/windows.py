@@ -58,13 +58,20 @@ def select_interactions(log: InteractionLog, mask: Mask) -> InteractionLog:
     )
 
 
+def are_lasting(log: InteractionLog, until_at: float = np.inf) -> Mask:
+    """Mask of the events up to a moment that were not taken back until then, shape (len(log),)."""
+    lasting: Mask = log.at <= until_at
+    known = np.flatnonzero(lasting)
+    if RETURN in log.types[known]:
+        keys = _pairs(log, int(log.rows.max(initial=-1)) + 1)[known]
+        lasting[known] = are_standing(keys, log.types[known], log.at[known])
+    return lasting
+
+
 def select_standing(log: InteractionLog) -> InteractionLog:
     """The interactions without returns, and without the purchases that they took back."""
     # Most shops have none, and a copy of ten million interactions takes 200 MB.
-    if RETURN not in log.types:
-        return log
-    keys = pairs_of(log, int(log.rows.max(initial=-1)) + 1)
-    return select_interactions(log, are_standing(keys, log.types, log.at))
+    return select_interactions(log, are_lasting(log)) if RETURN in log.types else log
 
 
 def select_before(log: InteractionLog, at: float) -> InteractionLog:
@@ -72,7 +79,7 @@ def select_before(log: InteractionLog, at: float) -> InteractionLog:
     return select_standing(select_interactions(log, log.at < at))
 
 
-def pairs_of(log: InteractionLog, n_rows: int) -> NDArray[np.int64]:
+def _pairs(log: InteractionLog, n_rows: int) -> NDArray[np.int64]:
     """User and item of each interaction in one number, ``user * n_rows + row``, shape (n,)."""
     # The product exceeds 32 bits.
     keys: NDArray[np.int64] = log.users.astype(np.int64) * n_rows + log.rows

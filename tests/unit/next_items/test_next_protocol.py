@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from serve_app.domain.sessions import session_numbers
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.labels import LabelConfig
 from serve_app.next_items.next_protocol import (
     NextProtocolConfig,
-    session_numbers,
     split_sessions,
 )
 from tests.support.hand_made_logs import log_of
@@ -45,7 +45,7 @@ def test_a_longer_pause_ends_a_session():
         *clicks("bob", 2, 0, 1, minutes=31),
     )
 
-    assert session_numbers(log, 30 * 60).tolist() == [0, 0, 1, 2, 3]
+    assert session_numbers(log.users, log.at, 30 * 60).tolist() == [0, 0, 1, 2, 3]
 
 
 TWO_VISITS_EVENTS = [
