@@ -26,9 +26,6 @@ CLICKED = int(TYPE_GRADES[TYPE_CODES["click"]])
 
 _LIKED, _LIKED_OF = 4.0, 5.0
 
-Positions = NDArray[np.integer] | slice
-EVERY = slice(None)
-
 # A shop is not about types of interaction that are rarer.
 _LEAST_SHARE = 0.01
 
@@ -90,16 +87,16 @@ class Label:
         ends = TYPE_ENDS | (np.arange(len(TYPE_ENDS)) == self.type)
         return np.asarray(ends & (not self.repeats), bool)
 
-    def counts(self, log: InteractionLog, positions: Positions = EVERY) -> Mask:
-        """Interactions that the label counts, of some positions of the log or of all."""
-        good = (self.type != RATING) | (log.values[positions] >= self.min_rating)
-        return np.asarray((log.types[positions] == self.type) & good, bool)
+    def counts(self, log: InteractionLog) -> Mask:
+        """Interactions that the label counts, shape (len(log),)."""
+        good = (self.type != RATING) | (log.values >= self.min_rating)
+        return np.asarray((log.types == self.type) & good, bool)
 
-    def strengths(self, log: InteractionLog, positions: Positions = EVERY) -> NDArray[np.uint8]:
-        """``WANTED`` where the label counts, else less, by the type; uint8, shape as ``counts``."""
+    def strengths(self, log: InteractionLog) -> NDArray[np.uint8]:
+        """``WANTED`` where the label counts, else less, by the type; shape (len(log),), uint8."""
         # The grade of a purchase is WANTED: where clicks count, a purchase must stay below them.
-        others = np.minimum(TYPE_GRADES[log.types[positions]], WANTED - 1)
-        return np.where(self.counts(log, positions), WANTED, others).astype(np.uint8)
+        others = np.minimum(TYPE_GRADES[log.types], WANTED - 1)
+        return np.where(self.counts(log), WANTED, others).astype(np.uint8)
 
 
 BOUGHT = Label(PURCHASE)

@@ -1,6 +1,6 @@
 """Finds what users did after moments of a window with items that could be recommended to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from serve_app.arrays.ragged import (
 from serve_app.domain.interactions import InteractionLog
 from serve_app.fitting.data.labels import BOUGHT, WANTED, Label
 from serve_app.fitting.data.moments import Moments, draw_moments, histories_at
-from serve_app.fitting.data.windows import are_lasting
+from serve_app.fitting.data.windows import are_lasting, select_interactions
 from serve_app.recommending.candidates.finding import keys_with_types
 
 
@@ -92,18 +92,12 @@ def find_outcomes(
         least: moments without an interaction of this strength are left out.
     """
     n_rows = len(listed)
-    user_ends = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))[moments.users + 1]
-    positions, offsets = spans(moments.ends, user_ends - moments.ends)
-    numbers = owners(offsets)
-    within = (are_lasting(log, until_at) & listed[log.rows])[positions]
-    positions, numbers = positions[within], numbers[within]
-    keys = numbers * n_rows + log.rows[positions]
+    later = _select_later(log, moments, until_at, listed)
+    keys = later.users.astype(np.int64) * n_rows + later.rows
     histories = histories_at(log, moments, label.ending_types).standing(n_rows)
     fresh = ~in_sorted(keys, keys_with_types(histories, label.ending_types, n_rows))
-    steps = _count_steps(log, positions, offsets_of(np.bincount(numbers, minlength=len(moments))))
-    keys, strengths, steps = _by_key(
-        keys[fresh], label.strengths(log, positions[fresh]), steps[fresh]
-    )
+    steps = _count_steps(later, len(moments))
+    keys, strengths, steps = _by_key(keys[fresh], label.strengths(later)[fresh], steps[fresh])
     wanted = np.unique(keys[strengths >= least] // n_rows)
     kept = in_sorted(keys // n_rows, wanted)
     lengths = np.bincount(np.searchsorted(wanted, keys[kept] // n_rows), minlength=len(wanted))
@@ -156,11 +150,21 @@ def draw_outcomes(
     )
 
 
-def _count_steps(
-    log: InteractionLog, positions: NDArray[np.int64], offsets: Offsets
-) -> NDArray[np.int32]:
-    """Distinct times before that of each interaction, within its list; shape (total,)."""
-    is_later = np.diff(log.at[positions], prepend=np.nan) != 0
+def _select_later(
+    log: InteractionLog, moments: Moments, until_at: float, listed: Mask
+) -> InteractionLog:
+    """Lasting interactions from each moment on, with numbers of moments in place of users."""
+    user_ends = offsets_of(np.bincount(log.users, minlength=len(log.user_ids)))[moments.users + 1]
+    positions, offsets = spans(moments.ends, user_ends - moments.ends)
+    numbers = owners(offsets).astype(np.int32)
+    later = replace(select_interactions(log, positions), users=numbers)
+    return select_interactions(later, are_lasting(later, until_at) & listed[later.rows])
+
+
+def _count_steps(later: InteractionLog, n_moments: int) -> NDArray[np.int32]:
+    """Distinct times before that of each interaction, since its moment; shape (len(later),)."""
+    offsets = offsets_of(np.bincount(later.users, minlength=n_moments))
+    is_later = np.diff(later.at, prepend=np.nan) != 0
     times = np.cumsum(is_later | (positions_within(offsets) == 0))
     # Empty lists take no value, whatever their start points at.
     firsts = times[np.minimum(offsets[:-1], len(times) - 1)] if len(times) else offsets[:-1]

@@ -46,15 +46,15 @@ def choose_windows(log: InteractionLog, label_share: float) -> FitWindows:
     return split
 
 
-def select_interactions(log: InteractionLog, mask: Mask) -> InteractionLog:
-    """Interactions of a mask of shape (len(log),); users keep their numbers."""
+def select_interactions(log: InteractionLog, chosen: Mask | NDArray[np.integer]) -> InteractionLog:
+    """Interactions of a mask of shape (len(log),), or at positions; users keep their numbers."""
     return InteractionLog(
         log.user_ids,
-        log.users[mask],
-        log.rows[mask],
-        log.types[mask],
-        log.values[mask],
-        log.at[mask],
+        log.users[chosen],
+        log.rows[chosen],
+        log.types[chosen],
+        log.values[chosen],
+        log.at[chosen],
     )
 
 

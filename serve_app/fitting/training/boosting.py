@@ -195,12 +195,18 @@ def select_columns(matrix: NDArray[np.float32], names: tuple[str, ...]) -> NDArr
     return matrix[:, [FEATURES.index(name) for name in names]]
 
 
+_OF_OBJECTIVE: Mapping[Objective, Mapping[str, object]] = {
+    BINARY: {},
+    # The gains are powers already: XGBoost takes no others than whole numbers as exponents.
+    "rank:ndcg": {"lambdarank_num_pair_per_sample": LIST_LENGTH, "ndcg_exp_gain": False},
+    "rank:pairwise": {"lambdarank_num_pair_per_sample": LIST_LENGTH},
+}
+"""Parameters of XGBoost that one objective alone takes."""
+
+
 def _parameters(
     config: VariantConfig, member: Member, seed: int, n_threads: int
 ) -> dict[str, object]:
-    of_lists: dict[str, object] = {"lambdarank_num_pair_per_sample": LIST_LENGTH}
-    # The gains are powers already: XGBoost takes no others than whole numbers as exponents.
-    of_lists |= {"ndcg_exp_gain": False} if member.objective == "rank:ndcg" else {}
     return {
         "objective": member.objective,
         "tree_method": "hist",
@@ -212,7 +218,7 @@ def _parameters(
         "reg_lambda": config.reg_lambda,
         "seed": seed + member.number,
         "nthread": n_threads,
-        **({} if member.is_binary else of_lists),
+        **_OF_OBJECTIVE[member.objective],
     }
 
 
