@@ -81,6 +81,18 @@ def positions_in(values: NDArray[np.integer], ascending: NDArray[np.integer]) ->
     return np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
 
 
+def matches(
+    values: NDArray[np.integer], ascending: NDArray[np.integer]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of the values that occur in an ascending array, and of each in that array."""
+    if not len(ascending):
+        none = np.empty(0, np.intp)
+        return none, none
+    positions = positions_in(values, ascending)
+    found = np.flatnonzero(ascending[positions] == values)
+    return found, positions[found]
+
+
 def _group(keys: Keys) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
     """Distinct keys, ascending; and of the keys in a stable order, their groups and positions."""
     # Key and position in one number: sorting values is several times faster than sorting positions,

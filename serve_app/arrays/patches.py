@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, IdIndex, Rows, Texts, hash_ids
-from serve_app.arrays.grouping import positions_in
+from serve_app.arrays.grouping import matches, positions_in
 
 
 class Values(Protocol):
@@ -36,16 +36,6 @@ def _last_of_each(keys: NDArray[np.generic]) -> tuple[NDArray[Any], NDArray[np.i
     # ``unique`` gives the first position of each key.
     distinct, first = np.unique(keys[::-1], return_index=True)
     return distinct, len(keys) - 1 - first
-
-
-def hits(wanted: NDArray[np.integer], rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of the wanted rows that a patch has, and the position of each in the patch."""
-    if not len(rows):
-        none = np.empty(0, np.intp)
-        return none, none
-    positions = positions_in(wanted, rows)
-    found = np.flatnonzero(rows[positions] == wanted)
-    return found, positions[found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +130,7 @@ class PatchedMatrix:
 
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         taken: NDArray[np.float32] = self.base[rows]
-        positions, at = hits(rows, self.rows)
+        positions, at = matches(rows, self.rows)
         taken[positions] = self.values[at]
         return taken
 

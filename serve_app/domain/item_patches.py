@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows, Texts
-from serve_app.arrays.patches import PatchedTexts, hits
+from serve_app.arrays.grouping import matches
+from serve_app.arrays.patches import PatchedTexts
 from serve_app.domain.catalogue import Catalogue
 
 
@@ -31,7 +32,7 @@ class ItemPatch:
 
     def hits(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Positions among ``rows`` of those in the patch, and the position of each in the patch."""
-        return hits(rows, self.rows)
+        return matches(rows, self.rows)
 
 
 @dataclass(frozen=True, slots=True)

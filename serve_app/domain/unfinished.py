@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.arrays.grouping import Keys, positions_in, strongest_by_key
+from serve_app.arrays.grouping import Keys, matches, positions_in, strongest_by_key
 from serve_app.arrays.ragged import offsets_of, positions_within
 from serve_app.domain.interactions import TYPE_ENDS, TYPE_GRADES, Histories
 
@@ -60,12 +60,9 @@ def describe_unfinished(
         at: shape (n_users,), epoch seconds.
     """
     found, columns = find_unfinished(histories, n_rows), np.full((len(keys), 3), np.nan)
-    if len(found.keys):
-        positions = positions_in(keys, found.keys)
-        hits = np.flatnonzero(found.keys[positions] == keys)
-        positions = positions[hits]
-        minutes = np.maximum(at[keys[hits] // n_rows] - found.at[positions], 0.0) / _MINUTE_S
-        columns[hits] = np.column_stack((found.grades[positions], found.places[positions], minutes))
+    known, positions = matches(keys, found.keys)
+    minutes = np.maximum(at[keys[known] // max(n_rows, 1)] - found.at[positions], 0.0) / _MINUTE_S
+    columns[known] = np.column_stack((found.grades[positions], found.places[positions], minutes))
     return columns
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Rows
-from serve_app.arrays.patches import hits
+from serve_app.arrays.grouping import matches
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.words import words_of
@@ -49,7 +49,7 @@ class LiveNumbers:
         """Both numbers of ascending rows; those of the fit, by row, where nothing changed."""
         levels = features[rows, PRICE_LEVEL]
         means = features[rows, CATEGORY_POPULARITY]
-        positions, at = hits(rows, self.rows)
+        positions, at = matches(rows, self.rows)
         levels[positions] = self.price_levels[at]
         means[positions] = self.category_popularities[at]
         return levels, means

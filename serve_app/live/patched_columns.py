@@ -16,7 +16,8 @@ from serve_app.arrays.columns import (
     TextColumn,
     kind_of,
 )
-from serve_app.arrays.patches import hits, merge
+from serve_app.arrays.grouping import matches
+from serve_app.arrays.patches import merge
 
 KINDS: Mapping[str, type[StoredColumn]] = {
     "number": NumberColumn,
@@ -67,7 +68,7 @@ def values_at(column: Column, rows: Rows) -> list[Value]:
     values: list[Value] = [_as_kind(None, kind_of(column))] * len(rows)
     if column.stored is not None:
         values = _values(column.stored, rows)
-    positions, at = hits(rows, column.rows)
+    positions, at = matches(rows, column.rows)
     patched = _values(column.patch, at.astype(np.int32))
     for position, value in zip(positions.tolist(), patched, strict=True):
         values[position] = value

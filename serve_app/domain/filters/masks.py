@@ -20,7 +20,7 @@ from serve_app.arrays.columns import (
     TextColumn,
     kind_of,
 )
-from serve_app.arrays.patches import hits
+from serve_app.arrays.grouping import matches
 from serve_app.domain.catalogue import Catalogue
 
 ITEM_ID = "item_id"
@@ -132,7 +132,7 @@ def _patched_matches(
     if rows is None:
         holds[column.rows] = patched
     else:
-        positions, at = hits(rows, column.rows)
+        positions, at = matches(rows, column.rows)
         holds[positions] = patched[at]
     return holds
 

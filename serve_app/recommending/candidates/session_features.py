@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import MISSING, Rows
-from serve_app.arrays.grouping import in_sorted, positions_in, strongest_by_key
+from serve_app.arrays.grouping import Keys, matches, strongest_by_key
 from serve_app.arrays.ragged import gather, lengths_of, owners
 from serve_app.domain.unfinished import describe_unfinished
 from serve_app.recommending.candidates.sources.query import Queries
@@ -25,14 +25,14 @@ def session_features(
         requests: shape (n_candidates,), the request of each candidate.
     """
     catalogue, tables, sessions = queries.catalogue, queries.tables, queries.sessions
-    last = sessions.last_rows
-    transitions = _transitions_from(last, rows, requests, queries)
-    times, steps = _count_in_session(rows, requests, queries)
+    last, keys = sessions.last_rows, requests * queries.n_rows + rows
+    transitions = _transitions_from(last, keys, requests, queries)
+    times, steps = _count_in_session(keys, queries)
     n_events, n_items, streak, minutes = _describe_sessions(queries)
     codes, log_prices = catalogue.categories.codes, np.log1p(catalogue.number("price")[rows])
     columns = (
         transitions,
-        _after_last_two(rows, requests, queries, transitions[:, 0]),
+        _after_last_two(keys, requests, queries, transitions[:, 0]),
         _products(last, rows, requests, tables.step_in, tables.step_out),
         np.where(last[requests] == MISSING, np.nan, codes[rows] == codes[last[requests]]),
         _category_shares(queries)[requests, codes[rows]],
@@ -46,34 +46,32 @@ def session_features(
         minutes[requests],
         # Trends say less in old tables: models learn from requests at tables of all ages.
         days_since(tables.until_at, queries.at)[requests],
-        describe_unfinished(
-            queries.histories, queries.n_rows, requests * queries.n_rows + rows, queries.at
-        ),
+        describe_unfinished(queries.histories, queries.n_rows, keys, queries.at),
     )
     return np.column_stack(columns).astype(np.float32)
 
 
 def _transitions_from(
-    last: Rows, rows: Rows, requests: NDArray[np.int64], queries: Queries
+    last: Rows, keys: Keys, requests: NDArray[np.int64], queries: Queries
 ) -> NDArray[np.float32]:
-    """Weights of the transitions from the last item, shape (n_candidates, 3); 0 for none."""
-    tables, n_rows = queries.tables, queries.n_rows
-    found = np.zeros((len(rows), tables.transition_weights.shape[1]), np.float32)
+    """Weights of the transitions from the last item, shape (n_candidates, 3); 0 for none.
+
+    Keys are request * n_rows + row of each candidate.
+    """
+    tables = queries.tables
+    found = np.zeros((len(keys), tables.transition_weights.shape[1]), np.float32)
     known = np.flatnonzero(last != MISSING)
     if len(known) < len(last):
         found[(last == MISSING)[requests]] = np.nan
     positions, offsets = gather(tables.transition_offsets, last[known])
-    if len(positions):
-        keys = known[owners(offsets)] * n_rows + tables.transition_rows[positions]
-        wanted = requests * n_rows + rows
-        at = positions_in(wanted, keys)
-        hits = keys[at] == wanted
-        found[hits] = tables.transition_weights[positions[at[hits]]]
+    offered = known[owners(offsets)] * queries.n_rows + tables.transition_rows[positions]
+    hits, at = matches(keys, offered)
+    found[hits] = tables.transition_weights[positions[at]]
     return found
 
 
 def _after_last_two(
-    rows: Rows, requests: NDArray[np.int64], queries: Queries, after_last: NDArray[np.float32]
+    keys: Keys, requests: NDArray[np.int64], queries: Queries, after_last: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Share of the candidate among what followed the last two items, shape (n_candidates,).
 
@@ -83,20 +81,17 @@ def _after_last_two(
     known = np.flatnonzero(lengths_of(sessions.offsets) > 1)
     ends = sessions.offsets[1:][known]
     pairs = sessions.rows[ends - 2].astype(np.int64) * n_rows + sessions.rows[ends - 1]
-    at = positions_in(pairs, tables.pair_keys)
-    found = in_sorted(pairs, tables.pair_keys)
-    known, at = known[found], at[found]
-    if not len(known):
+    found, at = matches(pairs, tables.pair_keys)
+    if not len(found):
         return after_last
+    known = known[found]
     rests = np.ones(len(sessions), np.float32)
     rests[known] = tables.pair_rests[at]
     shares = rests[requests] * after_last
     positions, offsets = gather(tables.pair_offsets, at)
-    keys = known[owners(offsets)] * n_rows + tables.pair_rows[positions]
-    wanted = requests * n_rows + rows
-    where = positions_in(wanted, keys)
-    hits = keys[where] == wanted
-    shares[hits] += tables.pair_weights[positions[where[hits]]]
+    offered = known[owners(offsets)] * n_rows + tables.pair_rows[positions]
+    hits, at = matches(keys, offered)
+    shares[hits] += tables.pair_weights[positions[at]]
     return shares
 
 
@@ -116,20 +111,16 @@ def _products(
 
 
 def _count_in_session(
-    rows: Rows, requests: NDArray[np.int64], queries: Queries
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    keys: Keys, queries: Queries
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Events of the session on each candidate, and events since the last one (NaN: none)."""
-    sessions, n_rows = queries.sessions, queries.n_rows
-    keys = owners(sessions.offsets) * n_rows + sessions.rows
-    wanted = requests * n_rows + rows
-    times, since = np.zeros(len(rows), np.int64), np.full(len(rows), np.nan)
-    if len(keys):
-        steps = sessions.steps_back()
-        distinct, latest = strongest_by_key(keys, -steps.astype(float))
-        n_times = np.diff(np.searchsorted(np.sort(keys), distinct), append=len(keys))
-        at = positions_in(wanted, distinct)
-        hits = distinct[at] == wanted
-        times[hits], since[hits] = n_times[at[hits]], steps[latest[at[hits]]]
+    sessions, times, since = queries.sessions, np.zeros(len(keys)), np.full(len(keys), np.nan)
+    seen = owners(sessions.offsets) * queries.n_rows + sessions.rows
+    distinct, n_times = np.unique(seen, return_counts=True)
+    steps = sessions.steps_back()
+    _, latest = strongest_by_key(seen, -steps.astype(float))
+    hits, at = matches(keys, distinct)
+    times[hits], since[hits] = n_times[at], steps[latest[at]]
     return times, since
 
 
