@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets
-from serve_app.arrays.units import DAY_S
 from serve_app.domain.candidate_tables import CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.fitting.data.labels import BOUGHT, Label
 from serve_app.fitting.data.pairs import Pairs, find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions
+from serve_app.fitting.tables.decaying import decay
 from serve_app.fitting.tables.factors import fit_factors
 from serve_app.fitting.tables.linear import fit_linear_weights
 from serve_app.fitting.tables.neighbours import find_neighbours
@@ -98,14 +98,6 @@ def collect_baskets(
         basket_rows=bought.rows[basket],
         basket_weights=decay(bought.at[basket], at, config.votes_half_life_days),
     )
-
-
-def decay(
-    happened_at: NDArray[np.float64], at: float, half_life_days: float
-) -> NDArray[np.float32]:
-    """Weights, float32: 1 at the moment ``at``, 1/2 at one half-life before it."""
-    age_days = (at - happened_at) / DAY_S
-    return np.exp2(-age_days / half_life_days).astype(np.float32)
 
 
 def compute_trends(

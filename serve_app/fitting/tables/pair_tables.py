@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, offsets_of
-from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.sessions import session_numbers
+from serve_app.fitting.tables.decaying import decay
 from serve_app.fitting.tables.tables_config import TablesConfig
 
 
@@ -37,7 +37,7 @@ def find_pair_steps(log: InteractionLog, n_rows: int, at: float, config: TablesC
     first = np.flatnonzero(sessions[2:] == sessions[:-2])
     rows = log.rows.astype(np.int64)
     keys = rows[first] * n_rows + rows[first + 1]
-    recency = np.exp2((log.at[first + 2] - at) / (config.transitions_half_life_days * DAY_S))
+    recency = decay(log.at[first + 2], at, config.transitions_half_life_days)
     distinct, of_event, n_times = np.unique(keys, return_inverse=True, return_counts=True)
     # Stable: among equally frequent pairs, those with smaller keys are kept.
     kept = np.zeros(len(distinct), bool)
@@ -49,7 +49,7 @@ def find_pair_steps(log: InteractionLog, n_rows: int, at: float, config: TablesC
 
 def _steps(
     keys: NDArray[np.int64],
-    recency: NDArray[np.float64],
+    recency: NDArray[np.float32],
     rows: NDArray[np.int64],
     n_rows: int,
     config: TablesConfig,

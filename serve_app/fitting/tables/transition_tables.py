@@ -8,9 +8,9 @@ from scipy.sparse import coo_array, csr_array
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.ragged import Offsets, best_of_each
-from serve_app.arrays.units import DAY_S
 from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.sessions import session_numbers
+from serve_app.fitting.tables.decaying import decay
 from serve_app.fitting.tables.singular_vectors import leading_vectors
 from serve_app.fitting.tables.tables_config import TablesConfig
 
@@ -74,7 +74,7 @@ def _count(
 ) -> tuple[csr_array, csr_array]:
     """Weights of direct transitions, and of all up to ``N_STEPS``; shape (n_rows, n_rows) each."""
     sessions = session_numbers(log.users, log.at)
-    recency = np.exp2((log.at - at) / (half_life_days * DAY_S)).astype(np.float32)
+    recency = decay(log.at, at, half_life_days)
     following = later = csr_array((n_rows, n_rows), dtype=np.float32)
     for distance in range(1, min(N_STEPS, len(log) - 1) + 1):
         together = np.flatnonzero(sessions[distance:] == sessions[:-distance])

@@ -19,7 +19,7 @@ from serve_app.fitting.data.outcomes import Outcomes, sample
 from serve_app.fitting.data.windows import select_before, select_interactions
 from serve_app.fitting.judging.window_results import count_wanted
 from serve_app.fitting.moments.snapshot import Snapshot, SnapshotConfig
-from serve_app.fitting.tables.fit_tables import decay
+from serve_app.fitting.tables.decaying import decay
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tuning.trial_tables import TrialTables
 from serve_app.fitting.tuning.trial_users import K, Ragged, TrialUsers

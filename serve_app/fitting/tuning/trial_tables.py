@@ -7,8 +7,9 @@ from serve_app.domain.interactions import TYPE_WEIGHTS, InteractionLog
 from serve_app.fitting.data.pairs import find_pairs, latest_first
 from serve_app.fitting.data.windows import select_interactions
 from serve_app.fitting.moments.snapshot import Snapshot
+from serve_app.fitting.tables.decaying import decay
 from serve_app.fitting.tables.factors import fit_factors
-from serve_app.fitting.tables.fit_tables import compute_trends, decay
+from serve_app.fitting.tables.fit_tables import compute_trends
 from serve_app.fitting.tables.linear import LinearWeights, fit_linear_weights
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.vectors import compute_content_matrix
