@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from serve_app.evaluation.evaluator import OURS, Evaluation
 from serve_app.evaluation.protocol import EvaluationSplit, iso_time
 from serve_app.evaluation.rivals import RIVALS
 from serve_app.measuring.bootstrap import Interval
+from serve_app.measuring.comparing import Comparison
 
 MEASURES = (
     "ndcg", "recall", "mrr", "hit_rate", "coverage", "gini", "novelty", "diversity",
@@ -65,38 +66,71 @@ def as_json(evaluation: Evaluation) -> str:
     """Formats the protocol and all figures."""
     document = {
         "protocol": protocol_of(evaluation),
-        "models": {name: _as_dicts(of_model) for name, of_model in evaluation.models.items()},
+        "models": {name: as_dicts(of_model) for name, of_model in evaluation.models.items()},
         "best": dict(evaluation.best),
-        "comparisons": {
-            name: {
-                other: {kind: _as_dicts(figures) for kind, figures in pair._asdict().items()}
-                for other, pair in others.items()
-            }
-            for name, others in evaluation.comparisons.items()
-        },
-        "sources": _as_dicts(evaluation.sources),
-        "parameters": {name: dict(point) for name, point in evaluation.parameters.items()},
-        "skipped": dict(evaluation.skipped),
-        "seconds": {
-            **{step: round(seconds, 2) for step, seconds in evaluation.seconds.items()},
-            "total": round(sum(evaluation.seconds.values()), 2),
-        },
+        "comparisons": compared_as_dicts(evaluation.comparisons),
+        "sources": as_dicts(evaluation.sources),
+        **run_as_dicts(evaluation),
     }
     return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def _as_dicts(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+class RunFacts(Protocol):
+    """Facts of any evaluation; attributes as of ``Evaluation``."""
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def skipped(self) -> Mapping[str, str]: ...
+    @property
+    def seconds(self) -> Mapping[str, float]: ...
+    @property
+    def n_rejected(self) -> Mapping[str, int]: ...
+    @property
+    def n_bare_items(self) -> int: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+def run_as_dicts(run: RunFacts) -> dict[str, Any]:
+    """Chosen parameters, missing models and durations."""
+    return {
+        "parameters": {name: dict(point) for name, point in run.parameters.items()},
+        "skipped": dict(run.skipped),
+        "seconds": {
+            **{step: round(seconds, 2) for step, seconds in run.seconds.items()},
+            "total": round(sum(run.seconds.values()), 2),
+        },
+    }
+
+
+def compared_as_dicts(comparisons: Mapping[str, Mapping[str, Comparison]]) -> dict[str, Any]:
+    return {
+        name: {
+            other: {kind: as_dicts(figures) for kind, figures in pair._asdict().items()}
+            for other, pair in others.items()
+        }
+        for name, others in comparisons.items()
+    }
+
+
+def as_dicts(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     return {name: interval._asdict() for name, interval in measures.items()}
 
 
 def as_text(evaluation: Evaluation) -> str:
     """Formats the protocol, a table of the measures, comparisons and durations."""
     parts = [_protocol_lines(evaluation), _table(evaluation), *_verdicts(evaluation)]
-    parts += [f"{name} is missing: {reason}" for name, reason in evaluation.skipped.items()]
-    total_s = sum(evaluation.seconds.values())
-    slowest = sorted(evaluation.seconds.items(), key=lambda step: -step[1])
+    return "\n".join([*parts, *last_lines(evaluation)])
+
+
+def last_lines(run: RunFacts) -> Iterator[str]:
+    """Says which models are missing, and how long each step took, the slowest first."""
+    for name, reason in run.skipped.items():
+        yield f"{name} is missing: {reason}"
+    slowest = sorted(run.seconds.items(), key=lambda step: -step[1])
     times = ", ".join(f"{step} {seconds:.1f}" for step, seconds in slowest)
-    return "\n".join([*parts, f"{total_s:.1f} s: {times}"])
+    yield f"{sum(run.seconds.values()):.1f} s: {times}"
 
 
 def _protocol_lines(evaluation: Evaluation) -> str:
@@ -116,19 +150,19 @@ def _protocol_lines(evaluation: Evaluation) -> str:
             f"tuning: {tuning['by']} (cut at {tuning['cut_at']}, {tuning['n_test_users']} users),"
             f" at most {tuning['max_points']} points per model",
             f"intervals: {terms['intervals']}; seed {terms['seed']}",
-            *_warning_lines(evaluation),
+            *warning_lines(evaluation),
         )
     )
 
 
-def _warning_lines(evaluation: Evaluation) -> Iterator[str]:
+def warning_lines(run: RunFacts) -> Iterator[str]:
     """Says how the files were understood, what was not used, and what no file describes."""
-    yield from evaluation.notes
-    for kind, n in evaluation.n_rejected.items():
+    yield from run.notes
+    for kind, n in run.n_rejected.items():
         if n:
             yield f"left out: {n} bad rows of {kind}; `recserve load` lists their faults"
-    if evaluation.n_bare_items:
-        yield f"{evaluation.n_bare_items} items are known from interactions only"
+    if run.n_bare_items:
+        yield f"{run.n_bare_items} items are known from interactions only"
 
 
 def _table(evaluation: Evaluation) -> str:

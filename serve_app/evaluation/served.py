@@ -4,6 +4,7 @@ Publishes a bundle and answers from it, as a server would.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,14 +102,20 @@ def fit_on_training(
     return fit(items, files.users, split.known, settings, progress, measure=False)
 
 
+@contextmanager
+def published(result: FitResult, created_at: float) -> Iterator[Bundle]:
+    """The bundle of a fit, in a temporary folder; ``created_at`` in epoch seconds."""
+    with TemporaryDirectory() as folder:
+        root = str(Path(folder) / "bundles")
+        version = publish(root, result.contents, created_at=created_at).version
+        yield open_bundle(root, version, cache_dir=Path(folder) / "copies")
+
+
 def list_from_bundle(
     result: FitResult, split: EvaluationSplit, width: int, config: ServedConfig, progress: Progress
 ) -> ServedLists:
-    """Publishes a fit to a temporary folder, and lists recommendations from its bundle."""
-    with TemporaryDirectory() as folder:
-        root = str(Path(folder) / "bundles")
-        version = publish(root, result.contents, created_at=split.cut_at).version
-        bundle = open_bundle(root, version, cache_dir=Path(folder) / "copies")
+    """Publishes a fit, and lists recommendations from its bundle."""
+    with published(result, split.cut_at) as bundle:
         columns = user_columns_of(result.users, len(split.known.user_ids))
         parts = [*_list_blocks(bundle, columns, split, width, config, partial(progress, _STEP))]
     # The last block is shorter: its mean counts less.

@@ -4,6 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from serve_app.evaluation.evaluation_report import (
+    as_dicts,
+    compared_as_dicts,
+    last_lines,
+    run_as_dicts,
+    warning_lines,
+)
 from serve_app.evaluation.evaluator import OURS, OURS_DIVERSE
 from serve_app.evaluation.protocol import iso_time
 from serve_app.measuring.bootstrap import Interval
@@ -70,32 +77,16 @@ def next_json(evaluation: NextEvaluation) -> str:
         "protocol": next_protocol_of(evaluation),
         "questions": dict(measured.n_questions),
         "models": {
-            group: {name: _as_dicts(figures) for name, figures in models.items()}
+            group: {name: as_dicts(figures) for name, figures in models.items()}
             for group, models in measured.models.items()
         },
         "best": {group: best_rivals(models) for group, models in measured.models.items()},
         "comparisons": {
-            group: {
-                name: {
-                    other: {kind: _as_dicts(figures) for kind, figures in pair._asdict().items()}
-                    for other, pair in others.items()
-                }
-                for name, others in compared.items()
-            }
-            for group, compared in measured.comparisons.items()
+            group: compared_as_dicts(compared) for group, compared in measured.comparisons.items()
         },
-        "parameters": {name: dict(point) for name, point in evaluation.parameters.items()},
-        "skipped": dict(evaluation.skipped),
-        "seconds": {
-            **{step: round(seconds, 2) for step, seconds in evaluation.seconds.items()},
-            "total": round(sum(evaluation.seconds.values()), 2),
-        },
+        **run_as_dicts(evaluation),
     }
     return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-
-
-def _as_dicts(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: interval._asdict() for name, interval in measures.items()}
 
 
 def best_rivals(models: Mapping[str, Mapping[str, Interval]]) -> dict[str, str]:
@@ -112,10 +103,7 @@ def next_text(evaluation: NextEvaluation) -> str:
     for measure in _IN_GROUPS:
         parts += _group_table(evaluation, f"{measure}@{k}")
     parts += _verdicts(evaluation)
-    parts += [f"{name} is missing: {reason}" for name, reason in evaluation.skipped.items()]
-    slowest = sorted(evaluation.seconds.items(), key=lambda step: -step[1])
-    times = ", ".join(f"{step} {seconds:.1f}" for step, seconds in slowest)
-    return "\n".join([*parts, f"{sum(evaluation.seconds.values()):.1f} s: {times}"])
+    return "\n".join([*parts, *last_lines(evaluation)])
 
 
 def _protocol_lines(evaluation: NextEvaluation) -> Iterator[str]:
@@ -142,12 +130,7 @@ def _protocol_lines(evaluation: NextEvaluation) -> Iterator[str]:
         f" most {tuning['max_points']} points per model"
     )
     yield f"intervals: {terms['intervals']}; seed {terms['seed']}"
-    yield from evaluation.notes
-    for kind, n in evaluation.n_rejected.items():
-        if n:
-            yield f"left out: {n} bad rows of {kind}; `recserve load` lists their faults"
-    if evaluation.n_bare_items:
-        yield f"{evaluation.n_bare_items} items are known from interactions only"
+    yield from warning_lines(evaluation)
 
 
 def _overall_table(evaluation: NextEvaluation) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +10,11 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted
 from serve_app.arrays.ragged import Offsets, offsets_of, owners, pad
-from serve_app.bundles.bundle import Bundle, open_bundle
+from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.models import load_model
-from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.interactions import Histories, kept_types, latest
-from serve_app.evaluation.served import ServedConfig, ranked_items, user_columns_of
+from serve_app.evaluation.served import ServedConfig, published, ranked_items, user_columns_of
 from serve_app.fitting.run import Progress
 from serve_app.fitting.steps.publish_bundle import FitResult
 from serve_app.measuring.lists import Lists
@@ -42,15 +39,12 @@ class ServedNext(NamedTuple):
 def answer_questions(
     result: FitResult, split: NextSplit, width: int, config: ServedConfig, progress: Progress
 ) -> ServedNext:
-    """Publishes a fit to a temporary folder, and answers each question from its bundle.
+    """Publishes a fit, and answers each question from its bundle.
 
     Users have the columns of the fit, as between two fits of a shop; their histories are those of
     the question.
     """
-    with TemporaryDirectory() as folder:
-        root = str(Path(folder) / "bundles")
-        version = publish(root, result.contents, created_at=split.cut_at).version
-        bundle = open_bundle(root, version, cache_dir=Path(folder) / "copies")
+    with published(result, split.cut_at) as bundle:
         columns = user_columns_of(result.users, len(split.known.user_ids))
         tell = partial(progress, _STEP)
         parts = [*_answer_blocks(bundle, columns, split, width, config, tell)]
