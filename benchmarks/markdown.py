@@ -1,6 +1,6 @@
 """Formats tables and sections as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -32,3 +32,9 @@ class Section:
 
     def __str__(self) -> str:
         return "\n\n".join([f"## {self.title}", *map(str, self.parts)])
+
+
+def between(figure: Mapping[str, float], digits: int = 2) -> str:
+    """Format a figure with its interval, such as "1.75 (1.62–1.89)"."""
+    mean, low, high = (f"{figure[name]:.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} ({low}–{high})"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 
-from serve_app.errors import DataRejected, OperatorError
+from benchmarks.datasets.published import read_published
+from serve_app.errors import OperatorError
 
 COLUMNS = ("session_id", "order", "date", "item", "category", "colour", "price")
 
@@ -28,21 +28,8 @@ class ConvertedClicks(NamedTuple):
 
 
 def read_clicks(source: Path) -> pd.DataFrame:
-    """The clicks as published.
-
-    Raises:
-        DataRejected: the file is missing, is no Parquet, or has not the columns.
-    """
-    if not source.is_file():
-        raise DataRejected(source, "there is no such file; see benchmarks/datasets/README.md")
-    try:
-        clicks = pd.read_parquet(source)
-    except pa.ArrowInvalid as failure:
-        raise DataRejected(source, "it is not a Parquet file") from failure
-    missing = [name for name in COLUMNS if name not in clicks.columns]
-    if missing:
-        raise DataRejected(source, f"it has no column {', '.join(missing)}")
-    return clicks
+    """The clicks as published; raises as ``read_published``."""
+    return read_published(source, COLUMNS)
 
 
 def convert_clicks(clicks: pd.DataFrame) -> ConvertedClicks:

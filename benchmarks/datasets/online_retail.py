@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from serve_app.errors import DataRejected, OperatorError
+from benchmarks.datasets.published import read_published
+from serve_app.errors import OperatorError
 
 COLUMNS = (
     "InvoiceNo",
@@ -124,15 +124,7 @@ def read_source(source: Path) -> pd.DataFrame:
     Raises:
         DataRejected: the file is missing, is no Parquet, or has not the columns.
     """
-    if not source.is_file():
-        raise DataRejected(source, "there is no such file; see benchmarks/datasets/README.md")
-    try:
-        lines = pd.read_parquet(source)
-    except pa.ArrowInvalid as failure:
-        raise DataRejected(source, "it is not a Parquet file") from failure
-    missing = [name for name in COLUMNS if name not in lines.columns]
-    if missing:
-        raise DataRejected(source, f"it has no column {', '.join(missing)}")
+    lines = read_published(source, COLUMNS)
     # Ids may be numbers in the file; user ids are floats if some are missing.
     ids = lines[["InvoiceNo", "StockCode"]].astype(str)
     return lines.assign(**ids, CustomerID=lines["CustomerID"].astype("Int64"))

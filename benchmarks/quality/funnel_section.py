@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks.markdown import Section, Table
+from benchmarks.markdown import Section, Table, between
 from benchmarks.quality.funnel_run import CART, FUNNEL, WITH, WITHOUT
 from benchmarks.quality.kept_results import Document
 
@@ -33,7 +33,7 @@ def _table(asked: str, found: Document) -> Table:
     rows = []
     for name in (WITHOUT, WITH, CART):
         figures = found["models"][name]
-        ratio = _between(found["ratios"][name][_NDCG]) if name in found["ratios"] else ""
+        ratio = between(found["ratios"][name][_NDCG]) if name in found["ratios"] else ""
         rows.append([name, *(f"{figures[measure]['mean']:.3f}" for measure in _MEASURES), ratio])
     heads = [
         f"{asked} ({found['n_questions']:,} questions)",
@@ -49,9 +49,5 @@ def views_and_carts(runs: Mapping[str, Document]) -> tuple[str, bool]:
         asked: found["ratios"].get(WITHOUT, {}).get(_NDCG)
         for asked, found in runs[FUNNEL]["asked"].items()
     }
-    text = ", ".join(f"{_between(each)} {asked}" for asked, each in ratios.items() if each)
+    text = ", ".join(f"{between(each)} {asked}" for asked, each in ratios.items() if each)
     return text, all(each is not None and each["low"] >= _LEAST_RATIO for each in ratios.values())
-
-
-def _between(figure: Mapping[str, float]) -> str:
-    return f"{figure['mean']:.2f} ({figure['low']:.2f}–{figure['high']:.2f})"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import between
 from benchmarks.quality.few_run import FEW, few_users
 from benchmarks.quality.funnel_run import FUNNEL
 from benchmarks.quality.funnel_section import views_and_carts
@@ -55,12 +56,6 @@ def ratio_to(document: Document, other: str, ours: str = OURS) -> dict[str, floa
     unknown = dict.fromkeys(("mean", "low", "high"), float("nan"))
     found: dict[str, float] = compared["ratio"].get(NDCG, unknown)
     return found
-
-
-def between(figure: Mapping[str, float], digits: int = 2) -> str:
-    """Format a figure with its interval, such as "1.75 (1.62–1.89)"."""
-    mean, low, high = (f"{figure[name]:.{digits}f}" for name in ("mean", "low", "high"))
-    return f"{mean} ({low}–{high})"
 
 
 def measure(document: Document, model: str, name: str) -> float:

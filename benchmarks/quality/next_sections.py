@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isnan
 
-from benchmarks.markdown import Section, Table
+from benchmarks.markdown import Section, Table, between
 from benchmarks.quality.kept_results import Document
 from benchmarks.quality.next_runs import DEMO_NEXT, ESHOP_NEXT, RETAIL_NEXT
 from serve_app.evaluation.evaluator import OURS, OURS_DIVERSE
@@ -56,15 +56,13 @@ def _table(document: Document, measure: str) -> Table:
         rows.append([f"`{model}`", *(f"{mean:.3f}" for mean in means)])
     for ours in (OURS, OURS_DIVERSE):
         ratios = [next_ratio(document, group, measure, ours) for group in groups]
-        rows.append([f"`{ours}` / best single", *map(_between, ratios)])
+        rows.append([f"`{ours}` / best single", *map(_ratio_cell, ratios)])
     return Table([measure, *groups], rows)
 
 
-def _between(ratio: Mapping[str, float]) -> str:
+def _ratio_cell(ratio: Mapping[str, float]) -> str:
     """A ratio with its interval; empty where the other model may be zero."""
-    if isnan(ratio["mean"]):
-        return ""
-    return f"{ratio['mean']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})"
+    return "" if isnan(ratio["mean"]) else between(ratio)
 
 
 def next_ratio(document: Document, group: str, measure: str, ours: str = OURS) -> dict[str, float]:

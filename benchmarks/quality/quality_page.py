@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.markdown import Section, Table
+from benchmarks.markdown import Section, Table, between
 from benchmarks.quality.few_run import few_sections
 from benchmarks.quality.funnel_section import funnel_sections
 from benchmarks.quality.goals import (
     NDCG,
     Documents,
     Goal,
-    between,
     measure,
     ratio,
     ratio_to,
