@@ -30,10 +30,11 @@ from serve_app.recommending.ranking.diversity import DiversityConfig
 from serve_app.recommending.ranking.ordering import RankingConfig
 from serve_app.recommending.recommend_batch import recommend_batch
 from serve_app.recommending.scoring.model_features import unknown_user, user_features
+from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.small_bundles import of_other_features, publish_world
 
 CONFIG = FitConfig(
-    variants={"main": VariantConfig(n_trees=5, n_models=1)}, n_tuning_users=20, min_users=5
+    variants={"main": VariantConfig(n_trees=5, n_models=1)}, **FEW_EXAMPLES, min_users=5
 )
 BEGIN_AT, NOW_AT = 1.70e9, 1.79e9
 Event = tuple[str, str, str, Any, float]

@@ -21,11 +21,12 @@ from serve_app.fitting.workspace.on_ray import on_ray
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.recommending.scoring.boosters import predict
+from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop
 
 CONFIG = FitConfig(
     variants={"main": VariantConfig(n_models=1, n_trees=10, min_ranking_users=0, few_users=0)},
-    n_tuning_users=20,
+    **FEW_EXAMPLES,
 )
 
 

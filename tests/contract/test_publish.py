@@ -26,8 +26,9 @@ from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
 from serve_app.operations.fits.metering import metered
 from tests.contract.conftest import copy_database, temporary_database, url_of
+from tests.support.few_examples import FEW_EXAMPLES
 
-CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)})
+CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=5)}, **FEW_EXAMPLES)
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 
 

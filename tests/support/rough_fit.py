@@ -13,6 +13,7 @@ from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.fits.metering import metered
 from serve_app.operations.workplace import Workplace
+from tests.support.few_examples import FEW_EXAMPLES
 
 
 def publish_roughly(workplace: Workplace, *, n_trees: int = 20) -> Manifest:
@@ -21,9 +22,7 @@ def publish_roughly(workplace: Workplace, *, n_trees: int = 20) -> Manifest:
     Another number of trees gives another version.
     """
     variant = VariantConfig(n_models=1, n_trees=n_trees)
-    config = FitConfig(
-        variants=dict.fromkeys(workplace.config.variants, variant), n_tuning_users=20
-    )
+    config = FitConfig(variants=dict.fromkeys(workplace.config.variants, variant), **FEW_EXAMPLES)
     work = Workspace(workplace.location.home / "fit")
     work.folder.mkdir(exist_ok=True)
     location = workplace.bundles

@@ -23,7 +23,7 @@ from serve_app.fitting.steps.find_candidates import (
     random_generator,
 )
 from serve_app.fitting.training.averaging import average_boosters
-from serve_app.fitting.training.boosting import BINARY, Member, Objective, train_booster
+from serve_app.fitting.training.boosting import BINARY, Objective, train_boosters
 from serve_app.fitting.training.few_users import choose_single, distil_single, single_weight
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 from serve_app.fitting.workspace.workers import Share
@@ -38,7 +38,7 @@ _OBJECTIVES = "objectives.json"
 class _Task(NamedTuple):
     kind: str
     variant: str
-    member: Member
+    objective: Objective
 
 
 class _Learning(NamedTuple):
@@ -62,9 +62,11 @@ class _Learning(NamedTuple):
 def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     learning = _load_examples(job.work, job.config)
     n_users = learning.n_users["published"]
-    members = {name: variant.members(n_users) for name, variant in job.config.variants.items()}
-    wanted = list(product(kinds, members))
-    tasks = [_Task(kind, name, member) for kind, name in wanted for member in members[name]]
+    objectives = {
+        name: variant.objectives_for(n_users) for name, variant in job.config.variants.items()
+    }
+    wanted = list(product(kinds, objectives))
+    tasks = [_Task(kind, name, each) for kind, name in wanted for each in objectives[name]]
     leaning = {(kind, name): _lean_on_single(learning, kind, name) for kind, name in wanted}
     boosters = _train_boosters(learning, tasks, job)
     # The workers hold the examples now. They are most of the memory that a fit needs, and this
@@ -74,14 +76,9 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
         file = folder / kind / f"{name}.ubj"
         file.parent.mkdir(exist_ok=True)
         # Boosters arrive in the order of the tasks: the next ones belong to this variant.
-        model = average_boosters(list(islice(boosters, len(members[name]))))
+        model = average_boosters(list(islice(boosters, len(objectives[name]))))
         file.write_bytes(leaning[kind, name].join(model))
         job.progress((i + 1) / len(wanted))
-    # A dict removes repeats and, unlike a set, keeps the declared order.
-    objectives = {
-        name: list(dict.fromkeys(member.objective for member in learners))
-        for name, learners in members.items()
-    }
     write_json(folder / _OBJECTIVES, objectives)
 
 
@@ -91,7 +88,7 @@ def read_booster(work: Workspace, kind: str, variant: str) -> bytes:
 
 
 def load_objectives(work: Workspace) -> Mapping[str, Sequence[Objective]]:
-    """Objectives that the models of each variant have learnt, without repeats.
+    """Objectives that the models of each variant have learnt.
 
     Ranking objectives are missing where users were too few for them.
     """
@@ -176,5 +173,6 @@ def _train_share(shared: tuple[_Learning, _Task], share: Share) -> bytes:
     number, n_shares = share
     if n_shares > 1:
         examples = examples.of_users(np.arange(number, len(examples), n_shares))
-    booster = train_booster(examples, variant, task.member, config.seed, config.n_threads)
-    return bytes(booster.save_raw("ubj"))
+    return average_boosters(
+        train_boosters(examples, variant, task.objective, config.seed, config.n_threads)
+    )

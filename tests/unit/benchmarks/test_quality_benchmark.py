@@ -27,6 +27,8 @@ from serve_app.recommending.scoring.model_features import SOURCES
 from tests.unit.benchmarks.test_few_run import results as few_document
 from tests.unit.benchmarks.test_funnel import document as funnel_document
 
+pytestmark = pytest.mark.draws_plots
+
 RIVALS = {"popularity": 0.05, "ease": 0.1, "ease_time": 0.15, "rrf": 0.14}
 
 

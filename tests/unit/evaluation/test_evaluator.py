@@ -31,11 +31,12 @@ from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.load import InputFiles, LoadConfig
 from serve_app.recommending.scoring.model_features import SOURCES
+from tests.support.few_examples import FEW_EXAMPLES
 
 pytestmark = pytest.mark.whole_fit
 
 QUICK = ServedConfig(
-    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=25)}, n_tuning_users=30)
+    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=25)}, **FEW_EXAMPLES)
 )
 CONFIG = EvaluationConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
 NAMES = [*(rival.name for rival in RIVALS), FUSED, OURS, OURS_DIVERSE]

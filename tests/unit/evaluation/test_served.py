@@ -12,9 +12,12 @@ from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.loading.in_memory import LoadedFiles
 from serve_app.measuring.lists import hits_of
 from serve_app.recommending.scoring.model_features import SOURCES
+from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop
 
-QUICK = ServedConfig(fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}))
+QUICK = ServedConfig(
+    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=100)}, **FEW_EXAMPLES)
+)
 
 
 def files_and_split():

@@ -15,16 +15,13 @@ class TestConfig:
 
     def test_a_ranking_objective_wants_enough_users(self):
         config = VariantConfig(min_ranking_users=100)
-        few, enough = config.members(99), config.members(100)
 
-        assert [member.objective for member in few] == ["binary:logistic"] * 2
-        assert [member.objective for member in enough] == ["binary:logistic"] * 2 + [
-            "rank:ndcg"
-        ] * 2
+        assert config.objectives_for(99) == ("binary:logistic",)
+        assert config.objectives_for(100) == ("binary:logistic", "rank:ndcg")
 
     def test_a_ranking_objective_alone_is_learnt_from_any_users(self):
         config = VariantConfig(objectives=("rank:ndcg",), min_ranking_users=100)
-        assert config.members(1) == config.members(100)
+        assert config.objectives_for(1) == ("rank:ndcg",)
 
     def test_of_few_users_simpler_trees_are_learnt(self):
         config = VariantConfig(few_users=100, n_trees=25, max_depth=4)
@@ -44,6 +41,7 @@ class TestConfig:
         [
             ({"variants": {"main": {"features": ["item.colour"]}}}, "item.colour"),
             ({"variants": {}}, "at least 1 item"),
+            ({"variants": {"main": {"objectives": ["rank:ndcg"] * 2}}}, "at most once"),
             ({"variants": {"popular": {}}}, "compared with"),
             ({"variants": {"../main": {}}}, "String should match"),
             ({"label_share": 0.5}, "less than 0.5"),

@@ -21,11 +21,12 @@ from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.tuning.source_tuning import HALF_LIVES_DAYS, tune_sources
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig
+from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop, items_of, log_of
 
 pytestmark = pytest.mark.whole_fit
 
-SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, n_tuning_users=30)
+SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5)}, **FEW_EXAMPLES)
 
 
 def silent(step, share):

@@ -22,9 +22,10 @@ from serve_app.fitting.training.boosting import VariantConfig, parse_booster
 from serve_app.fitting.training.few_users import N_STUMPS
 from serve_app.fitting.workspace.step_folders import Workspace, compute_key
 from serve_app.fitting.workspace.workers import LocalWorkers
+from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop
 
-SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5, few_users=0)}, n_tuning_users=20)
+SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5, few_users=0)}, **FEW_EXAMPLES)
 LEARNING = {name: step for name, step in STEPS.items() if name != "publish"}
 SHOP = DataInMemory(FitData(*demo_shop()))
 

@@ -12,6 +12,7 @@ from serve_app.fitting.pipeline import fit
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.recommending.scoring.boosters import predict
 from serve_app.recommending.scoring.model_features import SOURCES, USER_COLUMNS
+from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop, items_of, log_of
 
 pytestmark = pytest.mark.whole_fit
@@ -27,7 +28,7 @@ CONFIG = FitConfig(
 )
 # For what does not depend on how well a model orders.
 ROUGH = FitConfig(
-    variants={"main": VariantConfig(n_models=1, n_trees=5, few_users=0)}, n_tuning_users=20
+    variants={"main": VariantConfig(n_models=1, n_trees=5, few_users=0)}, **FEW_EXAMPLES
 )
 
 

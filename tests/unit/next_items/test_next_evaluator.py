@@ -22,11 +22,12 @@ from serve_app.next_items.next_lists import NEXT_RIVALS
 from serve_app.next_items.next_protocol import NextProtocolConfig
 from serve_app.next_items.next_report import best_rivals, next_json, next_text
 from serve_app.next_items.next_training import NextRival
+from tests.support.few_examples import FEW_EXAMPLES
 
 pytestmark = pytest.mark.whole_fit
 
 QUICK = ServedConfig(
-    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=25)}, n_tuning_users=30)
+    fit=FitConfig(variants={"main": VariantConfig(n_models=1, n_trees=25)}, **FEW_EXAMPLES)
 )
 CONFIG = NextConfig(ks=(5, 10), max_points=2, n_resamples=50, ours=QUICK)
 NAMES = [*(rival.name for rival in NEXT_RIVALS), OURS, OURS_DIVERSE]

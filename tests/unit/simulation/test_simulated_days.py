@@ -17,6 +17,9 @@ from tests.unit.simulation.conftest import SMALL
 CONFIG = SimulationConfig(demo=SMALL, n_days=3, visits_per_day=120, fit_days=2, n_threads=4)
 
 
+pytestmark = pytest.mark.draws_plots
+
+
 class RandomService:
     """Answers every user with the same lists of a random order."""
 

@@ -29,6 +29,8 @@ from serve_app.recommending.scoring.model_features import FEATURES, SOURCES
 from tests.support.hand_made_logs import demo_shop
 from tests.support.measured_windows import items_at, likely, measured_at, split
 
+pytestmark = pytest.mark.draws_plots
+
 HOSTILE = "<script>alert(1)</script> | *bold* `code` [a](b) & 50's"
 
 ALONE = Contest({"main": likely}, ("main",))
