@@ -71,11 +71,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # Every package comes as a wheel whose hash the lock holds. The project itself is built without a
-# download: setuptools is in the lock.
-PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check install
+# download: setuptools is in the lock. All cores compile the packages; pip would use one.
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
 $(RUN) $(DEV): $(VENV)/.%: requirements/%.lock pyproject.toml setup.py serve_app/recommending/scoring/_trees.c | $(BIN)/python
 	@echo "installing into $(VENV): about two minutes, 1 GB"
 	@$(PIP) --require-hashes --only-binary :all: --requirement $<
+	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
