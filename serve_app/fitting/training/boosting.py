@@ -65,8 +65,8 @@ class VariantConfig(Settings):
         default=200,
         ge=0,
         description="With fewer users to learn from, trees have at most depth 2, their number falls"
-        " in proportion, and scores lean on the best single score that models see: the fewer users,"
-        " the more.",
+        " in proportion, and scores lean on the best single scores that models see: the fewer"
+        " users, the more.",
     )
     features: tuple[str, ...] = Field(
         default=tuple(FEATURE_GROUPS),

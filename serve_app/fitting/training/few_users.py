@@ -1,8 +1,8 @@
-"""Leans on a single score where users are too few to learn from.
+"""Leans on single scores where users are too few to learn from.
 
 A model of few users orders worse than the best of the scores it sees. The published score is then
-a mean of both, weighted by the number of users. The single score becomes a booster of stumps on
-one feature, so that bundles and serving know one kind of model.
+a mean of the model and of these scores, weighted by the number of users. A single score becomes a
+booster of stumps on one feature, so that bundles and serving know one kind of model.
 """
 
 import json
@@ -30,32 +30,42 @@ N_STUMPS = 128
 """Steps in which a booster rises from a share of 0 to 1; candidates within a step are equal."""
 
 _K = 10
+_USERS_PER_POWER = 3.0
+"""So many users raise the power by one with which the best single score outweighs the others."""
+
 _N_NEWTON_STEPS = 25
 _RIDGE = 1.0
 _LEAST_SLOPE = 1.0
 
 
 def single_weight(n_users: int, few_users: int) -> float:
-    """Weight of the single score beside the model: 1 without users, 0 from ``few_users`` on."""
+    """Weight of all single scores beside the model: 1 without users, 0 from ``few_users`` on."""
     return max(1.0 - n_users / few_users, 0.0) if few_users else 0.0
 
 
-def choose_single(examples: Examples, names: tuple[str, ...]) -> str | None:
-    """The one of ``SINGLES`` with the best NDCG@10 of the examples; the first one if equal.
+def weigh_singles(examples: Examples, names: tuple[str, ...], n_users: int) -> dict[str, float]:
+    """Weights of the ``SINGLES``, with a sum of 1, in proportion to a power of their NDCG@10.
+
+    The power grows with the number of users: 30 users cannot tell which score is best, and a mean
+    of the good ones is safer than one of them. 100 users can.
 
     Args:
-        names: features of the model; ``None`` if it has none of ``SINGLES``.
+        names: features of the model; the result is empty if it has none of ``SINGLES``.
+        n_users: users of the examples.
     """
     known = [single for single in SINGLES if single in names]
     if not known:
-        return None
+        return {}
     touched = examples.of_users(np.flatnonzero(have_touched(examples)))
     is_touched = touched.strengths > 0
     n_touched = np.bincount(owners(touched.offsets), is_touched, minlength=len(touched))
     columns = (touched.matrix[:, FEATURES.index(single)] for single in known)
     hits = [ranked_hits(column, is_touched, touched.offsets, _K) for column in columns]
-    means = [ndcg_at(mask, n_touched.astype(np.int64), _K).sum() for mask in hits]
-    return known[int(np.argmax(means))]
+    sums = np.array([ndcg_at(mask, n_touched.astype(np.int64), _K).sum() for mask in hits])
+    # Where nobody touched anything, or no score found it, all are equal.
+    shares = sums / sums.max() if sums.max() else np.ones(len(sums))
+    powers = shares ** (n_users / _USERS_PER_POWER)
+    return dict(zip(known, (powers / powers.sum()).tolist(), strict=True))
 
 
 def distil_single(examples: Examples, single: str, config: VariantConfig) -> bytes:

@@ -7,10 +7,10 @@ from serve_app.fitting.training.boosting import VariantConfig, parse_booster
 from serve_app.fitting.training.few_users import (
     N_STUMPS,
     SINGLES,
-    choose_single,
     distil_single,
     fit_log_odds,
     single_weight,
+    weigh_singles,
 )
 from serve_app.recommending.scoring.boosters import predict
 from serve_app.recommending.scoring.model_features import FEATURES
@@ -41,22 +41,38 @@ class TestWeight:
         assert single_weight(3, 0) == 0
 
 
-class TestChoice:
+class TestWeights:
     @pytest.mark.parametrize("best", SINGLES)
-    def test_takes_the_score_that_orders_best(self, best):
-        assert choose_single(examples_of(best), FEATURES) == best
+    def test_the_score_that_orders_best_has_most(self, best):
+        weights = weigh_singles(examples_of(best), FEATURES, N_USERS)
 
-    def test_takes_no_score_that_the_model_does_not_see(self):
+        assert max(weights, key=weights.get) == best
+        assert sum(weights.values()) == pytest.approx(1)
+
+    def test_more_users_trust_the_best_score_more(self):
+        shares = [
+            weigh_singles(examples_of(SINGLES[1]), FEATURES, n)[SINGLES[1]] for n in (0, 3, 6, 99)
+        ]
+
+        assert shares[0] == pytest.approx(1 / len(SINGLES))
+        assert shares == sorted(set(shares))
+        assert shares[-1] > 0.99
+
+    def test_a_score_that_the_model_does_not_see_has_none(self):
         names = tuple(name for name in FEATURES if name != SINGLES[0])
-        assert choose_single(examples_of(SINGLES[0]), names) in SINGLES[1:]
-        assert choose_single(examples_of(SINGLES[0]), ("item.popularity",)) is None
 
-    def test_takes_the_first_where_nobody_touched_anything(self):
+        assert set(weigh_singles(examples_of(SINGLES[0]), names, N_USERS)) == set(SINGLES[1:])
+        assert weigh_singles(examples_of(SINGLES[0]), ("item.popularity",), N_USERS) == {}
+
+    def test_all_are_equal_where_nobody_touched_anything(self):
         examples = examples_of(SINGLES[1])
         nothing = Examples(
             examples.matrix, examples.strengths * 0, examples.shares, examples.offsets
         )
-        assert choose_single(nothing, FEATURES) == SINGLES[0]
+
+        weights = weigh_singles(nothing, FEATURES, N_USERS)
+
+        assert list(weights.values()) == [1 / len(SINGLES)] * len(SINGLES)
 
 
 class TestDistilled:
