@@ -97,7 +97,7 @@ class VariantConfig(Settings):
         default=0.8, gt=0, le=1, description="Share of the examples that each tree learns from."
     )
     colsample: float = Field(
-        default=0.4, gt=0, le=1, description="Share of the features that each tree may use."
+        default=0.3, gt=0, le=1, description="Share of the features that each tree may use."
     )
     reg_lambda: float = Field(
         default=5.0,

@@ -17,7 +17,7 @@ class DiversityConfig(Settings):
     """Bounds on how far a list may depart from the order of the scores."""
 
     mmr_lambda: float = Field(
-        default=0.8,
+        default=0.9,
         ge=0,
         le=1,
         description="Weight of the score against diversity; 1 orders by the score alone.",
