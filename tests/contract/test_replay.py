@@ -6,18 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from serve_app.arrays.columns import Texts
+from serve_app.arrays.units import DAY_S
 from serve_app.bundles.roots import BundleLocation
-from serve_app.database.schema import Connection
+from serve_app.database.schema import Connection, shop_id
 from serve_app.demo.demo_shop import DemoConfig, make_demo, write_demo
 from serve_app.domain.batches import RequestBatch, ScoringBatch
+from serve_app.domain.interactions import TYPE_CODES, TYPES, InteractionLog
 from serve_app.embedded.lease import StoreUrls
-from serve_app.fitting.data.moments import moments_at
+from serve_app.fitting.data.moments import Moments, moments_at
 from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.fit_config import FitConfig
 from serve_app.fitting.fit_source import FitSource
-from serve_app.fitting.moments.examples import make_block
+from serve_app.fitting.moments.examples import Block, make_block
+from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.fitting.pipeline import fit_and_publish, load_published
 from serve_app.fitting.steps.check_data import load_data
 from serve_app.fitting.steps.find_candidates import load_snapshot
@@ -26,6 +31,7 @@ from serve_app.fitting.training.boosting import VariantConfig, parse_booster, se
 from serve_app.fitting.workspace.step_folders import Workspace
 from serve_app.fitting.workspace.workers import LocalWorkers
 from serve_app.loading.load import InputFiles, LoadConfig, load
+from serve_app.operations.command_cache import begin_new_epoch
 from serve_app.operations.fits.metering import metered
 from serve_app.recommending.candidates.finding import CandidatesConfig
 from serve_app.recommending.scoring.boosters import predict
@@ -39,6 +45,7 @@ from serve_app.stores.serving_readers import CacheTtls
 DEMO = DemoConfig(n_users=200, n_items=300, n_interactions=8_000, n_days=180)
 CONFIG = FitConfig(variants={"main": VariantConfig(n_trees=30, min_ranking_users=0)})
 USERS = 40
+WAYS = ("view", "click", "cart", "purchase")
 
 
 @pytest.fixture
@@ -82,32 +89,88 @@ async def served(
     return scoring, await Scorer("main", bundles).score(scoring)
 
 
-def test_requests_replayed_through_the_fit_have_equal_scores(
-    work: Workspace, store_urls: StoreUrls, database_url: str, run: Callable[..., Any]
-) -> None:
-    data = load_data(work)
-    world = load_snapshot(work, data, "final")
-    users = np.arange(USERS, dtype=np.int32)
-    # The last interaction of all happened at the moment itself, and the bundle knows it.
-    moments = moments_at(data.log, users, np.nextafter(world.at, np.inf))
+def replay(snapshot: Snapshot, log: InteractionLog, moments: Moments) -> Block:
+    """The candidates of the fit's own code at the moments, with their features."""
     viewed = Outcomes(
-        replace(moments, at=np.full(USERS, world.at)),
+        moments,
         np.arange(USERS + 1),
         np.zeros(USERS, np.int32),
         np.ones(USERS, np.uint8),
         np.zeros(USERS, np.int32),
     )
-    urls = replace(store_urls, database=database_url)
+    return make_block(snapshot, log, viewed, slice(0, USERS), CONFIG.candidates)
 
-    batch, scores = run(
-        served(work, urls, tuple(data.log.user_ids[user] for user in range(USERS)), world.at)
-    )
-    replayed = make_block(world, data.log, viewed, slice(0, USERS), CONFIG.candidates)
 
-    np.testing.assert_array_equal(batch.offsets, replayed.candidates.offsets)
-    np.testing.assert_array_equal(batch.rows, replayed.candidates.rows)
-    np.testing.assert_array_equal(batch.candidate_features, replayed.candidates.features)
-    matrix = select_columns(replayed.examples.matrix, CONFIG.variants["main"].feature_names)
+def check_equal(work: Workspace, batch: ScoringBatch, scores: np.ndarray, block: Block) -> None:
+    np.testing.assert_array_equal(batch.offsets, block.candidates.offsets)
+    np.testing.assert_array_equal(batch.rows, block.candidates.rows)
+    np.testing.assert_array_equal(batch.candidate_features, block.candidates.features)
+    matrix = select_columns(block.examples.matrix, CONFIG.variants["main"].feature_names)
     expected = predict(parse_booster(read_booster(work, "published", "main")), matrix)
     # PostgreSQL keeps some numbers of a user in single precision.
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+def events_after(log: InteractionLog, at: float) -> InteractionLog:
+    """0 to 3 events of each of the first users, minutes after the fit."""
+    rng = np.random.default_rng(4)
+    users = np.repeat(np.arange(USERS), np.arange(USERS) % 4)
+    times = np.floor(at) + 60.0 * (1 + np.arange(len(users)))
+    types = np.array([TYPE_CODES[name] for name in WAYS])
+    return InteractionLog(
+        log.user_ids,
+        users.astype(np.int32),
+        rng.choice(log.rows, len(users)),
+        types[np.arange(len(users)) % len(types)].astype(np.uint8),
+        np.full(len(users), np.nan, np.float32),
+        times,
+    )
+
+
+def both(log: InteractionLog, later: InteractionLog) -> InteractionLog:
+    order = np.argsort(np.concatenate((log.users, later.users)), kind="stable")
+    names = ("users", "rows", "types", "values", "at")
+    columns = (np.concatenate((getattr(log, n), getattr(later, n)))[order] for n in names)
+    return InteractionLog(log.user_ids, *columns)
+
+
+def load_events(conn: Connection, later: InteractionLog, item_ids: Texts, file: Path) -> None:
+    pd.DataFrame(
+        {
+            "user_id": [later.user_ids[user] for user in later.users],
+            "item_id": [item_ids[row] for row in later.rows],
+            "type": [TYPES[code].name for code in later.types],
+            "timestamp": later.at,
+        }
+    ).to_csv(file, index=False)
+    files = InputFiles(None, None, file)
+    load(conn, files, LoadConfig(), lambda file, share: None, now_at=later.at.max() + DAY_S)
+
+
+def test_requests_replayed_through_the_fit_have_equal_scores(
+    conn: Connection,
+    work: Workspace,
+    store_urls: StoreUrls,
+    database_url: str,
+    run: Callable[..., Any],
+) -> None:
+    data = load_data(work)
+    snapshot = load_snapshot(work, data, "final")
+    end_at, users = snapshot.at, np.arange(USERS, dtype=np.int32)
+    names = tuple(data.log.user_ids[user] for user in users)
+    urls = replace(store_urls, database=database_url)
+    # The last interaction of all happened at the moment itself, and the bundle knows it.
+    ends = moments_at(data.log, users, np.nextafter(end_at, np.inf))
+
+    at_end = replay(snapshot, data.log, replace(ends, at=np.full(USERS, end_at)))
+    check_equal(work, *run(served(work, urls, names, end_at)), at_end)
+
+    # At a moment within a window, histories are newer than the tables.
+    later = events_after(data.log, end_at)
+    load_events(conn, later, snapshot.fitted.catalogue.item_ids, work.folder / "later.csv")
+    begin_new_epoch(urls.redis, str(shop_id(conn)))
+    log, inside_at = both(data.log, later), later.at.max() + 60.0
+
+    inside = replay(snapshot, log, moments_at(log, users, inside_at))
+    check_equal(work, *run(served(work, urls, names, inside_at)), inside)
+    assert not np.array_equal(inside.candidates.rows, at_end.candidates.rows)
