@@ -157,13 +157,14 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     data = load_data(work)
     snapshot = load_snapshot(work, data, "final")
     end_at, users = snapshot.at, np.arange(USERS, dtype=np.int32)
-    names = tuple(data.log.user_ids[user] for user in users)
+    names = tuple(data.log.user_ids[user] for user in range(USERS))
     urls = replace(store_urls, database=database_url)
     # The last interaction of all happened at the moment itself, and the bundle knows it.
     ends = moments_at(data.log, users, np.nextafter(end_at, np.inf))
 
     at_end = replay(snapshot, data.log, replace(ends, at=np.full(USERS, end_at)))
-    check_equal(work, *run(served(work, urls, names, end_at)), at_end)
+    batch, scores = run(served(work, urls, names, end_at))
+    check_equal(work, batch, scores, at_end)
 
     # At a moment within a window, histories are newer than the tables.
     later = events_after(data.log, end_at)
@@ -172,5 +173,6 @@ def test_requests_replayed_through_the_fit_have_equal_scores(
     log, inside_at = both(data.log, later), later.at.max() + 60.0
 
     inside = replay(snapshot, log, moments_at(log, users, inside_at))
-    check_equal(work, *run(served(work, urls, names, inside_at)), inside)
+    batch, scores = run(served(work, urls, names, inside_at))
+    check_equal(work, batch, scores, inside)
     assert not np.array_equal(inside.candidates.rows, at_end.candidates.rows)
