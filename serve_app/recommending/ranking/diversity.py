@@ -9,6 +9,9 @@ from pydantic import Field
 from serve_app.arrays.columns import MISSING, Mask
 from serve_app.domain.settings import Settings
 
+CAPPED_PLACES = 10
+"""Lists of up to so many items have ``max_per_category`` as cap; longer ones have more."""
+
 UNSCORED = -2.0
 """Value of a candidate without score. Candidates with a score never fall below -1."""
 
@@ -25,7 +28,8 @@ class DiversityConfig(Settings):
     max_per_category: int | None = Field(
         default=3,
         ge=1,
-        description="Items of one category while the pool holds others; null means any number.",
+        description="Items of one category in a list of up to ten while the pool holds others, and"
+        " in proportion in a longer list; null means any number.",
     )
     pool_size: int = Field(
         default=100,
@@ -50,8 +54,9 @@ def diversify(
     1) and the cosine of the vectors (at least 0). Ties go to the higher score, then to the earlier
     position. The pool is the best-scored ``max(pool_size, sizes)`` candidates.
 
-    A category with ``max_per_category`` picks waits until the pool holds nothing else. Therefore a
-    list is shorter than its size only if there are too few candidates.
+    A category with ``max_per_category`` picks waits until the pool holds nothing else; a list of 20
+    may have twice as many. Therefore a list is shorter than its size only if there are too few
+    candidates.
 
     Args:
         scores: shape (b, m); candidates without a finite score rank last.
@@ -80,11 +85,11 @@ def diversify(
     relevance = _relevance(scores[in_pool], left, config)
     # Nothing is picked yet: the first pick is the best score.
     redundancy = np.zeros(pool.shape, np.float32)
-    n_alike = np.zeros(pool.shape, np.int32)
+    n_alike, caps = np.zeros(pool.shape, np.int32), _caps(sizes, config)
 
     for step in range(min(n_picks, pool.shape[1])):
         value = relevance - (1 - config.mmr_lambda) * redundancy
-        at = np.argmax(np.where(_allowed(left, n_alike, config), value, -np.inf), axis=1)
+        at = np.argmax(np.where(_allowed(left, n_alike < caps), value, -np.inf), axis=1)
         # A request without candidates gets -inf everywhere, and `argmax` an entry that is not left.
         # Lists that are full go on picking, but record nothing: one loop serves all sizes.
         picked = left[requests, at] & (step < sizes)
@@ -119,12 +124,16 @@ def _relevance(
     return np.where(scored, config.mmr_lambda * scaled, UNSCORED)
 
 
-def _allowed(left: Mask, n_alike: NDArray[np.int32], config: DiversityConfig) -> Mask:
+def _caps(sizes: NDArray[np.integer[Any]], config: DiversityConfig) -> NDArray[np.float64]:
+    """Picks that a category may have in each list, shape (b, 1)."""
+    most = np.inf if config.max_per_category is None else config.max_per_category
+    return np.ceil(most * np.maximum(sizes / CAPPED_PLACES, 1.0))[:, None]
+
+
+def _allowed(left: Mask, under_cap: Mask) -> Mask:
     """Candidates left under the cap. Requests that have none keep all that are left."""
-    if config.max_per_category is None:
-        return left
-    under_cap = left & (n_alike < config.max_per_category)
-    return np.where(under_cap.any(axis=1, keepdims=True), under_cap, left)
+    allowed = left & under_cap
+    return np.where(allowed.any(axis=1, keepdims=True), allowed, left)
 
 
 def _same_category(categories: NDArray[np.int32], at: NDArray[np.intp]) -> Mask:

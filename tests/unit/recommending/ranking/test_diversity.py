@@ -66,6 +66,14 @@ class TestWorkedExamples:
 
         assert pick([9, 8, 7, 6, 5], [0, 0, 0, 0, 1], config) == [0, 1, 4, 2, 3]
 
+    @pytest.mark.parametrize(("size", "cap"), [(1, 2), (10, 2), (11, 3), (20, 4)])
+    def test_a_longer_list_may_hold_more_of_a_category(self, size, cap):
+        config = DiversityConfig(mmr_lambda=1, max_per_category=2)
+        # The best are of one category, and each other item is of its own.
+        picked = pick(range(40, 0, -1), [0] * 10 + list(range(1, 31)), config, size)
+
+        assert sum(place < 10 for place in picked) == min(cap, size)
+
     def test_items_without_category_are_never_capped(self):
         config = DiversityConfig(mmr_lambda=1, max_per_category=1)
 
