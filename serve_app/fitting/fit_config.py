@@ -77,8 +77,9 @@ class FitConfig(Settings):
         ge=0,
         description="Further moments within a window at which models learn from a new user. Each"
         " lies just before an interaction that counts. Users with a history have them too where"
-        " they are fewer than 1,000. More show the models more histories as they are in the middle"
-        " of a visit, and take more memory and time.",
+        " they are fewer than 1,000. All users together have at most four times"
+        " `max_examples_users`. More show the models more histories as they are in the middle of a"
+        " visit, and take more memory and time.",
     )
     step_gain: float = Field(
         default=0.7,

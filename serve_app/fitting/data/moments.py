@@ -25,6 +25,10 @@ ENOUGH_KNOWN = 1_000
 """With so many users with a history, no further moments of theirs are drawn. Tables are older at
 such moments than at their first ones, and models of fresh tables lose by them."""
 
+MOST_FURTHER = 4
+"""Further moments of all users together, in parts of the largest number of users: they bound the
+memory of training in shops whose users are all new."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -109,8 +113,9 @@ def draw_moments(
             than ``start_at``, or at that moment.
         start_at: epoch seconds, the beginning of the window.
         n_users: users that are drawn at most.
-        n_further: further moments of a user at most. Those of users with a history only fill up
-            their number to ``ENOUGH_KNOWN``.
+        n_further: further moments of a user at most, and of all users together ``MOST_FURTHER``
+            times ``n_users``. Those of users with a history only fill up their number to
+            ``ENOUGH_KNOWN``.
     """
     chosen = _choose(np.unique(log.users[counted]), n_users, rng)
     at_start = moments_at(log, chosen, start_at)
@@ -124,6 +129,7 @@ def draw_moments(
     of_known = np.flatnonzero(is_further & ~is_new)
     n_missing = max(ENOUGH_KNOWN - int(is_known.sum()), 0)
     is_further[rng.permutation(of_known)[n_missing:]] = False
+    is_further[rng.permutation(np.flatnonzero(is_further))[MOST_FURTHER * n_users :]] = False
     return Drawn(
         _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),
         inside.take(np.flatnonzero(is_further)),

@@ -80,6 +80,16 @@ class TestDrawn:
         assert of_known.sum() == 2, "they fill up the six first moments of known users"
         assert (~of_known).sum() == 2, "a new user has all that were asked for"
 
+    def test_all_users_together_have_a_bounded_number_of_further_moments(self):
+        lines = [(f"u{i}", day, "purchase", day) for i in range(3) for day in range(1, 10)]
+
+        first, further = draw(log_of(*lines), 0, n_users=3, n_further=8)
+
+        assert len(first) == 3
+        assert len(further) == 4 * 3
+        assert (np.diff(further.users) >= 0).all()
+        assert len({*zip(further.users, further.at, strict=True)}) == len(further)
+
     def test_moments_are_in_order_of_the_users(self):
         log = log_of(
             ("a", 0, "purchase", 5),
