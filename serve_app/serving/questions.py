@@ -66,10 +66,10 @@ def pack_rows(rows: Rows) -> bytes:
 def still_holds(answer: Answer, question: Question, live: Live) -> bool:
     """Tells whether a cached answer is right at a later revision of the shop.
 
-    A changed item may meet a filter that it did not meet before: any change ends an answer to a
-    filtered question.
+    A changed item may meet a filter that it did not meet before, or fill a list that is too short:
+    any change ends an answer to a filtered question, and one with fewer items than asked for.
     """
-    if question.wanted is not None:
+    if question.wanted is not None or answer.n_items < question.n:
         return live.revision <= answer.revision
     return not live.have_changed(np.frombuffer(answer.rows, "<i4"), answer.revision)
 

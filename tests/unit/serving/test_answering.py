@@ -20,7 +20,15 @@ from serve_app.serving import costly_filters
 from serve_app.serving.answering import RecommendationService
 from serve_app.serving.config import AppConfig
 from serve_app.serving.current_bundle import CurrentBundle
-from serve_app.serving.questions import ANSWER_PREFIX, Question, answer_key, encode_answer
+from serve_app.serving.questions import (
+    ANSWER_PREFIX,
+    Answer,
+    Question,
+    answer_key,
+    encode_answer,
+    pack_rows,
+    still_holds,
+)
 from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, read_current_values, user_epoch
 from serve_app.stores.freshness import make_visible
 from serve_app.stores.reads_apart import ReadResult
@@ -472,6 +480,15 @@ class TestRevisions:
         [later] = served.ask(sold_out(worlds[0], [other], 5), question)
 
         assert (again.cached, later.cached) == (True, False)
+
+    @pytest.mark.parametrize(("n_items", "holds"), [(0, False), (9, False), (10, True)])
+    def test_a_cached_answer_that_is_too_short_ends_with_any_change(self, worlds, n_items, holds):
+        question = replace(ask_of(), n=10)
+        rows = pack_rows(np.arange(n_items, dtype=np.int32))
+        answer = Answer(b"[]", n_items, "a version", revision=4, rows=rows)
+
+        assert still_holds(answer, question, sold_out(worlds[0], [20], 4).live)
+        assert still_holds(answer, question, sold_out(worlds[0], [20], 5).live) == holds
 
     def test_a_stage_that_is_behind_lists_nothing_that_is_known_to_be_sold_out(self, root, worlds):
         uncached = AppConfig.model_validate(
