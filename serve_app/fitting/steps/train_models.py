@@ -24,7 +24,7 @@ from serve_app.fitting.steps.find_candidates import (
 )
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import BINARY, Objective, train_boosters
-from serve_app.fitting.training.few_users import distil_single, single_weight, weigh_singles
+from serve_app.fitting.training.few_users import Singles, lean_on_singles
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 from serve_app.fitting.workspace.workers import Share
 
@@ -33,9 +33,6 @@ STEP = "train"
 KINDS = ("held_out", "published")
 
 _OBJECTIVES = "objectives.json"
-
-_LEAST_SHARE = 0.01
-"""Single scores with a smaller share are left out: each takes 128 stumps of every request."""
 
 
 class _Task(NamedTuple):
@@ -70,7 +67,7 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     }
     wanted = list(product(kinds, objectives))
     tasks = [_Task(kind, name, each) for kind, name in wanted for each in objectives[name]]
-    leaning = {(kind, name): _lean_on_singles(learning, kind, name) for kind, name in wanted}
+    leaning = {(kind, name): _lean(learning, kind, name) for kind, name in wanted}
     boosters = _train_boosters(learning, tasks, job)
     # The workers hold the examples now. They are most of the memory that a fit needs, and this
     # name would keep a second copy alive until the last booster is trained.
@@ -106,35 +103,9 @@ def calibrated_variants(work: Workspace) -> tuple[str, ...]:
     )
 
 
-class _Singles(NamedTuple):
-    """Single scores beside the model of few users, each as a booster, and their weights.
-
-    The sum of the weights is at most 1; the rest is the model's.
-    """
-
-    boosters: Sequence[bytes]
-    weights: Sequence[float]
-
-    def join(self, model: bytes) -> bytes:
-        if not self.boosters:
-            return model
-        # Objective and base score are those of the last model.
-        rest = 1 - sum(self.weights)
-        return average_boosters([*self.boosters, model], [*self.weights, rest])
-
-
-def _lean_on_singles(learning: _Learning, kind: str, name: str) -> _Singles:
-    variant, examples = learning.config.variants[name], learning.of_kind(kind)
-    n_users = learning.n_users[kind]
-    weight = single_weight(n_users, variant.few_users)
-    if not weight:
-        return _Singles((), ())
-    shares = weigh_singles(examples, variant.feature_names, n_users)
-    heard = {single: share for single, share in shares.items() if share > _LEAST_SHARE}
-    return _Singles(
-        [distil_single(examples, single, variant) for single in heard],
-        [weight * share for share in heard.values()],
-    )
+def _lean(learning: _Learning, kind: str, name: str) -> Singles:
+    variant, n_users = learning.config.variants[name], learning.n_users[kind]
+    return lean_on_singles(learning.of_kind(kind), variant, n_users)
 
 
 def _count_users(work: Workspace) -> Mapping[str, int]:

@@ -6,7 +6,8 @@ booster of stumps on one feature, so that bundles and serving know one kind of m
 """
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xgboost
@@ -16,6 +17,7 @@ from scipy.special import expit
 from serve_app.arrays.ragged import owners
 from serve_app.domain.interactions import GRADE_GAINS
 from serve_app.fitting.moments.examples import Examples, have_touched
+from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import VariantConfig, parse_booster, weigh_users
 from serve_app.measuring.metrics import ndcg_at, ranked_hits
 from serve_app.recommending.scoring.model_features import FEATURES
@@ -33,9 +35,47 @@ _K = 10
 _USERS_PER_POWER = 3.0
 """So many users raise the power by one with which the best single score outweighs the others."""
 
+_LEAST_SHARE = 0.01
+"""Single scores with a smaller share are left out: each takes 128 stumps of every request."""
+
 _N_NEWTON_STEPS = 25
 _RIDGE = 1.0
 _LEAST_SLOPE = 1.0
+
+
+class Singles(NamedTuple):
+    """Single scores beside the model of few users, each as a booster, and their weights.
+
+    The sum of the weights is at most 1; the rest is the model's.
+    """
+
+    boosters: Sequence[bytes]
+    weights: Sequence[float]
+
+    def join(self, model: bytes) -> bytes:
+        """The mean of the scores and the model; the model itself without scores."""
+        if not self.boosters:
+            return model
+        # Objective and base score are those of the last model.
+        rest = 1 - sum(self.weights)
+        return average_boosters([*self.boosters, model], [*self.weights, rest])
+
+
+def lean_on_singles(examples: Examples, config: VariantConfig, n_users: int) -> Singles:
+    """The single scores that a model of so many users leans on; none where users are enough.
+
+    Args:
+        n_users: users of the examples.
+    """
+    weight = single_weight(n_users, config.few_users)
+    if not weight:
+        return Singles((), ())
+    shares = weigh_singles(examples, config.feature_names, n_users)
+    heard = {single: share for single, share in shares.items() if share > _LEAST_SHARE}
+    return Singles(
+        [distil_single(examples, single, config) for single in heard],
+        [weight * share for share in heard.values()],
+    )
 
 
 def single_weight(n_users: int, few_users: int) -> float:
