@@ -14,7 +14,7 @@ from benchmarks.home import Home, workplace_in
 from benchmarks.seed_service.app_name import ROUTE
 from benchmarks.seed_service.features import FeatureStore
 from benchmarks.seed_service.service import RecommendationService
-from serve_app.bundles.models import load_booster
+from serve_app.bundles.models.loading import load_booster
 from serve_app.recommending.candidates.finding import CandidateFinder
 
 

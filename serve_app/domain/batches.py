@@ -169,6 +169,8 @@ class RankingBatch:
         source_ranks: shape (total, n_sources), float32, NaN if the source did not offer the row.
         sizes: shape (n,), int32, lengths of the lists.
         scores: shape (total,), float32; NaN ranks last.
+        focus: shape (total,), float32, 0 … 1, how much the user's session is about the category of
+            the candidate.
     """
 
     bundle: str
@@ -179,6 +181,7 @@ class RankingBatch:
     because_type: NDArray[np.uint8]
     sizes: NDArray[np.int32]
     scores: NDArray[np.float32]
+    focus: NDArray[np.float32]
     patch: ItemPatch | None = None
 
 

@@ -18,7 +18,7 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted
 from serve_app.arrays.ragged import Offsets, gather, offsets_of, owners, pad
 from serve_app.bundles.bundle import Bundle, open_bundle
-from serve_app.bundles.models import load_model
+from serve_app.bundles.models.loading import load_model
 from serve_app.bundles.publishing import publish
 from serve_app.domain.batches import CandidateBatch, RequestBatch
 from serve_app.domain.interactions import InteractionLog

@@ -9,7 +9,7 @@ from pydantic import Field
 from serve_app.arrays.columns import MISSING, Mask, Rows
 from serve_app.arrays.grouping import in_sorted, positions_in
 from serve_app.arrays.ragged import gather, offsets_of
-from serve_app.arrays.units import DAY_S
+from serve_app.arrays.units import DAY_S, MINUTE_S
 from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.sessions import SESSION_GAP_S, session_numbers
 from serve_app.domain.settings import Settings
@@ -25,14 +25,12 @@ from serve_app.next_items.next_questions import (
     ranked_log,
 )
 
-_MINUTE_S = 60.0
-
 
 class NextProtocolConfig(Settings):
     """Settings of the sessions, the test period, the ranked items and the questions."""
 
     session_gap_minutes: float = Field(
-        default=SESSION_GAP_S / _MINUTE_S,
+        default=SESSION_GAP_S / MINUTE_S,
         gt=0,
         description="A longer pause between two events of a user ends a session.",
     )
@@ -106,7 +104,7 @@ def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit
         raise NotEnoughData("there are no interactions")
     label = choose_label(log, config.label)
     shift_s = config.days_earlier * DAY_S
-    gap_s = config.session_gap_minutes * _MINUTE_S
+    gap_s = config.session_gap_minutes * MINUTE_S
     sessions = session_numbers(log.users, log.at, gap_s)
     began_at = log.at[np.flatnonzero(np.diff(sessions, prepend=-1))]
     cut_at = float(np.quantile(began_at, 1 - config.test_share)) - shift_s

@@ -11,7 +11,7 @@ from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import in_sorted
 from serve_app.arrays.ragged import Offsets, offsets_of, owners, pad
 from serve_app.bundles.bundle import Bundle
-from serve_app.bundles.models import load_model
+from serve_app.bundles.models.loading import load_model
 from serve_app.domain.batches import RequestBatch
 from serve_app.domain.interactions import Histories, kept_types, latest
 from serve_app.evaluation.served import ServedConfig, published, ranked_items, user_columns_of

@@ -137,7 +137,7 @@ def page(root: str, version: str | None, variants: Sequence[str]) -> str:
 def _open(bundles: BundleLocation, version: str) -> None:
     """Opens a version as replicas do, and compares all its hashes; raises BundleDamaged."""
     # It imports XGBoost, which would slow down the listing.
-    from serve_app.bundles.models import load_model
+    from serve_app.bundles.models.loading import load_model
 
     bundle = open_bundle(bundles.root, version, cache_dir=bundles.cache_dir, verify=True)
     lacking = unusable_variants(bundle.manifest, bundles.variants)

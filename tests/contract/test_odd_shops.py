@@ -11,7 +11,7 @@ import pytest
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import current_version, open_bundle
 from serve_app.bundles.manifest import Manifest
-from serve_app.bundles.models import load_model
+from serve_app.bundles.models.loading import load_model
 from serve_app.bundles.version_reports import read_verdict
 from serve_app.database.schema import Connection
 from serve_app.domain.batches import RequestBatch

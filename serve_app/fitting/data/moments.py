@@ -14,16 +14,19 @@ from serve_app.arrays.columns import Mask
 from serve_app.arrays.ragged import first_of_runs, offsets_of, positions_within, spans
 from serve_app.domain.interactions import (
     MAX_EVENTS,
+    TYPE_GRADES,
     Histories,
     InteractionLog,
     kept_types,
     latest,
     make_events,
 )
+from serve_app.domain.sessions import SESSION_GAP_S
 
 ENOUGH_KNOWN = 1_000
-"""With so many users with a history, no further moments of theirs are drawn. Tables are older at
-such moments than at their first ones, and models of fresh tables lose by them."""
+"""With so many users with a history, no further moments of theirs are drawn but those within a
+session. Tables are older at such moments than at their first ones, and models of fresh tables lose
+by them."""
 
 MOST_FURTHER = 4
 """Further moments of all users together, in parts of the largest number of users: they bound the
@@ -106,7 +109,8 @@ def draw_moments(
     n_further: int,
     rng: np.random.Generator,
 ) -> Drawn:
-    """Draws moments just before a counted event of the window, each with the same chance.
+    """Draws moments just before users came to an item with a counted event of the window, each with
+    the same chance.
 
     Args:
         counted: shape (len(log),), events of the window that the label counts. All are later
@@ -114,21 +118,21 @@ def draw_moments(
         start_at: epoch seconds, the beginning of the window.
         n_users: users that are drawn at most.
         n_further: further moments of a user at most, and of all users together ``MOST_FURTHER``
-            times ``n_users``. Those of users with a history only fill up their number to
-            ``ENOUGH_KNOWN``.
+            times ``n_users``. Those of users with a history are within a session, but for as many
+            as fill up their number to ``ENOUGH_KNOWN``.
     """
     chosen = _choose(np.unique(log.users[counted]), n_users, rng)
     at_start = moments_at(log, chosen, start_at)
-    inside, ranks = _shuffle_moments(log, counted, at_start, rng)
+    inside, ranks = _shuffle_moments(log, counted, at_start, start_at, rng)
     is_known = at_start.ends > at_start.starts
     # A user without a history takes the first of their shuffled moments instead of the beginning.
     replaced = ~np.isin(inside.users, chosen[is_known]) & (ranks == 0)
     is_new = np.isin(inside.users, chosen[~is_known])
     # The shuffled moment 0 of a new user is their first one.
     is_further = ~replaced & (ranks < np.where(is_new, n_further + 1, n_further))
-    of_known = np.flatnonzero(is_further & ~is_new)
+    between = np.flatnonzero(is_further & ~is_new & ~_are_within_sessions(log, inside))
     n_missing = max(ENOUGH_KNOWN - int(is_known.sum()), 0)
-    is_further[rng.permutation(of_known)[n_missing:]] = False
+    is_further[rng.permutation(between)[n_missing:]] = False
     is_further[rng.permutation(np.flatnonzero(is_further))[MOST_FURTHER * n_users :]] = False
     return Drawn(
         _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),
@@ -140,14 +144,48 @@ def _choose(users: NDArray[np.int32], n: int, rng: np.random.Generator) -> NDArr
     return users if len(users) <= n else np.sort(rng.choice(users, n, replace=False))
 
 
+def are_next_steps(log: InteractionLog, start_at: float = -np.inf) -> Mask:
+    """Marks events with which a user goes on with the item of the event before, shape (len(log),).
+
+    They follow within a session, and are of a higher grade: a click after a view, a purchase after
+    a click. A list that is shown in between has nothing to find.
+
+    Args:
+        start_at: epoch seconds; no event goes on from an earlier one.
+    """
+    goes_on = np.zeros(len(log), bool)
+    grades = TYPE_GRADES[log.types]
+    goes_on[1:] = (
+        (log.users[1:] == log.users[:-1])
+        & (log.rows[1:] == log.rows[:-1])
+        & (grades[1:] > grades[:-1])
+        & (log.at[1:] - log.at[:-1] <= SESSION_GAP_S)
+        & (log.at[:-1] >= start_at)
+    )
+    return goes_on
+
+
+def _are_within_sessions(log: InteractionLog, moments: Moments) -> Mask:
+    """Marks moments at which their user's session has begun, shape (len(moments),)."""
+    # The first event of a log is before none: what stands there instead does not count.
+    before_at = log.at[np.maximum(moments.ends - 1, 0)]
+    has_history = moments.ends > moments.starts
+    return np.asarray(has_history & (moments.at - before_at <= SESSION_GAP_S), bool)
+
+
 def _shuffle_moments(
-    log: InteractionLog, counted: Mask, chosen: Moments, rng: np.random.Generator
+    log: InteractionLog,
+    counted: Mask,
+    chosen: Moments,
+    start_at: float,
+    rng: np.random.Generator,
 ) -> tuple[Moments, NDArray[np.int64]]:
-    """Distinct moments of the counted events of chosen users, and the place of each in a random
-    order of its user's moments, from 0.
+    """Distinct moments at which chosen users came to items with counted events, and the place of
+    each in a random order of its user's moments, from 0.
     """
     of_chosen = np.flatnonzero(counted)
     of_chosen = of_chosen[np.isin(log.users[of_chosen], chosen.users)]
+    of_chosen = first_of_runs(~are_next_steps(log, start_at))[of_chosen]
     # Events of one moment, as the lines of an invoice are, are not known to each other.
     is_new = (np.diff(log.users, prepend=-1) != 0) | (np.diff(log.at, prepend=np.nan) != 0)
     ends = np.unique(first_of_runs(is_new)[of_chosen])

@@ -6,11 +6,10 @@ from numpy.typing import NDArray
 from serve_app.arrays.columns import MISSING, Rows
 from serve_app.arrays.grouping import Keys, matches, strongest_by_key
 from serve_app.arrays.ragged import gather, lengths_of, owners
+from serve_app.arrays.units import MINUTE_S
 from serve_app.domain.unfinished import describe_unfinished
 from serve_app.recommending.candidates.sources.query import Queries
 from serve_app.recommending.scoring.model_features import days_since
-
-_MINUTE_S = 60.0
 
 
 def session_features(
@@ -146,7 +145,7 @@ def _describe_sessions(
         streak[is_known] = np.minimum.reduceat(since, sessions.offsets[:-1][is_known])
     minutes = np.full(n, np.nan)
     last_at = sessions.at[sessions.offsets[1:][is_known] - 1]
-    minutes[is_known] = np.maximum(queries.at[is_known] - last_at, 0.0) / _MINUTE_S
+    minutes[is_known] = np.maximum(queries.at[is_known] - last_at, 0.0) / MINUTE_S
     return n_events, np.bincount(distinct, minlength=n), streak, minutes
 
 

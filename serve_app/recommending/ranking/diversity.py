@@ -26,10 +26,11 @@ class DiversityConfig(Settings):
         description="Weight of the score against diversity; 1 orders by the score alone.",
     )
     max_per_category: int | None = Field(
-        default=3,
+        default=5,
         ge=1,
         description="Items of one category in a list of up to ten while the pool holds others, and"
-        " in proportion in a longer list; null means any number.",
+        " in proportion in a longer list. The categories of the user's present session may have"
+        " more. null means any number.",
     )
     pool_size: int = Field(
         default=100,
@@ -42,6 +43,7 @@ def diversify(
     scores: NDArray[np.float32],
     categories: NDArray[np.int32],
     vectors: NDArray[np.float32],
+    focus: NDArray[np.float32],
     valid: Mask,
     sizes: NDArray[np.integer[Any]],
     config: DiversityConfig,
@@ -55,13 +57,15 @@ def diversify(
     position. The pool is the best-scored ``max(pool_size, sizes)`` candidates.
 
     A category with ``max_per_category`` picks waits until the pool holds nothing else; a list of 20
-    may have twice as many. Therefore a list is shorter than its size only if there are too few
-    candidates.
+    may have twice as many. The cap of a category grows with the focus of the user's session on it,
+    up to the whole list: somebody who looks for one thing is shown that. A list is shorter than its
+    size only if there are too few candidates.
 
     Args:
         scores: shape (b, m); candidates without a finite score rank last.
         categories: shape (b, m), codes; each ``MISSING`` is a category of its own.
         vectors: shape (b, m, d), unit length or all zero.
+        focus: shape (b, m), 0 … 1, see ``RankingBatch``; equal within a category.
         valid: shape (b, m), True for entries that hold a candidate.
         sizes: shape (b,), lengths of the lists.
 
@@ -85,7 +89,7 @@ def diversify(
     relevance = _relevance(scores[in_pool], left, config)
     # Nothing is picked yet: the first pick is the best score.
     redundancy = np.zeros(pool.shape, np.float32)
-    n_alike, caps = np.zeros(pool.shape, np.int32), _caps(sizes, config)
+    n_alike, caps = np.zeros(pool.shape, np.int32), _caps(sizes, focus[in_pool], config)
 
     for step in range(min(n_picks, pool.shape[1])):
         value = relevance - (1 - config.mmr_lambda) * redundancy
@@ -124,10 +128,13 @@ def _relevance(
     return np.where(scored, config.mmr_lambda * scaled, UNSCORED)
 
 
-def _caps(sizes: NDArray[np.integer[Any]], config: DiversityConfig) -> NDArray[np.float64]:
-    """Picks that a category may have in each list, shape (b, 1)."""
+def _caps(
+    sizes: NDArray[np.integer[Any]], focus: NDArray[np.float32], config: DiversityConfig
+) -> NDArray[np.float64]:
+    """Picks that the category of each candidate may have in its list, shape of ``focus``."""
     most = np.inf if config.max_per_category is None else config.max_per_category
-    return np.ceil(most * np.maximum(sizes / CAPPED_PLACES, 1.0))[:, None]
+    caps = (most * np.maximum(sizes / CAPPED_PLACES, 1.0))[:, None]
+    return np.ceil(caps + focus * np.maximum(sizes[:, None] - caps, 0.0))
 
 
 def _allowed(left: Mask, under_cap: Mask) -> Mask:

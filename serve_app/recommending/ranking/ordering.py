@@ -18,6 +18,7 @@ from serve_app.domain.batches import CandidateBatch, RankedBatch, RankingBatch
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.settings import Settings
 from serve_app.recommending.ranking.diversity import DiversityConfig, diversify
+from serve_app.recommending.ranking.focus import session_focus
 from serve_app.recommending.ranking.reasons import choose_reasons
 from serve_app.recommending.scoring.model_features import (
     DAYS_SINCE_LAST,
@@ -74,6 +75,7 @@ def ranking_batch(
         because_type=candidates.because_type,
         sizes=sizes,
         scores=scores,
+        focus=session_focus(candidates.features),
         patch=candidates.patch,
     )
 
@@ -122,6 +124,7 @@ def _pick(
         pad(batch.scores[pool], pool_offsets, width, np.nan),
         _categories(padded_rows, batch, catalogue),
         catalogue.vectors[padded_rows],
+        pad(batch.focus[pool], pool_offsets, width, 0.0),
         np.arange(width) < lengths[:, None],
         batch.sizes,
         config.diversity,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.bundles.bundle_shelf import BundleShelf
-from serve_app.bundles.models import load_model
+from serve_app.bundles.models.loading import load_model
 from serve_app.bundles.roots import BundleLocation
 from serve_app.domain.batches import ScoringBatch
 from serve_app.serving.pipeline import scorer_of

@@ -5,7 +5,7 @@ import pytest
 
 from serve_app.bundles.bundle import open_bundle
 from serve_app.bundles.manifest import unusable_variants
-from serve_app.bundles.models import load_model
+from serve_app.bundles.models.loading import load_model
 from serve_app.domain.batches import RequestBatch, ScoringBatch
 from serve_app.domain.catalogue import STANDARD_COLUMNS
 from serve_app.domain.filters.parsing import parse_filter

@@ -3,7 +3,7 @@ import pytest
 
 from serve_app.arrays.units import DAY_S
 from serve_app.bundles.bundle import open_bundle
-from serve_app.bundles.models import load_booster
+from serve_app.bundles.models.loading import load_booster
 from serve_app.bundles.publishing import publish
 from serve_app.errors import NotEnoughData
 from serve_app.fitting.data.windows import select_interactions

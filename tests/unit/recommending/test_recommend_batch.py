@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from serve_app.bundles.bundle import open_bundle
-from serve_app.bundles.models import load_model
+from serve_app.bundles.models.loading import load_model
 from serve_app.domain.batches import RequestBatch
 from serve_app.errors import ModelsUnusable
 from serve_app.recommending.candidates.finding import CandidateFinder, CandidatesConfig

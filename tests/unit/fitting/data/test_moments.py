@@ -23,8 +23,13 @@ def rows_at(log, moments, limit=10):
     return [histories.of_user(i)["row"].tolist() for i in range(len(histories))]
 
 
-def draw(log, start_day, n_users=10, n_further=10, seed=0):
-    counted = (log.types == TYPE_CODES["purchase"]) & (log.at >= start_day * DAY_S)
+MINUTES = 1 / (24 * 60)
+"""Days in a minute."""
+
+
+def draw(log, start_day, n_users=10, n_further=10, seed=0, counted_types=("purchase",)):
+    codes = [TYPE_CODES[name] for name in counted_types]
+    counted = np.isin(log.types, codes) & (log.at >= start_day * DAY_S)
     return draw_moments(
         log, counted, start_day * DAY_S, n_users, n_further, np.random.default_rng(seed)
     )
@@ -79,6 +84,51 @@ class TestDrawn:
         assert len(first) == 7
         assert of_known.sum() == 2, "they fill up the six first moments of known users"
         assert (~of_known).sum() == 2, "a new user has all that were asked for"
+
+    def test_known_users_are_asked_for_within_their_sessions_however_many_they_are(
+        self, monkeypatch
+    ):
+        visit = [(item, "purchase", 5 + 10 * item * MINUTES) for item in range(1, 4)]
+        log = log_of(("ann", 0, "purchase", 1), *[("ann", *event) for event in visit])
+        monkeypatch.setattr(moments, "ENOUGH_KNOWN", 0)
+
+        first, further = draw(log, 3)
+
+        assert first.at.tolist() == [3 * DAY_S]
+        assert rows_at(log, further) == [[0, 1], [0, 1, 2]]
+
+    def test_users_are_asked_for_before_they_come_to_an_item_and_not_on_their_way_with_it(self):
+        way = [("view", 0), ("click", 1), ("cart", 2), ("purchase", 3)]
+        log = log_of(
+            *[("ann", 0, kind, 5 + after * MINUTES) for kind, after in way],
+            *[("ann", 1, kind, 5 + (10 + after) * MINUTES) for kind, after in way],
+        )
+
+        first, further = draw(log, 3, counted_types=("click", "cart", "purchase"))
+
+        drawn = sorted(len(rows) for rows in rows_at(log, first) + rows_at(log, further))
+        assert drawn == [0, 4]
+
+    def test_the_way_with_an_item_ends_with_a_pause_and_with_another_item(self):
+        log = log_of(
+            ("ann", 0, "view", 5),
+            ("ann", 1, "view", 5 + 1 * MINUTES),
+            ("ann", 0, "cart", 5 + 2 * MINUTES),
+            ("ann", 0, "purchase", 5 + 40 * MINUTES),
+        )
+
+        first, further = draw(log, 3, counted_types=("cart", "purchase"))
+
+        drawn = sorted(len(rows) for rows in rows_at(log, first) + rows_at(log, further))
+        assert drawn == [2, 3]
+
+    def test_a_way_that_began_before_the_window_is_asked_for_within_it(self):
+        log = log_of(("ann", 0, "view", 3 - 1 * MINUTES), ("ann", 0, "purchase", 3 + 1 * MINUTES))
+
+        first, further = draw(log, 3)
+
+        assert (first.at >= 3 * DAY_S).all()
+        assert (further.at >= 3 * DAY_S).all()
 
     def test_all_users_together_have_a_bounded_number_of_further_moments(self):
         lines = [(f"u{i}", day, "purchase", day) for i in range(3) for day in range(1, 10)]

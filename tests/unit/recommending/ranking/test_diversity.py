@@ -12,13 +12,14 @@ property_test = settings(max_examples=150, deadline=None)
 SCORE_ORDER = DiversityConfig(mmr_lambda=1, max_per_category=None)
 
 
-def pick(scores, categories, config, size=10, vectors=None, valid=None) -> list[int]:
+def pick(scores, categories, config, size=10, vectors=None, valid=None, focus=None) -> list[int]:
     """Positions picked for one request, without padding."""
     n = len(scores)
     picks = diversify(
         np.array([scores], np.float32).reshape(1, n),
         np.array([categories], np.int32).reshape(1, n),
         np.zeros((1, n, 2), np.float32) if vectors is None else np.array([vectors], np.float32),
+        np.zeros((1, n), np.float32) if focus is None else np.array([focus], np.float32),
         np.ones((1, n), bool) if valid is None else np.array([valid], bool),
         np.array([size]),
         config,
@@ -74,6 +75,24 @@ class TestWorkedExamples:
 
         assert sum(place < 10 for place in picked) == min(cap, size)
 
+    @pytest.mark.parametrize(("focus", "cap"), [(0.0, 2), (0.25, 4), (0.5, 6), (1.0, 10)])
+    def test_the_cap_grows_with_the_focus_of_the_session_on_the_category(self, focus, cap):
+        config = DiversityConfig(mmr_lambda=1, max_per_category=2)
+        # The best are of one category, and each other item is of its own.
+        categories = [0] * 10 + list(range(1, 31))
+        focuses = [focus] * 10 + [0.0] * 30
+
+        picked = pick(range(40, 0, -1), categories, config, 10, focus=focuses)
+
+        assert sum(place < 10 for place in picked) == cap
+
+    def test_focus_on_one_category_leaves_the_caps_of_the_others(self):
+        config = DiversityConfig(mmr_lambda=1, max_per_category=1)
+
+        picked = pick([9, 8, 7, 6, 5], [0, 0, 1, 1, 2], config, 4, focus=[0, 0, 1, 1, 0])
+
+        assert picked == [0, 2, 3, 4]
+
     def test_items_without_category_are_never_capped(self):
         config = DiversityConfig(mmr_lambda=1, max_per_category=1)
 
@@ -106,6 +125,7 @@ class TestWorkedExamples:
             nothing.astype(np.float32),
             nothing.astype(np.int32),
             np.zeros((0, 5, 2), np.float32),
+            nothing.astype(np.float32),
             nothing.astype(bool),
             np.zeros(0, np.int32),
             DiversityConfig(),
@@ -122,17 +142,23 @@ class TestWorkedExamples:
 
 @st.composite
 def batches(draw, max_requests=4):
-    """Scores distinct within a request (NaN apart), few categories, repeated vectors."""
+    """Scores distinct within a request (NaN apart), few categories, repeated vectors.
+
+    Focus is equal within a category.
+    """
     b, m = draw(st.integers(1, max_requests)), draw(st.integers(1, 12))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     scores = rng.permuted(np.tile(np.linspace(-3, 5, m), (b, 1)), axis=1).astype(np.float32)
     if draw(st.booleans()):
         scores[rng.random((b, m)) < 0.2] = np.nan
     directions = np.vstack([np.eye(3), -np.eye(3), np.zeros((1, 3))]).astype(np.float32)
+    categories = rng.integers(MISSING, 3, (b, m)).astype(np.int32)
+    of_category = rng.choice([0.0, 0.0, 0.4, 1.0], (b, 4)).astype(np.float32)
     return (
         scores,
-        rng.integers(MISSING, 3, (b, m)).astype(np.int32),
+        categories,
         directions[rng.integers(0, len(directions), (b, m))],
+        np.take_along_axis(of_category, categories, axis=1),
         rng.random((b, m)) < draw(st.sampled_from([0.0, 0.7, 1.0])),
         rng.integers(1, 9, b).astype(np.int32),
     )
@@ -167,14 +193,15 @@ class TestLaws:
     @property_test
     @given(batch=batches(), config=wide_pools)
     def test_exceeds_the_cap_only_when_all_that_is_left_would(self, batch, config):
-        _, categories, _, valid, _ = batch
+        _, categories, _, focus, valid, sizes = batch
         cap = config.max_per_category or 10**6
+        caps = np.ceil(cap + focus * np.maximum(sizes[:, None] - cap, 0.0))
         for i, picked in enumerate(lists(diversify(*batch, config))):
             n_picked, left = {}, set(np.flatnonzero(valid[i]).tolist())
 
             def is_full(position, i=i, n_picked=n_picked):
                 category = categories[i, position]
-                return category != MISSING and n_picked.get(category, 0) >= cap
+                return category != MISSING and n_picked.get(category, 0) >= caps[i, position]
 
             for position in picked:
                 assert not is_full(position) or all(is_full(other) for other in left)
@@ -185,7 +212,7 @@ class TestLaws:
     @property_test
     @given(batch=batches())
     def test_is_the_order_of_the_scores_when_nothing_else_counts(self, batch):
-        scores, _, _, valid, sizes = batch
+        scores, _, _, _, valid, sizes = batch
         for i, picked in enumerate(lists(diversify(*batch, SCORE_ORDER))):
             by_score = sorted(
                 np.flatnonzero(valid[i]),
@@ -196,12 +223,12 @@ class TestLaws:
     @property_test
     @given(batch=batches(max_requests=1), config=configs, seed=st.integers(0, 99))
     def test_the_order_of_the_candidates_makes_no_difference(self, batch, config, seed):
-        scores, categories, vectors, valid, sizes = batch
+        scores, categories, vectors, focus, valid, sizes = batch
         valid = valid & ~np.isnan(scores)  # without a score, position decides
         order = np.random.default_rng(seed).permutation(scores.shape[1])
 
-        before = diversify(scores, categories, vectors, valid, sizes, config)
-        shuffled = (values[:, order] for values in (scores, categories, vectors, valid))
+        before = diversify(scores, categories, vectors, focus, valid, sizes, config)
+        shuffled = (values[:, order] for values in (scores, categories, vectors, focus, valid))
         after = diversify(*shuffled, sizes, config)
 
         assert lists(before)[0] == order[lists(after)[0]].tolist()

@@ -3,7 +3,7 @@ import pytest
 import xgboost
 
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.bundles.models import load_booster
+from serve_app.bundles.models.loading import load_booster
 from serve_app.errors import BundleDamaged, FingerprintMismatch
 from serve_app.recommending.scoring.boosters import predict
 from serve_app.recommending.scoring.model_features import fingerprint

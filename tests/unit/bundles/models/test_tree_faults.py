@@ -5,10 +5,10 @@ import pytest
 import xgboost
 
 from serve_app.bundles.manifest import ModelManifest
-from serve_app.bundles.models import load_booster
+from serve_app.bundles.models.loading import load_booster
+from serve_app.bundles.models.tree_faults import fault_of_model, fault_of_tree
 from serve_app.errors import BundleDamaged
 from serve_app.recommending.scoring.model_features import FEATURES, fingerprint
-from serve_app.recommending.scoring.tree_faults import fault_of_model, fault_of_tree
 from tests.support.small_bundles import fitted
 
 NAN, INFINITE = float("nan"), float("inf")

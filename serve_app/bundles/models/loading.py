@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.manifest import ModelManifest
+from serve_app.bundles.models.tree_faults import fault_of_model
 from serve_app.errors import BundleDamaged, FingerprintMismatch, ModelsUnusable
 from serve_app.recommending.scoring.boosters import VariantModel, scoring_of
 from serve_app.recommending.scoring.model_features import fingerprint
-from serve_app.recommending.scoring.tree_faults import fault_of_model
 
 
 def load_model(bundle: Bundle, variant: str) -> VariantModel:
