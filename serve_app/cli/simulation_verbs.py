@@ -65,7 +65,7 @@ def simulate_command(
     """
     workplace = workplace_of(config)
     chosen = SimulationConfig(**options)
-    service = ShopService(url or workplace.http.url)
+    service = ShopService(url or workplace.http.url, chosen.n_threads)
     with show_progress() as progress:
         rewards = simulate_shop(workplace, service, chosen, settings, progress, click.echo)
     click.echo(as_text(rewards))

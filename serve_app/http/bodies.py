@@ -48,6 +48,14 @@ class RecommendationsRequest(BaseModel):
     include_metadata: bool = Field(
         default=False, strict=True, description="Adds title, price, tags and so on to each item."
     )
+    at: float | None = Field(
+        default=None,
+        ge=0,
+        strict=True,
+        allow_inf_nan=False,
+        description="Epoch seconds for which the list is made, for simulations and replays: ages of"
+        " items and events are those of this moment. Such a list is not cached. Default: now.",
+    )
 
 
 class Recommendation(BaseModel):

@@ -31,6 +31,7 @@ ALLOWED = {
     "filters": "must be an object",
     "model_name": "must be text",
     "include_metadata": "must be true or false",
+    "at": "must be a number of epoch seconds, 0 or later",
 }
 """What is allowed, by field, in plainer words than pydantic's."""
 

@@ -114,7 +114,7 @@ class Ingress:
             raise InvalidRequest(("body", "model_name"), f"must be one of: {allowed}")
         variant = body.model_name or assign(self._in_use.experiment, body.user_id)
         wanted = parse_filter(body.filters or {}, self._column_types())
-        return Question(body.user_id, body.n, wanted, variant, body.include_metadata)
+        return Question(body.user_id, body.n, wanted, variant, body.include_metadata, body.at)
 
     async def recommend(self, question: Question) -> Answer:
         """Answers a question; raises Overloaded if too many requests wait."""

@@ -60,7 +60,7 @@ def write_rewards(rewards: Rewards, config: SimulationConfig, folder: Path) -> l
 
 
 def _check_shop(service: ShopService, config: SimulationConfig) -> None:
-    listed = service.recommend(demo_user_id(0), 10).item_ids
+    listed = service.recommend(demo_user_id(0), 10, config.demo.end_at).item_ids
     names = {demo_item_id(number) for number in range(config.demo.n_items)}
     if not listed or not set(listed) <= names:
         raise SettingsInvalid(

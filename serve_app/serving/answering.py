@@ -111,7 +111,8 @@ class RecommendationService:
     async def recommend(self, question: Question, current: CurrentBundle) -> Answer:
         """Answers a question; raises Overloaded if too many questions wait."""
         stamp = None
-        if self._config.result_cache.enabled:
+        # Lists of another moment would fill the cache: nobody asks for one twice.
+        if self._config.result_cache.enabled and question.at is None:
             key = answer_key(question, current.version, self._settings)
             look_up = _LookUp(current.shop_id, question.user_id, key)
             stamp, cached = await self._lookups.ask(look_up)
@@ -150,12 +151,14 @@ class RecommendationService:
         # change the order; stages keep both bundles open, hence either is right.
         current = asked[-1].current
         questions = [one.question for one in asked]
+        now_at = self._clock()
+        moments = [now_at if one.at is None else one.at for one in questions]
         batch = RequestBatch(
             bundle=current.version,
             user_ids=tuple(question.user_id for question in questions),
             sizes=np.array([question.n for question in questions], np.int32),
             filters=tuple(question.wanted for question in questions),
-            at=np.full(len(questions), current.features_at(self._clock())),
+            at=np.array([current.features_at(at) for at in moments]),
             shop_id=current.shop_id,
             revision=current.live.revision,
         )

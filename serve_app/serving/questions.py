@@ -26,6 +26,8 @@ class Question:
     Attributes:
         wanted: the filter; ``None`` for no filter.
         variant: the variant that answers.
+        at: epoch seconds for which the list is made; ``None`` for now. Only lists of now are
+            cached.
     """
 
     user_id: str
@@ -33,6 +35,7 @@ class Question:
     wanted: Filter | None
     variant: str
     include_metadata: bool
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,11 @@ class _World:
         asking = partial(ask, visit.shopper)
         return go_through(self.crowd, visit, owned, asking, tell, self.config.seed)
 
-    def _popular_list(self, shopper: int, n: int) -> Listed:
+    def _popular_list(self, shopper: int, n: int, _at: float) -> Listed:
         return listed_of(self.crowd, self.popular.top(n, self.owned[shopper]))
 
-    def _served_list(self, shopper: int, n: int) -> Listed:
-        return self.service.recommend(self.crowd.user_id(shopper), n)
+    def _served_list(self, shopper: int, n: int, at: float) -> Listed:
+        return self.service.recommend(self.crowd.user_id(shopper), n, at)
 
     def _end_day(self, outcomes: Sequence[Outcome], groups: Sequence[int]) -> None:
         held = [

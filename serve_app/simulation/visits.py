@@ -23,8 +23,8 @@ LIST_LENGTH = 12
 _SECONDS_PER_LIST = 90.0
 _CLICK_S, _CART_S, _PURCHASE_S = 7.0, 25.0, 55.0
 
-AskForList = Callable[[int], Listed]
-"""Makes a list of so many items for the shopper of a visit."""
+AskForList = Callable[[int, float], Listed]
+"""Makes a list of so many items for the shopper of a visit, at an epoch second."""
 
 Tell = Callable[[list[Event]], None]
 """Takes the events of a list, before the shopper asks for the next one."""
@@ -82,13 +82,14 @@ def go_through(
     rng = np.random.default_rng([seed, 1, visit.number])
     outcome, seen = Outcome(visit.shopper), set[str]()
     for number in range(MOST_LISTS):
-        listed = ask(LIST_LENGTH + len(seen))
+        at = visit.at + number * _SECONDS_PER_LIST
+        listed = ask(LIST_LENGTH + len(seen), at)
         fresh = [item_id for item_id in listed.item_ids if item_id not in seen][:LIST_LENGTH]
         items = [(item_id, crowd.item(item_id)) for item_id in fresh]
         known = np.array([item for _, item in items if item is not None], np.int32)
         has = np.array([int(item) in owned for item in known], bool)
         choices = choose_from(crowd.shop, visit, known, has, rng)
-        events = list(_events(crowd, visit, number, listed, choices))
+        events = list(_events(crowd, visit, number, at, listed, choices))
         outcome.n_lists += 1
         outcome.n_clicks += len(choices)
         outcome.bought += [choice.item for choice in choices if choice.bought]
@@ -102,10 +103,9 @@ def go_through(
 
 
 def _events(
-    crowd: Crowd, visit: Visit, number: int, listed: Listed, choices: Iterable[Choice]
+    crowd: Crowd, visit: Visit, number: int, at: float, listed: Listed, choices: Iterable[Choice]
 ) -> Iterable[Event]:
     position_of = {item_id: place for place, item_id in enumerate(listed.item_ids)}
-    at = visit.at + number * _SECONDS_PER_LIST
     for choice in choices:
         item_id = crowd.item_id(choice.item)
         did = (

@@ -53,8 +53,8 @@ USERS = [f"u{number:06d}" for number in range(12)]
 LOGGER = "ray.serve.recserve.ingress"
 
 
-def ask_of(user_id="ann", n=5, variant="main", include_metadata=False):
-    return Question(user_id, n, None, variant, include_metadata)
+def ask_of(user_id="ann", n=5, variant="main", include_metadata=False, at=None):
+    return Question(user_id, n, None, variant, include_metadata, at)
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +196,24 @@ def test_features_are_computed_for_no_time_that_the_models_have_not_seen(root, w
     served.ask(worlds[0], ask_of())
 
     assert [batch.at for batch in served.batches] == [AT + 30 * DAY_S]
+
+
+def test_each_question_may_name_its_moment(root, worlds):
+    served = Served(root, now_at=AT + 2 * DAY_S)
+
+    served.ask(worlds[0], ask_of(), ask_of(at=0.0), ask_of(at=AT + DAY_S), ask_of(at=AT * 9))
+
+    moments = [moment for batch in served.batches for moment in batch.at.tolist()]
+    assert sorted(moments) == [0.0, AT + DAY_S, AT + 2 * DAY_S, AT + 30 * DAY_S]
+
+
+def test_a_list_of_another_moment_is_neither_kept_nor_taken_from_the_cache(root, worlds):
+    served = Served(root)
+
+    answers = [served.ask(worlds[0], ask_of(at=at))[0] for at in (AT, AT, None, AT)]
+
+    assert [answer.cached for answer in answers] == [False] * 4
+    assert served.ask(worlds[0], ask_of())[0].cached
 
 
 def test_what_is_kept_is_the_answer_under_the_version_that_gave_it(root, worlds):

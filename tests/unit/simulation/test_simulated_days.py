@@ -28,7 +28,7 @@ class RandomService:
         self.ids = tuple(crowd.item_id(item) for item in order)
         self.lock, self.asked, self.reports = Lock(), [], []
 
-    def recommend(self, user_id, n):
+    def recommend(self, user_id, n, at):
         with self.lock:
             self.asked.append(user_id)
         return Listed(self.ids[:n], "answer")

@@ -16,10 +16,11 @@ class Lists:
     """Answers with items in the order of their ids, and keeps what it was asked and told."""
 
     def __init__(self, crowd):
-        self.crowd, self.asked, self.told = crowd, [], []
+        self.crowd, self.asked, self.asked_at, self.told = crowd, [], [], []
 
-    def ask(self, n):
+    def ask(self, n, at):
         self.asked.append(n)
+        self.asked_at.append(at)
         return Listed(tuple(self.crowd.item_id(item) for item in range(n)), f"r{len(self.asked)}")
 
 
@@ -67,6 +68,14 @@ def test_what_a_shopper_does_is_told_before_they_ask_again(crowd):
         outcome, lists = walk(crowd, visit)
         assert len(lists.told) == len(lists.asked) == outcome.n_lists
         assert [event for events in lists.told for event in events] == outcome.events
+
+
+def test_lists_are_asked_for_in_the_time_of_the_visit(crowd):
+    for visit in visits(crowd):
+        _, lists = walk(crowd, visit)
+        assert lists.asked_at[0] == visit.at
+        bounds = zip(lists.asked_at, [*lists.asked_at[1:], np.inf], lists.told, strict=True)
+        assert all(at < event.timestamp < end for at, end, events in bounds for event in events)
 
 
 def test_events_name_the_answer_and_the_place_that_led_to_them(crowd):
