@@ -29,7 +29,7 @@ class Shop(ThreadingHTTPServer):
 class Answering(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.server.sent.append((self.command, self.path, json.loads(raw) if raw else None))
         self.send_response(self.server.status)
@@ -37,7 +37,7 @@ class Answering(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.server.body)
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.do_POST()
 
     def log_message(self, *_):
