@@ -40,7 +40,7 @@ class SimulationConfig:
     visits_per_newcomer: float = 3.0
     fit_days: int = 1
     seed: int = 11
-    n_threads: int = 32
+    n_threads: int = 64
 
     @property
     def n_newcomers(self) -> int:
