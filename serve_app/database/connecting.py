@@ -18,6 +18,7 @@ from serve_app.background import SharedCall
 from serve_app.database.connection_pool import AsyncConnection
 from serve_app.database.detached import DetachedCalls
 from serve_app.database.json_values import read_json
+from serve_app.database.schema import SCHEMA_VERSION
 from serve_app.errors import StoreUnavailable
 
 Parameters = Mapping[str, Any]
@@ -48,7 +49,7 @@ FROM (SELECT pg_backend_pid() = %s AS is_own) AS backend
 
 
 class ShopIdentities:
-    """Knows, by connection, the shop whose data the database holds.
+    """Knows, by connection, the shop whose data the database holds, in tables of this build.
 
     Each connection is asked once: a name may point to another server's database by now.
     """
@@ -63,7 +64,8 @@ class ShopIdentities:
             allowed: none of them allows any identity.
 
         Raises:
-            StoreUnavailable: it is not one of those that are allowed.
+            StoreUnavailable: it is not one of those that are allowed, or the tables are older than
+                this build, or newer by more than one version.
             UndefinedTable: a build without identities made the tables.
         """
         found = self._found.get(conn)
@@ -77,8 +79,18 @@ class ShopIdentities:
 
 
 async def _shop_of(conn: AsyncConnection) -> str:
-    row = await (await conn.execute("SELECT shop_id::text FROM recserve_shop")).fetchone()
-    return "" if row is None else str(row[0])
+    cursor = await conn.execute(
+        "SELECT coalesce(max(version), 0), (SELECT shop_id::text FROM recserve_shop)"
+        " FROM recserve_schema"
+    )
+    [(version, shop_id)] = await cursor.fetchall()
+    # The next build migrates the tables while this one still serves, and takes nothing away that
+    # this one uses. The build after that may.
+    if version > SCHEMA_VERSION + 1:
+        raise StoreUnavailable("postgres", "newer_schema")
+    if version < SCHEMA_VERSION:
+        raise StoreUnavailable("postgres", "older_schema")
+    return shop_id or ""
 
 
 class Connector:

@@ -207,6 +207,30 @@ class TestShopReader(ShopContract):
 
         assert "ann" in self.ask(lambda shop: shop.of_shop("1f0e").user_features(["ann"]))
 
+    @pytest.mark.parametrize(
+        ("newer_by", "reason"), [(1, None), (2, "newer_schema"), (-1, "older_schema")]
+    )
+    def test_answers_from_tables_of_its_own_version_and_of_the_next(
+        self, conn: Connection, newer_by: int, reason: str | None
+    ) -> None:
+        own = str(shop_id(conn))
+
+        async def outcome(shop: ShopReader) -> str | None:
+            try:
+                await shop.of_shop(own).user_features(["ann"])
+            except StoreUnavailable as failure:
+                return failure.reason
+            return None
+
+        async def with_other_tables_and_with_its_own() -> list[str | None]:
+            async with opened(self.url) as shop:
+                conn.execute("UPDATE recserve_schema SET version = version + %s", (newer_by,))
+                with_others = await outcome(shop)
+                conn.execute("UPDATE recserve_schema SET version = version - %s", (newer_by,))
+                return [with_others, await outcome(shop)]
+
+        assert asyncio.run(with_other_tables_and_with_its_own()) == [reason, None]
+
     def test_an_event_is_read_as_soon_as_it_is_committed(self, conn: Connection) -> None:
         async def before_and_after() -> tuple[int, int]:
             async with opened(self.url) as shop:
