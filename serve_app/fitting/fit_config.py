@@ -75,11 +75,12 @@ class FitConfig(Settings):
     n_further_moments: int = Field(
         default=12,
         ge=0,
-        description="Further moments within a window at which models learn from a new user. Each"
-        " lies just before an interaction that counts. Users with a history have them too where"
-        " they are fewer than 1,000. All users together have at most four times"
-        " `max_examples_users`. More show the models more histories as they are in the middle of a"
-        " visit, and take more memory and time.",
+        description="Further moments within a window at which models learn from a user. Each lies"
+        " just before the user came to an item with an interaction that counts. Those of users"
+        " with a history lie within their sessions, and between them only where such users are"
+        " fewer than 1,000. All users together have at most four times `max_examples_users`. More"
+        " show the models more histories as they are in the middle of a visit, and take more memory"
+        " and time.",
     )
     step_gain: float = Field(
         default=0.7,
