@@ -96,11 +96,11 @@ def matches(
 def _group(keys: Keys) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
     """Distinct keys, ascending; and of the keys in a stable order, their groups and positions."""
     # Key and position in one number: sorting values is several times faster than sorting positions,
-    # and equal keys keep their order. The product of the largest key and n must be below 2^63.
-    n = max(len(keys), 1)
-    composed = keys * n + np.arange(len(keys))
+    # and equal keys keep their order. The bits of the largest key and of n must be 63 together.
+    n_bits = len(keys).bit_length()
+    composed = keys << n_bits | np.arange(len(keys))
     composed.sort()
-    ordered, order = np.divmod(composed, n)
+    ordered, order = composed >> n_bits, composed & ((1 << n_bits) - 1)
     is_first = np.ones(len(keys), bool)
     is_first[1:] = ordered[1:] != ordered[:-1]
     return ordered[is_first], is_first.cumsum() - 1, order

@@ -75,13 +75,14 @@ def merge(
     requests = keys // n_rows
     bounds = offsets_of(np.bincount(requests, minlength=n))
     top, offsets = best_of_each(fused, bounds, limits)
-    keys, scores = keys[top], scores[top]
     # Looked up last, for the few rows that are left: a source may know many more than it offers.
+    # Ascending keys are found several times faster than keys in the order of the scores.
+    left = np.sort(top)
     for source, of_source in enumerate(hits):
         if len(of_source.known_keys):
-            scores[:, source] = _look_up(keys, of_source)
-    rows = (keys - requests[top] * n_rows).astype(np.int32)
-    return Merged(offsets, rows, scores, ranks[top], fused[top], because[top])
+            scores[left, source] = _look_up(keys[left], of_source)
+    rows = (keys[top] - requests[top] * n_rows).astype(np.int32)
+    return Merged(offsets, rows, scores[top], ranks[top], fused[top], because[top])
 
 
 def _look_up(keys: Keys, hits: Hits) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.ragged import (
+    _largest_first,
     best_of_each,
     gather,
     offsets_of,
@@ -98,6 +99,28 @@ def test_the_best_of_each_list_come_first_and_equal_ones_in_their_order(lists, d
         for one, start, limit in zip(lists, offsets[:-1].tolist(), each, strict=True)
     ]
     assert unflat(places, taken) == expected
+
+
+ANY_NUMBERS = st.floats(width=32, allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, -1.0])
+
+
+@property_test
+@given(st.lists(st.lists(ANY_NUMBERS, max_size=5), max_size=6), st.integers(0, 6))
+def test_the_best_are_the_same_whether_numbers_or_positions_are_sorted(lists, limit):
+    scores = np.array([score for scores in lists for score in scores], np.float32)
+    offsets = offsets_of([len(scores) for scores in lists])
+
+    places, taken = best_of_each(scores, offsets, limit)
+    by_position, taken_by_position = best_of_each(scores.astype(float), offsets, limit)
+
+    assert unflat(places, taken) == unflat(by_position, taken_by_position)
+
+
+def test_more_lists_than_one_number_has_room_for_are_ordered_too():
+    scores, n_lists = np.array([1, 3, 2], np.float32), 2**31
+    lists = np.array([0, 0, n_lists])
+
+    assert _largest_first(scores, lists).tolist() == [1, 0, 2]
 
 
 @property_test
