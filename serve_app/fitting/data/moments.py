@@ -118,8 +118,8 @@ def draw_moments(
         start_at: epoch seconds, the beginning of the window.
         n_users: users that are drawn at most.
         n_further: further moments of a user at most, and of all users together ``MOST_FURTHER``
-            times ``n_users``. Those of users with a history are within a session, but for as many
-            as fill up their number to ``ENOUGH_KNOWN``.
+            times ``n_users``. Those of users with a history are within a session, if these are no
+            fewer than the users, but for as many as fill up their number to ``ENOUGH_KNOWN``.
     """
     chosen = _choose(np.unique(log.users[counted]), n_users, rng)
     at_start = moments_at(log, chosen, start_at)
@@ -130,9 +130,13 @@ def draw_moments(
     is_new = np.isin(inside.users, chosen[~is_known])
     # The shuffled moment 0 of a new user is their first one.
     is_further = ~replaced & (ranks < np.where(is_new, n_further + 1, n_further))
-    between = np.flatnonzero(is_further & ~is_new & ~_are_within_sessions(log, inside))
-    n_missing = max(ENOUGH_KNOWN - int(is_known.sum()), 0)
-    is_further[rng.permutation(between)[n_missing:]] = False
+    n_known, of_known = int(is_known.sum()), is_further & ~is_new
+    within = of_known & _are_within_sessions(log, inside)
+    if within.sum() < n_known:
+        # Most sessions of such a shop are one event, or one invoice: the few others teach nothing.
+        within[:] = False
+    between = np.flatnonzero(of_known & ~within)
+    is_further[rng.permutation(between)[max(ENOUGH_KNOWN - n_known, 0) :]] = False
     is_further[rng.permutation(np.flatnonzero(is_further))[MOST_FURTHER * n_users :]] = False
     return Drawn(
         _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),

@@ -97,6 +97,21 @@ class TestDrawn:
         assert first.at.tolist() == [3 * DAY_S]
         assert rows_at(log, further) == [[0, 1], [0, 1, 2]]
 
+    def test_sessions_that_are_single_invoices_are_not_asked_within(self, monkeypatch):
+        known = [(f"u{i}", 0, "purchase", 1) for i in range(2)]
+        log = log_of(
+            *known,
+            ("u0", 1, "purchase", 5),
+            ("u0", 2, "purchase", 5 + 10 * MINUTES),
+            ("u1", 1, "purchase", 5),
+        )
+        monkeypatch.setattr(moments, "ENOUGH_KNOWN", 0)
+
+        first, further = draw(log, 3)
+
+        assert len(first) == 2
+        assert len(further) == 0, "one moment within a session stands for two users"
+
     def test_users_are_asked_for_before_they_come_to_an_item_and_not_on_their_way_with_it(self):
         way = [("view", 0), ("click", 1), ("cart", 2), ("purchase", 3)]
         log = log_of(
