@@ -2,6 +2,7 @@ import shlex
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from platform import libc_ver
 
 import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -11,6 +12,8 @@ from serve_app.running.environment import parse_env_file
 
 PROJECT = Path(__file__).parents[3]
 PROFILES = ("fast", "safe")
+OF_THE_C_LIBRARY = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+"""Variables of the profiles that are not of Ray."""
 
 
 @pytest.fixture
@@ -73,9 +76,23 @@ def test_ray_reads_every_variable_of_a_profile(profile):
     core = (ray / "_raylet.so").read_bytes()
 
     for name in parse_env_file(PROJECT / "configs" / f"{profile}.env"):
+        if name in OF_THE_C_LIBRARY:
+            continue
         # What Ray's core reads is RAY_ and a name in lower case.
         setting = name.removeprefix("RAY_")
         assert f'"{name}"' in source or (setting.islower() and setting.encode() in core), name
+
+
+@pytest.mark.skipif(libc_ver()[0] != "glibc", reason="another C library has its own variables")
+def test_the_c_library_reads_the_variables_that_are_not_of_ray():
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    loaded = {Path(line.split()[-1]) for line in maps if "/" in line}
+    libraries = [file for file in loaded if file.name.startswith(("libc.so", "libc-", "ld-"))]
+    known = b"".join(file.read_bytes() for file in libraries)
+
+    assert OF_THE_C_LIBRARY
+    for name in OF_THE_C_LIBRARY:
+        assert name.encode() in known
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -84,4 +101,4 @@ def test_every_variable_of_a_profile_has_a_reason_above_it(profile):
 
     for above, line in pairwise(lines):
         if line.startswith("RAY_"):
-            assert above.startswith(("# ", "RAY_"))
+            assert above.startswith(("# ", "RAY_", *OF_THE_C_LIBRARY))
