@@ -19,7 +19,8 @@ from serve_app.stores.epochs import EPOCH_BYTES, begin_epoch, item_epoch, user_e
 _logger = logging.getLogger("ray.serve.recserve.stores")
 
 PAUSE_S = 0.5
-"""Pause before epochs are removed again that Redis did not remove."""
+"""Pause before epochs are removed again. Reads that were under way have written by then, with the
+default time limits of the stores."""
 
 MAX_REMEMBERED = 100_000
 """Owners that are remembered while Redis is away. More of them end the epoch of the shop."""
@@ -73,8 +74,15 @@ class Freshness:
         return await self._end([item_epoch(item_id) for item_id in item_ids])
 
     async def forget(self, user_id: str, keys: Iterable[str]) -> bool:
-        """Removes values of a user, and ends all others; returns as ``make_visible``."""
-        return await self._end([user_epoch(user_id), *keys])
+        """Removes values of a user, and ends all others; returns as ``make_visible``.
+
+        They are removed once more after a pause. A read that was under way may have written what it
+        found: it does not count, but it must not stay in Redis either.
+        """
+        owned = [user_epoch(user_id), *keys]
+        is_done = await self._end(owned)
+        self._repeat_later(owned)
+        return is_done
 
     async def wait_repeated(self) -> None:
         """Waits until nothing is to be repeated."""
@@ -92,12 +100,15 @@ class Freshness:
         if await _is_done(_remove, self._cache, epochs):
             return True
         _logger.warning("changes of %d owners are not visible: Redis does not answer", len(epochs))
+        self._repeat_later(epochs)
+        return False
+
+    def _repeat_later(self, epochs: Iterable[str]) -> None:
         self._remember(epochs)
         if self._task is None or self._task.done():
             # Use an empty context. Serve cancels what was started in the context of a cancelled
             # request, and the request that failed first is not the only one that waits.
             self._task = asyncio.create_task(self._repeat(), context=Context())
-        return False
 
     def _remember(self, epochs: Iterable[str]) -> None:
         self._pending.update(epochs)
@@ -116,7 +127,7 @@ class Freshness:
                 self._ends_all = True
             if not await _is_done(_remove, self._cache, tuple(pending)):
                 self._remember(pending)
-        _logger.info("the changes that Redis had not answered are visible")
+        _logger.info("nothing that Redis has to forget is left")
 
 
 async def _is_done(

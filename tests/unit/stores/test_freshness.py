@@ -93,6 +93,21 @@ def test_repeats_what_redis_did_not_answer_until_it_does() -> None:
     assert asyncio.run(scenario()) == (False, False, [EPOCHS[1], "epoch"])
 
 
+def test_what_a_late_reader_writes_of_a_forgotten_user_does_not_stay() -> None:
+    async def scenario() -> tuple[bool, list[str], list[str]]:
+        cache: Any = FailingCache()
+        await fill(cache)
+        served = Freshness(cache.of_shop("1f0e"), pause_s=0)
+        is_done = await served.forget("ann", [EPOCHS[1]])
+        at_once = await present(cache)
+        await fill(cache)
+        await settled(served)
+        return is_done, at_once, await present(cache)
+
+    left = [EPOCHS[2], "epoch"]
+    assert asyncio.run(scenario()) == (True, left, left)
+
+
 def test_an_owner_that_changes_during_a_repeat_is_repeated_again() -> None:
     """The repeat may reach Redis before the second change is committed."""
     served: Freshness
