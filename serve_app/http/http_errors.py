@@ -11,6 +11,7 @@ from uuid import uuid4
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.requests import ClientDisconnect
 
 from serve_app.arrays.columns import MAX_ID_CHARS
 from serve_app.errors import CallerError, EntriesInvalid, InvalidRequest, NotStored, Overloaded
@@ -85,6 +86,12 @@ def _add_errors_of_posts(api: FastAPI, telemetry: Telemetry) -> None:
             for index, field, reason in error.entries
         ]
         return refusal(telemetry, request_id_of(request), "invalid", error.http_status, problems)
+
+    @api.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _: ClientDisconnect) -> Response:
+        # Nobody reads the answer, but the log and the counter must not call it a bug.
+        reason = "the body ended before it was complete"
+        return refusal(telemetry, request_id_of(request), "invalid", 400, reason)
 
     @api.exception_handler(NotStored)
     async def not_stored(request: Request, error: NotStored) -> Response:

@@ -50,8 +50,8 @@ def read_times(
     unread = np.flatnonzero(given & np.isnan(values)).tolist()
     for i, number in zip(unread, to_numbers([cells[i] for i in unread]).tolist(), strict=True):
         faults.note(i, f"{name} {_guess(number)}", name, cells[i])
-    note_all(faults, values < earliest_at, f"{name} is before {_day(earliest_at)}", name, cells)
-    note_all(faults, values > latest_at, f"{name} is after {_day(latest_at)}", name, cells)
+    note_all(faults, values < earliest_at, f"{name} is before {_moment(earliest_at)}", name, cells)
+    note_all(faults, values > latest_at, f"{name} is after {_moment(latest_at)}", name, cells)
     return with_none(values)
 
 
@@ -105,5 +105,5 @@ def _guess(number: float) -> str:
     return "is no time from 1980 to 2200 in epoch seconds or milliseconds"
 
 
-def _day(at: float) -> str:
-    return str(np.datetime64(int(at), "s").astype("datetime64[D]"))
+def _moment(at: float) -> str:
+    return f"{np.datetime64(int(at), 's')}Z"

@@ -60,7 +60,7 @@ ALLOWED = {
         "telemetry.counting",
     ),
     "fastapi": ("http",),
-    "starlette": (),
+    "starlette": ("http.http_errors",),
     "orjson": ("serving", "http"),
     "redis": ("stores", "embedded"),
     "psycopg": ("database", "stores", "embedded"),

@@ -4,7 +4,7 @@ A request comes at a moment of the user's own: their history ends there, while t
 older. Models that learn at such moments meet histories as they will meet them when they serve.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -169,12 +169,30 @@ def are_next_steps(log: InteractionLog, start_at: float = -np.inf) -> Mask:
     return goes_on
 
 
+def _asked_at(
+    log: InteractionLog, moments: Moments, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draws the times at which lists are asked for, shape (len(moments),), epoch seconds.
+
+    A page asks for its list while the user looks at it, and not when they go on. How long they will
+    look is not known then: within a session, the time is anywhere between the last event and the
+    next one.
+    """
+    shares = np.where(_are_within_sessions(log, moments), rng.random(len(moments)), 1.0)
+    next_at, before_at = log.at[moments.ends], _before_at(log, moments)
+    return np.asarray(next_at - (1.0 - shares) * (next_at - before_at), np.float64)
+
+
 def _are_within_sessions(log: InteractionLog, moments: Moments) -> Mask:
     """Marks moments at which their user's session has begun, shape (len(moments),)."""
-    # The first event of a log is before none: what stands there instead does not count.
-    before_at = log.at[np.maximum(moments.ends - 1, 0)]
     has_history = moments.ends > moments.starts
-    return np.asarray(has_history & (moments.at - before_at <= SESSION_GAP_S), bool)
+    pauses_s = log.at[moments.ends] - _before_at(log, moments)
+    return np.asarray(has_history & (pauses_s <= SESSION_GAP_S), bool)
+
+
+def _before_at(log: InteractionLog, moments: Moments) -> NDArray[np.float64]:
+    """Times of the events before the moments; of some other event where there is none."""
+    return np.asarray(log.at[np.maximum(moments.ends - 1, 0)], np.float64)
 
 
 def _shuffle_moments(
@@ -195,11 +213,13 @@ def _shuffle_moments(
     ends = np.unique(first_of_runs(is_new)[of_chosen])
     users = log.users[ends]
     starts = chosen.starts[np.searchsorted(chosen.users, users)]
+    moments = Moments(users, log.at[ends], starts, ends)
+    moments = replace(moments, at=np.maximum(_asked_at(log, moments, rng), start_at))
     lengths = np.bincount(np.searchsorted(chosen.users, users), minlength=len(chosen))
     order = np.lexsort((rng.random(len(users)), users))
     ranks = np.empty(len(users), np.int64)
     ranks[order] = positions_within(offsets_of(lengths))
-    return Moments(users, log.at[ends], starts, ends), ranks
+    return moments, ranks
 
 
 def _merge(left: Moments, right: Moments) -> Moments:

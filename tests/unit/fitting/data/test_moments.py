@@ -97,6 +97,21 @@ class TestDrawn:
         assert first.at.tolist() == [3 * DAY_S]
         assert rows_at(log, further) == [[0, 1], [0, 1, 2]]
 
+    def test_within_a_session_lists_are_asked_for_before_the_user_goes_on(self):
+        """How long a user will look at a page is not known when its list is made."""
+        begin, pause = 5.0, 20 * MINUTES
+        log = log_of(("ann", 0, "purchase", begin), ("ann", 1, "purchase", begin + pause))
+
+        drawn = [draw(log, 3, seed=seed) for seed in range(40)]
+
+        # The moment before the second purchase may be the first one or the further one.
+        both = [np.sort(np.concatenate([first.at, further.at])) / DAY_S for first, further in drawn]
+        shares = np.array([(second - begin) / pause for _, second in both])
+        assert all(first == begin for first, _ in both)
+        assert (shares > 0).all()
+        assert (shares < 1).all()
+        assert shares.min() < 0.2 < 0.8 < shares.max()
+
     def test_sessions_that_are_single_invoices_are_not_asked_within(self, monkeypatch):
         known = [(f"u{i}", 0, "purchase", 1) for i in range(2)]
         log = log_of(
