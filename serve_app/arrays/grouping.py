@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Mask, Rows
+from serve_app.arrays.sorting import sort_keys
 
 Keys = NDArray[np.int64]
 """List and row in one number, ``list * n_rows + row``. Ascending keys go list by list."""
@@ -95,12 +96,7 @@ def matches(
 
 def _group(keys: Keys) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
     """Distinct keys, ascending; and of the keys in a stable order, their groups and positions."""
-    # Key and position in one number: sorting values is several times faster than sorting positions,
-    # and equal keys keep their order. The bits of the largest key and of n must be 63 together.
-    n_bits = len(keys).bit_length()
-    composed = keys << n_bits | np.arange(len(keys))
-    composed.sort()
-    ordered, order = composed >> n_bits, composed & ((1 << n_bits) - 1)
+    ordered, order = sort_keys(keys)
     is_first = np.ones(len(keys), bool)
     is_first[1:] = ordered[1:] != ordered[:-1]
     return ordered[is_first], is_first.cumsum() - 1, order

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-_SCORE_BITS, _WORD_BITS = 32, 64
+from serve_app.arrays.sorting import largest_first
 
 Offsets = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -84,34 +84,11 @@ def best_of_each(
     """
     lengths = lengths_of(offsets)
     limits = np.full(len(lengths), limits) if isinstance(limits, int) else limits
-    order = _largest_first(scores, owners(offsets))
+    order = largest_first(scores, owners(offsets))
     if (lengths <= limits).all():
         return order, offsets
     within = positions_within(offsets) < limits.repeat(lengths)
     return order[within], offsets_of(np.minimum(lengths, limits))
-
-
-def _largest_first(scores: NDArray[np.floating], lists: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Positions list by list, the largest score of each first; equal scores keep their order."""
-    n_position_bits = len(scores).bit_length()
-    n_list_bits = int(lists[-1]).bit_length() if len(lists) else 0
-    if scores.dtype != np.float32 or n_list_bits + _SCORE_BITS + n_position_bits > _WORD_BITS:
-        return np.lexsort((-scores, lists))
-    # List, falling score and position in one number: numpy sorts whole numbers with wide registers,
-    # several times faster than positions, or than it parts the largest from the others.
-    composed = lists.astype(np.uint64) << np.uint64(_SCORE_BITS + n_position_bits)
-    composed |= _falling(scores).astype(np.uint64) << np.uint64(n_position_bits)
-    composed |= np.arange(len(scores), dtype=np.uint64)
-    composed.sort()
-    return (composed & np.uint64((1 << n_position_bits) - 1)).astype(np.int64)
-
-
-def _falling(scores: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Whole numbers that rise as the scores fall, shape (n,); equal for 0 and -0."""
-    bits = (scores + np.float32(0)).view(np.uint32)
-    # The bits of positive numbers rise with them. Those of negative numbers fall, and are larger.
-    is_negative = bits >> np.uint32(31) != 0
-    return np.where(is_negative, bits, bits ^ np.uint32(0x7FFF_FFFF))
 
 
 def sum_of_each(values: NDArray[Scalar], offsets: Offsets) -> NDArray[Scalar]:

@@ -3,7 +3,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.arrays.ragged import (
-    _largest_first,
     best_of_each,
     gather,
     offsets_of,
@@ -12,6 +11,7 @@ from serve_app.arrays.ragged import (
     positions_within,
     sum_of_each,
 )
+from serve_app.arrays.sorting import largest_first
 
 property_test = settings(max_examples=150, deadline=None)
 
@@ -120,7 +120,7 @@ def test_more_lists_than_one_number_has_room_for_are_ordered_too():
     scores, n_lists = np.array([1, 3, 2], np.float32), 2**31
     lists = np.array([0, 0, n_lists])
 
-    assert _largest_first(scores, lists).tolist() == [1, 0, 2]
+    assert largest_first(scores, lists).tolist() == [1, 0, 2]
 
 
 @property_test
