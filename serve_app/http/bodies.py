@@ -16,6 +16,9 @@ catalogue, or `item_id`. A condition is a value, a list of allowed values, or op
 
 FAULTS = "Says why another bundle answers than the current version. Usually empty."
 
+LATEST_AT = 7_258_118_400.0
+"""The year 2200 in epoch seconds. A present time in milliseconds is larger."""
+
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 
 
@@ -51,6 +54,7 @@ class RecommendationsRequest(BaseModel):
     at: float | None = Field(
         default=None,
         ge=0,
+        le=LATEST_AT,
         strict=True,
         allow_inf_nan=False,
         description="Epoch seconds for which the list is made, for simulations and replays: ages of"

@@ -32,7 +32,7 @@ ALLOWED = {
     "filters": "must be an object",
     "model_name": "must be text",
     "include_metadata": "must be true or false",
-    "at": "must be a number of epoch seconds, 0 or later",
+    "at": "must be a number of epoch seconds from 0 to 7258118400, and not of milliseconds",
 }
 """What is allowed, by field, in plainer words than pydantic's."""
 
