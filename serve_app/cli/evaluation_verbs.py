@@ -46,7 +46,8 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
     "--test-share",
     type=FiniteRange(0.01, 0.9),
     default=0.2,
-    help="Share of the latest interactions used as the test set.",
+    help="Share of the latest interactions used as the test set; with --next, of the latest"
+    " sessions.",
 )
 @click.option(
     "--days-earlier",
@@ -79,7 +80,8 @@ def _parse_lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[in
 @click.option(
     "--session-gap-minutes",
     type=FiniteRange(0, min_open=True),
-    help="With --next: a longer pause ends a session."
+    help="With --next: a longer pause ends a session of the test. recserve itself takes"
+    " 30 minutes."
     f"  [default: {NextProtocolConfig().session_gap_minutes:g}]",
 )
 @click.option("--settings", type=FILE, help="Settings file of the fit. Default: default settings.")

@@ -10,7 +10,7 @@ from serve_app.arrays.columns import MISSING, Mask, Rows
 from serve_app.arrays.grouping import in_sorted, positions_in
 from serve_app.arrays.ragged import gather, offsets_of
 from serve_app.arrays.units import DAY_S, MINUTE_S
-from serve_app.domain.interactions import InteractionLog
+from serve_app.domain.interactions import RETURN, InteractionLog
 from serve_app.domain.sessions import SESSION_GAP_S, session_numbers
 from serve_app.domain.settings import Settings
 from serve_app.errors import NotEnoughData
@@ -61,6 +61,12 @@ class NextProtocolConfig(Settings):
     seed: int = Field(default=7, ge=0, description="Seed of the sample of test sessions.")
 
 
+_OTHER_TYPE = (
+    "set `label.type` in --settings to a type that the whole period has (view, click, cart,"
+    " purchase or rating), or choose another --test-share"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NextSplit:
     """A shop's sessions, split where the test sessions begin.
@@ -100,37 +106,37 @@ def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit
     Raises:
         NotEnoughData: nothing is left to train on or to ask.
     """
-    if not len(log):
+    is_event = log.types != RETURN
+    if not is_event.any():
         raise NotEnoughData("there are no interactions")
     label = choose_label(log, config.label)
     shift_s = config.days_earlier * DAY_S
     gap_s = config.session_gap_minutes * MINUTE_S
     sessions = session_numbers(log.users, log.at, gap_s)
     began_at = log.at[np.flatnonzero(np.diff(sessions, prepend=-1))]
-    cut_at = float(np.quantile(began_at, 1 - config.test_share)) - shift_s
+    # A return alone is no visit: it can neither be asked for, nor move the split.
+    visits = np.unique(sessions[is_event])
+    cut_at = float(np.quantile(began_at[visits], 1 - config.test_share)) - shift_s
     end_at = float(log.at.max()) - shift_s
     earlier = select_before(log, cut_at)
     rows = ranked_rows(earlier, config.min_buyers)
-    if not len(rows):
-        raise NotEnoughData(
-            f"no item has interactions of {config.min_buyers} users before the test sessions,"
-            f" which begin {iso_time(cut_at)}: lower --min-buyers"
-        )
+    known = select_interactions(earlier, np.isin(earlier.rows, rows))
+    _check_training(log, earlier, known, label, cut_at, config)
     ranked = _with_ranked_items(log, rows, label, sessions, end_at)
     eligible = _test_sessions(ranked, began_at, cut_at)
     chosen = _sample(eligible, config)
     questions, wanted = _ask(ranked, chosen, at_session_start=config.at_session_start)
     if not len(questions):
         raise NotEnoughData(
-            f"no test session of two events or more has a {label.hit} to predict: there are"
-            f" {len(eligible)} such sessions from {iso_time(cut_at)} on"
+            f"{len(eligible)} sessions of two events or more begin from {iso_time(cut_at)} on,"
+            f" and none of them has a {label.hit} to predict: {_OTHER_TYPE}"
         )
     return NextSplit(
         cut_at=cut_at,
         end_at=end_at,
         label=label,
         session_gap_s=gap_s,
-        known=select_interactions(earlier, np.isin(earlier.rows, rows)),
+        known=known,
         item_rows=rows,
         log=ranked,
         questions=questions,
@@ -138,6 +144,35 @@ def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit
         n_sessions=len(np.unique(questions.sessions)),
         n_eligible=len(eligible),
     )
+
+
+def _check_training(
+    log: InteractionLog,
+    earlier: InteractionLog,
+    known: InteractionLog,
+    label: Label,
+    cut_at: float,
+    config: NextProtocolConfig,
+) -> None:
+    """Checks that models have something to learn from.
+
+    Args:
+        earlier: what was known before the cut, with all items.
+        known: the same, with the ranked items.
+    """
+    begin = f"before the test sessions, which begin {iso_time(cut_at)}"
+    if not len(earlier):
+        raise NotEnoughData(
+            f"no interaction lies {begin}: the first one is of {iso_time(float(log.at.min()))}."
+            " Lower --test-share or --days-earlier"
+        )
+    if not len(known):
+        raise NotEnoughData(
+            f"no item has interactions with at least {config.min_buyers} users {begin}:"
+            " lower --min-buyers"
+        )
+    if not label.counts(known).any():
+        raise NotEnoughData(f"no {label.hit} lies {begin}: {_OTHER_TYPE}")
 
 
 def _with_ranked_items(
@@ -150,7 +185,7 @@ def _with_ranked_items(
         select_interactions(log, kept),
         item_of_row,
         # A purchase that was taken back later is not wanted.
-        (label.counts(log) & are_lasting(log))[kept],
+        (label.counts(log) & are_lasting(log, end_at))[kept],
         label.ending_types[log.types][kept],
         sessions[kept],
     )

@@ -139,7 +139,10 @@ def prefixes(log: RankedLog, questions: Questions, block: slice) -> Prefixes:
     items = np.where(log.events["type"][inside] == RETURN, MISSING, log.items[inside])
 
     def since(starts: NDArray[np.int64]) -> Items:
-        return np.where(positions >= starts[block][:, None], items, MISSING).astype(np.int32)
+        known = np.where(positions >= starts[block][:, None], items, MISSING).astype(np.int32)
+        # A return leaves no gap: models take the first place for the latest item.
+        order = np.argsort(known == MISSING, axis=1, kind="stable")
+        return np.take_along_axis(known, order, axis=1)
 
     return Prefixes(since(questions.session_starts), since(questions.user_starts))
 

@@ -13,7 +13,7 @@ from serve_app.arrays.ragged import Offsets, offsets_of, owners, pad
 from serve_app.bundles.bundle import Bundle
 from serve_app.bundles.models.loading import load_model
 from serve_app.domain.batches import RequestBatch
-from serve_app.domain.interactions import Histories, kept_types, latest
+from serve_app.domain.interactions import RETURN, Histories, kept_types, latest
 from serve_app.evaluation.served import ServedConfig, published, ranked_items, user_columns_of
 from serve_app.fitting.run import Progress
 from serve_app.fitting.steps.publish_bundle import FitResult
@@ -83,7 +83,13 @@ def _answer_blocks(
 
 
 def _as_served(histories: Histories, split: NextSplit, config: ServedConfig) -> Histories:
-    """The histories with as many events as a store returns."""
+    """The histories with as many events as a store returns.
+
+    Where only new items count, one that was taken back stays known. Returns are left out then:
+    serving would list the item again.
+    """
+    if not split.label.repeats:
+        histories = histories.where(histories.events["type"] != RETURN)
     limit = config.fit.snapshot.max_events_per_user
     types = kept_types(split.label.ending_types)
     return histories.where(latest(histories.events, histories.offsets, limit, types))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from serve_app.arrays.columns import MISSING
 from serve_app.errors import NotEnoughData
 from serve_app.evaluation.evaluator import OURS, OURS_DIVERSE, EvaluationConfig, evaluate
 from serve_app.evaluation.served import ServedConfig
@@ -126,6 +127,19 @@ class TestEvaluation:
                 known = log.items[questions.user_starts[i] : questions.ends[i]]
                 assert not {*known.tolist()} & {*found.lists[name][i].tolist()}, name
 
+    def test_lists_are_full_where_items_that_were_taken_back_are_not_new(self):
+        new = NextProtocolConfig(label=CONFIG.protocol.label.model_copy(update={"repeats": False}))
+        frame = interactions()
+        back = frame.groupby("user_id").head(2).assign(type="return")
+        back["timestamp"] += pd.Timedelta(seconds=1)
+        bought = pd.concat([frame.assign(type="purchase"), back])
+        config = CONFIG.model_copy(update={"protocol": new})
+        found = run(bought, config, NEXT_RIVALS[:1])
+
+        for name in found.lists:
+            n_listed = (found.lists[name] != MISSING).sum(axis=1)
+            assert n_listed.min() == found.lists[name].shape[1], name
+
     def test_goes_without_ours_where_a_fit_has_too_little_data(self):
         few = CONFIG.model_copy(update={"protocol": FEW})
         found = run(interactions(30), few, NEXT_RIVALS[:3])
@@ -138,7 +152,7 @@ class TestEvaluation:
         frame = interactions(2).groupby("user_id").head(2)
         frame["item_id"] = ["i0", "i1"] * 2
 
-        with pytest.raises(NotEnoughData, match="for tuning: no item has interactions"):
+        with pytest.raises(NotEnoughData, match="for tuning: no interaction lies before"):
             run(frame, CONFIG.model_copy(update={"protocol": FEW}))
 
 

@@ -121,6 +121,26 @@ class TestSplit:
 
         assert asked(split) == [("bob", [], [], {0})]
 
+    def test_wants_what_was_taken_back_after_the_test(self):
+        events = [
+            *clicks("ann", 1, 0, 1, kind="purchase"),
+            *clicks("bob", 3, 0, 1, kind="purchase"),
+            *clicks("cas", 6, 0, 1, kind="purchase"),
+        ]
+        moved = CONFIG.model_copy(update={"days_earlier": 1.0})
+        asked_before = asked(split_sessions(log_of(*events), moved))
+        # The file ends with the return now: the test ends a day before it.
+        log = log_of(*events, ("bob", 1, "return", 6 + MINUTE_DAYS))
+
+        assert ("bob", [0], [0], {1}) in asked_before
+        assert asked(split_sessions(log, moved)) == asked_before
+
+    def test_returns_alone_do_not_move_the_test(self):
+        returns = [("ann", 0, "return", 9 + i) for i in range(9)]
+        with_returns = split_sessions(log_of(*TWO_VISITS_EVENTS, *returns), CONFIG)
+
+        assert with_returns.cut_at == split_sessions(TWO_VISITS, CONFIG).cut_at
+
     def test_leaves_out_sessions_of_one_event(self):
         log = log_of(*TWO_VISITS_EVENTS, *clicks("dan", 5, 0))
 
@@ -149,8 +169,27 @@ class TestSplit:
         ("log", "config", "reason"),
         [
             (log_of(), CONFIG, "there are no interactions"),
-            (TWO_VISITS, CONFIG.model_copy(update={"min_buyers": 9}), "lower --min-buyers"),
-            (log_of(*clicks("ann", 1, 0), *clicks("bob", 2, 0)), CONFIG, "no test session"),
+            (log_of(("ann", 0, "return", 1)), CONFIG, "there are no interactions"),
+            (
+                TWO_VISITS,
+                CONFIG.model_copy(update={"min_buyers": 9}),
+                "no item has interactions with at least 9 users .* lower --min-buyers",
+            ),
+            (
+                TWO_VISITS,
+                CONFIG.model_copy(update={"days_earlier": 99.0}),
+                "no interaction lies before .* Lower --test-share or --days-earlier",
+            ),
+            (
+                log_of(*clicks("ann", 1, 0), *clicks("bob", 2, 0)),
+                CONFIG,
+                "0 sessions of two events or more begin from .*: set `label.type`",
+            ),
+            (
+                log_of(*clicks("ann", 1, 0, 1), *clicks("bob", 3, 0, 1, kind="purchase")),
+                CONFIG,
+                "no purchase lies before .*: set `label.type`",
+            ),
         ],
     )
     def test_says_what_is_missing(self, log, config, reason):

@@ -40,6 +40,14 @@ class TestPrefixes:
         assert seen(split, "user") == [[2, 1, 0]]
         assert split.questions.n_known.tolist() == [4]
 
+    def test_have_no_gap_where_a_return_was(self):
+        split = split_of((1, "click"), (2, "return"), (0, "click"))
+        found = prefixes(split.log, split.questions, EVERYTHING)
+
+        assert split.item_rows[found.of_session[-1, 0]] == 1
+        assert split.item_rows[found.of_user[-1, :4]].tolist() == [1, 2, 1, 0]
+        assert (found.of_user[-1, 4:] == MISSING).all()
+
     def test_end_after_the_latest_events(self):
         split = split_of(*[(i % 3, "click") for i in range(DEPTH + 9)])
 
