@@ -105,7 +105,7 @@ def split_at_share(log: InteractionLog, config: ProtocolConfig) -> EvaluationSpl
     rows = ranked_rows(earlier, config.min_buyers)
     if not len(rows):
         raise NotEnoughData(
-            f"no item has interactions of {config.min_buyers} users before the test:"
+            f"no item has interactions with at least {config.min_buyers} users before the test:"
             " lower --min-buyers"
         )
     numbering, known = _number(earlier, rows, log)
@@ -173,8 +173,8 @@ def _wanted_and_excluded(
     Args:
         earlier: what was known before ``cut_at``.
     """
-    log = select_standing(log)
-    within = (log.at >= cut_at) & (log.at <= end_at)
+    log = select_standing(select_interactions(log, log.at <= end_at))
+    within = log.at >= cut_at
     wanted = numbering.keys(select_interactions(log, label.counts(log) & within))
     excluded = numbering.keys(select_interactions(earlier, label.ending_types[earlier.types]))
     wanted = np.setdiff1d(wanted, excluded, assume_unique=True)

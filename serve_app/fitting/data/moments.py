@@ -133,7 +133,8 @@ def draw_moments(
     n_known, of_known = int(is_known.sum()), is_further & ~is_new
     within = of_known & _are_within_sessions(log, inside)
     if within.sum() < n_known:
-        # Most sessions of such a shop are one event, or one invoice: the few others teach nothing.
+        # Most sessions of such a shop are one event, or one invoice: the few others count no more
+        # than moments between sessions.
         within[:] = False
     between = np.flatnonzero(of_known & ~within)
     is_further[rng.permutation(between)[max(ENOUGH_KNOWN - n_known, 0) :]] = False

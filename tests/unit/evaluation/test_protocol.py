@@ -159,13 +159,24 @@ def test_only_good_ratings_are_hits():
     assert wanted_of(split) == {"ann": {2}}
 
 
+def test_wants_what_was_taken_back_after_a_moved_test():
+    events = [("ann", 0, "purchase", 1), ("bob", 1, "purchase", 1), ("ann", 1, "purchase", 3)]
+    config = ProtocolConfig(test_share=0.4, min_buyers=1, days_earlier=1.0)
+    kept, returned = (
+        split_at_share(log_of(*events, ("ann", 1, kind, 6)), config) for kind in ("view", "return")
+    )
+
+    assert kept.end_at == returned.end_at == 5 * 86_400
+    assert len(kept.wanted.items) == len(returned.wanted.items) == 1
+
+
 class TestTooLittleData:
     def test_without_interactions(self):
         with pytest.raises(NotEnoughData, match="no interactions"):
             split_at_share(select_before(SMALL, 0.0), CONFIG)
 
     def test_when_no_item_has_enough_buyers(self):
-        with pytest.raises(NotEnoughData, match="of 4 users"):
+        with pytest.raises(NotEnoughData, match="at least 4 users"):
             split_at_share(SMALL, CONFIG.model_copy(update={"min_buyers": 4}))
 
     def test_when_no_user_returns(self):
