@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from serve_app.evaluation.evaluation_report import (
     as_dicts,
     compared_as_dicts,
@@ -21,6 +23,9 @@ from serve_app.next_items.next_protocol import NextSplit
 
 _IN_GROUPS = ("hit_rate", "mrr")
 """Measures that the text shows for every group of questions, at the last k."""
+
+CROWDED = 0.05
+"""With a larger share of the questions, one user decides the figures: it may be a robot."""
 
 
 def next_protocol_of(evaluation: NextEvaluation) -> dict[str, Any]:
@@ -67,6 +72,7 @@ def _counts(split: NextSplit) -> dict[str, Any]:
         "n_eligible_sessions": split.n_eligible,
         "n_questions": len(split.questions),
         "n_wanted": len(split.wanted.items),
+        "largest_share": float(np.bincount(split.questions.users).max() / len(split.questions)),
     }
 
 
@@ -131,6 +137,11 @@ def _protocol_lines(evaluation: NextEvaluation) -> Iterator[str]:
     )
     yield f"intervals: {terms['intervals']}; seed {terms['seed']}"
     yield from warning_lines(evaluation)
+    if terms["largest_share"] > CROWDED:
+        yield (
+            f"one user has {100 * terms['largest_share']:.0f} % of the questions, and counts for so"
+            " much of all figures: leave robots out of the file"
+        )
 
 
 def _overall_table(evaluation: NextEvaluation) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Evaluations of a simulated shop of anonymous visitors."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import count
@@ -176,6 +177,17 @@ class TestReport:
         assert "hit_rate@10 by events" in text
         assert "recserve / best" in text
         assert "(best single), mrr@10, known 1+: " in text
+
+    def test_text_warns_of_a_user_with_many_of_the_questions(self):
+        frame = interactions(100)
+        late = frame["user_id"] == "s0099"
+        robot = frame[late].sample(90, replace=True, random_state=1)
+        robot["timestamp"] += pd.to_timedelta(np.arange(90), unit="s")
+        few = CONFIG.model_copy(update={"protocol": FEW})
+        found = next_text(run(pd.concat([frame, robot]), few, NEXT_RIVALS[:1]))
+
+        assert re.search(r"one user has \d\d % of the questions", found)
+        assert "one user has" not in next_text(evaluation())
 
     def test_the_best_rival_is_chosen_by_each_measure(self):
         models = evaluation().measured.models["known 1+"]
