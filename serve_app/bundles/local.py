@@ -51,12 +51,14 @@ class LocalRoot:
     def write(self, file: str, content: bytes) -> None:
         # A reader sees the old file or the new one. The contents reach the disk before the name
         # does: after a power cut the new name must not lead to an empty file.
-        partial = self.folder / f".{file}-{os.getpid()}"
+        target, partial = self.folder / file, self.folder / f".{file}-{os.getpid()}"
+        if target.is_dir():
+            raise SettingsInvalid(str(target), "is a folder, and must be a file: move it away")
         with disk_full_in_words(self.folder):
             partial.touch(PRIVATE_FILE)
             partial.write_bytes(content)
             sync(partial)
-        os.replace(partial, self.folder / file)
+        os.replace(partial, target)
         sync(self.folder)
 
     def versions(self) -> list[str]:

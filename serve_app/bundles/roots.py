@@ -32,7 +32,11 @@ class BundleRoot(Protocol):
         """The bytes of a small file below the root, ``None`` when it does not exist."""
 
     def write(self, file: str, content: bytes) -> None:
-        """Writes or replaces a small file in the root, in one step."""
+        """Writes or replaces a small file in the root, in one step.
+
+        Raises:
+            SettingsInvalid: a folder of a local root has the name of the file.
+        """
 
     def versions(self) -> list[str]:
         """All versions, in the order in which they were published."""

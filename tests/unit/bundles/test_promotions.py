@@ -165,6 +165,15 @@ class TestPromote:
         assert current_version(root) == three[1]
         assert rollback_target(root) == three[2]
 
+    def test_refuses_a_folder_in_the_place_of_current(self, three, folder):
+        (folder / "current").unlink()
+        (folder / "current").mkdir()
+
+        with pytest.raises(SettingsInvalid, match="current: is a folder, and must be a file"):
+            promote(str(folder), three[1], at=5.0)
+
+        assert not list(folder.glob(".current-*")), "nothing is left half written"
+
 
 class TestDamagedCurrent:
     @pytest.fixture(autouse=True)
