@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.arrays.columns import MAX_ID_CHARS
+from serve_app.arrays.units import UNTIL_AT
 from serve_app.bundles.last_fit import LastFit
 from serve_app.serving.config import MAX_N
 
@@ -15,9 +16,6 @@ catalogue, or `item_id`. A condition is a value, a list of allowed values, or op
 `none`."""
 
 FAULTS = "Says why another bundle answers than the current version. Usually empty."
-
-LATEST_AT = 7_258_118_400.0
-"""The year 2200 in epoch seconds. A present time in milliseconds is larger."""
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 
@@ -54,7 +52,8 @@ class RecommendationsRequest(BaseModel):
     at: float | None = Field(
         default=None,
         ge=0,
-        le=LATEST_AT,
+        # A present time in milliseconds is larger.
+        le=UNTIL_AT,
         strict=True,
         allow_inf_nan=False,
         description="Epoch seconds for which the list is made, for simulations and replays: ages of"

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 
 from serve_app.arrays.columns import MAX_ID_CHARS
+from serve_app.arrays.units import UNTIL_AT
 from serve_app.errors import CallerError, EntriesInvalid, InvalidRequest, NotStored, Overloaded
 from serve_app.http.bodies import RecommendationsRequest
 from serve_app.serving.config import MAX_N
@@ -32,7 +33,7 @@ ALLOWED = {
     "filters": "must be an object",
     "model_name": "must be text",
     "include_metadata": "must be true or false",
-    "at": "must be a number of epoch seconds from 0 to 7258118400, and not of milliseconds",
+    "at": f"must be a number of epoch seconds from 0 to {UNTIL_AT:.0f}, and not of milliseconds",
 }
 """What is allowed, by field, in plainer words than pydantic's."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from serve_app.arrays.units import FROM_AT, UNTIL_AT
 from serve_app.loading.cells import note_all, text_of, to_numbers, with_none
 from serve_app.loading.chunk import Cells, Times
 from serve_app.loading.rejects import Faults
@@ -16,8 +17,6 @@ FIRST_DAY_AT = -62_135_596_800.0
 LAST_DAY_AT = 253_402_214_400.0
 """9999-12-31 in epoch seconds: Python's dates end there."""
 
-_FROM_AT, _UNTIL_AT = 315_532_800.0, 7_258_118_400.0
-"""1980 and 2200. In this span a number is a time in one unit only."""
 _UNITS = (1.0, 1e3, 1e6)
 """Seconds, milliseconds, microseconds: how many are in a second."""
 _NANOSECONDS = 1e9
@@ -66,9 +65,9 @@ def epoch_seconds(cells: Cells) -> NDArray[np.float64]:
         return numbers
     seconds = np.full(len(numbers), np.nan)
     for unit in _UNITS:
-        within = (numbers >= _FROM_AT * unit) & (numbers < _UNTIL_AT * unit)
+        within = (numbers >= FROM_AT * unit) & (numbers < UNTIL_AT * unit)
         seconds[within] = numbers[within] / unit
-    nanoseconds = (numbers >= _FROM_AT * _NANOSECONDS) & (numbers < _UNTIL_AT * _NANOSECONDS)
+    nanoseconds = (numbers >= FROM_AT * _NANOSECONDS) & (numbers < UNTIL_AT * _NANOSECONDS)
     # A float does not hold nanoseconds. They are cut off, as those of texts and of Parquet's times.
     for i in np.flatnonzero(nanoseconds).tolist():
         seconds[i] = int(Decimal(str(cells[i]))) // 1_000 / 1e6
