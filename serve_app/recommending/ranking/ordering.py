@@ -91,6 +91,7 @@ def rank(batch: RankingBatch, catalogue: Catalogue, config: RankingConfig) -> Ra
         batch.because_type[picks],
         _categories(rows, batch, catalogue),
         _highly_rated(rows, catalogue, config),
+        _are_untried(rows, catalogue),
     )
     scores = batch.scores[picks].astype(np.float32)
     return RankedBatch(offsets, rows, scores, reasons, subjects)
@@ -141,10 +142,7 @@ def _untried_beyond_share(
 
     Those that a list cannot do without are kept, best first.
     """
-    # The fit knows no last interaction of such an item.
-    untried: NDArray[np.int64] = np.isnan(
-        catalogue.features[batch.rows, DAYS_SINCE_LAST]
-    ).nonzero()[0]
+    untried: NDArray[np.int64] = _are_untried(batch.rows, catalogue).nonzero()[0]
     if share == 1 or not len(untried):
         none: NDArray[np.int64] = untried[:0]
         return none
@@ -165,6 +163,11 @@ def _categories(rows: Rows, batch: RankingBatch, catalogue: Catalogue) -> NDArra
         positions, at = batch.patch.hits(rows.ravel())
         codes.reshape(-1)[positions] = batch.patch.categories[at]
     return codes
+
+
+def _are_untried(rows: Rows, catalogue: Catalogue) -> Mask:
+    # The fit knows no last interaction of such an item.
+    return np.isnan(catalogue.features[rows, DAYS_SINCE_LAST])
 
 
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:

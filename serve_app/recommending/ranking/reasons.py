@@ -47,6 +47,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("highly_rated", "Highly rated", Subject.CATEGORY, "Highly rated in {}"),
     Reason("popular", "Popular right now"),
     Reason("this_visit", "Goes with what you are looking at"),
+    Reason("untried", "More to discover", Subject.CATEGORY, "More in {}"),
 )
 """In the order of their codes, which answers carry from the ranker to the API. Append only:
 replicas of two builds exchange codes during a rolling deploy."""
@@ -67,6 +68,9 @@ SOURCE_REASONS: Mapping[str, str] = {
 }
 """Reason by source. The reason of ``RECENT_ITEMS`` depends on the user's interaction."""
 
+_OF_MANY = np.array([REASON_CODES[name] for name in ("popular", "favorite_category")], np.uint8)
+"""Reasons that say of an item that many chose it."""
+
 _OF_INTERACTION = np.array([REASON_CODES[kind.reason] for kind in TYPES], np.uint8)
 _SUBJECT_OF = np.array([reason.subject.value for reason in REASONS])
 
@@ -78,11 +82,13 @@ def choose_reasons(
     because_type: NDArray[np.uint8],
     categories: NDArray[np.int32],
     highly_rated: Mask,
+    untried: Mask,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Reasons of some candidates, and the subjects of the reasons.
 
     The source that ranks a candidate best decides; of several, the first in ``sources``. A
-    candidate of ``popular`` alone is called highly rated if it is, and popular otherwise.
+    candidate of ``popular`` alone is called highly rated if it is, and popular otherwise. Untried
+    candidates are never called popular: narrow filters leave no others.
 
     Args:
         source_ranks: shape (total, n_sources), NaN where the source did not offer the candidate.
@@ -92,6 +98,7 @@ def choose_reasons(
         because_type: shape (total,), the interaction with that item, codes of ``TYPES``.
         categories: shape (total,), category codes of the candidates.
         highly_rated: shape (total,).
+        untried: shape (total,), candidates without any interaction.
 
     Returns:
         Codes into ``REASONS``, shape (total,), uint8; and shape (total,), int32: an item row, a
@@ -112,6 +119,7 @@ def choose_reasons(
         if source != POPULAR:
             only_popular &= ~counts
     reasons[only_popular & highly_rated] = REASON_CODES["highly_rated"]
+    reasons[untried & np.isin(reasons, _OF_MANY)] = REASON_CODES["untried"]
     return reasons, _subjects(reasons, because, categories)
 
 

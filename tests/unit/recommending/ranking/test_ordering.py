@@ -17,7 +17,7 @@ from serve_app.recommending.ranking.ordering import (
     rank_plainly,
     ranking_batch,
 )
-from serve_app.recommending.ranking.reasons import REASON_CODES
+from serve_app.recommending.ranking.reasons import REASON_CODES, REASONS
 from serve_app.recommending.scoring.model_features import (
     CANDIDATE_FEATURES,
     DAYS_SINCE_LAST,
@@ -91,6 +91,16 @@ class TestUntriedItems:
 
     def test_keep_their_places_below_their_share(self):
         assert self.order(20, [10], [5, 7]) == [list(range(10))]
+
+    def test_are_not_called_popular(self):
+        ranked = rank_plainly(batch_of([range(3)], [3]), with_untried(0, 2), CONFIG)
+
+        names = [REASONS[code].name for code in ranked.reasons]
+        assert dict(zip(ranked.rows.tolist(), names, strict=True)) == {
+            0: "untried",
+            1: "popular",
+            2: "untried",
+        }
 
     def test_come_before_items_without_a_score_only_within_their_share(self):
         scores = [1.0] * 4 + [np.nan] * 6

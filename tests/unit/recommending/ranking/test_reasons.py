@@ -21,7 +21,7 @@ ABSENT = np.nan
 BOARD, KITCHEN = 1, 1
 
 
-def choose(ranks, because=MISSING, did="view", category=KITCHEN, highly_rated=False):
+def choose(ranks, because=MISSING, did="view", category=KITCHEN, highly_rated=False, untried=False):
     """Name and subject of one candidate's reason; ``ranks`` by source."""
     reasons, subjects = choose_reasons(
         np.array([[ranks.get(source, ABSENT) for source in SOURCES]], np.float32),
@@ -30,6 +30,7 @@ def choose(ranks, because=MISSING, did="view", category=KITCHEN, highly_rated=Fa
         np.array([TYPE_CODES[did]], np.uint8),
         np.array([category], np.int32),
         np.array([highly_rated]),
+        np.array([untried]),
     )
     return REASONS[reasons[0]].name, int(subjects[0])
 
@@ -60,6 +61,19 @@ class TestChooseReasons:
         assert choose(**candidate) == expected
 
     @pytest.mark.parametrize(
+        ("candidate", "expected"),
+        [
+            ({"ranks": {"popular": 1}}, ("untried", KITCHEN)),
+            ({"ranks": {}, "category": MISSING}, ("untried", MISSING)),
+            ({"ranks": {"favorite_categories": 1}}, ("untried", KITCHEN)),
+            ({"ranks": {"new_items": 1, "popular": 2}}, ("new_items", KITCHEN)),
+            ({"ranks": {RECENT_ITEMS: 1}, "because": BOARD}, ("because_viewed", BOARD)),
+        ],
+    )
+    def test_never_calls_an_item_popular_that_nobody_has_tried(self, candidate, expected):
+        assert choose(**candidate, untried=True) == expected
+
+    @pytest.mark.parametrize(
         ("did", "reason"),
         [
             ("view", "because_viewed"),
@@ -84,6 +98,7 @@ class TestChooseReasons:
             np.zeros(0, np.uint8),
             np.zeros(0, np.int32),
             np.zeros(0, bool),
+            np.zeros(0, bool),
         )
 
         assert (reasons.dtype, subjects.dtype) == (np.uint8, np.int32)
@@ -100,6 +115,7 @@ class TestChooseReasons:
             rng.integers(MISSING, 3, n).astype(np.int32),
             rng.integers(0, len(TYPES), n).astype(np.uint8),
             rng.integers(MISSING, 2, n).astype(np.int32),
+            rng.random(n) < 0.5,
             rng.random(n) < 0.5,
         )
 
@@ -122,7 +138,7 @@ class TestTables:
 
     def test_names_are_distinct_and_used(self):
         of_interactions = {kind.reason for kind in TYPES}
-        named = {*SOURCE_REASONS.values(), *of_interactions, "highly_rated"}
+        named = {*SOURCE_REASONS.values(), *of_interactions, "highly_rated", "untried"}
 
         assert named == {reason.name for reason in REASONS}
         assert len(REASON_CODES) == len(REASONS)
@@ -160,6 +176,8 @@ def catalogue():
         ("highly_rated", KITCHEN, "Highly rated in kitchen"),
         ("highly_rated", MISSING, "Highly rated"),
         ("popular", MISSING, "Popular right now"),
+        ("untried", KITCHEN, "More in kitchen"),
+        ("untried", MISSING, "More to discover"),
     ],
 )
 def test_says_the_reason_in_words(catalogue, reason, subject, text):
