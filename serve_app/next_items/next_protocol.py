@@ -126,11 +126,7 @@ def split_sessions(log: InteractionLog, config: NextProtocolConfig) -> NextSplit
     eligible = _test_sessions(ranked, began_at, cut_at)
     chosen = _sample(eligible, config)
     questions, wanted = _ask(ranked, chosen, at_session_start=config.at_session_start)
-    if not len(questions):
-        raise NotEnoughData(
-            f"{len(eligible)} sessions of two events or more begin from {iso_time(cut_at)} on,"
-            f" and none of them has a {label.hit} to predict: {_OTHER_TYPE}"
-        )
+    _check_questions(len(eligible), len(questions), label, cut_at)
     return NextSplit(
         cut_at=cut_at,
         end_at=end_at,
@@ -173,6 +169,20 @@ def _check_training(
         )
     if not label.counts(known).any():
         raise NotEnoughData(f"no {label.hit} lies {begin}: {_OTHER_TYPE}")
+
+
+def _check_questions(n_sessions: int, n_questions: int, label: Label, cut_at: float) -> None:
+    begin = f"from {iso_time(cut_at)} on"
+    if not n_sessions:
+        raise NotEnoughData(
+            f"no session of two events with ranked items begins {begin}: raise"
+            " --session-gap-minutes or --test-share, or lower --min-buyers"
+        )
+    if not n_questions:
+        raise NotEnoughData(
+            f"no session of two events or more that begins {begin} has a {label.hit} to predict:"
+            f" {_OTHER_TYPE}"
+        )
 
 
 def _with_ranked_items(

@@ -167,7 +167,7 @@ def _categories(rows: Rows, batch: RankingBatch, catalogue: Catalogue) -> NDArra
 
 def _are_untried(rows: Rows, catalogue: Catalogue) -> Mask:
     # The fit knows no last interaction of such an item.
-    return np.isnan(catalogue.features[rows, DAYS_SINCE_LAST])
+    return np.asarray(np.isnan(catalogue.features[rows, DAYS_SINCE_LAST]), bool)
 
 
 def _highly_rated(rows: Rows, catalogue: Catalogue, config: RankingConfig) -> Mask:

@@ -183,7 +183,12 @@ class TestSplit:
             (
                 log_of(*clicks("ann", 1, 0), *clicks("bob", 2, 0)),
                 CONFIG,
-                "0 sessions of two events or more begin from .*: set `label.type`",
+                "no session of two events with ranked items begins from .* on: raise",
+            ),
+            (
+                log_of(*clicks("ann", 1, 0, 1, kind="purchase"), *clicks("bob", 3, 0, 1)),
+                CONFIG,
+                "no session of two events or more that begins .* has a purchase to predict: set",
             ),
             (
                 log_of(*clicks("ann", 1, 0, 1), *clicks("bob", 3, 0, 1, kind="purchase")),
