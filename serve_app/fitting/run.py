@@ -9,6 +9,7 @@ from pathlib import Path
 from serve_app.errors import StepMissing
 from serve_app.fitting.fit_config import STEP_SETTINGS, FitConfig
 from serve_app.fitting.fit_source import FitInput
+from serve_app.fitting.workspace.memory import give_back_freed
 from serve_app.fitting.workspace.step_folders import Done, Workspace, compute_key
 from serve_app.fitting.workspace.workers import Workers
 
@@ -108,6 +109,7 @@ def _run_step(name: str, step: Step, job: Job, key: str, meter: Meter) -> Done:
     with job.work.writing(name) as (folder, finish):
         with meter() as cost:
             step(job, folder)
+        give_back_freed()
         # After the step's own work: only complete results get a key, and are ever used again.
         done = Done(key, cost.seconds, cost.peak_bytes)
         finish(done)

@@ -14,6 +14,7 @@ from ray.train import Checkpoint, RunConfig, ScalingConfig, get_context, report
 from ray.train.xgboost import XGBoostTrainer
 
 from serve_app.errors import SettingsInvalid
+from serve_app.fitting.workspace.memory import give_back_freed
 from serve_app.fitting.workspace.workers import Part, Result, Share, Shared
 
 # Tasks for each CPU at a time. One would leave CPUs idle between tasks; many would fill the memory
@@ -115,7 +116,10 @@ def _n_cpus() -> int:
 @ray.remote
 def _work(work: Callable[[Any, Any], Any], shared: Any, part: Any) -> Any:
     # Ray passes the object itself where the caller gave a reference to it.
-    return work(shared, part)
+    result = work(shared, part)
+    # The process lives as long as the fit, and waits between tasks with whatever it holds.
+    give_back_freed()
+    return result
 
 
 def _train(config: dict[str, Any]) -> None:
