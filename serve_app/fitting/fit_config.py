@@ -78,7 +78,7 @@ class FitConfig(Settings):
         description="Further moments within a window at which models learn from a user. Each lies"
         " just before the user came to an item with an interaction that counts. Those of users"
         " with a history lie within their sessions, and between them only where such users are"
-        " fewer than 1,000. All users together have at most four times `max_examples_users`. More"
+        " fewer than 1,000. All users together have at most 1.5 times `max_examples_users`. More"
         " show the models more histories as they are in the middle of a visit, and take more memory"
         " and time.",
     )

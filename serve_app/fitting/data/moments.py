@@ -28,9 +28,9 @@ ENOUGH_KNOWN = 1_000
 session. Tables are older at such moments than at their first ones, and models of fresh tables lose
 by them."""
 
-MOST_FURTHER = 4
+MOST_FURTHER = 1.5
 """Further moments of all users together, in parts of the largest number of users: they bound the
-memory of training in shops whose users are all new."""
+memory of training where most users are new or have long sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def draw_moments(
         within[:] = False
     between = np.flatnonzero(of_known & ~within)
     is_further[rng.permutation(between)[max(ENOUGH_KNOWN - n_known, 0) :]] = False
-    is_further[rng.permutation(np.flatnonzero(is_further))[MOST_FURTHER * n_users :]] = False
+    is_further[rng.permutation(np.flatnonzero(is_further))[int(MOST_FURTHER * n_users) :]] = False
     return Drawn(
         _merge(at_start.take(np.flatnonzero(is_known)), inside.take(np.flatnonzero(replaced))),
         inside.take(np.flatnonzero(is_further)),
