@@ -25,6 +25,7 @@ from serve_app.fitting.steps.find_candidates import (
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import BINARY, Objective, train_boosters
 from serve_app.fitting.training.few_users import Singles, lean_on_singles
+from serve_app.fitting.training.newcomers import Popularity, lean_on_popularity
 from serve_app.fitting.workspace.step_folders import Workspace, read_json, write_json
 from serve_app.fitting.workspace.workers import Share
 
@@ -67,7 +68,7 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     }
     wanted = list(product(kinds, objectives))
     tasks = [_Task(kind, name, each) for kind, name in wanted for each in objectives[name]]
-    leaning = {(kind, name): _lean(learning, kind, name) for kind, name in wanted}
+    leans = {(kind, name): _lean(learning, kind, name) for kind, name in wanted}
     boosters = _train_boosters(learning, tasks, job)
     # The workers hold the examples now. They are most of the memory that a fit needs, and this
     # name would keep a second copy alive until the last booster is trained.
@@ -77,7 +78,8 @@ def train_models(job: Job, folder: Path, kinds: Sequence[str] = KINDS) -> None:
         file.parent.mkdir(exist_ok=True)
         # Boosters arrive in the order of the tasks: the next ones belong to this variant.
         model = average_boosters(list(islice(boosters, len(objectives[name]))))
-        file.write_bytes(leaning[kind, name].join(model))
+        singles, popularity = leans[kind, name]
+        file.write_bytes(popularity.join(singles.join(model)))
         job.progress((i + 1) / len(wanted))
     write_json(folder / _OBJECTIVES, objectives)
 
@@ -103,9 +105,10 @@ def calibrated_variants(work: Workspace) -> tuple[str, ...]:
     )
 
 
-def _lean(learning: _Learning, kind: str, name: str) -> Singles:
-    variant, n_users = learning.config.variants[name], learning.n_users[kind]
-    return lean_on_singles(learning.of_kind(kind), variant, n_users)
+def _lean(learning: _Learning, kind: str, name: str) -> tuple[Singles, Popularity]:
+    variant, examples = learning.config.variants[name], learning.of_kind(kind)
+    singles = lean_on_singles(examples, variant, learning.n_users[kind])
+    return singles, lean_on_popularity(examples, variant)
 
 
 def _count_users(work: Workspace) -> Mapping[str, int]:

@@ -1,10 +1,14 @@
-"""Merges several boosters into one whose margins are their average."""
+"""Merges several boosters into one whose margins are their average, or another weighted sum."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
-from serve_app.fitting.training.boosting import parse_booster
+from serve_app.fitting.training.booster_documents import (
+    Document,
+    Tree,
+    booster_of,
+    document_of,
+    trees_of,
+)
 
 
 def average_boosters(models: Sequence[bytes], weights: Sequence[float] | None = None) -> bytes:
@@ -15,13 +19,11 @@ def average_boosters(models: Sequence[bytes], weights: Sequence[float] | None = 
 
     Args:
         models: of equal features, in XGBoost's binary form (UBJSON).
-        weights: above 0, with a sum of 1; equal ones without it.
+        weights: above 0; equal ones with a sum of 1 without it.
     """
     if len(models) == 1:
         return models[0]
-    # XGBoost has no function to merge boosters. Its JSON format is documented.
-    documents = [json.loads(parse_booster(model).save_raw("json")) for model in models]
-    merged = documents[-1]
+    documents = [document_of(model) for model in models]
     # A division by a whole number is exact where a product with its inverse is rounded.
     divisors = [len(models)] * len(models) if weights is None else [1 / each for each in weights]
     trees = [
@@ -29,32 +31,25 @@ def average_boosters(models: Sequence[bytes], weights: Sequence[float] | None = 
         for document, divisor in zip(documents, divisors, strict=True)
         for tree in _scaled_trees(document, divisor)
     ]
-    # Ids restart at 0 in every document.
-    for number, tree in enumerate(trees):
-        tree["id"] = number
-    forest = _forest(merged)
-    forest["trees"] = trees
-    forest["tree_info"] = [0] * len(trees)
-    forest["iteration_indptr"] = list(range(len(trees) + 1))
-    forest["gbtree_model_param"]["num_trees"] = str(len(trees))
-    return bytes(parse_booster(json.dumps(merged).encode()).save_raw("ubj"))
+    return booster_of(documents[-1], trees)
 
 
-def _scaled_trees(document: dict[str, Any], divisor: float) -> list[dict[str, Any]]:
+def _scaled_trees(document: Document, divisor: float) -> list[Tree]:
     """Divides leaves by the divisor, and gains by the total gain of the model."""
-    trees: list[dict[str, Any]] = _forest(document)["trees"]
+    trees = trees_of(document)
     # Gains of different objectives have different units; shares of the total can be added up.
     total_gain = sum(sum(tree["loss_changes"]) for tree in trees) or 1.0
-    for tree in trees:
-        tree["loss_changes"] = [gain / total_gain for gain in tree["loss_changes"]]
-        # XGBoost stores the value of a leaf where an inner node has its threshold.
-        tree["split_conditions"] = [
-            value / divisor if child < 0 else value
-            for value, child in zip(tree["split_conditions"], tree["left_children"], strict=True)
-        ]
-    return trees
-
-
-def _forest(document: dict[str, Any]) -> dict[str, Any]:
-    model: dict[str, Any] = document["learner"]["gradient_booster"]["model"]
-    return model
+    return [
+        {
+            **tree,
+            "loss_changes": [gain / total_gain for gain in tree["loss_changes"]],
+            # XGBoost stores the value of a leaf where an inner node has its threshold.
+            "split_conditions": [
+                value / divisor if child < 0 else value
+                for value, child in zip(
+                    tree["split_conditions"], tree["left_children"], strict=True
+                )
+            ],
+        }
+        for tree in trees
+    ]

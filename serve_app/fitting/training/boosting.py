@@ -68,6 +68,12 @@ class VariantConfig(Settings):
         " in proportion, and scores lean on the best single scores that models see: the fewer"
         " users, the more.",
     )
+    few_newcomers: int = Field(
+        default=1_500,
+        ge=0,
+        description="With fewer users without a history to learn from, the lists of such users lean"
+        " on the popularity of items: the fewer, the more. 0 leans on nothing.",
+    )
     features: tuple[str, ...] = Field(
         default=tuple(FEATURE_GROUPS),
         description="Names of features, or of their groups: user, item, candidate, cross.",

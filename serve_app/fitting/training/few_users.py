@@ -1,16 +1,13 @@
 """Leans on single scores where users are too few to learn from.
 
 A model of few users orders worse than the best of the scores it sees. The published score is then
-a mean of the model and of these scores, weighted by the number of users. A single score becomes a
-booster of stumps on one feature, so that bundles and serving know one kind of model.
+a mean of the model and of these scores, weighted by the number of users.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -18,7 +15,8 @@ from serve_app.arrays.ragged import owners
 from serve_app.domain.interactions import GRADE_GAINS
 from serve_app.fitting.moments.examples import Examples, have_touched
 from serve_app.fitting.training.averaging import average_boosters
-from serve_app.fitting.training.boosting import VariantConfig, parse_booster, weigh_users
+from serve_app.fitting.training.boosting import VariantConfig, weigh_users
+from serve_app.fitting.training.rising_trees import Rise, rising_booster
 from serve_app.measuring.metrics import ndcg_at, ranked_hits
 from serve_app.recommending.scoring.model_features import FEATURES
 
@@ -28,15 +26,12 @@ SINGLES = tuple(
 )
 """Scores that can order candidates alone, as shares of the best of each request."""
 
-N_STUMPS = 128
-"""Steps in which a booster rises from a share of 0 to 1; candidates within a step are equal."""
-
 _K = 10
 _USERS_PER_POWER = 3.0
 """So many users raise the power by one with which the best single score outweighs the others."""
 
 _LEAST_SHARE = 0.01
-"""Single scores with a smaller share are left out: each takes 128 stumps of every request."""
+"""Single scores with a smaller share are left out: each takes 42 trees of every request."""
 
 _N_NEWTON_STEPS = 25
 _RIDGE = 1.0
@@ -120,7 +115,8 @@ def distil_single(examples: Examples, single: str, config: VariantConfig) -> byt
     _, slope = fit_log_odds(shares, labels, weigh_users(examples))
     names = config.feature_names
     # A falling slope would turn the order round; chance makes it among very few users.
-    return _stumps(names.index(single), len(names), max(slope, _LEAST_SLOPE), shares.mean())
+    slope, centre = max(slope, _LEAST_SLOPE), float(shares.mean())
+    return rising_booster(Rise(names.index(single), 0.0, 1.0, slope, centre), len(names))
 
 
 def fit_log_odds(
@@ -138,34 +134,3 @@ def fit_log_odds(
         hessian = (inputs.T * (weights * odds * (1 - odds))) @ inputs + penalty
         found = found - np.linalg.solve(hessian, gradient)
     return float(found[0]), float(found[1])
-
-
-def _stumps(column: int, n_columns: int, slope: float, centre: float) -> bytes:
-    """Stumps that rise by ``slope`` while the feature rises from 0 to 1; 0 at the centre."""
-    steps = np.zeros((2, n_columns), np.float32)
-    steps[1, column] = 1.0
-    settings = {"max_depth": 1, "min_child_weight": 0, "base_score": 0.5}
-    pattern = xgboost.train(
-        {**settings, "objective": "binary:logistic", "tree_method": "hist", "nthread": 1},
-        xgboost.QuantileDMatrix(steps, np.array([0.0, 1.0])),
-        num_boost_round=1,
-    )
-    document: dict[str, Any] = json.loads(pattern.save_raw("json"))
-    model = document["learner"]["gradient_booster"]["model"]
-    thresholds = (np.arange(N_STUMPS) + 0.5) / N_STUMPS
-    model["trees"] = [
-        _stump(model["trees"][0], number, float(at), slope / N_STUMPS, centre)
-        for number, at in enumerate(thresholds)
-    ]
-    model["tree_info"] = [0] * N_STUMPS
-    model["iteration_indptr"] = list(range(N_STUMPS + 1))
-    model["gbtree_model_param"]["num_trees"] = str(N_STUMPS)
-    return bytes(parse_booster(json.dumps(document).encode()).save_raw("ubj"))
-
-
-def _stump(
-    pattern: dict[str, Any], number: int, threshold: float, rise: float, centre: float
-) -> dict[str, Any]:
-    # A request without any such score has NaN in all its candidates: either side will do.
-    low = -rise * centre
-    return {**pattern, "id": number, "split_conditions": [threshold, low, low + rise]}

@@ -19,13 +19,15 @@ from serve_app.fitting.steps.find_candidates import load_outcomes
 from serve_app.fitting.steps.publish_bundle import assemble_result
 from serve_app.fitting.steps.train_models import calibrated_variants, load_objectives, read_booster
 from serve_app.fitting.training.boosting import VariantConfig, parse_booster
-from serve_app.fitting.training.few_users import N_STUMPS
+from serve_app.fitting.training.rising_trees import N_TREES
 from serve_app.fitting.workspace.step_folders import Workspace, compute_key
 from serve_app.fitting.workspace.workers import LocalWorkers
 from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop
 
-SMALL = FitConfig(variants={"main": VariantConfig(n_trees=5, few_users=0)}, **FEW_EXAMPLES)
+SMALL = FitConfig(
+    variants={"main": VariantConfig(n_trees=5, few_users=0, few_newcomers=0)}, **FEW_EXAMPLES
+)
 LEARNING = {name: step for name, step in STEPS.items() if name != "publish"}
 SHOP = DataInMemory(FitData(*demo_shop()))
 
@@ -102,10 +104,18 @@ class TestTrain:
             for kind in n_users
         }
         grown = {kind: 2 * main.for_users(n).n_trees for kind, n in n_users.items()}
-        # Stumps of the singles that a model leans on, two and one here, follow its own trees.
+        # Trees of the singles that a model leans on, two and one here, come with its own trees.
         of_singles = {kind: trees[kind] - n for kind, n in grown.items()}
-        assert of_singles == {"held_out": 2 * N_STUMPS, "published": N_STUMPS}
+        assert of_singles == {"held_out": 2 * N_TREES, "published": N_TREES}
         assert grown["held_out"] < grown["published"] < 2 * 5
+
+    def test_both_models_lean_on_popularity_where_newcomers_are_few(self, work):
+        main = SMALL.variants["main"].model_copy(update={"few_newcomers": 1_500})
+        fit_all(work, SMALL.model_copy(update={"variants": {"main": main}}))
+
+        for kind in ("held_out", "published"):
+            booster = parse_booster(read_booster(work, kind, "main"))
+            assert booster.num_boosted_rounds() == 2 * 5 + N_TREES
 
 
 class TestRun:

@@ -5,13 +5,13 @@ from serve_app.arrays.ragged import offsets_of
 from serve_app.fitting.moments.examples import Examples
 from serve_app.fitting.training.boosting import VariantConfig, parse_booster
 from serve_app.fitting.training.few_users import (
-    N_STUMPS,
     SINGLES,
     distil_single,
     fit_log_odds,
     single_weight,
     weigh_singles,
 )
+from serve_app.fitting.training.rising_trees import N_STEPS
 from serve_app.recommending.scoring.boosters import predict
 from serve_app.recommending.scoring.model_features import FEATURES
 
@@ -87,7 +87,7 @@ class TestDistilled:
         shares = examples.matrix[:, FEATURES.index(SINGLES[0])]
         order = np.argsort(shares)
         assert (np.diff(scores[order]) >= -1e-5).all()
-        far = np.searchsorted(shares[order], shares[order] + 2 / N_STUMPS)
+        far = np.searchsorted(shares[order], shares[order] + 2 / N_STEPS)
         reached = far < len(order)
         assert (scores[order][far[reached]] > scores[order][reached]).all()
 

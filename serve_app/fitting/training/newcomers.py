@@ -1,0 +1,89 @@
+"""Leans on popularity for users without a history, where those to learn from are few.
+
+All users of a window see the same numbers of an item. Trees then learn by heart which items sold
+after its beginning by chance, and order the lists of the next newcomers by it. Users with a history
+differ from each other, and keep the score of the trees alone.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from serve_app.arrays.columns import Mask
+from serve_app.fitting.moments.examples import Examples
+from serve_app.fitting.training.averaging import average_boosters
+from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.fitting.training.rising_trees import Gate, Rise, rising_booster
+from serve_app.recommending.scoring.model_features import FEATURES
+
+_EVENTS = "candidate.log_events"
+
+_POPULARITIES = ("item.popularity", "candidate.popular_score")
+"""Equal numbers. Items outside of the list of popular ones lack the second."""
+
+_LESS_THAN_ONE = math.log1p(1) / 2
+"""Logarithm of a number of events, between that of none and that of one."""
+
+_MOST_SLOPE = 10.0
+"""Slope where nobody is new. Popularity is a logarithm: a slope of 1 has the odds of an item in
+proportion to its interactions, and this one leaves the trees the order of about equal items."""
+
+_LOWEST = 0.05
+"""Quantile of the candidates' popularity where the rise begins; lists are made of those above."""
+
+_HEADROOM = 0.5
+"""By so much may an item exceed the most popular one of the examples: shops grow."""
+
+
+class Popularity(NamedTuple):
+    """Popularity beside the model, as a booster; ``None`` where newcomers are enough."""
+
+    booster: bytes | None
+
+    def join(self, model: bytes) -> bytes:
+        """The sum of both, with the objective and the base score of the model."""
+        return model if self.booster is None else average_boosters([self.booster, model], [1, 1])
+
+
+def lean_on_popularity(examples: Examples, config: VariantConfig) -> Popularity:
+    """The popularity that a model leans on for users without events.
+
+    Args:
+        examples: that the model learns from.
+    """
+    slope = popularity_slope(count_newcomers(examples), config.few_newcomers)
+    names = config.feature_names
+    known = [name for name in _POPULARITIES if name in names]
+    if not slope or _EVENTS not in names or not known:
+        return Popularity(None)
+    low, high = _limits(examples, known[0])
+    # Items sink by what they lack to the most popular one: nothing seems wanted too surely.
+    rise = Rise(names.index(known[0]), low, high, slope, centre=high)
+    gate = Gate(names.index(_EVENTS), _LESS_THAN_ONE)
+    return Popularity(rising_booster(rise, len(names), gate))
+
+
+def count_newcomers(examples: Examples) -> int:
+    """Lists of users without events."""
+    # All candidates of a list have the same number of events.
+    firsts = examples.offsets[:-1][np.diff(examples.offsets) > 0]
+    return int(_are_of_newcomers(examples)[firsts].sum())
+
+
+def popularity_slope(n_newcomers: int, few_newcomers: int) -> float:
+    """Falls with the number of newcomers, to 0 at ``few_newcomers``."""
+    lacking = 1 - n_newcomers / few_newcomers if few_newcomers else 0.0
+    return _MOST_SLOPE * max(lacking, 0.0)
+
+
+def _limits(examples: Examples, popularity: str) -> tuple[float, float]:
+    """Popularities between which the candidates of newcomers differ."""
+    numbers, is_new = examples.matrix[:, FEATURES.index(popularity)], _are_of_newcomers(examples)
+    numbers = numbers[is_new] if is_new.any() else numbers
+    return float(np.nanquantile(numbers, _LOWEST)), float(np.nanmax(numbers)) + _HEADROOM
+
+
+def _are_of_newcomers(examples: Examples) -> Mask:
+    """Marks candidates of users without events, shape (len(examples.matrix),)."""
+    return np.asarray(examples.matrix[:, FEATURES.index(_EVENTS)] < _LESS_THAN_ONE)
