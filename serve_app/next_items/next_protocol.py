@@ -175,7 +175,7 @@ def _check_questions(n_sessions: int, n_questions: int, label: Label, cut_at: fl
     begin = f"from {iso_time(cut_at)} on"
     if not n_sessions:
         raise NotEnoughData(
-            f"no session of two events with ranked items begins {begin}: raise"
+            f"no session of two or more events with ranked items begins {begin}: raise"
             " --session-gap-minutes or --test-share, or lower --min-buyers"
         )
     if not n_questions:

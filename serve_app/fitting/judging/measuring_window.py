@@ -16,7 +16,7 @@ from serve_app.fitting.data.moments import histories_at
 from serve_app.fitting.data.outcomes import Outcomes
 from serve_app.fitting.judging import window_results
 from serve_app.fitting.judging.window_results import POPULARITY, SERVED, WIDTH, Order, WindowResults
-from serve_app.fitting.moments.examples import Examples
+from serve_app.fitting.moments.examples import Examples, are_newcomers
 from serve_app.fitting.moments.snapshot import Snapshot
 from serve_app.measuring.lists import hits_of
 from serve_app.recommending.candidates.finding import keys_with_types
@@ -37,7 +37,8 @@ class Contest:
 
     Attributes:
         variants: orders by name, at least one; the first is the main variant.
-        calibrated: names of the variants whose scores are log-odds of being wanted.
+        calibrated: names of the variants whose scores of users with a history are log-odds of being
+            wanted.
         served: order of the model that is served now, where it can be compared.
         ranking: settings that make the served lists diverse.
     """
@@ -174,10 +175,13 @@ def _find_offers(scores: NDArray[np.float32], examples: Examples) -> NDArray[np.
 
 def _sum_bins(log_odds: list[NDArray[np.float32]], examples: Examples) -> NDArray[np.float64]:
     """See ``WindowResults.calibration``."""
+    # Popularity may lead the scores of newcomers: those are no log-odds.
+    has_history = ~are_newcomers(examples)[owners(examples.offsets)]
     # The label of training: the quantity that a binary objective learns to predict.
-    labels = examples.gains / GRADE_GAINS.max()
+    labels = examples.gains[has_history] / GRADE_GAINS.max()
     sums = np.zeros((len(log_odds), N_BINS, 3))
-    for i, predicted in enumerate(map(expit, log_odds)):
+    for i, scores in enumerate(log_odds):
+        predicted = expit(scores[has_history])
         bins = np.digitize(predicted, _BIN_EDGES)
         for j, values in enumerate((predicted, labels, None)):
             sums[i, :, j] = np.bincount(bins, values, minlength=N_BINS)

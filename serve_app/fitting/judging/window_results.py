@@ -35,7 +35,8 @@ class WindowResults:
 
     Attributes:
         names: of the orders: variants, ``<variant>_diverse``, sources, ``fused`` and the like.
-        calibrated: names of the orders whose scores are log-odds of being wanted.
+        calibrated: names of the orders whose scores of users with a history are log-odds of being
+            wanted.
         lists: shape (n_names, n, WIDTH), int32, rows of the catalogue, best first, ``MISSING``
             behind the end of a list.
         hits: shape of ``lists``, positions that hold a wanted item.
@@ -47,7 +48,7 @@ class WindowResults:
             variant's list.
         calibration: shape (len(calibrated), bins, 3), float64: in each bin of the predicted
             probability, the sum of the predictions, the sum of the labels, and the number of
-            candidates.
+            candidates, of users with a history.
     """
 
     names: tuple[str, ...]

@@ -1,5 +1,6 @@
 """Makes training examples: candidates of past moments, their features and their outcomes."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +21,11 @@ from serve_app.recommending.scoring.model_features import FEATURES, assemble, us
 
 BLOCK_USERS = 256
 """Users whose candidates are in memory together."""
+
+LESS_THAN_ONE_EVENT = math.log1p(1) / 2
+"""A value of ``candidate.log_events`` between those of no event and of one."""
+
+_LOG_EVENTS = FEATURES.index("candidate.log_events")
 
 # Sources do not look at the length of the list.
 _LIST_LENGTH = 10
@@ -146,6 +152,16 @@ def have_touched(examples: Examples) -> Mask:
     """Users who touched any of their candidates, shape (len(examples),)."""
     lists = owners(examples.offsets)
     return np.bincount(lists, examples.strengths > 0, minlength=len(examples)) > 0
+
+
+def are_newcomers(examples: Examples) -> Mask:
+    """Users without any event, shape (len(examples),); users without candidates do not count."""
+    newcomers = np.zeros(len(examples), bool)
+    # All candidates of a user have the same number of events.
+    listed = np.flatnonzero(np.diff(examples.offsets))
+    log_events = examples.matrix[examples.offsets[listed], _LOG_EVENTS]
+    newcomers[listed] = log_events < LESS_THAN_ONE_EVENT
+    return newcomers
 
 
 def concatenate_examples(parts: list[Examples]) -> Examples:

@@ -49,7 +49,7 @@ class Figures:
         candidate_recall: share of the wanted items that were among the user's candidates.
         activity, ages, sources: of the main variant and of the orders it is compared with.
         gains: by variant, the features with the largest shares of the gain, largest first.
-        calibration: by variant whose scores are log-odds of being wanted.
+        calibration: by variant whose scores of users with a history are log-odds of being wanted.
         recommended: items that most lists of the main variant hold.
         changes: since the last bundle, by order and metric; counts of the data have no order.
     """

@@ -157,7 +157,8 @@ def _write_sources(facts: Facts) -> Iterator[Part]:
 def _write_model(facts: Facts) -> Iterator[Part]:
     yield Picture("gains", f"the features that {facts.main} gains most from")
     yield (
-        "Points above the dashed line mean that probabilities are too low, points below it that"
+        "Probabilities are those of users with a history."
+        " Points above the dashed line mean that probabilities are too low, points below it that"
         " they are too high. Uncounted interactions, except views, make an item wanted in part."
         " Models learn from few of the candidates that nobody wanted, which makes"
         " probabilities too high; the order of a list does not depend on that."

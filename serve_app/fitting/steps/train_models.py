@@ -99,7 +99,7 @@ def load_objectives(work: Workspace) -> Mapping[str, Sequence[Objective]]:
 
 
 def calibrated_variants(work: Workspace) -> tuple[str, ...]:
-    """Variants whose scores are log-odds of being wanted: none of their models ranks."""
+    """Variants whose models learn no order: scores of users with a history are log-odds."""
     return tuple(
         name for name, objectives in load_objectives(work).items() if set(objectives) == {BINARY}
     )

@@ -72,7 +72,7 @@ class VariantConfig(Settings):
         default=1_500,
         ge=0,
         description="With fewer users without a history to learn from, the lists of such users lean"
-        " on the popularity of items: the fewer, the more. 0 leans on nothing.",
+        " on the popularity of items: the fewer, the more. With 0 they never do.",
     )
     features: tuple[str, ...] = Field(
         default=tuple(FEATURE_GROUPS),

@@ -5,13 +5,13 @@ after its beginning by chance, and order the lists of the next newcomers by it. 
 differ from each other, and keep the score of the trees alone.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from serve_app.arrays.columns import Mask
-from serve_app.fitting.moments.examples import Examples
+from serve_app.arrays.ragged import owners
+from serve_app.fitting.moments.examples import LESS_THAN_ONE_EVENT, Examples, are_newcomers
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import VariantConfig
 from serve_app.fitting.training.rising_trees import Gate, Rise, rising_booster
@@ -22,12 +22,9 @@ _EVENTS = "candidate.log_events"
 _POPULARITIES = ("item.popularity", "candidate.popular_score")
 """Equal numbers. Items outside of the list of popular ones lack the second."""
 
-_LESS_THAN_ONE = math.log1p(1) / 2
-"""Logarithm of a number of events, between that of none and that of one."""
-
 _MOST_SLOPE = 10.0
 """Slope where nobody is new. Popularity is a logarithm: a slope of 1 has the odds of an item in
-proportion to its interactions, and this one leaves the trees the order of about equal items."""
+proportion to its interactions, and larger ones let the trees say less."""
 
 _LOWEST = 0.05
 """Quantile of the candidates' popularity where the rise begins; lists are made of those above."""
@@ -52,23 +49,17 @@ def lean_on_popularity(examples: Examples, config: VariantConfig) -> Popularity:
     Args:
         examples: that the model learns from.
     """
-    slope = popularity_slope(count_newcomers(examples), config.few_newcomers)
+    slope = popularity_slope(int(are_newcomers(examples).sum()), config.few_newcomers)
     names = config.feature_names
     known = [name for name in _POPULARITIES if name in names]
     if not slope or _EVENTS not in names or not known:
         return Popularity(None)
-    low, high = _limits(examples, known[0])
-    # Items sink by what they lack to the most popular one: nothing seems wanted too surely.
-    rise = Rise(names.index(known[0]), low, high, slope, centre=high)
-    gate = Gate(names.index(_EVENTS), _LESS_THAN_ONE)
+    numbers = _popularities(examples, known[0])
+    low, high = float(np.nanquantile(numbers, _LOWEST)), float(np.nanmax(numbers))
+    # The most popular item keeps its score, and others sink: nothing seems wanted too surely.
+    rise = Rise(names.index(known[0]), low, high + _HEADROOM, slope, centre=high)
+    gate = Gate(names.index(_EVENTS), LESS_THAN_ONE_EVENT)
     return Popularity(rising_booster(rise, len(names), gate))
-
-
-def count_newcomers(examples: Examples) -> int:
-    """Lists of users without events."""
-    # All candidates of a list have the same number of events.
-    firsts = examples.offsets[:-1][np.diff(examples.offsets) > 0]
-    return int(_are_of_newcomers(examples)[firsts].sum())
 
 
 def popularity_slope(n_newcomers: int, few_newcomers: int) -> float:
@@ -77,13 +68,8 @@ def popularity_slope(n_newcomers: int, few_newcomers: int) -> float:
     return _MOST_SLOPE * max(lacking, 0.0)
 
 
-def _limits(examples: Examples, popularity: str) -> tuple[float, float]:
-    """Popularities between which the candidates of newcomers differ."""
-    numbers, is_new = examples.matrix[:, FEATURES.index(popularity)], _are_of_newcomers(examples)
-    numbers = numbers[is_new] if is_new.any() else numbers
-    return float(np.nanquantile(numbers, _LOWEST)), float(np.nanmax(numbers)) + _HEADROOM
-
-
-def _are_of_newcomers(examples: Examples) -> Mask:
-    """Marks candidates of users without events, shape (len(examples.matrix),)."""
-    return np.asarray(examples.matrix[:, FEATURES.index(_EVENTS)] < _LESS_THAN_ONE)
+def _popularities(examples: Examples, name: str) -> NDArray[np.float32]:
+    """Of the candidates of newcomers, or of all candidates where nobody is new; shape (n,)."""
+    numbers = examples.matrix[:, FEATURES.index(name)]
+    is_new = are_newcomers(examples)[owners(examples.offsets)]
+    return numbers[is_new] if is_new.any() else numbers

@@ -100,19 +100,17 @@ _LAID = ("parents", "left_children", "right_children", "split_indices", "split_c
 _NO_PARENT = 2**31 - 1
 
 
-def _lay(
-    node: Node, parent: int = _NO_PARENT, number: int = 0
-) -> Iterator[tuple[int, int, int, int, float]]:
-    """Yields the ``_LAID`` of a node and of all below it; ``number`` is that of the node."""
-    if isinstance(node, float):
-        yield parent, -1, -1, 0, node
-        return
-    column, threshold, left, right = node
-    second = number + 1 + _count_nodes(left)
-    yield parent, number + 1, second, column, threshold
-    yield from _lay(left, number, number + 1)
-    yield from _lay(right, number, second)
+def _lay(root: Node) -> Iterator[tuple[int, int, int, int, float]]:
+    """Yields the ``_LAID`` of every node, level by level.
 
-
-def _count_nodes(node: Node) -> int:
-    return 1 if isinstance(node, float) else 1 + _count_nodes(node[2]) + _count_nodes(node[3])
+    XGBoost finds the right child of a node behind the left one, whatever the document says.
+    """
+    queue = [(root, _NO_PARENT)]
+    # The queue grows while it is read; the number of a node is its place there.
+    for number, (node, parent) in enumerate(queue):
+        if isinstance(node, float):
+            yield parent, -1, -1, 0, node
+            continue
+        column, threshold, left, right = node
+        yield parent, len(queue), len(queue) + 1, column, threshold
+        queue += [(left, number), (right, number)]

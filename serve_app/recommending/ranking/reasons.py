@@ -88,7 +88,7 @@ def choose_reasons(
 
     The source that ranks a candidate best decides; of several, the first in ``sources``. A
     candidate of ``popular`` alone is called highly rated if it is, and popular otherwise. Untried
-    candidates are never called popular: narrow filters leave no others.
+    candidates, which narrow filters may leave alone, are never called popular.
 
     Args:
         source_ranks: shape (total, n_sources), NaN where the source did not offer the candidate.

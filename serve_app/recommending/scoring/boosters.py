@@ -44,8 +44,8 @@ def scoring_of(booster: xgboost.Booster) -> Scoring:
 def predict(booster: xgboost.Booster, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sums of the leaves, shape (n,), for the rows of a matrix, shape (n, f), of ``assemble``.
 
-    For ``binary:logistic`` they are log-odds. For a ranking objective only their order has a
-    meaning.
+    For ``binary:logistic`` and users with a history they are log-odds. For a ranking objective
+    only their order has a meaning.
     """
     if not len(matrix):
         return np.empty(0, np.float32)

@@ -183,7 +183,7 @@ class TestSplit:
             (
                 log_of(*clicks("ann", 1, 0), *clicks("bob", 2, 0)),
                 CONFIG,
-                "no session of two events with ranked items begins from .* on: raise",
+                "no session of two or more events with ranked items begins from .* on: raise",
             ),
             (
                 log_of(*clicks("ann", 1, 0, 1, kind="purchase"), *clicks("bob", 3, 0, 1)),

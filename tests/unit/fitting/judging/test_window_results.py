@@ -133,16 +133,18 @@ def test_says_which_sources_had_offered_what_is_recommended():
     assert np.isin(first, tables.popular_rows).all()
 
 
-def test_calibration_counts_every_candidate_of_the_test_users_once():
+def test_calibration_counts_every_candidate_of_test_users_with_a_history_once():
     _, found, all_blocks = window()
-    n_relevant = count_wanted(found)
+    n_relevant, moments = count_wanted(found), found.moments
+    measured_users = n_relevant > 0
+    examined = measured_users & (moments.ends > moments.starts)
     n = sum(
-        int(np.diff(block.examples.offsets)[n_relevant[block.users] > 0].sum())
-        for block in all_blocks
+        int(np.diff(block.examples.offsets)[examined[block.users]].sum()) for block in all_blocks
     )
     [bins] = measured().calibration
 
     assert bins.shape == (N_BINS, 3)
+    assert examined.sum() < measured_users.sum()
     assert bins[:, 2].sum() == n
     filled = bins[:, 2] > 0
     assert (np.diff(bins[filled, 0] / bins[filled, 2]) > 0).all()
