@@ -24,10 +24,9 @@ from serve_app.recommending.scoring.boosters import predict
 from tests.support.few_examples import FEW_EXAMPLES
 from tests.support.hand_made_logs import demo_shop
 
-CONFIG = FitConfig(
-    variants={"main": VariantConfig(n_models=1, n_trees=10, min_ranking_users=0, few_users=0)},
-    **FEW_EXAMPLES,
-)
+# No trees but those that are learnt.
+MAIN = VariantConfig(n_models=1, n_trees=10, min_ranking_users=0, few_users=0, few_newcomers=0)
+CONFIG = FitConfig(variants={"main": MAIN}, **FEW_EXAMPLES)
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,10 @@ class RayWorkers:
     ) -> Iterator[Result]:
         _ensure_started()
         common: Any = ray.put(shared)
-        # The object store holds a copy. Without this line the driver would keep its own as well.
+        # The object store holds a copy. Without these lines the driver would keep its own as well,
+        # and whatever was freed while the step made it.
         del shared
+        give_back_freed()
         limit = max(1, _TASKS_PER_CPU * _n_cpus())
         waiting: deque[Any] = deque()
         for part in parts:
