@@ -62,7 +62,7 @@ def lean_on_singles(examples: Examples, config: VariantConfig, n_users: int) -> 
     Args:
         n_users: users of the examples.
     """
-    weight = single_weight(n_users, config.few_users)
+    weight = lean_weight(n_users, config.few_users)
     if not weight:
         return Singles((), ())
     shares = weigh_singles(examples, config.feature_names, n_users)
@@ -73,8 +73,8 @@ def lean_on_singles(examples: Examples, config: VariantConfig, n_users: int) -> 
     )
 
 
-def single_weight(n_users: int, few_users: int) -> float:
-    """Weight of all single scores beside the model: 1 without users, 0 from ``few_users`` on."""
+def lean_weight(n_users: int, few_users: int) -> float:
+    """Weight of what a model leans on: 1 without users, 0 from ``few_users`` on."""
     return max(1.0 - n_users / few_users, 0.0) if few_users else 0.0
 
 

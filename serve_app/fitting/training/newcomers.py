@@ -8,12 +8,12 @@ differ from each other, and keep the score of the trees alone.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from serve_app.arrays.ragged import owners
 from serve_app.fitting.moments.examples import LESS_THAN_ONE_EVENT, Examples, are_newcomers
 from serve_app.fitting.training.averaging import average_boosters
 from serve_app.fitting.training.boosting import VariantConfig
+from serve_app.fitting.training.few_users import lean_weight
 from serve_app.fitting.training.rising_trees import Gate, Rise, rising_booster
 from serve_app.recommending.scoring.model_features import FEATURES
 
@@ -49,12 +49,16 @@ def lean_on_popularity(examples: Examples, config: VariantConfig) -> Popularity:
     Args:
         examples: that the model learns from.
     """
-    slope = popularity_slope(int(are_newcomers(examples).sum()), config.few_newcomers)
+    newcomers = are_newcomers(examples)
+    slope = popularity_slope(int(newcomers.sum()), config.few_newcomers)
     names = config.feature_names
     known = [name for name in _POPULARITIES if name in names]
     if not slope or _EVENTS not in names or not known:
         return Popularity(None)
-    numbers = _popularities(examples, known[0])
+    numbers = examples.matrix[:, FEATURES.index(known[0])]
+    # Where nobody is new, the candidates of all users tell where popularities lie.
+    if newcomers.any():
+        numbers = numbers[newcomers[owners(examples.offsets)]]
     low, high = float(np.nanquantile(numbers, _LOWEST)), float(np.nanmax(numbers))
     # The most popular item keeps its score, and others sink: nothing seems wanted too surely.
     rise = Rise(names.index(known[0]), low, high + _HEADROOM, slope, centre=high)
@@ -64,12 +68,4 @@ def lean_on_popularity(examples: Examples, config: VariantConfig) -> Popularity:
 
 def popularity_slope(n_newcomers: int, few_newcomers: int) -> float:
     """Falls with the number of newcomers, to 0 at ``few_newcomers``."""
-    lacking = 1 - n_newcomers / few_newcomers if few_newcomers else 0.0
-    return _MOST_SLOPE * max(lacking, 0.0)
-
-
-def _popularities(examples: Examples, name: str) -> NDArray[np.float32]:
-    """Of the candidates of newcomers, or of all candidates where nobody is new; shape (n,)."""
-    numbers = examples.matrix[:, FEATURES.index(name)]
-    is_new = are_newcomers(examples)[owners(examples.offsets)]
-    return numbers[is_new] if is_new.any() else numbers
+    return _MOST_SLOPE * lean_weight(n_newcomers, few_newcomers)

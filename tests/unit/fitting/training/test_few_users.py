@@ -8,7 +8,7 @@ from serve_app.fitting.training.few_users import (
     SINGLES,
     distil_single,
     fit_log_odds,
-    single_weight,
+    lean_weight,
     weigh_singles,
 )
 from serve_app.fitting.training.rising_trees import N_STEPS
@@ -31,14 +31,14 @@ def examples_of(best, *, direction=1.0):
 
 class TestWeight:
     def test_falls_with_the_number_of_users(self):
-        assert [single_weight(n, 200) for n in (0, 50, 100)] == [1.0, 0.75, 0.5]
+        assert [lean_weight(n, 200) for n in (0, 50, 100)] == [1.0, 0.75, 0.5]
 
     @pytest.mark.parametrize("n_users", [200, 201, 10_000])
     def test_many_users_need_no_single(self, n_users):
-        assert single_weight(n_users, 200) == 0
+        assert lean_weight(n_users, 200) == 0
 
     def test_no_user_is_few_where_the_setting_is_zero(self):
-        assert single_weight(3, 0) == 0
+        assert lean_weight(3, 0) == 0
 
 
 class TestWeights:
