@@ -116,6 +116,9 @@ def enlarged_tables(
         transition_weights=np.tile(tables.transition_weights, (n_copies, 1)),
         step_in=np.tile(tables.step_in, (n_copies, 1)),
         step_out=np.tile(tables.step_out, (n_copies, 1)),
+        context_vectors=np.tile(tables.context_vectors, (n_copies, 1, 1)),
+        next_vectors=np.tile(tables.next_vectors, (n_copies, 1)),
+        next_biases=np.tile(tables.next_biases, n_copies),
         # A key is first row * n_rows + second row.
         pair_keys=tables.pair_keys // n * len(large) + tables.pair_keys % n,
         visit_offsets=_of_originals(tables.visit_offsets, n * (n_copies - 1)),

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.narrow_filters import catalogue
 from serve_app.arrays.columns import IdIndex
 from serve_app.arrays.ragged import offsets_of
-from serve_app.domain.candidate_tables import CandidateTables
+from serve_app.domain.candidate_tables import N_CONTEXTS, CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import NO_EVENTS, HistoryArchive
@@ -80,12 +80,14 @@ def _tables(shop: Catalogue) -> CandidateTables:
         **dict.fromkeys(("neighbour_scores", "basket_weights", "linear_weights"), nothing),
         **dict.fromkeys(("pair_weights", "pair_rests"), nothing),
         **dict.fromkeys(("recent_trends", "factors_in", "factors_out", "period_counts"), columns),
-        **dict.fromkeys(("step_in", "step_out"), columns),
+        **dict.fromkeys(("step_in", "step_out", "next_vectors"), columns),
     }
     return CandidateTables(
         until_at=np.zeros(1),
         source_weights=nothing,
         transition_weights=np.zeros((0, 3), np.float32),
+        context_vectors=np.zeros((n, N_CONTEXTS, 0), np.float32),
+        next_biases=np.full(n, np.nan, np.float32),
         pair_keys=np.empty(0, np.int64),
         popular_rows=popular,
         category_offsets=offsets_of(np.bincount(codes, minlength=shop.categories.n_words)),

@@ -10,6 +10,7 @@ from serve_app.arrays.columns import IdIndex
 from serve_app.arrays.ragged import Offsets
 from serve_app.bundles.array_files import Array, build, build_columns, open_array
 from serve_app.bundles.manifest import (
+    FIRST_WITH_SESSION_MODEL,
     FIRST_WITH_SESSIONS,
     FIRST_WITH_WORDS,
     Manifest,
@@ -18,7 +19,7 @@ from serve_app.bundles.manifest import (
     read_manifest,
 )
 from serve_app.bundles.roots import open_root, read_current, read_manifest_at
-from serve_app.domain.candidate_tables import CandidateTables
+from serve_app.domain.candidate_tables import N_CONTEXTS, CandidateTables
 from serve_app.domain.catalogue import Catalogue
 from serve_app.domain.fitted import Fitted
 from serve_app.domain.interactions import HistoryArchive
@@ -138,6 +139,8 @@ def _reader(folder: Path, manifest: Manifest, part: str) -> Callable[[str], Arra
 def _read_tables(folder: Path, manifest: Manifest) -> CandidateTables:
     read = _reader(folder, manifest, "tables")
     given = _no_sessions(read) if manifest.format < FIRST_WITH_SESSIONS else {}
+    if manifest.format < FIRST_WITH_SESSION_MODEL:
+        given |= _no_session_model(len(read("neighbour_offsets")) - 1)
     if manifest.format < FIRST_WITH_WORDS:
         # Without words: items that changed keep no content vector.
         width = read("content_vectors").shape[1]
@@ -178,10 +181,20 @@ def _no_sessions(read: Callable[[str], Array]) -> dict[str, Array | IdIndex]:
     }
 
 
+def _no_session_model(n_rows: int) -> dict[str, Array | IdIndex]:
+    """A model of sessions that knows no row."""
+    return {
+        "context_vectors": np.zeros((n_rows, N_CONTEXTS, 1), np.float32),
+        "next_vectors": np.zeros((n_rows, 1), np.float32),
+        "next_biases": np.full(n_rows, np.nan, np.float32),
+    }
+
+
 _BY_ITEM = (
     *("trends", "recent_trends", "period_counts"),
     *("factors_in", "factors_out", "content_vectors"),
     *("step_in", "step_out"),
+    *("context_vectors", "next_vectors", "next_biases"),
 )
 
 

@@ -15,19 +15,23 @@ from serve_app.recommending.scoring.model_features import fingerprint
 
 MANIFEST = "manifest.json"
 
-FORMAT: Literal[8] = 8
+FORMAT: Literal[9] = 9
 """Raise it when a file of a bundle changes its name, form or meaning, or the manifest gets a key:
 builds that do not know the key then name the format that they read."""
 
-_READABLE = (5, 6, 7, FORMAT)
+_READABLE = (5, 6, 7, 8, FORMAT)
 """Format 5 has no ``shop_id`` and no ``order``; their defaults say what it meant. Format 6 has no
-vectors of words, and no empty rows for new items. Format 7 has no tables of sessions."""
+vectors of words, and no empty rows for new items. Format 7 has no tables of sessions, and format 8
+no model of sessions."""
 
 FIRST_WITH_WORDS = 7
 """The first format whose tables have vectors of words."""
 
 FIRST_WITH_SESSIONS = 8
 """The first format whose tables have transitions and sessions."""
+
+FIRST_WITH_SESSION_MODEL = 9
+"""The first format whose tables have the vectors of a model of sessions."""
 
 VERSION_PATTERN = re.compile(r"^[0-9]{8}-[0-9a-f]{8}$")
 """UTC day of the last interaction, and the start of the hash of the contents."""
@@ -90,7 +94,7 @@ class Manifest(Settings):
         rating_scale: top of the scale of the ratings.
     """
 
-    format: Literal[5, 6, 7, 8] = FORMAT
+    format: Literal[5, 6, 7, 8, 9] = FORMAT
     version: str = Field(pattern=VERSION_PATTERN.pattern)
     shop_id: str = ""
     created_at: float

@@ -9,6 +9,10 @@ from serve_app.arrays.columns import IdIndex, Mask, Rows
 from serve_app.arrays.patches import Matrix
 from serve_app.arrays.ragged import Offsets
 
+N_CONTEXTS = 3
+"""An item is the last of a session, the one before, or any of the latest
+(``recommending.candidates.session_model``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CandidateTables:
@@ -42,6 +46,10 @@ class CandidateTables:
         step_in: shape (n_rows, f), float32, vectors of the item before a step of a session.
         step_out: shape (n_rows, f), float32, vectors of the item after a step; the product of both
             smooths the weights of transitions.
+        context_vectors: shape (n_rows, N_CONTEXTS, f), float32, of the row as a part of a session.
+        next_vectors: shape (n_rows, f), float32, of the row as the next item of a session.
+        next_biases: shape (n_rows,), float32, added to the product of both; NaN for rows that the
+            model of sessions does not know.
         pair_keys: shape (n_pairs,), int64, ascending, ``first row * n_rows + second row`` of items
             that followed each other in sessions.
         pair_offsets: shape (n_pairs + 1,), int64, one list per pair.
@@ -92,6 +100,9 @@ class CandidateTables:
     transition_weights: NDArray[np.float32]
     step_in: NDArray[np.float32]
     step_out: NDArray[np.float32]
+    context_vectors: NDArray[np.float32]
+    next_vectors: NDArray[np.float32]
+    next_biases: NDArray[np.float32]
     pair_keys: NDArray[np.int64]
     pair_offsets: Offsets
     pair_rows: Rows

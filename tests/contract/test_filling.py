@@ -122,7 +122,7 @@ class TestPrepareFirstRun:
         said: list[str] = []
         prepare_first_run(workplace, settings_of(tmp_path), said.append, silent, demo=True)
 
-        assert "its format is 1, this build reads 5, 6, 7 and 8" in said[1]
+        assert "its format is 1, this build reads 5, 6, 7, 8 and 9" in said[1]
         assert why_unservable(workplace) is None
 
     def test_a_bundle_without_usable_models_is_fitted_over(

@@ -25,7 +25,7 @@ def fitted(variant: str, n_trees: int = 5) -> FittedModel:
     """A model of chance: what it says differs from item to item, and from variant to variant."""
     rng = np.random.default_rng(len(variant))
     matrix = rng.random((300, len(FEATURES)), dtype=np.float32)
-    labels = (matrix @ rng.normal(size=len(FEATURES)) > 0).astype(int)
+    labels = ((matrix - 0.5) @ rng.normal(size=len(FEATURES)) > 0).astype(int)
     examples = xgboost.DMatrix(matrix, labels, qid=np.zeros(len(labels), int))
     settings = {"objective": OBJECTIVES[variant], "max_depth": 3, "nthread": 1}
     booster = xgboost.train(settings, examples, n_trees)

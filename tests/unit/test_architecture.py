@@ -154,8 +154,8 @@ FILE_ENDINGS = {"html", "json", "jsonl", "md", "yaml"}
 LONGEST_MODULE = 300
 MOST_FILES = 15
 LARGEST_FOLDER = 2500
-LARGE_FOLDERS = {"fitting"}
-"""Capabilities that are larger: a fit is one, and its folders keep it in order."""
+LARGE_FOLDERS = {"fitting", "recommending"}
+"""Capabilities that are larger: each is one, and its folders keep it in order."""
 
 LONGEST_FUNCTION = 40
 MEDIAN_FUNCTION = 5

@@ -20,6 +20,7 @@ from serve_app.fitting.tables.neighbours import find_neighbours
 from serve_app.fitting.tables.pair_tables import find_pair_steps
 from serve_app.fitting.tables.popularity_tables import count_periods, order_catalogue
 from serve_app.fitting.tables.session_tables import collect_sessions
+from serve_app.fitting.tables.session_training import train_session_model
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.fitting.tables.transition_tables import find_transitions
 from serve_app.fitting.tables.vectors import (
@@ -58,6 +59,7 @@ def fit_tables(
         **order_catalogue(catalogue)._asdict(),
         **find_neighbours(touched, n_rows, n_users, config)._asdict(),
         **find_transitions(log, n_rows, at, config)._asdict(),
+        **train_session_model(log, n_rows, config)._asdict(),
         **find_pair_steps(log, n_rows, at, config)._asdict(),
         **collect_sessions(log, n_rows, config)._asdict(),
         **collect_baskets(bought, n_rows, n_users, at, config)._asdict(),

@@ -37,6 +37,19 @@ class TablesConfig(Settings):
     step_dim: int = Field(
         default=32, ge=1, le=512, description="Length of the vectors that smooth transitions."
     )
+    session_dim: int = Field(
+        default=64, ge=1, le=512, description="Length of the vectors of the model of sessions."
+    )
+    max_session_steps: int = Field(
+        default=200_000,
+        ge=1,
+        description="Latest steps within sessions that the model of sessions learns from.",
+    )
+    max_session_items: int = Field(
+        default=10_000,
+        ge=1,
+        description="Items that the model of sessions knows: those with the most steps.",
+    )
     max_pairs: int = Field(
         default=500_000,
         ge=1,

@@ -8,6 +8,7 @@ from serve_app.arrays.grouping import Keys, matches, strongest_by_key
 from serve_app.arrays.ragged import gather, lengths_of, owners
 from serve_app.arrays.units import MINUTE_S
 from serve_app.domain.unfinished import describe_unfinished
+from serve_app.recommending.candidates.session_model import log_shares
 from serve_app.recommending.candidates.sources.query import Queries
 from serve_app.recommending.scoring.model_features import days_since
 
@@ -33,6 +34,7 @@ def session_features(
         transitions,
         _after_last_two(keys, requests, queries, transitions[:, 0]),
         _products(last, rows, requests, tables.step_in, tables.step_out),
+        log_shares(rows, requests, sessions, tables),
         np.where(last[requests] == MISSING, np.nan, codes[rows] == codes[last[requests]]),
         _category_shares(queries)[requests, codes[rows]],
         log_prices - _log_prices(queries, last)[requests],

@@ -88,6 +88,7 @@ SESSION_FEATURES = (
     "candidate.beside_last",
     "candidate.after_last_two",
     "candidate.step_from_last",
+    "candidate.log_next",
     "candidate.category_of_last",
     "candidate.session_category_share",
     "candidate.price_to_last",

@@ -99,6 +99,17 @@ def assert_equal(found, expected):
                 assert_equal(getattr(found, part.name), getattr(expected, part.name))
 
 
+OF_SESSION_MODEL = ("/context_vectors", "/next_vectors", "/next_biases")
+
+
+def leave_out(folder, manifest, names):
+    """Deletes the files with some names, also from the manifest."""
+    for file in [*manifest["files"]]:
+        if any(name in file for name in names):
+            (folder / file).unlink()
+            del manifest["files"][file]
+
+
 class TestOpenBundle:
     def test_gives_back_every_array_that_was_published(self, root, cache):
         version = publish_one(root)
@@ -181,15 +192,15 @@ class TestOpenBundle:
         version = publish_one(root)
         change_manifest(tmp_path / "bundles" / version, format=1)
 
-        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5, 6, 7 and 8"):
+        with pytest.raises(BundleDamaged, match="format is 1, this build reads 5, 6, 7, 8 and 9"):
             open_bundle(root, version, cache_dir=cache)
 
     @pytest.mark.parametrize("number", [5, 6, 7])
-    def test_reads_earlier_formats(self, root, cache, tmp_path, number):
+    def test_reads_formats_without_sessions_formats(self, root, cache, tmp_path, number):
         version = publish_one(root)
         folder = tmp_path / "bundles" / version
         manifest = json.loads((folder / "manifest.json").read_text())
-        assert manifest["format"] == 8
+        assert manifest["format"] == 9
         for later in ("shop_id", "order", "revision"):
             del manifest[later]
         weights = folder / "tables" / "source_weights.npy"
@@ -202,12 +213,10 @@ class TestOpenBundle:
             "/pair_",
             "/session_",
             "/visit",
+            *OF_SESSION_MODEL,
             *(["/word_"] if number < 7 else []),
         )
-        for file in [*manifest["files"]]:
-            if any(name in file for name in without):
-                (folder / file).unlink()
-                del manifest["files"][file]
+        leave_out(folder, manifest, without)
         (folder / "manifest.json").write_text(json.dumps({**manifest, "format": number}))
 
         opened = open_bundle(root, version, cache_dir=cache)
@@ -221,6 +230,18 @@ class TestOpenBundle:
             0
         ] * 3
         assert tables.source_weights[SOURCES.index("next_items")] == 0
+
+    def test_reads_the_format_without_a_model_of_sessions(self, root, cache, tmp_path):
+        version = publish_one(root)
+        folder = tmp_path / "bundles" / version
+        manifest = json.loads((folder / "manifest.json").read_text())
+        leave_out(folder, manifest, OF_SESSION_MODEL)
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 8}))
+
+        fitted = open_bundle(root, version, cache_dir=cache).fitted
+
+        assert np.isnan(fitted.tables.next_biases).all()
+        assert len(fitted.tables.next_biases) == len(fitted.catalogue)
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
         version = publish_one(root)
