@@ -116,6 +116,7 @@ def enlarged_tables(
         transition_weights=np.tile(tables.transition_weights, (n_copies, 1)),
         step_in=np.tile(tables.step_in, (n_copies, 1)),
         step_out=np.tile(tables.step_out, (n_copies, 1)),
+        session_items=(shifts[:, None] + tables.session_items).ravel(),
         context_vectors=np.tile(tables.context_vectors, (n_copies, 1, 1)),
         next_vectors=np.tile(tables.next_vectors, (n_copies, 1)),
         next_biases=np.tile(tables.next_biases, n_copies),

@@ -140,7 +140,7 @@ def _read_tables(folder: Path, manifest: Manifest) -> CandidateTables:
     read = _reader(folder, manifest, "tables")
     given = _no_sessions(read) if manifest.format < FIRST_WITH_SESSIONS else {}
     if manifest.format < FIRST_WITH_SESSION_MODEL:
-        given |= _no_session_model(len(read("neighbour_offsets")) - 1)
+        given |= _no_session_model()
     if manifest.format < FIRST_WITH_WORDS:
         # Without words: items that changed keep no content vector.
         width = read("content_vectors").shape[1]
@@ -181,12 +181,13 @@ def _no_sessions(read: Callable[[str], Array]) -> dict[str, Array | IdIndex]:
     }
 
 
-def _no_session_model(n_rows: int) -> dict[str, Array | IdIndex]:
-    """A model of sessions that knows no row."""
+def _no_session_model() -> dict[str, Array | IdIndex]:
+    """A model of sessions that knows no item."""
     return {
-        "context_vectors": np.zeros((n_rows, N_CONTEXTS, 1), np.float32),
-        "next_vectors": np.zeros((n_rows, 1), np.float32),
-        "next_biases": np.full(n_rows, np.nan, np.float32),
+        "session_items": np.empty(0, np.int32),
+        "context_vectors": np.empty((0, N_CONTEXTS, 1), np.float32),
+        "next_vectors": np.empty((0, 1), np.float32),
+        "next_biases": np.empty(0, np.float32),
     }
 
 
@@ -194,7 +195,6 @@ _BY_ITEM = (
     *("trends", "recent_trends", "period_counts"),
     *("factors_in", "factors_out", "content_vectors"),
     *("step_in", "step_out"),
-    *("context_vectors", "next_vectors", "next_biases"),
 )
 
 
@@ -222,6 +222,10 @@ def _check_shapes(fitted: Fitted) -> None:
     for name in _BY_ITEM:
         if len(getattr(tables, name)) != n_rows:
             raise BundleDamaged(version, f"{name} has not one row per item")
+    n_known = len(tables.session_items)
+    for name in ("context_vectors", "next_vectors", "next_biases"):
+        if len(getattr(tables, name)) != n_known:
+            raise BundleDamaged(version, f"{name} has not one row per item of the session model")
     if tables.word_vectors.shape != (len(tables.word_index.rows), tables.content_vectors.shape[1]):
         raise BundleDamaged(version, "word_vectors has not one row per word")
     if tables.source_weights.shape != (len(SOURCES),):

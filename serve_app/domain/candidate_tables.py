@@ -46,10 +46,10 @@ class CandidateTables:
         step_in: shape (n_rows, f), float32, vectors of the item before a step of a session.
         step_out: shape (n_rows, f), float32, vectors of the item after a step; the product of both
             smooths the weights of transitions.
-        context_vectors: shape (n_rows, N_CONTEXTS, f), float32, of the row as a part of a session.
-        next_vectors: shape (n_rows, f), float32, of the row as the next item of a session.
-        next_biases: shape (n_rows,), float32, added to the product of both; NaN for rows that the
-            model of sessions does not know.
+        session_items: shape (n_known,), int32, ascending, rows that the model of sessions knows.
+        context_vectors: shape (n_known, N_CONTEXTS, f), float32, of each as a part of a session.
+        next_vectors: shape (n_known, f), float32, of each as the next item of a session.
+        next_biases: shape (n_known,), float32, added to the product of both.
         pair_keys: shape (n_pairs,), int64, ascending, ``first row * n_rows + second row`` of items
             that followed each other in sessions.
         pair_offsets: shape (n_pairs + 1,), int64, one list per pair.
@@ -100,6 +100,7 @@ class CandidateTables:
     transition_weights: NDArray[np.float32]
     step_in: NDArray[np.float32]
     step_out: NDArray[np.float32]
+    session_items: Rows
     context_vectors: NDArray[np.float32]
     next_vectors: NDArray[np.float32]
     next_biases: NDArray[np.float32]

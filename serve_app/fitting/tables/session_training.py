@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serve_app.arrays.grouping import in_sorted
+from serve_app.arrays.columns import Rows
+from serve_app.arrays.grouping import in_sorted, matches
 from serve_app.arrays.ragged import offsets_of, owners, positions_within, spans
 from serve_app.domain.candidate_tables import N_CONTEXTS
 from serve_app.domain.interactions import InteractionLog
@@ -45,6 +46,7 @@ _SEED = 0
 class SessionVectors(NamedTuple):
     """Fields of ``domain.candidate_tables.CandidateTables``."""
 
+    session_items: Rows
     context_vectors: Floats
     next_vectors: Floats
     next_biases: Floats
@@ -56,33 +58,21 @@ class _Steps(NamedTuple):
     Attributes:
         contexts: shape (n, n_items * N_CONTEXTS), weights of the vectors that make each session's.
         targets: shape (n,), int64, number of the next item.
-        items: shape (n_items,), int64, ascending, rows of the items that the model knows.
+        items: shape (n_items,), int32, ascending, rows of the items that the model knows.
     """
 
     contexts: csr_array
     targets: NDArray[np.int64]
-    items: NDArray[np.int64]
+    items: Rows
 
 
 def train_session_model(log: InteractionLog, n_rows: int, config: TablesConfig) -> SessionVectors:
-    """Trains the vectors of all items that the steps of the log know.
-
-    Biases are NaN for other rows, and for all rows where the steps are fewer than ``MIN_STEPS``.
-    """
-    shape = (n_rows, N_CONTEXTS, config.session_dim)
-    found = SessionVectors(
-        np.zeros(shape, np.float32),
-        np.zeros((n_rows, config.session_dim), np.float32),
-        np.full(n_rows, np.nan, np.float32),
-    )
-    steps = _find_steps(log, n_rows, config)
+    """Trains the vectors of the items with the most steps; of none for less than ``MIN_STEPS``."""
+    steps, width = _find_steps(log, n_rows, config), config.session_dim
     if len(steps.targets) < MIN_STEPS:
-        return found
-    contexts, following, biases = _train(steps, config.session_dim)
-    found.context_vectors[steps.items] = contexts.reshape(len(steps.items), *shape[1:])
-    found.next_vectors[steps.items] = following
-    found.next_biases[steps.items] = biases
-    return found
+        steps = _Steps(steps.contexts[:0, :0], steps.targets[:0], steps.items[:0])
+    contexts, following, biases = _train(steps, width)
+    return SessionVectors(steps.items, contexts.reshape(-1, N_CONTEXTS, width), following, biases)
 
 
 def _find_steps(log: InteractionLog, n_rows: int, config: TablesConfig) -> _Steps:
@@ -101,14 +91,13 @@ def _find_steps(log: InteractionLog, n_rows: int, config: TablesConfig) -> _Step
     lengths = np.minimum(before[targets], MAX_EVENTS)
     positions, offsets = spans(targets - lengths, lengths)
     contexts = contexts_of(Sessions(log.rows[positions], log.at[positions], offsets))
-    owner, (rows, kinds) = owners(contexts.offsets), np.divmod(contexts.cells, N_CONTEXTS)
-    known = in_sorted(rows, items)
-    cells = np.searchsorted(items, rows[known]) * N_CONTEXTS + kinds[known]
+    known, at = matches(contexts.rows, items)
+    cells = at * N_CONTEXTS + contexts.numbers[known]
     matrix = csr_array(
-        (contexts.weights[known], (owner[known], cells)),
+        (contexts.weights[known], (owners(contexts.offsets)[known], cells)),
         shape=(len(targets), len(items) * N_CONTEXTS),
     )
-    return _Steps(matrix, np.searchsorted(items, log.rows[targets]), items)
+    return _Steps(matrix, np.searchsorted(items, log.rows[targets]), items.astype(np.int32))
 
 
 def _train(steps: _Steps, n_dimensions: int) -> tuple[Floats, Floats, Floats]:

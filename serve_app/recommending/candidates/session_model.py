@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.arrays.columns import Rows
+from serve_app.arrays.grouping import matches
 from serve_app.arrays.ragged import Offsets, lengths_of, offsets_of, owners, sum_of_each
 from serve_app.domain.candidate_tables import N_CONTEXTS, CandidateTables
 from serve_app.domain.sessions import Sessions
@@ -29,12 +30,14 @@ class Contexts(NamedTuple):
     """The vectors that add up to those of n sessions, with their weights.
 
     Attributes:
-        cells: shape (total,), int64, row * ``N_CONTEXTS`` + number of the context.
+        rows: shape (total,), int32, the items.
+        numbers: shape (total,), int64, the context of each: below ``N_CONTEXTS``.
         weights: shape (total,), float32.
         offsets: shape (n + 1,), int64, one list per session.
     """
 
-    cells: NDArray[np.int64]
+    rows: Rows
+    numbers: NDArray[np.int64]
     weights: NDArray[np.float32]
     offsets: Offsets
 
@@ -43,22 +46,24 @@ def contexts_of(sessions: Sessions) -> Contexts:
     """Finds the contexts of each session's latest events; an empty session has none."""
     late = np.flatnonzero(sessions.steps_back() < MAX_EVENTS)
     steps, of_session = sessions.steps_back()[late], owners(sessions.offsets)[late]
-    cells = sessions.rows[late].astype(np.int64) * N_CONTEXTS
     fading = _FADING**steps
     # A long session says more than a short one, but not as much more as it has events.
     sums = np.bincount(of_session, fading, minlength=len(sessions))
-    shares = fading / np.sqrt(sums[of_session])
-    parts = [
-        (np.flatnonzero(steps == 0), _LAST, np.ones(len(steps))),
-        (np.flatnonzero(steps == 1), _BEFORE_LAST, np.ones(len(steps))),
-        (np.arange(len(steps)), _LATEST, shares),
-    ]
-    owner = np.concatenate([of_session[at] for at, _, _ in parts])
-    order = np.argsort(owner, kind="stable")
-    found = np.concatenate([cells[at] + number for at, number, _ in parts])
-    weights = np.concatenate([each[at] for at, _, each in parts])
-    lengths = np.bincount(owner, minlength=len(sessions))
-    return Contexts(found[order], weights[order].astype(np.float32), offsets_of(lengths))
+    parts = (
+        (_LAST, np.flatnonzero(steps == 0), np.ones(len(late))),
+        (_BEFORE_LAST, np.flatnonzero(steps == 1), np.ones(len(late))),
+        (_LATEST, np.arange(len(late)), fading / np.sqrt(sums[of_session])),
+    )
+    events = np.concatenate([at for _, at, _ in parts])
+    numbers = np.concatenate([np.full(len(at), number) for number, at, _ in parts])
+    weights = np.concatenate([weights[at] for _, at, weights in parts])
+    order = np.argsort(of_session[events], kind="stable")
+    return Contexts(
+        sessions.rows[late][events[order]],
+        numbers[order],
+        weights[order].astype(np.float32),
+        offsets_of(np.bincount(of_session[events], minlength=len(sessions))),
+    )
 
 
 def log_shares(
@@ -70,16 +75,25 @@ def log_shares(
 
     Args:
         rows: shape (n_candidates,).
-        requests: shape (n_candidates,), ascending, the session of each candidate.
+        requests: shape (n_candidates,), the session of each candidate.
     """
-    contexts = contexts_of(sessions)
-    vectors = tables.context_vectors.reshape(-1, tables.context_vectors.shape[-1])
-    parts = vectors[contexts.cells] * contexts.weights[:, None]
-    of_sessions = sum_of_each(parts, contexts.offsets)
-    of_sessions[lengths_of(contexts.offsets) == 0] = np.nan
-    products = np.einsum("ij,ij->i", of_sessions[requests], tables.next_vectors[rows])
-    scores: NDArray[np.float32] = products + tables.next_biases[rows]
+    known, at = matches(rows, tables.session_items)
+    of_sessions = _session_vectors(sessions, tables)[requests[known]]
+    scores = np.full(len(rows), np.nan, np.float32)
+    scores[known] = np.einsum("ij,ij->i", of_sessions, tables.next_vectors[at])
+    scores[known] += tables.next_biases[at]
     return scores - _log_sums(scores, requests, len(sessions))[requests]
+
+
+def _session_vectors(sessions: Sessions, tables: CandidateTables) -> NDArray[np.float32]:
+    """Sums of the vectors of the sessions' known items, shape (n, f); NaN for empty sessions."""
+    contexts = contexts_of(sessions)
+    known, at = matches(contexts.rows, tables.session_items)
+    parts = tables.context_vectors[at, contexts.numbers[known]] * contexts.weights[known, None]
+    lengths = np.bincount(owners(contexts.offsets)[known], minlength=len(sessions))
+    vectors = sum_of_each(parts, offsets_of(lengths))
+    vectors[lengths_of(contexts.offsets) == 0] = np.nan
+    return vectors
 
 
 def _log_sums(

@@ -99,7 +99,7 @@ def assert_equal(found, expected):
                 assert_equal(getattr(found, part.name), getattr(expected, part.name))
 
 
-OF_SESSION_MODEL = ("/context_vectors", "/next_vectors", "/next_biases")
+OF_SESSION_MODEL = ("/session_items", "/context_vectors", "/next_vectors", "/next_biases")
 
 
 def leave_out(folder, manifest, names):
@@ -240,8 +240,7 @@ class TestOpenBundle:
 
         fitted = open_bundle(root, version, cache_dir=cache).fitted
 
-        assert np.isnan(fitted.tables.next_biases).all()
-        assert len(fitted.tables.next_biases) == len(fitted.catalogue)
+        assert len(fitted.tables.session_items) == 0
 
     def test_refuses_a_manifest_that_lacks_something(self, root, cache, tmp_path):
         version = publish_one(root)
@@ -307,6 +306,17 @@ class TestOpenBundle:
         )
 
         with pytest.raises(BundleDamaged, match=reason):
+            open_bundle(root, manifest.version, cache_dir=cache)
+
+    @pytest.mark.parametrize("name", ["context_vectors", "next_vectors", "next_biases"])
+    def test_refuses_a_model_of_sessions_that_does_not_fit_its_items(self, root, cache, name):
+        given = np.zeros((1, *getattr(WORLD.fitted.tables, name).shape[1:]), np.float32)
+        tables = replace(WORLD.fitted.tables, **{name: given})
+        manifest = publish(
+            root, contents(fitted=replace(WORLD.fitted, tables=tables)), created_at=1.0
+        )
+
+        with pytest.raises(BundleDamaged, match=f"{name} has not one row per item of the session"):
             open_bundle(root, manifest.version, cache_dir=cache)
 
     def test_finds_a_changed_byte_when_asked_to_verify(self, root, cache, tmp_path):

@@ -43,6 +43,7 @@ def world():
         until_at=np.array([AT - 36 * HOUR_S]),
         step_in=np.full((n, 1), 2.0, np.float32),
         step_out=np.full((n, 1), 3.0, np.float32),
+        session_items=np.arange(n, dtype=np.int32),
         context_vectors=np.zeros((n, 3, 1), np.float32),
         next_vectors=np.zeros((n, 1), np.float32),
         next_biases=np.zeros(n, np.float32),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,13 +23,9 @@ def sessions_of(*rows):
 
 def parts_of(contexts):
     """By session, the weight of each row in each context."""
-    return [
-        {
-            (int(cell) // N_CONTEXTS, int(cell) % N_CONTEXTS): weight
-            for cell, weight in zip(contexts.cells[a:b], contexts.weights[a:b], strict=True)
-        }
-        for a, b in zip(contexts.offsets, contexts.offsets[1:], strict=False)
-    ]
+    entries = zip(contexts.rows, contexts.numbers, contexts.weights, strict=True)
+    entries = [((int(row), int(number)), weight) for row, number, weight in entries]
+    return [dict(entries[a:b]) for a, b in pairwise(contexts.offsets)]
 
 
 class TestContexts:
@@ -58,26 +55,23 @@ class TestContexts:
 
 @pytest.fixture
 def tables():
-    """Items 0 to 2 are known. After item 0 comes item 1; all else is alike."""
-    tables = small_world().fitted.tables
-    n = len(tables.trends)
-    context, following = np.zeros((n, N_CONTEXTS, 2)), np.zeros((n, 2))
+    """Items 0, 1 and 3 are known. After item 0 comes item 1; all else is alike."""
+    context, following = np.zeros((3, N_CONTEXTS, 2)), np.zeros((3, 2))
     context[0, LAST], following[1] = [2.0, 0.0], [1.0, 0.0]
-    biases = np.full(n, np.nan)
-    biases[:3] = 0.0
     return replace(
-        tables,
+        small_world().fitted.tables,
+        session_items=np.array([0, 1, 3], np.int32),
         context_vectors=context.astype(np.float32),
         next_vectors=following.astype(np.float32),
-        next_biases=biases.astype(np.float32),
+        next_biases=np.zeros(3, np.float32),
     )
 
 
 class TestLogShares:
     def test_are_those_among_the_candidates_of_the_request(self, tables):
-        rows = np.array([0, 1, 2, 1, 2], np.int32)
+        rows = np.array([0, 1, 3, 1, 3], np.int32)
 
-        found = log_shares(rows, np.array([0, 0, 0, 1, 1]), sessions_of([2, 0], [0, 2]), tables)
+        found = log_shares(rows, np.array([0, 0, 0, 1, 1]), sessions_of([3, 0], [0, 3]), tables)
 
         e = np.exp(2.0)
         assert np.exp(found) == pytest.approx(
@@ -85,7 +79,7 @@ class TestLogShares:
         )
 
     def test_an_item_that_the_model_does_not_know_has_none(self, tables):
-        found = log_shares(np.array([1, 4]), np.array([0, 0]), sessions_of([0]), tables)
+        found = log_shares(np.array([1, 2]), np.array([0, 0]), sessions_of([0]), tables)
 
         assert found[0] == pytest.approx(0.0, abs=1e-6)
         assert np.isnan(found[1])
@@ -96,10 +90,25 @@ class TestLogShares:
         assert np.isnan(found[0])
         assert found[1] == pytest.approx(0.0, abs=1e-6)
 
+    def test_a_session_of_unknown_items_tells_known_ones_by_their_biases(self, tables):
+        uneven = replace(tables, next_biases=np.array([0.0, np.log(3), 0.0], np.float32))
+
+        found = log_shares(np.array([0, 1]), np.array([0, 0]), sessions_of([7, 2]), uneven)
+
+        assert np.exp(found) == pytest.approx([0.25, 0.75])
+
+    def test_a_model_without_items_says_nothing(self, tables):
+        names = ("session_items", "context_vectors", "next_vectors", "next_biases")
+        empty = replace(tables, **{name: getattr(tables, name)[:0] for name in names})
+
+        found = log_shares(np.array([0, 1]), np.array([0, 0]), sessions_of([0]), empty)
+
+        assert np.isnan(found).all()
+
     def test_large_scores_do_not_overflow(self, tables):
         large = replace(tables, next_biases=tables.next_biases + np.float32(1e3))
 
-        found = log_shares(np.array([0, 2]), np.array([0, 0]), sessions_of([2]), large)
+        found = log_shares(np.array([0, 3]), np.array([0, 0]), sessions_of([3]), large)
 
         assert np.exp(found) == pytest.approx([0.5, 0.5], rel=1e-4)
 
