@@ -222,16 +222,28 @@ def _check_shapes(fitted: Fitted) -> None:
     for name in _BY_ITEM:
         if len(getattr(tables, name)) != n_rows:
             raise BundleDamaged(version, f"{name} has not one row per item")
-    n_known = len(tables.session_items)
-    for name in ("context_vectors", "next_vectors", "next_biases"):
-        if len(getattr(tables, name)) != n_known:
-            raise BundleDamaged(version, f"{name} has not one row per item of the session model")
+    _check_session_model(tables, version, n_rows)
     if tables.word_vectors.shape != (len(tables.word_index.rows), tables.content_vectors.shape[1]):
         raise BundleDamaged(version, "word_vectors has not one row per word")
     if tables.source_weights.shape != (len(SOURCES),):
         raise BundleDamaged(version, "source_weights has not one weight per source")
     if tables.period_counts.shape[1] != len(tables.period_starts_at):
         raise BundleDamaged(version, "period_counts has not one column per period")
+
+
+def _check_session_model(tables: CandidateTables, version: str, n_rows: int) -> None:
+    items, width = tables.session_items, tables.next_vectors.shape[-1]
+    shapes = {
+        "context_vectors": (len(items), N_CONTEXTS, width),
+        "next_vectors": (len(items), width),
+        "next_biases": (len(items),),
+    }
+    for name, shape in shapes.items():
+        if getattr(tables, name).shape != shape:
+            raise BundleDamaged(version, f"{name} does not fit the items of the model of sessions")
+    is_ascending = np.all(items[:-1] < items[1:])
+    if not (is_ascending and np.all((items >= 0) & (items < n_rows))):
+        raise BundleDamaged(version, "session_items are not rows of items, ascending")
 
 
 def _are_valid_offsets(offsets: Offsets, n_lists: int, n_values: int) -> bool:

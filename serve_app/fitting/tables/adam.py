@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_KEPT, _KEPT_SQUARES = 0.9, 0.999
+_KEPT, _KEPT_SQUARES = np.float32(0.9), np.float32(0.999)
 """Shares of the earlier means that are kept at each update."""
 
 _TINY = 1e-8
@@ -14,28 +14,31 @@ _TINY = 1e-8
 class Adam:
     """Adam (Kingma and Ba, ICLR 2015) on an array, which it changes in place.
 
-    Only rows with a gradient change, as in PyTorch's ``SparseAdam``: an update takes the same time
-    whatever the number of rows is.
+    Each row is minimised by itself and counts its own updates: one takes the same time whatever the
+    number of rows is.
     """
 
     def __init__(self, array: Floats) -> None:
         self._array = array
         self._means, self._squares = np.zeros_like(array), np.zeros_like(array)
-        self._n_updates = 0
+        # One count per row, of a shape that divides rows.
+        self._n_updates = np.zeros((len(array), *[1] * (array.ndim - 1)), np.float32)
 
     def update(self, rows: NDArray[np.integer], gradients: Floats, rate: float) -> None:
-        """Moves some rows against their gradients, by about ``rate`` at most.
+        """Moves some rows against their gradients, each number by about ``rate`` at most.
 
         Args:
             rows: shape (n,), distinct.
             gradients: shape (n, ...), as the rows of the array.
         """
-        self._n_updates += 1
-        means, squares = self._means[rows], self._squares[rows]
+        n_updates, means, squares = (
+            each[rows] for each in (self._n_updates, self._means, self._squares)
+        )
+        n_updates += 1
         means += (1 - _KEPT) * (gradients - means)
         squares += (1 - _KEPT_SQUARES) * (gradients * gradients - squares)
-        self._means[rows], self._squares[rows] = means, squares
-        # Both begin at zero, and are too small at first.
-        scale = rate / (1 - _KEPT**self._n_updates)
-        missing = 1 - _KEPT_SQUARES**self._n_updates
-        self._array[rows] -= scale * means / (np.sqrt(squares / missing) + _TINY)
+        self._n_updates[rows], self._means[rows], self._squares[rows] = n_updates, means, squares
+        # Both means begin at zero, and are too small at first.
+        means /= 1 - _KEPT**n_updates
+        squares /= 1 - _KEPT_SQUARES**n_updates
+        self._array[rows] -= rate * means / (np.sqrt(squares) + _TINY)

@@ -10,18 +10,15 @@ from scipy.sparse import csr_array
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import in_sorted, matches
-from serve_app.arrays.ragged import offsets_of, owners, positions_within, spans
+from serve_app.arrays.ragged import first_of_runs, offsets_of, owners, positions_within, spans
 from serve_app.domain.candidate_tables import N_CONTEXTS
 from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.sessions import Sessions, session_numbers
 from serve_app.fitting.tables.adam import Adam
-from serve_app.fitting.tables.tables_config import TablesConfig
+from serve_app.fitting.tables.tables_config import MIN_SESSION_STEPS, TablesConfig
 from serve_app.recommending.candidates.session_model import MAX_EVENTS, contexts_of
 
 Floats = NDArray[np.float32]
-
-MIN_STEPS = 5_000
-"""Steps from which the model learns anything that counts do not tell better."""
 
 _BATCH = 256
 """Steps of an update."""
@@ -38,7 +35,7 @@ _N_DRAWN = 250
 """Items that the next item is told from, besides those of the other steps of the update."""
 
 _SPREAD = 0.1
-"""Standard deviation of the vectors before the training."""
+"""Standard deviation of the vectors of next items before the training."""
 
 _SEED = 0
 
@@ -67,29 +64,36 @@ class _Steps(NamedTuple):
 
 
 def train_session_model(log: InteractionLog, n_rows: int, config: TablesConfig) -> SessionVectors:
-    """Trains the vectors of the items with the most steps; of none for less than ``MIN_STEPS``."""
+    """Trains the vectors of the items with the most steps.
+
+    It knows no item where steps are fewer than ``MIN_SESSION_STEPS``.
+    """
     steps, width = _find_steps(log, n_rows, config), config.session_dim
-    if len(steps.targets) < MIN_STEPS:
+    if len(steps.targets) < MIN_SESSION_STEPS:
         steps = _Steps(steps.contexts[:0, :0], steps.targets[:0], steps.items[:0])
     contexts, following, biases = _train(steps, width)
     return SessionVectors(steps.items, contexts.reshape(-1, N_CONTEXTS, width), following, biases)
 
 
 def _find_steps(log: InteractionLog, n_rows: int, config: TablesConfig) -> _Steps:
-    """The latest steps to one of the items that most steps begin or end at."""
+    """The latest steps to one of the items that most steps begin or end at.
+
+    All events of a later moment follow on those of earlier moments. They do not follow each other:
+    the lines of an invoice have no order.
+    """
     numbers = session_numbers(log.users, log.at)
-    before = positions_within(offsets_of(np.bincount(numbers)))
-    # Events of one moment have no order: the lines of an invoice are no steps.
-    is_step = (before > 0) & (np.diff(log.at, prepend=-np.inf) > 0)
-    targets = np.flatnonzero(is_step)
+    is_later = (np.diff(numbers, prepend=-1) != 0) | (np.diff(log.at, prepend=-np.inf) > 0)
+    moments = first_of_runs(is_later)
+    before = positions_within(offsets_of(np.bincount(numbers)))[moments]
+    targets = np.flatnonzero(before > 0)
     targets = targets[np.argsort(log.at[targets], kind="stable")[-config.max_session_steps :]]
-    ends = np.concatenate((log.rows[targets - 1], log.rows[targets]))
+    ends = np.concatenate((log.rows[moments[targets] - 1], log.rows[targets]))
     n_times = np.bincount(ends, minlength=n_rows)
     items = np.sort(np.argsort(-n_times, kind="stable")[: config.max_session_items])
     items = items[n_times[items] > 0]
     targets = targets[in_sorted(log.rows[targets], items)]
     lengths = np.minimum(before[targets], MAX_EVENTS)
-    positions, offsets = spans(targets - lengths, lengths)
+    positions, offsets = spans(moments[targets] - lengths, lengths)
     contexts = contexts_of(Sessions(log.rows[positions], log.at[positions], offsets))
     known, at = matches(contexts.rows, items)
     cells = at * N_CONTEXTS + contexts.numbers[known]
@@ -106,14 +110,14 @@ def _train(steps: _Steps, n_dimensions: int) -> tuple[Floats, Floats, Floats]:
     Dropout (Srivastava et al., JMLR 2014) keeps the vectors from learning rare steps by heart.
 
     Returns:
-        Vectors of the contexts, vectors of the next items, and their biases.
+        Vectors of the contexts, shape (n_items * N_CONTEXTS, n_dimensions), vectors of the next
+        items, shape (n_items, n_dimensions), and their biases, shape (n_items,).
     """
     random = np.random.default_rng(_SEED)
     n_steps, n_items = len(steps.targets), len(steps.items)
-    contexts, following = (
-        random.normal(0, _SPREAD, (width, n_dimensions)).astype(np.float32)
-        for width in (n_items * N_CONTEXTS, n_items)
-    )
+    # An item that nothing follows keeps its vectors of contexts: they must say nothing.
+    contexts = np.zeros((n_items * N_CONTEXTS, n_dimensions), np.float32)
+    following = random.normal(0, _SPREAD, (n_items, n_dimensions)).astype(np.float32)
     biases = np.zeros(n_items, np.float32)
     shares = np.bincount(steps.targets, minlength=n_items) / n_steps
     of_contexts, of_following, of_biases = Adam(contexts), Adam(following), Adam(biases)
@@ -173,6 +177,7 @@ def _draw(
 
 
 def _softmax(scores: Floats) -> Floats:
+    """Turns each row of scores into probabilities, in place."""
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=1, keepdims=True)

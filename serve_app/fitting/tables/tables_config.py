@@ -7,6 +7,9 @@ from pydantic import Field
 from serve_app.domain.settings import Settings
 from serve_app.recommending.scoring.model_features import SOURCES
 
+MIN_SESSION_STEPS = 2_000
+"""Steps within sessions without which there is no model of sessions."""
+
 
 class TablesConfig(Settings):
     """Settings of the tables that the sources look up candidates in."""
@@ -42,8 +45,9 @@ class TablesConfig(Settings):
     )
     max_session_steps: int = Field(
         default=200_000,
-        ge=1,
-        description="Latest steps within sessions that the model of sessions learns from.",
+        ge=MIN_SESSION_STEPS,
+        description="Latest steps within sessions that the model of sessions learns from. There is"
+        " no model where steps are fewer than 2,000.",
     )
     max_session_items: int = Field(
         default=10_000,

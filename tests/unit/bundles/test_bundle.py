@@ -196,7 +196,7 @@ class TestOpenBundle:
             open_bundle(root, version, cache_dir=cache)
 
     @pytest.mark.parametrize("number", [5, 6, 7])
-    def test_reads_formats_without_sessions_formats(self, root, cache, tmp_path, number):
+    def test_reads_formats_without_sessions(self, root, cache, tmp_path, number):
         version = publish_one(root)
         folder = tmp_path / "bundles" / version
         manifest = json.loads((folder / "manifest.json").read_text())
@@ -308,15 +308,30 @@ class TestOpenBundle:
         with pytest.raises(BundleDamaged, match=reason):
             open_bundle(root, manifest.version, cache_dir=cache)
 
-    @pytest.mark.parametrize("name", ["context_vectors", "next_vectors", "next_biases"])
-    def test_refuses_a_model_of_sessions_that_does_not_fit_its_items(self, root, cache, name):
-        given = np.zeros((1, *getattr(WORLD.fitted.tables, name).shape[1:]), np.float32)
-        tables = replace(WORLD.fitted.tables, **{name: given})
+    @pytest.mark.parametrize(
+        ("name", "damaged", "reason"),
+        [
+            ("context_vectors", np.zeros((2, 2, 4)), "context_vectors does not fit the items"),
+            ("next_vectors", np.zeros((2, 1)), "context_vectors does not fit the items"),
+            ("next_vectors", np.zeros((3, 4)), "next_vectors does not fit the items"),
+            ("next_biases", np.zeros(1), "next_biases does not fit the items"),
+            ("session_items", np.array([4, 0]), "session_items are not rows of items, ascending"),
+            ("session_items", np.array([0, 10**6]), "session_items are not rows of items"),
+        ],
+    )
+    def test_refuses_a_damaged_model_of_sessions(self, root, cache, name, damaged, reason):
+        model = {
+            "session_items": np.array([0, 4]),
+            "context_vectors": np.zeros((2, 3, 4)),
+            "next_vectors": np.zeros((2, 4)),
+            "next_biases": np.zeros(2),
+        }
+        tables = replace(WORLD.fitted.tables, **{**model, name: damaged})
         manifest = publish(
             root, contents(fitted=replace(WORLD.fitted, tables=tables)), created_at=1.0
         )
 
-        with pytest.raises(BundleDamaged, match=f"{name} has not one row per item of the session"):
+        with pytest.raises(BundleDamaged, match=reason):
             open_bundle(root, manifest.version, cache_dir=cache)
 
     def test_finds_a_changed_byte_when_asked_to_verify(self, root, cache, tmp_path):

@@ -7,13 +7,14 @@ from serve_app.arrays.ragged import offsets_of
 from serve_app.arrays.units import DAY_S, MINUTE_S
 from serve_app.domain.interactions import TYPE_CODES, InteractionLog
 from serve_app.domain.sessions import Sessions
-from serve_app.fitting.tables.session_training import MIN_STEPS, train_session_model
+from serve_app.fitting.tables.session_training import train_session_model
+from serve_app.fitting.tables.tables_config import MIN_SESSION_STEPS as MIN_STEPS
 from serve_app.fitting.tables.tables_config import TablesConfig
 from serve_app.recommending.candidates.session_model import log_shares
 from tests.support.small_world import small_world
 
 CONFIG = TablesConfig(session_dim=16)
-N_VISITS = MIN_STEPS // 2
+N_VISITS = 2_500
 
 
 def visits(rows, pause_s=MINUTE_S):
@@ -73,6 +74,39 @@ class TestSessionModel:
 
         found = [np.argmax(shares_after([row], n_items, trained)) for row in range(0, n_items, 10)]
         assert found == [row + 1 for row in range(0, n_items, 10)]
+
+    def test_items_that_are_not_drawn_do_not_shift_the_shares(self):
+        # Nothing depends on the first item. The second is often item 0, and rarely one of many.
+        n_items = 1_000
+        random = np.random.default_rng(0)
+        rare = random.integers(1, n_items, 20_000)
+        second = np.where(random.random(len(rare)) < 0.5, 0, rare)
+        log = visits(np.column_stack((random.integers(1, n_items, len(rare)), second)))
+
+        trained = train_session_model(log, n_items, CONFIG)
+
+        shares = np.mean([shares_after([row], n_items, trained) for row in range(1, 50)], axis=0)
+        assert shares[0] == pytest.approx(0.5, abs=0.1)
+
+    def test_every_event_of_a_later_moment_follows_on_the_earlier_ones(self):
+        # After item 0, items 1 and 2 come at one moment.
+        n_users = MIN_STEPS
+        log = visits(np.tile([0, 1, 2], (n_users, 1)))
+        at = log.at.reshape(n_users, 3)
+        log = replace(log, at=np.column_stack((at[:, 0], at[:, 1], at[:, 1])).ravel())
+
+        trained = train_session_model(log, 3, CONFIG)
+
+        assert shares_after([0], 3, trained)[[1, 2]] == pytest.approx([0.5, 0.5], abs=0.1)
+
+    def test_an_item_that_nothing_follows_says_nothing(self):
+        random = np.random.default_rng(0)
+        rows = random.integers(0, 5, (N_VISITS, 2))
+        log = visits(np.column_stack((rows, np.full(N_VISITS, 5))))
+
+        trained = train_session_model(log, 6, CONFIG)
+
+        assert not trained.context_vectors[5].any()
 
     def test_equal_logs_give_equal_models(self):
         log = visits(np.random.default_rng(0).integers(0, 50, (N_VISITS, 4)))

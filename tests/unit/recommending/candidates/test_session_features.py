@@ -105,6 +105,20 @@ class TestSessionFeatures:
         )
         assert features_of(world, history_of_two, row=3)["candidate.after_last_two"] == 0.0
 
+    def test_the_model_of_sessions_tells_candidates_apart_by_the_session(self, world):
+        tables = world.tables
+        context, following = np.zeros((len(world.catalogue), 3, 1)), tables.next_vectors.copy()
+        context[0, 0], following[1] = np.log(2), 1.0
+        tables = replace(tables, context_vectors=context.astype(np.float32), next_vectors=following)
+        finder = CandidateFinder.of(replace(world, tables=tables), CandidatesConfig())
+        batch = RequestBatch.unfiltered(("u", "v"), 10, AT)
+        queries = finder.queries(batch, Histories.of([history((2, 5)), history((0, 5))]))
+
+        found = session_features(np.array([1, 3, 1, 3], np.int32), np.array([0, 0, 1, 1]), queries)
+
+        shares = np.exp(found[:, SESSION_FEATURES.index("candidate.log_next")])
+        assert shares == pytest.approx([1 / 2, 1 / 2, 2 / 3, 1 / 3], rel=1e-5)
+
     def test_what_does_not_follow_the_last_item_has_no_weight(self, world):
         found = features_of(world, history((0, 5)), row=2)
 
