@@ -62,10 +62,12 @@ def is_running(pid):
 
 @pytest.fixture
 def _heard():
-    """SIGINT counts, even where a shell made this process ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Signals count, even where a shell or ``nohup`` made this process ignore them."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, default) for number, default in defaults.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class TestRunService:
@@ -183,6 +185,7 @@ class TestRunService:
         assert run_with(service, monkeypatch, lambda url: is_ready, said) == 1
         assert "the service is over: Ray's raylet ended." in said[-2 if "stopping" in said else -1]
 
+    @pytest.mark.usefixtures("_heard")
     def test_a_closed_terminal_keeps_no_process_alive(self, make_service, monkeypatch, tmp_path):
         service = make_service(WITH_CHILD.format(end=""))
 
