@@ -6,6 +6,7 @@ prices and vectors, and neighbours among copies. Users, baskets and models are u
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,19 @@ def enlarged_catalogue(catalogue: Catalogue, n_copies: int) -> Catalogue:
     )
 
 
+_LISTS = ("neighbour", "transition", "linear")
+"""Each copy has lists of its own, of copies."""
+
+_ROWS = (*(f"{name}_rows" for name in _LISTS), "session_items")
+
+_NUMBERS = (
+    *("neighbour_scores", "transition_weights", "linear_weights"),
+    *("step_in", "step_out", "context_vectors", "next_vectors", "next_biases"),
+    *("trends", "recent_trends", "factors_in", "factors_out", "period_counts"),
+)
+"""A copy has the numbers of its item."""
+
+
 def enlarged_tables(
     tables: CandidateTables, small: Catalogue, large: Catalogue, n_copies: int
 ) -> CandidateTables:
@@ -102,37 +116,24 @@ def enlarged_tables(
     codes = large.categories.codes[by_popularity]
     by_category = by_popularity[codes >= 0][np.argsort(codes[codes >= 0], kind="stable")]
     lengths = np.bincount(codes[codes >= 0], minlength=large.categories.n_words)
+    lists = {name: np.diff(getattr(tables, f"{name}_offsets")) for name in _LISTS}
+    copied: dict[str, Any] = {
+        **{f"{name}_offsets": offsets_of(np.tile(each, n_copies)) for name, each in lists.items()},
+        **{name: (shifts[:, None] + getattr(tables, name)).ravel() for name in _ROWS},
+        **{name: np.concatenate([getattr(tables, name)] * n_copies) for name in _NUMBERS},
+    }
     return replace(
         tables,
         popular_rows=by_popularity,
         category_offsets=offsets_of(lengths),
         category_rows=by_category,
         newest_rows=_interleaved(tables.newest_rows, shifts),
-        neighbour_offsets=offsets_of(np.tile(np.diff(tables.neighbour_offsets), n_copies)),
-        neighbour_rows=(shifts[:, None] + tables.neighbour_rows).ravel(),
-        neighbour_scores=np.tile(tables.neighbour_scores, n_copies),
-        transition_offsets=offsets_of(np.tile(np.diff(tables.transition_offsets), n_copies)),
-        transition_rows=(shifts[:, None] + tables.transition_rows).ravel(),
-        transition_weights=np.tile(tables.transition_weights, (n_copies, 1)),
-        step_in=np.tile(tables.step_in, (n_copies, 1)),
-        step_out=np.tile(tables.step_out, (n_copies, 1)),
-        session_items=(shifts[:, None] + tables.session_items).ravel(),
-        context_vectors=np.tile(tables.context_vectors, (n_copies, 1, 1)),
-        next_vectors=np.tile(tables.next_vectors, (n_copies, 1)),
-        next_biases=np.tile(tables.next_biases, n_copies),
         # A key is first row * n_rows + second row.
         pair_keys=tables.pair_keys // n * len(large) + tables.pair_keys % n,
         visit_offsets=_of_originals(tables.visit_offsets, n * (n_copies - 1)),
-        linear_offsets=offsets_of(np.tile(np.diff(tables.linear_offsets), n_copies)),
-        linear_rows=(shifts[:, None] + tables.linear_rows).ravel(),
-        linear_weights=np.tile(tables.linear_weights, n_copies),
-        trends=np.tile(tables.trends, n_copies),
-        recent_trends=np.tile(tables.recent_trends, (n_copies, 1)),
-        factors_in=np.tile(tables.factors_in, (n_copies, 1)),
-        factors_out=np.tile(tables.factors_out, (n_copies, 1)),
-        content_vectors=np.tile(tables.content_vectors[np.arange(n)], (n_copies, 1)),
-        period_counts=np.tile(tables.period_counts, (n_copies, 1)),
         buyer_offsets=_of_originals(tables.buyer_offsets, n * (n_copies - 1)),
+        content_vectors=np.tile(tables.content_vectors[np.arange(n)], (n_copies, 1)),
+        **copied,
     )
 
 

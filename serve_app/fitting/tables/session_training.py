@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import softmax
 
 from serve_app.arrays.columns import Rows
 from serve_app.arrays.grouping import in_sorted, matches
@@ -14,11 +15,9 @@ from serve_app.arrays.ragged import first_of_runs, offsets_of, owners, positions
 from serve_app.domain.candidate_tables import N_CONTEXTS
 from serve_app.domain.interactions import InteractionLog
 from serve_app.domain.sessions import Sessions, session_numbers
-from serve_app.fitting.tables.adam import Adam
+from serve_app.fitting.tables.adam import Adam, Floats
 from serve_app.fitting.tables.tables_config import MIN_SESSION_STEPS, TablesConfig
 from serve_app.recommending.candidates.session_model import MAX_EVENTS, contexts_of
-
-Floats = NDArray[np.float32]
 
 _BATCH = 256
 """Steps of an update."""
@@ -69,8 +68,6 @@ def train_session_model(log: InteractionLog, n_rows: int, config: TablesConfig) 
     It knows no item where steps are fewer than ``MIN_SESSION_STEPS``.
     """
     steps, width = _find_steps(log, n_rows, config), config.session_dim
-    if len(steps.targets) < MIN_SESSION_STEPS:
-        steps = _Steps(steps.contexts[:0, :0], steps.targets[:0], steps.items[:0])
     contexts, following, biases = _train(steps, width)
     return SessionVectors(steps.items, contexts.reshape(-1, N_CONTEXTS, width), following, biases)
 
@@ -79,7 +76,7 @@ def _find_steps(log: InteractionLog, n_rows: int, config: TablesConfig) -> _Step
     """The latest steps to one of the items that most steps begin or end at.
 
     All events of a later moment follow on those of earlier moments. They do not follow each other:
-    the lines of an invoice have no order.
+    the lines of an invoice have no order. Fewer than ``MIN_SESSION_STEPS`` count as none.
     """
     numbers = session_numbers(log.users, log.at)
     is_later = (np.diff(numbers, prepend=-1) != 0) | (np.diff(log.at, prepend=-np.inf) > 0)
@@ -92,6 +89,8 @@ def _find_steps(log: InteractionLog, n_rows: int, config: TablesConfig) -> _Step
     items = np.sort(np.argsort(-n_times, kind="stable")[: config.max_session_items])
     items = items[n_times[items] > 0]
     targets = targets[in_sorted(log.rows[targets], items)]
+    if len(targets) < MIN_SESSION_STEPS:
+        targets, items = targets[:0], items[:0]
     lengths = np.minimum(before[targets], MAX_EVENTS)
     positions, offsets = spans(moments[targets] - lengths, lengths)
     contexts = contexts_of(Sessions(log.rows[positions], log.at[positions], offsets))
@@ -129,7 +128,8 @@ def _train(steps: _Steps, n_dimensions: int) -> tuple[Floats, Floats, Floats]:
         mask = kept / np.float32(1 - _DROPOUT)
         sessions = (matrix @ contexts[cells]) * mask
         drawn, corrections = _draw(targets, shares, random)
-        errors = _softmax(sessions @ following[drawn].T + biases[drawn] - corrections)
+        scores = sessions @ following[drawn].T + biases[drawn] - corrections
+        errors = softmax(scores, axis=1)
         errors[np.arange(len(batch)), np.searchsorted(drawn, targets)] -= 1
         errors /= np.float32(len(batch))
         of_contexts.update(cells, matrix.T @ ((errors @ following[drawn]) * mask), rate)
@@ -174,14 +174,6 @@ def _draw(
     drawn = np.union1d(targets, others)
     left_out = (1 - shares[drawn]) ** len(targets) * (1 - _N_DRAWN / n_items)
     return drawn, np.log(1 - left_out).astype(np.float32)
-
-
-def _softmax(scores: Floats) -> Floats:
-    """Turns each row of scores into probabilities, in place."""
-    scores -= scores.max(axis=1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=1, keepdims=True)
-    return scores
 
 
 def _rate(done: float) -> float:

@@ -47,7 +47,7 @@ class TablesConfig(Settings):
         default=200_000,
         ge=MIN_SESSION_STEPS,
         description="Latest steps within sessions that the model of sessions learns from. There is"
-        " no model where steps are fewer than 2,000.",
+        f" no model where steps are fewer than {MIN_SESSION_STEPS:,}.",
     )
     max_session_items: int = Field(
         default=10_000,

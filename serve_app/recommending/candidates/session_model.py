@@ -2,8 +2,8 @@
 
 The model is log-bilinear (Mnih and Hinton, "Three New Graphical Models for Statistical Language
 Modelling", ICML 2007). Every item has vectors for three contexts: as the last item of the session,
-as the one before, and as any of the latest. Their sum is the vector of the session. Its product
-with the vector of a candidate, plus a constant of the candidate, is the score.
+as the one before, and as any of the latest. Their weighted sum is the vector of the session. Its
+product with the vector of a candidate, plus a constant of the candidate, is the score.
 """
 
 from typing import NamedTuple
@@ -44,8 +44,9 @@ class Contexts(NamedTuple):
 
 def contexts_of(sessions: Sessions) -> Contexts:
     """Finds the contexts of each session's latest events; an empty session has none."""
-    late = np.flatnonzero(sessions.steps_back() < MAX_EVENTS)
-    steps, of_session = sessions.steps_back()[late], owners(sessions.offsets)[late]
+    steps = sessions.steps_back()
+    late = np.flatnonzero(steps < MAX_EVENTS)
+    steps, of_session = steps[late], owners(sessions.offsets)[late]
     fading = _FADING**steps
     # A long session says more than a short one, but not as much more as it has events.
     sums = np.bincount(of_session, fading, minlength=len(sessions))

@@ -14,6 +14,7 @@ from serve_app.recommending.candidates.session_model import log_shares
 from tests.support.small_world import small_world
 
 CONFIG = TablesConfig(session_dim=16)
+TABLES = small_world().fitted.tables
 N_VISITS = 2_500
 
 
@@ -39,7 +40,7 @@ def shares_after(session, n_rows, trained):
     events = Sessions(
         np.array(session, np.int32), np.zeros(len(session)), offsets_of([len(session)])
     )
-    tables = replace(small_world().fitted.tables, **trained._asdict())
+    tables = replace(TABLES, **trained._asdict())
     return np.exp(log_shares(rows, np.zeros(n_rows, np.int64), events, tables))
 
 
